@@ -1,0 +1,16 @@
+"""What trades, when, and its bars."""
+
+from pipeline.market.instruments import Instrument, RegularHours, find_instrument, load_instruments
+from pipeline.market.sessions import Hours, SessionLabels, label_sessions, next_session, session_schedule
+
+__all__ = [
+    "Hours",
+    "Instrument",
+    "RegularHours",
+    "SessionLabels",
+    "find_instrument",
+    "label_sessions",
+    "load_instruments",
+    "next_session",
+    "session_schedule",
+]

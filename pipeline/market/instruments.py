@@ -1,0 +1,181 @@
+"""What trades: tick, point value, calendar, hours and costs of each instrument, read from YAML."""
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import exchange_calendars
+import numpy as np
+import yaml
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.errors import ConfigurationError, UnknownSymbolError
+
+__all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
+
+INSTRUMENTS_VARIABLE = "VPOC_INSTRUMENTS"
+
+
+class RegularHours(BaseModel):
+    """Open and close of the regular session, in the instrument's time zone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    open: dt.time
+    close: dt.time
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> Self:
+        if self.open >= self.close:
+            raise ValueError(f"regular hours open at {self.open}, not before they close at {self.close}")
+        return self
+
+
+class Instrument(BaseModel):
+    """One tradable thing; what each field means is said at the top of ``instruments.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbol: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")
+    description: str = ""
+    tick_size: float = Field(gt=0, allow_inf_nan=False)
+    point_value: float = Field(gt=0, allow_inf_nan=False)
+    volume_step: float = Field(gt=0, allow_inf_nan=False)
+    calendar: str
+    time_zone: str = "UTC"
+    regular_hours: RegularHours | None = None
+    session_close: dt.time | None = None
+    margin_day: float = Field(default=0.10, gt=0, le=1)
+    margin_overnight: float = Field(default=0.15, gt=0, le=1)
+    commission_per_side: float = Field(ge=0, allow_inf_nan=False)
+    commission_rate: float = Field(default=0.0, ge=0, lt=1)
+    allow_negative_prices: bool = False
+
+    @field_validator("calendar")
+    @classmethod
+    def _calendar_exists(cls, value: str) -> str:
+        if value not in exchange_calendars.get_calendar_names(include_aliases=True):
+            raise ValueError(f"calendar {value!r} is not one of exchange_calendars (CMES, XNYS, 24/7, ...)")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"time zone {value!r} is not an IANA name such as America/Chicago") from error
+        return value
+
+    @property
+    def tick_value(self) -> float:
+        """Value of one tick for one contract, in the quote currency ($12.50 for ES)."""
+        return self.tick_size * self.point_value
+
+    @property
+    def always_open(self) -> bool:
+        """Whether it trades around the clock, seven days a week."""
+        return self.calendar == "24/7"
+
+    @property
+    def periods_per_year(self) -> int:
+        """Sessions in a year, for annualising: 365 around the clock, 252 otherwise (contract §7)."""
+        return 365 if self.always_open else 252
+
+    @cached_property
+    def _ticks_per_point(self) -> int | None:
+        # A whole number of ticks in 1.00 lets prices come back as the decimals people write.
+        inverse = 1 / Decimal(repr(self.tick_size))
+        return int(inverse) if inverse == inverse.to_integral_value() else None
+
+    def to_ticks(self, prices: ArrayLike) -> NDArray[np.int64]:
+        """Prices as whole ticks, the nearest where a price lies between two."""
+        values = np.asarray(prices, dtype=np.float64)
+        scale = self._ticks_per_point
+        scaled = values * scale if scale is not None else values / self.tick_size
+        return np.rint(scaled).astype(np.int64)
+
+    def to_prices(self, ticks: ArrayLike) -> NDArray[np.float64]:
+        """Whole ticks as prices: the float nearest to the exact decimal."""
+        values = np.asarray(ticks, dtype=np.float64)
+        scale = self._ticks_per_point
+        return values / scale if scale is not None else values * self.tick_size
+
+    def off_tick(self, prices: ArrayLike) -> NDArray[np.bool_]:
+        """Which prices are farther than a millionth of a tick from the grid."""
+        values = np.asarray(prices, dtype=np.float64)
+        distance = np.abs(values - self.to_prices(self.to_ticks(values)))
+        # The second term is the float's own resolution, which exceeds a millionth of a tick at high prices.
+        return distance > 1e-6 * self.tick_size + 4 * np.spacing(np.abs(values))
+
+    def to_steps(self, volumes: ArrayLike) -> NDArray[np.int64]:
+        """Volume as whole volume steps, the nearest where it lies between two."""
+        return np.rint(np.asarray(volumes, dtype=np.float64) / self.volume_step).astype(np.int64)
+
+
+def load_instruments(path: str | os.PathLike[str] | None = None) -> Mapping[str, Instrument]:
+    """Instruments by symbol.
+
+    Parameters
+    ----------
+    path
+        A YAML file to read instead of the project's own. Without it, the project's eight come first,
+        then those of the file that the environment variable ``VPOC_INSTRUMENTS`` names, which may
+        replace them.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that is missing, not YAML, or holds an impossible entry: names file, symbol and field.
+    """
+    if path is not None:
+        return _read(Path(path))
+    packaged = resources.files("pipeline.market") / "instruments.yaml"
+    with resources.as_file(packaged) as own:
+        instruments = dict(_read(own))
+    if extra := os.environ.get(INSTRUMENTS_VARIABLE):
+        instruments.update(_read(Path(extra)))
+    return instruments
+
+
+def find_instrument(symbol: str, instruments: Mapping[str, Instrument] | None = None) -> Instrument:
+    """The instrument of that symbol, or an error that lists those there are."""
+    known = load_instruments() if instruments is None else instruments
+    if symbol not in known:
+        raise UnknownSymbolError(
+            f"symbol {symbol!r} is unknown (known: {', '.join(sorted(known))}); add it to a YAML file "
+            f"named in {INSTRUMENTS_VARIABLE}, in the form of pipeline/market/instruments.yaml"
+        )
+    return known[symbol]
+
+
+def _read(path: Path) -> dict[str, Instrument]:
+    try:
+        entries: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"instrument file {path} can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"instrument file {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, dict) or not entries:
+        raise ConfigurationError(f"instrument file {path} must map symbols to their settings, e.g. 'ES: {{...}}'")
+    return {str(symbol): _instrument(path, str(symbol), entry) for symbol, entry in entries.items()}
+
+
+def _instrument(path: Path, symbol: str, entry: object) -> Instrument:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"instrument file {path}: {symbol} must map setting names to values")
+    try:
+        return Instrument(**{**entry, "symbol": symbol})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "entry"
+        raise ConfigurationError(
+            f"instrument file {path}: {symbol}.{field} is {first['input']!r}: {first['msg']}"
+        ) from error

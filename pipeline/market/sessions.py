@@ -1,0 +1,171 @@
+"""Sessions: the exchange's trade dates, and which one a bar belongs to.
+
+A session is the exchange's trade date (CMES: 17:00 Chicago the evening before to 16:00), from
+``exchange_calendars``, with holidays, early closes and daylight saving. ``eth`` means all of it,
+``rth`` the regular hours within it.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import exchange_calendars
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.market.instruments import Instrument
+
+__all__ = ["Hours", "SessionLabels", "label_sessions", "next_session", "session_schedule"]
+
+Hours = Literal["rth", "eth"]
+
+_HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that neighbours are always found
+
+
+@dataclass(frozen=True)
+class SessionLabels:
+    """Which session each timestamp belongs to.
+
+    Attributes
+    ----------
+    schedule
+        The sessions around the timestamps, as :func:`session_schedule` gives them.
+    position
+        Per timestamp, its session's row in ``schedule``; −1 outside every session.
+    regular
+        Per timestamp, whether it lies in its session's regular hours.
+    """
+
+    schedule: pd.DataFrame
+    position: NDArray[np.int64]
+    regular: NDArray[np.bool_]
+
+    def mask(self, hours: Hours) -> NDArray[np.bool_]:
+        """Which timestamps lie in these hours of some session."""
+        if hours not in ("rth", "eth"):
+            raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
+        return self.regular if hours == "rth" else self.position >= 0
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """Per timestamp, its session; NaT outside every session."""
+        index = self.schedule.index
+        dates = np.full(len(self.position), np.datetime64("NaT", "ns"))
+        inside = self.position >= 0
+        dates[inside] = index.to_numpy()[self.position[inside]]
+        return pd.DatetimeIndex(dates, name="session")
+
+
+@lru_cache(maxsize=8)
+def _calendar(name: str, first_year: int, last_year: int) -> exchange_calendars.ExchangeCalendar:
+    # Whole decades, so that nearby requests share one calendar.
+    try:
+        return exchange_calendars.get_calendar(name, start=f"{first_year}-01-01", end=f"{last_year}-12-31")
+    except ValueError as error:
+        raise DataError(
+            f"calendar {name} has no sessions for {first_year} to {last_year}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _calendar_covering(name: str, first: pd.Timestamp, last: pd.Timestamp) -> exchange_calendars.ExchangeCalendar:
+    if not 1900 <= first.year <= last.year <= 2200:
+        raise DataError(f"timestamps from {first.date()} to {last.date()} are outside 1900 to 2200; check their unit")
+    start, end = first.year // 10 * 10, last.year // 10 * 10 + 9
+    kind = type(exchange_calendars.get_calendar(name))
+    lower, upper = kind.bound_min(), kind.bound_max()
+    if lower is not None:
+        start = max(start, lower.year + (lower.dayofyear > 1))
+    if upper is not None:
+        end = min(end, upper.year - 1)
+    return _calendar(name, start, end)
+
+
+def session_schedule(instrument: Instrument, first: dt.date | str, last: dt.date | str) -> pd.DataFrame:
+    """Sessions of an instrument from ``first`` to ``last``, both included.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by session (midnight, no zone): ``open``, ``close``, ``rth_open``, ``rth_close``, all UTC.
+        Regular hours are clipped to early closes; where nothing is left of them (or the exchange
+        opens after them) ``rth_close`` equals ``rth_open``.
+    """
+    begin, end = pd.Timestamp(first), pd.Timestamp(last)
+    calendar = _calendar_covering(instrument.calendar, begin, end)
+    schedule = calendar.schedule.loc[begin:end, ["open", "close"]]
+    sessions = pd.DatetimeIndex(schedule.index, name="session").as_unit("ns")
+    opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns")
+    closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns")
+    zone = ZoneInfo(instrument.time_zone)
+    if instrument.session_close is not None:
+        closes = _earlier(closes, _at(sessions, instrument.session_close, zone))
+    if instrument.regular_hours is None:
+        rth_opens, rth_closes = opens, closes
+    else:
+        rth_opens = _later(opens, _at(sessions, instrument.regular_hours.open, zone))
+        rth_closes = _earlier(closes, _at(sessions, instrument.regular_hours.close, zone))
+        rth_closes = _later(rth_closes, rth_opens)
+    return pd.DataFrame(
+        {"open": opens, "close": closes, "rth_open": rth_opens, "rth_close": rth_closes}, index=sessions
+    )
+
+
+def label_sessions(timestamps: pd.DatetimeIndex | pd.Series, instrument: Instrument) -> SessionLabels:
+    """The session of each timestamp (a bar's open), and whether it lies in regular hours.
+
+    Parameters
+    ----------
+    timestamps
+        Time-zone-aware instants, in any order, shape (n,).
+
+    Raises
+    ------
+    DataError
+        If the timestamps carry no time zone.
+    """
+    index = pd.DatetimeIndex(timestamps)
+    if index.tz is None:
+        raise DataError("timestamps carry no time zone; localize them to their zone, then convert to UTC")
+    index = index.tz_convert("UTC").as_unit("ns")
+    if len(index) == 0:
+        empty = session_schedule(instrument, "2020-01-01", "2020-01-10").iloc[:0]
+        return SessionLabels(empty, np.empty(0, np.int64), np.empty(0, np.bool_))
+    first, last = index.min().tz_localize(None).normalize(), index.max().tz_localize(None).normalize()
+    schedule = session_schedule(instrument, first - _HORIZON, last + _HORIZON)
+    instants = index.asi8
+    opens, closes = _instants(schedule["open"]), _instants(schedule["close"])
+    position = np.searchsorted(opens, instants, side="right") - 1
+    inside = (position >= 0) & (instants < closes[position])
+    rth_opens, rth_closes = _instants(schedule["rth_open"]), _instants(schedule["rth_close"])
+    regular = inside & (instants >= rth_opens[position]) & (instants < rth_closes[position])
+    return SessionLabels(schedule, np.where(inside, position, -1), regular)
+
+
+def next_session(sessions: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:
+    """For each session (strictly: each date), the first session after it."""
+    if len(sessions) == 0:
+        return sessions
+    calendar = session_schedule(instrument, sessions.min(), sessions.max() + _HORIZON).index
+    return calendar[np.searchsorted(calendar.to_numpy(), sessions.as_unit("ns").to_numpy(), side="right")]
+
+
+def _at(sessions: pd.DatetimeIndex, clock: dt.time, zone: ZoneInfo) -> pd.DatetimeIndex:
+    offset = pd.Timedelta(hours=clock.hour, minutes=clock.minute, seconds=clock.second)
+    local = (sessions + offset).tz_localize(zone, ambiguous=np.zeros(len(sessions), bool), nonexistent="shift_forward")
+    return local.tz_convert("UTC").as_unit("ns")
+
+
+def _instants(column: pd.Series) -> NDArray[np.int64]:
+    return pd.DatetimeIndex(column).as_unit("ns").asi8
+
+
+def _earlier(left: pd.DatetimeIndex, right: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    return left.where(left <= right, right)
+
+
+def _later(left: pd.DatetimeIndex, right: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    return left.where(left >= right, right)

@@ -1,0 +1,29 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.market.instruments import Instrument, load_instruments
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def es() -> Instrument:
+    return load_instruments()["ES"]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real market data: VPOC_REAL_DATA, or shared/data beside the project."""
+    folder = Path(os.environ.get("VPOC_REAL_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "es_5m_2015_2021.parquet").exists():
+        pytest.skip(f"no real market data at {folder}; set VPOC_REAL_DATA")
+    return folder
