@@ -1,0 +1,26 @@
+"""Dagster assets, one file a group: each gets its inputs, calls the domain and describes what came out."""
+
+import dagster as dg
+
+from assets.backtests import backtest_summary, fade_backtest, report, rule_backtest
+from assets.market_data import market_data
+from assets.signals import candidates, gate_null_rates, rule_signals
+from assets.volume_profiles import session_history, volume_profiles
+
+__all__ = ["all_assets"]
+
+
+def all_assets() -> list[dg.AssetsDefinition]:
+    """Every asset of the project, in the order of the story."""
+    return [
+        market_data,
+        volume_profiles,
+        session_history,
+        candidates,
+        gate_null_rates,
+        rule_signals,
+        fade_backtest,
+        rule_backtest,
+        backtest_summary,
+        report,
+    ]

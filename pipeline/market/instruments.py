@@ -46,6 +46,7 @@ class Instrument(BaseModel):
     symbol: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")
     description: str = ""
     tick_size: float = Field(gt=0, allow_inf_nan=False)
+    currency: str = Field(default="$", min_length=1)
     point_value: float = Field(gt=0, allow_inf_nan=False)
     volume_step: float = Field(gt=0, allow_inf_nan=False)
     calendar: str

@@ -1,0 +1,36 @@
+"""Candidates, gates and rule signals: what a session's close says about the next session."""
+
+from pipeline.strategy.candidates import make_candidates, sessions_without_candidates
+from pipeline.strategy.gates import (
+    GateValues,
+    direction_probability,
+    is_calm,
+    longest_run,
+    pass_gates,
+    runs_p_value,
+    trend,
+    window_deviation,
+)
+from pipeline.strategy.history import session_history
+from pipeline.strategy.null_rates import gate_pass_rates, null_pass_rates
+from pipeline.strategy.settings import ConfidenceWeights, StrategySettings
+from pipeline.strategy.signals import rule_signals
+
+__all__ = [
+    "ConfidenceWeights",
+    "GateValues",
+    "StrategySettings",
+    "direction_probability",
+    "gate_pass_rates",
+    "is_calm",
+    "longest_run",
+    "make_candidates",
+    "null_pass_rates",
+    "pass_gates",
+    "rule_signals",
+    "runs_p_value",
+    "session_history",
+    "sessions_without_candidates",
+    "trend",
+    "window_deviation",
+]

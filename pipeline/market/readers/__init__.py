@@ -1,0 +1,10 @@
+"""Bars from files: one module a format, one function to read them all.
+
+A new format is a module with a ``FORMAT`` (:class:`pipeline.market.readers.format.Format`) and its line in
+:mod:`pipeline.market.readers.reading`.
+"""
+
+from pipeline.market.readers.options import ReadOptions
+from pipeline.market.readers.reading import RawBars, bar_files, format_names, read_bars
+
+__all__ = ["RawBars", "ReadOptions", "bar_files", "format_names", "read_bars"]

@@ -1,0 +1,45 @@
+# One command each. Everything installs into .venv from requirements.lock, nothing elsewhere.
+#   make run                      the whole chain on five simulated years of ES
+#   make run DATA=bars.parquet    the same on your own bars       (SYMBOL=ES by default)
+#   make ui                       Dagster and MLflow pages together, Ctrl-C stops both
+#   make test                     lint, types, architecture and every test
+
+PYTHON ?= python3.11
+SYMBOL ?= ES
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run ui test lint format setup clean
+
+run: $(VENV)/.ready
+	@$(BIN)/vpoc run $(if $(DATA),--data "$(DATA)" --symbol $(SYMBOL),)
+
+ui: $(VENV)/.ready
+	@$(BIN)/vpoc ui
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(VENV)/.ready
+
+# The stamp is made last, so that an interrupted set-up starts again.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or name it with PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Setting up .venv from requirements.lock (a few minutes, once) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis build *.egg-info

@@ -1,0 +1,88 @@
+"""The partition grid: months of trade dates × symbol for what is made from bars, symbol for the rest."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import dagster as dg
+import pandas as pd
+
+from pipeline.datasets import Dataset, dataset_keys
+from pipeline.errors import PipelineError
+
+__all__ = [
+    "GRID",
+    "MONTHS",
+    "SINGLE_RUN",
+    "SYMBOLS",
+    "WHOLE_HISTORY",
+    "by_symbol",
+    "concatenated",
+    "grid_key",
+    "user_errors",
+]
+
+# end_offset=1: the running month exists before it is over.
+MONTHS = dg.MonthlyPartitionsDefinition(
+    start_date=os.environ.get("VPOC_FIRST_MONTH", "2005-01"), fmt="%Y-%m", end_offset=1
+)
+SYMBOLS = dg.StaticPartitionsDefinition(dataset_keys())
+GRID = dg.MultiPartitionsDefinition({"month": MONTHS, "symbol": SYMBOLS})
+WHOLE_HISTORY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
+# One run for a range of months: a run a partition costs seconds each, a partition in a range milliseconds.
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+
+def grid_key(month: str, symbol: str) -> dg.MultiPartitionKey:
+    """The grid's key of a month and a symbol."""
+    return dg.MultiPartitionKey({"month": month, "symbol": symbol})
+
+
+def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Grid keys as symbol → month → key, in order."""
+    grouped: dict[str, dict[str, str]] = {}
+    for key in keys:
+        if not isinstance(key, dg.MultiPartitionKey):
+            raise dg.DagsterInvariantViolationError(f"{key!r} is no key of the month × symbol grid")
+        dimensions = key.keys_by_dimension
+        grouped.setdefault(dimensions["symbol"], {})[dimensions["month"]] = key
+    return {symbol: dict(sorted(months.items())) for symbol, months in grouped.items()}
+
+
+def concatenated(frames: Mapping[str, pd.DataFrame], dataset: Dataset, asset: str) -> pd.DataFrame:
+    """All months of a symbol in one frame.
+
+    Raises
+    ------
+    Failure
+        Where there are none, or a month was made from another source than the symbol's present one:
+        bars of two sources must not mix.
+    """
+    parts = []
+    for key, frame in frames.items():
+        source = frame.attrs.get("source")
+        if source != dataset.identity:
+            raise dg.Failure(
+                f"{asset} of {key} was made from {source!r}, but {dataset.key}'s source is now {dataset.identity!r}: "
+                f"run 'vpoc run --symbol {dataset.key}', which makes every month anew",
+                allow_retries=False,
+            )
+        if len(frame):
+            parts.append(frame)
+    if not parts:
+        raise dg.Failure(
+            f"{dataset.key} has no {asset} yet: materialize {asset} for its months first, or run 'vpoc run'",
+            allow_retries=False,
+        )
+    whole = pd.concat(parts, ignore_index=isinstance(parts[0].index, pd.RangeIndex))
+    whole.attrs = {"source": dataset.identity}
+    return whole
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn a mistake that the user can mend into a failure that shows its sentence and is not retried."""
+    try:
+        yield
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

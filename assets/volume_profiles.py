@@ -1,0 +1,151 @@
+"""Volume profiles by session, and the history of a symbol that they add up to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from pipeline.market import Instrument, label_sessions
+from pipeline.reports.pictures import profile_picture
+from pipeline.research import make_profiles
+from pipeline.strategy import StrategySettings
+from pipeline.strategy import session_history as make_session_history
+from resources import BarSource, PartitionedFrames, ResearchSettings
+
+__all__ = ["session_history", "volume_profiles"]
+
+GROUP = "volume_profiles"
+OWNERS = ["team:research"]
+COLLAPSE_SHARE = 0.35
+COLLAPSE_WINDOW = 60
+
+
+@dg.asset(
+    partitions_def=GRID,
+    backfill_policy=SINGLE_RUN,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "numba"},
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "profile_mass",
+            asset="volume_profiles",
+            blocking=True,
+            description="each profile holds exactly its session's volume, in whole volume steps",
+        )
+    ],
+)
+def volume_profiles(
+    context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
+) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+    """VPOC, value area, range and volume of each session (contract §3)."""
+    made: dict[str, pd.DataFrame] = {}
+    off: list[str] = []
+    latest: tuple[pd.DataFrame, pd.DataFrame, Instrument] | None = None
+    for symbol, months in by_symbol(context.partition_keys).items():
+        with user_errors():
+            instrument = bar_source.dataset(symbol).instrument
+            strategy = settings.load().strategy
+            for key in months.values():
+                month_bars = bars[key]
+                profiles = make_profiles(month_bars, instrument, strategy)
+                off += _wrong_mass(month_bars, profiles, instrument, strategy)
+                profiles.attrs["source"] = month_bars.attrs["source"]
+                made[key] = profiles
+                context.add_asset_metadata({"sessions": len(profiles)}, "volume_profiles", partition_key=key)
+                if len(profiles):
+                    latest = (month_bars, profiles, instrument)
+    metadata: dict[str, Any] = {"dagster/row_count": sum(len(frame) for frame in made.values())}
+    if latest is not None:
+        metadata["last_session"] = dg.MetadataValue.md(profile_picture(*latest, hours=strategy.hours))
+    yield dg.Output(made.items(), metadata=metadata)
+    yield dg.AssetCheckResult(check_name="profile_mass", passed=not off, metadata={"sessions_off": ", ".join(off[:50])})
+
+
+@dg.asset(
+    ins={
+        name: dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
+        for name in ("bars", "volume_profiles")
+    },
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "pandas"},
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "volume_collapse",
+            asset="session_history",
+            description=f"no session under {COLLAPSE_SHARE:.0%} of the median of the {COLLAPSE_WINDOW} before "
+            "(roll weeks of a series that holds each contract to its expiry; holidays)",
+        )
+    ],
+)
+def session_history(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    volume_profiles: PartitionedFrames,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
+    """One row a session: prices, profile, ATR, VPOC moves and the gates' statistics, as known at its close."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        strategy = settings.load().strategy
+        history = make_session_history(
+            concatenated(bars, dataset, "bars"),
+            concatenated(volume_profiles, dataset, "volume_profiles"),
+            dataset.instrument,
+            strategy,
+            hours=strategy.hours,
+        )
+    history.attrs = {"source": dataset.identity}
+    yield dg.Output(
+        history,
+        metadata={
+            "dagster/row_count": len(history),
+            "source": dataset.identity,
+            "first": str(history.index[0].date()),
+            "last": str(history.index[-1].date()),
+            "rolls": int((history["contract"] != history["contract"].shift()).sum() - 1)
+            if "contract" in history
+            else 0,
+        },
+    )
+    yield _volume_collapse(history)
+
+
+def _wrong_mass(
+    bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, strategy: StrategySettings
+) -> list[str]:
+    # Summed in another way than the profiles were: by pandas, from the bars, in whole steps.
+    labels = label_sessions(bars["timestamp"], instrument)
+    inside = labels.mask(strategy.hours)
+    rows = pd.DataFrame({"session": labels.sessions[inside], "steps": instrument.to_steps(bars["volume"])[inside]})
+    keys = ["session"]
+    if "contract" in bars:
+        rows["contract"] = bars["contract"].to_numpy()[inside]
+        keys = ["session", "contract"]
+    sums = rows.groupby(keys)["steps"].sum()
+    expected = sums.groupby(level="session").max()
+    expected = expected[expected > 0]
+    held = pd.Series(instrument.to_steps(profiles["volume"]), index=profiles.index)
+    differs = expected.reindex(expected.index.union(held.index)).ne(held.reindex(expected.index.union(held.index)))
+    return [str(session.date()) for session in differs.index[differs]]
+
+
+def _volume_collapse(history: pd.DataFrame) -> dg.AssetCheckResult:
+    median = history["volume"].rolling(COLLAPSE_WINDOW, min_periods=20).median().shift(1)
+    share = history["volume"] / median
+    collapsed = history.index[np.asarray(share < COLLAPSE_SHARE)]
+    return dg.AssetCheckResult(
+        check_name="volume_collapse",
+        passed=len(collapsed) == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(collapsed)} of {len(history)} sessions",
+        metadata={"sessions": ", ".join(str(session.date()) for session in collapsed[-100:])},
+    )

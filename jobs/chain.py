@@ -1,0 +1,204 @@
+"""The whole chain for one symbol: ingest of all its months, then research, with progress as it goes."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import dagster as dg
+from dagster import DagsterEventType, DagsterInstance, RunsFilter
+
+from assets.partitions import MONTHS, grid_key
+from pipeline.errors import DataError
+from pipeline.home import Home
+from pipeline.market.months import trade_months
+from resources import BarSource
+
+__all__ = ["ChainError", "StepEvent", "months_to_make", "run_chain"]
+
+PROCESS_TAG = "vpoc/process"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+POLL_SECONDS = 0.1
+
+
+class ChainError(Exception):
+    """A step failed; the text is what the step said."""
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """Something a run did.
+
+    Attributes
+    ----------
+    step
+        The step's name.
+    kind
+        ``started``, ``finished``, or ``check`` (an asset check that did not pass).
+    text
+        For a check, what it says.
+    """
+
+    step: str
+    kind: Literal["started", "finished", "check"]
+    text: str = ""
+
+
+def run_chain(
+    definitions: dg.Definitions, symbol: str, home: Home, observe: Callable[[StepEvent], None]
+) -> Mapping[str, str]:
+    """Materialize every asset of a symbol.
+
+    Parameters
+    ----------
+    definitions
+        The project's.
+    symbol
+        A dataset key, ``ES`` or ``ES-SIM``.
+    home
+        Where the results lie.
+    observe
+        Called from another thread as steps start and finish.
+
+    Returns
+    -------
+    Mapping
+        Job name → Dagster run id.
+
+    Raises
+    ------
+    ChainError
+        If a step failed: says what it said.
+    PipelineError
+        If the bars can't be read.
+    """
+    months = months_to_make(symbol, home)
+    with DagsterInstance.get() as instance:
+        _close_dead_runs(instance)
+        first, last = grid_key(months[0], symbol), grid_key(months[-1], symbol)
+        ingest_tags = {
+            "dagster/asset_partition_range_start": str(first),
+            "dagster/asset_partition_range_end": str(last),
+        }
+        runs = {"ingest": _execute(definitions, "ingest", instance, observe, tags=ingest_tags)}
+        runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
+    return runs
+
+
+def months_to_make(symbol: str, home: Home) -> list[str]:
+    """Months of the source's bars, and those made before from another source, which are made anew.
+
+    Without the second kind, months that the present source does not have would keep another one's bars.
+    """
+    source = BarSource()
+    dataset = source.dataset(symbol)
+    raw = source.read(symbol).frame
+    if raw["timestamp"].notna().sum() == 0:
+        raise DataError(f"{dataset.identity} holds no bars: give a file with at least one row that has a time")
+    present = {str(month) for month in trade_months(raw["timestamp"], dataset.instrument)}
+    made = {path.stem for path in (home.assets / "bars" / symbol).glob("*.parquet")}
+    wanted = sorted(present | made)
+    known = MONTHS.get_partition_keys()
+    if wanted[0] < known[0] or wanted[-1] > known[-1]:
+        raise DataError(
+            f"{dataset.identity} has bars from {wanted[0]} to {wanted[-1]}, but months from {known[0]} to {known[-1]} "
+            "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they lie ahead"
+        )
+    return wanted
+
+
+def _execute(
+    definitions: dg.Definitions,
+    name: str,
+    instance: DagsterInstance,
+    observe: Callable[[StepEvent], None],
+    *,
+    partition_key: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    job = definitions.resolve_job_def(name)
+    run_id = str(uuid.uuid4())
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(instance, run_id, observe, done), daemon=True)
+    watcher.start()
+    try:
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config=QUIET,
+            partition_key=partition_key,
+            tags={PROCESS_TAG: _process(), **(tags or {})},
+            raise_on_error=False,
+        )
+    finally:
+        done.set()
+        watcher.join()
+    if not result.success:
+        raise ChainError(_why(result))
+    return run_id
+
+
+def _watch(instance: DagsterInstance, run_id: str, observe: Callable[[StepEvent], None], done: threading.Event) -> None:
+    cursor: str | None = None
+    last_look = False
+    while not last_look:
+        last_look = done.wait(POLL_SECONDS)
+        while True:
+            page = instance.get_records_for_run(run_id, cursor=cursor, limit=1000)
+            cursor = page.cursor
+            for record in page.records:
+                if (event := _step_event(record.event_log_entry)) is not None:
+                    observe(event)
+            if not page.has_more:
+                break
+
+
+def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
+    event = entry.dagster_event
+    if event is None or event.step_key is None:
+        return None
+    if event.event_type == DagsterEventType.STEP_START:
+        return StepEvent(event.step_key, "started")
+    if event.event_type == DagsterEventType.STEP_SUCCESS:
+        return StepEvent(event.step_key, "finished")
+    if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        if not check.passed:
+            name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+            return StepEvent(event.step_key, "check", f"{name}: {check.description or 'did not pass'}")
+    return None
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """What the first failed step said, without its traceback (Dagster's page has that)."""
+    for event in result.all_events:
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
+                name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+                return f"the check {name} stopped the run: {check.description or 'it did not pass'}"
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data is not None and failure.user_failure_data.description:
+                return str(failure.user_failure_data.description)
+            error = failure.error.cause if failure.error and failure.error.cause else failure.error
+            said = error.message.strip() if error else "no reason given"
+            return f"step {event.step_key} failed: {said}"
+    return "the run failed; Dagster's page shows its events ('vpoc ui')"
+
+
+def _process() -> str:
+    return f"{os.uname().nodename}:{os.getpid()}"
+
+
+def _close_dead_runs(instance: DagsterInstance) -> None:
+    """Mark runs of the command line whose process is gone: a killed one can't do it itself."""
+    going = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(RunsFilter(statuses=going)):
+        host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
+        if host == os.uname().nodename and process.isdigit() and not Path(f"/proc/{process}").exists():
+            instance.report_run_failed(run, message="its process was killed")

@@ -1,0 +1,12 @@
+"""``ingest``: from raw bars to volume profiles, for months and symbols of the grid."""
+
+import dagster as dg
+
+__all__ = ["ingest"]
+
+ingest = dg.define_asset_job(
+    "ingest",
+    selection=dg.AssetSelection.assets("bars", "quarantine", "volume_profiles"),
+    description="Clean the bars of the months asked for and make their volume profiles.",
+    executor_def=dg.in_process_executor,  # steps of milliseconds: a process each would cost seconds
+)

@@ -1,0 +1,40 @@
+"""``vpoc bench``: how fast the engines are, checked for correctness before they are timed."""
+
+import json
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+
+from pipeline.cli.options import JsonOption
+from pipeline.cli.tables import frame_table
+
+__all__ = ["bench"]
+
+bench = typer.Typer(no_args_is_help=True, help="Time the engines beside their peers and the floor, in one run.")
+
+RepeatOption = Annotated[int, typer.Option(min=1, help="Timed repetitions; the fastest counts.")]
+
+
+@bench.command()
+def profiles(repeat: RepeatOption = 5, as_json: JsonOption = False) -> None:
+    """Profiles and value areas: ours, a NumPy difference array, py-market-profile, and reading the arrays once."""
+    from pipeline.bench.profiles import bench_profiles
+
+    _show(bench_profiles(repeat=repeat), "volume profiles", as_json=as_json)
+
+
+@bench.command()
+def fills(repeat: RepeatOption = 5, as_json: JsonOption = False) -> None:
+    """Bracket orders on bars: the kernel on arrays, and the public call on frames."""
+    from pipeline.bench.backtest import bench_backtest
+
+    _show(bench_backtest(repeat=repeat), "backtest", as_json=as_json)
+
+
+def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        Console().print(frame_table(pd.DataFrame(rows), title))

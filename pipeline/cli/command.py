@@ -1,0 +1,61 @@
+"""``vpoc``: the commands, and how mistakes are shown.
+
+Exit codes: 0 good, 1 what was asked for failed, 2 wrong use.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from pipeline.cli.backtest import backtest
+from pipeline.cli.bench import bench
+from pipeline.cli.doctor import doctor
+from pipeline.cli.profile import profile
+from pipeline.cli.run import run
+from pipeline.cli.ui import ui
+from pipeline.errors import ConfigurationError, PipelineError, UnknownSymbolError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="vpoc",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Volume-profile research: from raw bars to an honestly judged backtest.\n\n"
+    "Start with 'vpoc run' (five simulated years of ES), then 'vpoc run --data FILE' on your own bars, "
+    "and 'vpoc ui' for the pages. Everything written lies under VPOC_HOME (default: var in the project).",
+)
+app.command()(run)
+app.command()(profile)
+app.command()(backtest)
+app.command()(doctor)
+app.command()(ui)
+app.add_typer(bench, name="bench")
+
+
+def main() -> None:
+    """Run the command; a user's mistake is shown as one sentence, never as a traceback."""
+    try:
+        app()
+    except (ConfigurationError, UnknownSymbolError) as error:
+        _fail(str(error), 2)
+    except PipelineError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("stopped; what was finished is kept, the same command goes on from the start", 130)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(sentence: str, code: int) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(sentence)}")
+    sys.exit(code)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from pipeline.datasets import FileSource
+from pipeline.errors import ConfigurationError
+
+__all__ = [
+    "BarOption",
+    "FormatOption",
+    "JsonOption",
+    "LabelOption",
+    "SymbolOption",
+    "ZoneOption",
+    "file_source",
+]
+
+SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Which instrument the bars are of.")]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="The file's format, where it should not be recognised by itself.")
+]
+ZoneOption = Annotated[
+    str | None, typer.Option("--time-zone", help="Zone of times that carry none, e.g. America/Chicago.")
+]
+LabelOption = Annotated[str | None, typer.Option("--label", help="Whether a bar's time is its 'open' or its 'close'.")]
+BarOption = Annotated[
+    str | None, typer.Option("--bar", help="Length of a bar, e.g. 5min, where the file leaves it open.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for another program to read.")]
+
+
+def file_source(
+    path: str,
+    format_: str | None = None,
+    time_zone: str | None = None,
+    label: str | None = None,
+    bar: str | None = None,
+) -> FileSource:
+    """A source from the options given; the path is made absolute, since it is remembered."""
+    # A word that is not one of a setting's is the settings' own error to tell.
+    given: dict[str, Any] = {"format": format_, "time_zone": time_zone, "label": label, "bar": bar}
+    named = {name: value for name, value in given.items() if value is not None}
+    try:
+        return FileSource(path=str(Path(path).expanduser().absolute()), **named)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigurationError(
+            f"--{str(first['loc'][0]).replace('_', '-')} {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error

@@ -1,0 +1,85 @@
+"""``vpoc profile``: the volume profile of a file's sessions, in the terminal or as a page."""
+
+import datetime as dt
+import json
+from typing import Annotated, Literal
+
+import pandas as pd
+import typer
+from rich.console import Console
+
+from pipeline.cli.bars import FileBars, bars_of_file
+from pipeline.cli.options import (
+    BarOption,
+    FormatOption,
+    JsonOption,
+    LabelOption,
+    SymbolOption,
+    ZoneOption,
+    file_source,
+)
+from pipeline.cli.tables import frame_table
+from pipeline.errors import DataError
+from pipeline.home import vpoc_home, write_whole
+
+__all__ = ["profile"]
+
+
+def profile(
+    file: Annotated[str, typer.Argument(help="File, folder or glob with bars.")],
+    symbol: SymbolOption = "ES",
+    session: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Trade date to draw. [default: the last]")
+    ] = None,
+    hours: Annotated[Literal["rth", "eth"], typer.Option(help="Regular hours, or the whole trade date.")] = "rth",
+    sessions: Annotated[int, typer.Option(min=1, help="How many sessions to list.")] = 10,
+    open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a page and open it.")] = False,
+    format_: FormatOption = None,
+    time_zone: ZoneOption = None,
+    label: LabelOption = None,
+    bar: BarOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show VPOC and value area of each session, and one session's profile."""
+    from pipeline.profiles import session_profiles
+    from pipeline.profiles.plots import profile_text
+
+    taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol)
+    profiles = session_profiles(taken.bars, taken.instrument, hours=hours)
+    if profiles.empty:
+        raise DataError(f"{file} has no bar with volume in {hours} of {symbol}: try --hours eth, or another --symbol")
+    if as_json:
+        listed = profiles.reset_index()
+        listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
+        typer.echo(json.dumps(listed.to_dict("records"), indent=2))
+        return
+    day = pd.Timestamp(session) if session is not None else profiles.index[-1]
+    if day not in profiles.index:
+        raise DataError(
+            f"{file} has no {hours} profile of {day.date()}: its sessions go from {profiles.index[0].date()} "
+            f"to {profiles.index[-1].date()}"
+        )
+    console = Console()
+    console.print(taken.description, highlight=False)
+    _say_quarantined(taken, console)
+    listed = profiles.tail(sessions).reset_index()
+    listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
+    console.print(frame_table(listed, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
+    console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
+    if open_page:
+        _open(taken, day, hours, console)
+
+
+def _say_quarantined(taken: FileBars, console: Console) -> None:
+    if len(taken.quarantine):
+        counts = taken.quarantine["reason"].value_counts()
+        console.print("quarantined: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items()))
+
+
+def _open(taken: FileBars, day: pd.Timestamp, hours: Literal["rth", "eth"], console: Console) -> None:
+    from pipeline.profiles.plots import profile_figure
+
+    path = vpoc_home().reports / f"profile-{taken.instrument.symbol}-{day.date()}-{hours}.html"
+    write_whole(path, profile_figure(taken.bars, taken.instrument, day, hours=hours).to_html(include_plotlyjs=True))
+    console.print(f"Page       {path}", soft_wrap=True, highlight=False)
+    typer.launch(path.as_uri())

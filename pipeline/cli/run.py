@@ -1,0 +1,127 @@
+"""``vpoc run``: the whole chain for one symbol, through Dagster, with progress and a table of results."""
+
+import json
+import logging
+import warnings
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.tables import results_table
+from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, remember_source
+from pipeline.environment import prepare_environment
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import Home, vpoc_home
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["run"]
+
+DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
+
+
+def run(
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="File, folder or glob with bars; remembered for the symbol.")
+    ] = None,
+    symbol: Annotated[
+        str | None,
+        typer.Option(
+            "--symbol",
+            "-s",
+            help=f"Instrument, or {DEFAULT_KEY} for the simulator. [default: ES with --data, else {DEFAULT_KEY}]",
+        ),
+    ] = None,
+    format_: FormatOption = None,
+    time_zone: ZoneOption = None,
+    label: LabelOption = None,
+    bar: BarOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole chain: bars, profiles, signals, backtest, report.
+
+    Without --data, on five simulated years of ES; with it, on your own bars, which are remembered for the
+    symbol, so that later 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them too.
+    """
+    home = vpoc_home()
+    key = symbol or ("ES" if data else DEFAULT_KEY)
+    if data is not None:
+        if key.endswith(SIMULATED_SUFFIX):
+            raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
+        source = file_source(data, format_, time_zone, label, bar)
+        source.read()  # a file that can't be read is not remembered
+        prepare_environment(home)
+        remember_source(home, key, source)
+    find_dataset(key, home)
+    prepare_environment(home)
+    console = Console(stderr=True) if as_json else Console()
+    _quieten()
+    _materialize(key, home, console)
+    _show(key, home, console, as_json=as_json)
+
+
+def _materialize(key: str, home: Home, console: Console) -> None:
+    from pipeline.definitions import ChainError, StepEvent, defs, run_chain
+
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn(), console=console
+    ) as progress:
+        tasks = {}
+
+        def observe(event: StepEvent) -> None:
+            if event.kind == "started":
+                tasks[event.step] = progress.add_task(event.step.replace("_", " "), total=None)
+            elif event.kind == "finished":
+                progress.update(tasks[event.step], total=1, completed=1)
+            else:
+                progress.console.print(f"  [yellow]note[/] {event.text}", soft_wrap=True, highlight=False)
+
+        try:
+            run_chain(defs, key, home, observe)
+        except ChainError as failure:
+            raise DataError(str(failure)) from failure
+
+
+def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
+    import dagster as dg
+
+    from pipeline.definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        loader = defs.get_asset_value_loader(instance)
+        summary: pd.DataFrame = loader.load_asset_value("backtest_summary", partition_key=key)
+    dataset = find_dataset(key, home)
+    report = home.reports / f"{key}.html"
+    if as_json:
+        from pipeline.performance import summary_to_dict
+
+        strategies = {
+            str(name): summary_to_dict(part.droplevel(0)) for name, part in summary.groupby(level=0, sort=False)
+        }
+        document = {
+            "symbol": key,
+            "simulated": dataset.simulated,
+            "source": dataset.identity,
+            "strategies": strategies,
+            "report": str(report),
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    title = f"{key}: {dataset.identity}"
+    console.print(results_table(summary, title))
+    console.print(f"Report     {report}", soft_wrap=True, highlight=False)
+    console.print("Pages      vpoc ui  (or make ui): Dagster on http://127.0.0.1:3000, MLflow on http://127.0.0.1:5000")
+
+
+def _quieten() -> None:
+    """Leave the screen to the progress and the results: libraries' remarks go to the logs."""
+    from dagster import BetaWarning
+
+    # Partition mappings and backfill policies: pinned by the lock, so that a change can't come unseen.
+    warnings.filterwarnings("ignore", category=BetaWarning)
+    for name in ("alembic", "mlflow", "dagster"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,161 @@
+"""Datasets: which bars a symbol key stands for, a user's files or the simulator.
+
+A dataset has a key. ``ES`` is the instrument's real bars, from the source that ``sources.yaml`` in the
+home names. ``ES-SIM`` is the simulator's market for the same instrument: a key of its own, so that
+simulated and real bars never mix, and whatever is made of simulated ones says so by its name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import Home, write_whole
+from pipeline.market import Instrument, find_instrument, load_instruments, simulate_market
+from pipeline.market.readers import RawBars, ReadOptions, bar_files, read_bars
+from pipeline.settings import SimulatorSettings, load_settings, read_yaml_mapping
+
+__all__ = [
+    "SIMULATED_SUFFIX",
+    "Dataset",
+    "FileSource",
+    "dataset_keys",
+    "find_dataset",
+    "load_sources",
+    "remember_source",
+]
+
+SIMULATED_SUFFIX = "-SIM"
+SIMULATED_SYMBOLS = ("ES",)
+
+
+class FileSource(ReadOptions):
+    """A file, folder or glob that holds a symbol's bars, and how to read it."""
+
+    path: str
+
+    @property
+    def identity(self) -> str:
+        """What tells this source from another one."""
+        options = self.model_dump(mode="json", exclude_defaults=True, exclude={"path"})
+        return " ".join([self.path, *(f"{name}={value}" for name, value in sorted(options.items()))])
+
+    def files(self) -> list[Path]:
+        """The files there are now, in the order they are read; an error where there is none."""
+        return bar_files(Path(self.path).expanduser())
+
+    def read(self) -> RawBars:
+        """Read the bars as they stand in the files."""
+        return read_bars(self.path, ReadOptions(**self.model_dump(exclude={"path"})))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A symbol key with its instrument and where its bars come from.
+
+    Attributes
+    ----------
+    key
+        ``ES``, or ``ES-SIM`` for the simulator's.
+    instrument
+        What trades.
+    source
+        Files, or the simulator's settings.
+    """
+
+    key: str
+    instrument: Instrument
+    source: FileSource | SimulatorSettings
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the bars come from the simulator."""
+        return isinstance(self.source, SimulatorSettings)
+
+    @property
+    def identity(self) -> str:
+        """What the bars are made from, in one line; stored with everything made from them."""
+        if isinstance(self.source, FileSource):
+            return self.source.identity
+        described = self.source
+        return (
+            f"simulated {self.instrument.symbol} {described.bar} from {described.start}, "
+            f"{described.sessions} sessions, seed {described.seed}, edge {described.edge:g}"
+        )
+
+    def read(self) -> RawBars:
+        """Read or simulate the raw bars."""
+        if isinstance(self.source, FileSource):
+            return self.source.read()
+        settings = self.source
+        bars = simulate_market(
+            self.instrument, settings.start, settings.sessions, settings.seed, edge=settings.edge, bar=settings.bar
+        )
+        frame = bars.assign(source_file=self.identity, source_line=pd.RangeIndex(1, len(bars) + 1))
+        return RawBars(frame=frame, format="simulator", description=self.identity)
+
+
+def dataset_keys(instruments: Mapping[str, Instrument] | None = None) -> list[str]:
+    """Every key there can be: each instrument's symbol, and the simulated ones."""
+    symbols = list(load_instruments() if instruments is None else instruments)
+    return symbols + [symbol + SIMULATED_SUFFIX for symbol in SIMULATED_SYMBOLS if symbol in symbols]
+
+
+def find_dataset(key: str, home: Home) -> Dataset:
+    """Find the dataset of a key.
+
+    Raises
+    ------
+    UnknownSymbolError
+        If no instrument of that symbol is defined.
+    ConfigurationError
+        If it has no source yet: says how to give it one.
+    """
+    if key.endswith(SIMULATED_SUFFIX):
+        instrument = find_instrument(key.removesuffix(SIMULATED_SUFFIX))
+        return Dataset(key, instrument, load_settings(home).simulator)
+    instrument = find_instrument(key)
+    sources = load_sources(home)
+    if key not in sources:
+        raise ConfigurationError(
+            f"{key} has no source of bars yet: run 'vpoc run --symbol {key} --data FILE', "
+            f"or add '{key}: {{path: FILE}}' to {home.sources}"
+        )
+    return Dataset(key, instrument, sources[key])
+
+
+def load_sources(home: Home) -> dict[str, FileSource]:
+    """Read ``sources.yaml`` of a home: symbol → source; empty where there is no file."""
+    if not home.sources.exists():
+        return {}
+    return {symbol: _source(home, symbol, entry) for symbol, entry in read_yaml_mapping(home.sources).items()}
+
+
+def remember_source(home: Home, symbol: str, source: FileSource) -> None:
+    """Make a source the symbol's own, for every later run; the other symbols keep theirs."""
+    find_instrument(symbol)
+    entries: dict[str, Any] = {
+        name: known.model_dump(mode="json", exclude_defaults=True) for name, known in load_sources(home).items()
+    }
+    entries[symbol] = source.model_dump(mode="json", exclude_defaults=True)
+    text = "# Which files hold which symbol's bars. `vpoc run --data` rewrites this file; comments are not kept.\n"
+    write_whole(home.sources, text + yaml.safe_dump(entries, sort_keys=True))
+
+
+def _source(home: Home, symbol: str, entry: object) -> FileSource:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{home.sources}: {symbol} must map setting names to values, e.g. {{path: bars.csv}}")
+    try:
+        source = FileSource(**entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "entry"
+        raise ConfigurationError(f"{home.sources}: {symbol}.{field}: {first['msg']}") from error
+    if not source.path.strip():
+        raise DataError(f"{home.sources}: {symbol}.path is empty; name the file with the bars")
+    return source

@@ -1,0 +1,75 @@
+"""Where everything the program writes lies: one folder, ``VPOC_HOME`` (default ``var`` in the project)."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["PROJECT", "Home", "vpoc_home", "write_whole"]
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The places under one folder.
+
+    Attributes
+    ----------
+    root
+        The folder itself, absolute.
+    """
+
+    root: Path
+
+    @property
+    def assets(self) -> Path:
+        """Parquet files of the assets: ``assets/<asset>/<symbol>/<month>.parquet``."""
+        return self.root / "assets"
+
+    @property
+    def reports(self) -> Path:
+        """Report pages, one a symbol."""
+        return self.root / "reports"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's embedded instance: runs, events, logs."""
+        return self.root / "dagster"
+
+    @property
+    def mlflow(self) -> Path:
+        """MLflow's embedded database and artifacts."""
+        return self.root / "mlflow"
+
+    @property
+    def logs(self) -> Path:
+        """What is too long for the screen."""
+        return self.root / "logs"
+
+    @property
+    def sources(self) -> Path:
+        """Which files hold which symbol's bars."""
+        return self.root / "sources.yaml"
+
+    @property
+    def settings(self) -> Path:
+        """The user's settings, where they differ from the defaults."""
+        return self.root / "settings.yaml"
+
+
+def vpoc_home() -> Home:
+    """Return the home that ``VPOC_HOME`` names, ``var`` in the project's folder without it."""
+    return Home(Path(os.environ.get("VPOC_HOME") or PROJECT / "var").expanduser().resolve())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it: a killed run leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

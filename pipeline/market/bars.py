@@ -1,0 +1,128 @@
+"""What bars must be before anything is computed from them, whoever made the frame."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import DataError
+
+__all__ = ["BAR_COLUMNS", "require_bars"]
+
+BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
+
+
+def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd.DataFrame:
+    """Bars in the form the project computes with, or an error that names what is wrong and where.
+
+    Parameters
+    ----------
+    bars
+        One row a bar, shape (n, ...). Columns in any order, numbers of any width, times of any unit
+        in any zone; the times may be the index instead (a ``DatetimeIndex`` without a name or named
+        ``timestamp``).
+    columns
+        The columns needed. Others are handed on as they are.
+
+    Returns
+    -------
+    DataFrame
+        ``timestamp`` as datetime64[ns, UTC], strictly increasing, the other needed columns as finite
+        float64, on a RangeIndex. The frame given is left as it is.
+
+    Raises
+    ------
+    DataError
+        For a column that is missing, twice there or not numbers; for NaN or infinite values; for
+        timestamps without a zone, missing or not strictly increasing; for negative volume; for a
+        high below its low; for a contract that is missing in some rows.
+    """
+    if not isinstance(bars, pd.DataFrame):
+        raise DataError(f"bars must be a pandas DataFrame, not {type(bars).__name__}")
+    needed = list(columns)
+    if "timestamp" in needed and "timestamp" not in bars.columns and _index_is_time(bars):
+        times: pd.Series | None = bars.index.to_series(name="timestamp")
+        present = {"timestamp", *bars.columns}
+    else:
+        times = None
+        present = set(bars.columns)
+    if missing := [name for name in needed if name not in present]:
+        found = ", ".join(map(str, bars.columns)) or "none"
+        raise DataError(f"bars have no column {', '.join(missing)} (columns found: {found}); rename or add it")
+    if twice := sorted(set(map(str, bars.columns[bars.columns.duplicated()])) & set(needed)):
+        raise DataError(f"bars have the column {', '.join(twice)} more than once; keep one of them")
+    result = {}
+    if "timestamp" in needed:
+        result["timestamp"] = _times(bars["timestamp"] if times is None else times)
+    labels = result.get("timestamp")
+    for name in needed:
+        if name != "timestamp":
+            result[name] = _numbers(bars[name], name, labels)
+    if "volume" in result and len(bars) and result["volume"].min() < 0:
+        row = int(np.argmax(result["volume"] < 0))
+        raise DataError(
+            f"bars have negative volume ({result['volume'][row]:g}) {_place(row, labels)}; clean them before use"
+        )
+    if "high" in result and "low" in result and (below := result["high"] < result["low"]).any():
+        row = int(np.argmax(below))
+        raise DataError(
+            f"bars have a high ({result['high'][row]:g}) below the low ({result['low'][row]:g}) "
+            f"{_place(row, labels)}; clean them before use"
+        )
+    if "contract" in bars.columns and (unknown := bars["contract"].isna().to_numpy()).any():
+        row = int(np.argmax(unknown))
+        raise DataError(f"bars have no contract {_place(row, labels)}; fill the column contract or leave it out")
+    for name in bars.columns:
+        if name not in result:
+            result[name] = bars[name].array
+    return pd.DataFrame(result, copy=False)
+
+
+def _index_is_time(bars: pd.DataFrame) -> bool:
+    return isinstance(bars.index, pd.DatetimeIndex) and bars.index.name in (None, "timestamp")
+
+
+def _times(values: pd.Series) -> pd.DatetimeIndex:
+    if len(values) == 0:
+        return pd.DatetimeIndex([], tz="UTC").as_unit("ns")
+    if pd.api.types.is_numeric_dtype(values.dtype) or isinstance(values.dtype, pd.StringDtype):
+        raise DataError(
+            f"bars' timestamps are {values.dtype}, not times; convert them first, e.g. pd.to_datetime(..., utc=True)"
+        )
+    try:
+        index = pd.DatetimeIndex(values)
+        if index.tz is not None:
+            index = index.tz_convert("UTC").as_unit("ns")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"bars' timestamps can't be read as times: {' '.join(str(error).split())}") from error
+    if index.tz is None:
+        raise DataError("bars' timestamps carry no time zone; localize them to their zone, then convert to UTC")
+    if index.hasnans:
+        raise DataError(f"bars have no timestamp {_place(int(np.argmax(index.isna())), None)}; drop or fill the row")
+    instants = index.asi8
+    steps_back = instants[1:] <= instants[:-1]
+    if steps_back.any():
+        row = int(np.argmax(steps_back)) + 1
+        raise DataError(
+            f"bars' timestamps must be strictly increasing, but {index[row].isoformat()} at row {row} follows "
+            f"{index[row - 1].isoformat()}; sort them and drop duplicates"
+        )
+    return index.rename(None)
+
+
+def _numbers(values: pd.Series, name: str, labels: pd.DatetimeIndex | None) -> np.ndarray:
+    try:
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"bars' column {name} holds {values.dtype}, not numbers: {' '.join(str(error).split())}"
+        ) from error
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise DataError(f"bars' column {name} is {numbers[row]} {_place(row, labels)}; clean the bars before use")
+    return numbers
+
+
+def _place(row: int, labels: pd.DatetimeIndex | None) -> str:
+    return f"at row {row}" if labels is None else f"at row {row} ({labels[row].isoformat()})"

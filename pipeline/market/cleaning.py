@@ -1,0 +1,266 @@
+"""Clean bars and quarantine: every row that comes in is kept or stored with its reason, and counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.market.instruments import Instrument
+from pipeline.market.sessions import label_sessions
+
+__all__ = ["REASONS", "CleanBars", "CleaningReport", "OffTick", "clean_bars"]
+
+OffTick = Literal["snap", "reject"]
+
+# In the order they are tested: what a row's own values say, then where it lies, then its neighbours.
+REASONS = (
+    "missing_value",
+    "bad_ohlc",
+    "bad_price",
+    "negative_volume",
+    "outside_session",
+    "off_tick",
+    "duplicate",
+    "conflicting_duplicate",
+)
+
+_PRICES = ("open", "high", "low", "close")
+_VALUES = (*_PRICES, "volume")
+_OPTIONAL_NUMBERS = ("num_trades", "bid_volume", "ask_volume")
+_OPTIONAL = ("contract", *_OPTIONAL_NUMBERS)
+
+# Over this many ticks or steps a float holds no whole number exactly.
+_EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class CleaningReport:
+    """What became of the rows.
+
+    Attributes
+    ----------
+    rows_in, kept
+        Rows given, and rows that are clean bars.
+    quarantined
+        Reason to number of rows, for all reasons.
+    out_of_order
+        Kept rows that stood after a kept row of a later time, and were sorted.
+    snapped
+        Kept rows with a price off the tick, which was rounded to the nearest.
+    off_step_volume
+        Kept rows whose volume is no whole number of steps; profiles round it to the nearest.
+    """
+
+    rows_in: int
+    kept: int
+    quarantined: Mapping[str, int]
+    out_of_order: int
+    snapped: int
+    off_step_volume: int
+
+    def __post_init__(self) -> None:
+        if self.rows_in != self.kept + self.rows_quarantined:
+            raise AssertionError(
+                f"{self.rows_in} rows came in, but {self.kept} were kept and {self.rows_quarantined} quarantined"
+            )
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows quarantined, for whatever reason."""
+        return sum(self.quarantined.values())
+
+
+@dataclass(frozen=True)
+class CleanBars:
+    """The outcome of :func:`clean_bars`.
+
+    Attributes
+    ----------
+    bars
+        Clean bars: ``timestamp`` (UTC nanoseconds, strictly increasing), prices on the tick, volume, and what
+        there is of ``contract num_trades bid_volume ask_volume``.
+    quarantine
+        The other rows as they were given, in their order, with ``reason``, ``source_file`` and ``source_line``.
+    report
+        The counts.
+    """
+
+    bars: pd.DataFrame
+    quarantine: pd.DataFrame
+    report: CleaningReport
+
+
+def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick = "snap") -> CleanBars:
+    """Split raw bars into clean ones and quarantined ones (contract §2).
+
+    A row gets one reason, the first that holds, in this order:
+
+    1. ``missing_value``: a time, price or volume that is NaN, infinite, empty, or too large to be a number of
+       ticks or steps (over 2^53); an empty ``contract`` where there is such a column;
+    2. ``bad_ohlc``: high below, or low above, another price;
+    3. ``bad_price``: a price that is zero or less, or rounds to it, where the instrument forbids it;
+    4. ``negative_volume``;
+    5. ``outside_session``: the bar's open lies in no session of the instrument;
+    6. ``off_tick``, only where ``off_tick`` is ``reject``;
+    7. ``duplicate`` and ``conflicting_duplicate``: of the rows left that share a time, the first one given stays;
+       the others are duplicates where all their values equal its own as read, and conflicting otherwise.
+
+    Parameters
+    ----------
+    raw
+        Columns ``timestamp`` (with a time zone), ``open high low close volume``; optionally ``contract num_trades
+        bid_volume ask_volume``, and ``source_file``, ``source_line`` (otherwise empty and the row's number).
+    instrument
+        Gives tick, volume step and sessions.
+    off_tick
+        Whether prices off the tick are rounded to the nearest one and counted, or quarantined.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, is not numbers, or the timestamps have no zone.
+    """
+    if off_tick not in get_args(OffTick):
+        raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
+    rows = _checked(raw)
+    instants = _instants(rows)
+    values = {name: rows[name].to_numpy() for name in _VALUES}
+    reason = np.full(len(rows), -1, dtype=np.int8)  # −1: none
+
+    def mark(name: str, bad: NDArray[np.bool_]) -> None:
+        reason[(reason < 0) & bad] = REASONS.index(name)
+
+    mark("missing_value", _missing(rows, values, instrument))
+    mark("bad_ohlc", _bad_ohlc(values))
+    if not instrument.allow_negative_prices:
+        mark("bad_price", _not_positive(values["low"], instrument, reason < 0))
+    mark("negative_volume", values["volume"] < 0)
+    mark("outside_session", _outside(rows["timestamp"], instrument, reason < 0))
+    off = _off_tick(values, instrument, reason < 0)
+    if off_tick == "reject":
+        mark("off_tick", off)
+    left = np.flatnonzero(reason < 0)
+    order = left[np.argsort(instants[left], kind="stable")]
+    first = _first_of_their_time(instants[order])
+    later = first != np.arange(len(order))
+    same = _equal_rows(rows, order[later], order[first[later]])
+    reason[order[later]] = np.where(same, REASONS.index("duplicate"), REASONS.index("conflicting_duplicate"))
+
+    kept = order[~later]
+    bars = _bars(rows, kept, instrument)
+    out = reason >= 0
+    quarantine = rows[out].reset_index(drop=True)
+    quarantine["reason"] = pd.Series([REASONS[each] for each in reason[out]], dtype="str")
+    in_order_given = instants[np.sort(kept)]
+    report = CleaningReport(
+        rows_in=len(raw),
+        kept=len(bars),
+        quarantined={name: int(np.sum(reason == code)) for code, name in enumerate(REASONS)},
+        out_of_order=int(np.sum(in_order_given < np.maximum.accumulate(in_order_given))),
+        snapped=int(np.sum(off[kept])),
+        off_step_volume=int(np.sum(_off_step(values["volume"][kept], instrument))),
+    )
+    return CleanBars(bars, quarantine, report)
+
+
+def _checked(raw: pd.DataFrame) -> pd.DataFrame:
+    missing = [name for name in ("timestamp", *_VALUES) if name not in raw.columns]
+    if missing:
+        raise DataError(f"raw bars have no column {', '.join(missing)}; they have {', '.join(map(str, raw.columns))}")
+    rows = raw.reset_index(drop=True)
+    times = rows["timestamp"]
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        raise DataError(f"column 'timestamp' of raw bars is {times.dtype}; give times with a time zone")
+    try:
+        rows["timestamp"] = times.dt.tz_convert("UTC").dt.as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime as error:
+        raise DataError(f"column 'timestamp' of raw bars holds a time outside 1678 to 2261: {error}") from error
+    for name in (*_VALUES, *(each for each in _OPTIONAL_NUMBERS if each in rows)):
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise DataError(f"column {name!r} of raw bars is {rows[name].dtype}; give numbers")
+        rows[name] = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    if "contract" in rows:
+        rows["contract"] = rows["contract"].astype("str")
+    if "source_file" not in rows:
+        rows["source_file"] = pd.Series("", index=rows.index, dtype="str")
+    if "source_line" not in rows:
+        rows["source_line"] = np.arange(1, len(rows) + 1, dtype=np.int64)
+    return rows
+
+
+def _instants(rows: pd.DataFrame) -> NDArray[np.int64]:
+    return pd.DatetimeIndex(rows["timestamp"]).asi8
+
+
+def _missing(
+    rows: pd.DataFrame, values: Mapping[str, NDArray[np.float64]], instrument: Instrument
+) -> NDArray[np.bool_]:
+    missing = rows["timestamp"].isna().to_numpy(dtype=bool, copy=True)
+    for name, each in values.items():
+        step = instrument.volume_step if name == "volume" else instrument.tick_size
+        missing |= ~(np.abs(each) <= step * _EXACT)
+    if "contract" in rows:
+        missing |= (rows["contract"].isna() | (rows["contract"] == "")).to_numpy(dtype=bool)
+    return missing
+
+
+def _bad_ohlc(values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.bool_]:
+    opens, high, low, close = (values[name] for name in _PRICES)
+    return (high < np.maximum(opens, close)) | (low > np.minimum(opens, close)) | (high < low)
+
+
+def _not_positive(low: NDArray[np.float64], instrument: Instrument, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    bad = np.zeros(len(low), dtype=bool)
+    bad[rows] = (low[rows] <= 0) | (instrument.to_ticks(low[rows]) <= 0)
+    return bad
+
+
+def _outside(timestamps: pd.Series, instrument: Instrument, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    outside = np.zeros(len(timestamps), dtype=bool)
+    years = timestamps.dt.year.to_numpy()
+    absurd = rows & ((years < 1901) | (years >= 2200))  # no calendar reaches there
+    rows = rows & ~absurd
+    outside[absurd] = True
+    outside[rows] = label_sessions(timestamps[rows], instrument).position < 0
+    return outside
+
+
+def _off_tick(
+    values: Mapping[str, NDArray[np.float64]], instrument: Instrument, rows: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    off = np.zeros(len(rows), dtype=bool)
+    for name in _PRICES:
+        off[rows] |= instrument.off_tick(values[name][rows])
+    return off
+
+
+def _off_step(volumes: NDArray[np.float64], instrument: Instrument) -> NDArray[np.bool_]:
+    steps = volumes / instrument.volume_step
+    return np.abs(steps - np.rint(steps)) > 1e-6 + 4 * np.spacing(np.abs(steps))
+
+
+def _first_of_their_time(instants: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Per place in sorted times, the first place with the same time."""
+    places = np.arange(len(instants))
+    starts = np.concatenate(([True], instants[1:] != instants[:-1]))[: len(instants)]
+    return np.maximum.accumulate(np.where(starts, places, 0))
+
+
+def _equal_rows(rows: pd.DataFrame, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
+    equal = np.ones(len(left), dtype=bool)
+    for name in (*_VALUES, *(each for each in _OPTIONAL if each in rows)):
+        ours, theirs = rows[name].iloc[left].to_numpy(), rows[name].iloc[right].to_numpy()
+        equal &= (ours == theirs) | (pd.isna(ours) & pd.isna(theirs))
+    return equal
+
+
+def _bars(rows: pd.DataFrame, kept: NDArray[np.int64], instrument: Instrument) -> pd.DataFrame:
+    names = ["timestamp", *_VALUES, *(each for each in _OPTIONAL if each in rows)]
+    bars = rows[names].iloc[kept].reset_index(drop=True)
+    for name in _PRICES:
+        bars[name] = instrument.to_prices(instrument.to_ticks(bars[name].to_numpy()))
+    return bars

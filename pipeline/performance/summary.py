@@ -1,0 +1,293 @@
+"""One table of a backtest: every metric with its 95 % interval, unit and what to know about it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.market.instruments import Instrument
+from pipeline.market.sessions import label_sessions
+from pipeline.performance import kernels, metrics
+from pipeline.performance.uncertainty import (
+    Interval,
+    block_length,
+    probabilistic_sharpe_ratio,
+    quantile_interval,
+    resampling_positions,
+)
+
+__all__ = ["HEADLINE_METRICS", "SupportsCapital", "SupportsSummary", "summary", "summary_to_dict", "verdict"]
+
+HEADLINE_METRICS = (
+    "sharpe_ratio",
+    "sortino_ratio",
+    "probabilistic_sharpe_ratio",
+    "total_return",
+    "annual_return",
+    "maximum_drawdown",
+    "trades",
+    "win_rate",
+    "profit_factor",
+    "expectancy",
+    "expectancy_r",
+)
+ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cancelled")
+
+_LEVEL = 0.95
+_REPLICATIONS = 2000
+_FEWEST_TRADES = 30  # below, even a sentence about the interval would say too much
+
+Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+class SupportsCapital(Protocol):
+    """The part of an account that a summary reads."""
+
+    @property
+    def initial_capital(self) -> float:
+        """Capital before the first bar."""
+
+
+class SupportsSummary(Protocol):
+    """The part of a backtest's result that a summary reads."""
+
+    @property
+    def trades(self) -> pd.DataFrame:
+        """A row a trade: quantity, entry and exit with time and price, pnl, r_multiple, commission, ambiguous."""
+
+    @property
+    def orders(self) -> pd.DataFrame:
+        """A row an order: status and reason."""
+
+    @property
+    def equity(self) -> pd.Series:
+        """Account value at each bar's close."""
+
+    @property
+    def daily_returns(self) -> pd.Series:
+        """Return of every session with bars, idle ones included."""
+
+    @property
+    def account(self) -> SupportsCapital:
+        """The account traded."""
+
+    @property
+    def instrument(self) -> Instrument:
+        """The instrument traded."""
+
+
+class _Table:
+    """Rows of the summary in the order they are added."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[float, float, float, str, str]] = {}
+
+    def add(self, name: str, value: float, unit: str, note: str = "", interval: Interval | None = None) -> None:
+        low, high = interval or (math.nan, math.nan)
+        self._rows[name] = (float(value), low, high, unit, note)
+
+    def frame(self) -> pd.DataFrame:
+        frame = pd.DataFrame.from_dict(
+            self._rows, orient="index", columns=["value", "low", "high", "unit", "note"]
+        ).rename_axis("metric")
+        return frame.astype({"value": float, "low": float, "high": float, "unit": str, "note": str})
+
+
+def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> pd.DataFrame:
+    """Metrics of a backtest with their uncertainty.
+
+    Parameters
+    ----------
+    result
+        What ``pipeline.backtest.simulate`` returns.
+    seed
+        Of the bootstrap; the same seed gives the same intervals.
+    currency
+        Unit of money: the account's, which is the instrument's quote currency.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by metric: ``value``, ``low``, ``high`` (95 % stationary-bootstrap interval; NaN where none is
+        meaningful), ``unit`` and ``note``. Values with unit ``%`` are in percent. What cannot be computed is NaN and
+        its note says why.
+
+    Notes
+    -----
+    Ratios and returns are resampled by session, results of trades by trade, each with 2,000 stationary-bootstrap
+    resamples of blocks chosen from the data (see :func:`~pipeline.performance.uncertainty.block_length`).
+    """
+    table = _Table()
+    _add_returns(table, result, seed)
+    _add_drawdown(table, result, currency)
+    _add_trades(table, result, seed, currency)
+    _add_orders(table, result)
+    return table.frame()
+
+
+def _intervals(
+    kernels_by_name: Mapping[str, tuple[NDArray[np.float64], Kernel]], blocks_of: NDArray[np.float64], seed: int
+) -> dict[str, Interval]:
+    """Intervals of several statistics of samples of one length, over the same resamples."""
+    if len(blocks_of) < 2:
+        return {name: Interval(math.nan, math.nan) for name in kernels_by_name}
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in kernels_by_name}
+    for positions in resampling_positions(len(blocks_of), block_length(blocks_of), _REPLICATIONS, seed):
+        for name, (sample, kernel) in kernels_by_name.items():
+            drawn[name].append(kernel(sample[positions]))
+    return {name: quantile_interval(np.concatenate(values), _LEVEL) for name, values in drawn.items()}
+
+
+def _add_returns(table: _Table, result: SupportsSummary, seed: int) -> None:
+    returns = metrics.finite_values(result.daily_returns, "daily returns")
+    year = result.instrument.periods_per_year
+    statistics: dict[str, tuple[Kernel, str, str]] = {
+        "sharpe_ratio": (lambda r: kernels.sharpe(r, year), "", f"daily returns of all sessions × √{year}"),
+        "sortino_ratio": (lambda r: kernels.sortino(r, year), "", "downside deviation about 0"),
+        "total_return": (lambda r: 100 * kernels.compound(r), "%", "compounded"),
+        "annual_return": (lambda r: 100 * kernels.growth(r, year), "%", "compound annual growth rate"),
+        "tail_ratio": (kernels.tail_ratio, "", "95th over 5th percentile of daily returns"),
+    }
+    intervals = _intervals({name: (returns, entry[0]) for name, entry in statistics.items()}, returns, seed)
+    for name, (kernel, unit, note) in statistics.items():
+        value = float(kernel(returns))
+        table.add(name, value, unit, _why_nan(name, returns) if math.isnan(value) else note, intervals[name])
+        if name == "sharpe_ratio":
+            probability = 100 * probabilistic_sharpe_ratio(returns)
+            note = "probability that the true Sharpe ratio is above 0"
+            if math.isnan(probability):
+                note = _why_nan(name, returns)
+            table.add("probabilistic_sharpe_ratio", probability, "%", note)
+    table.add("sessions", len(returns), "sessions", "with bars, idle ones included")
+
+
+def _why_nan(name: str, returns: NDArray[np.float64]) -> str:
+    if len(returns) < 2:
+        return f"{len(returns)} session(s): not enough"
+    if np.ptp(returns) == 0:
+        return "every session returned the same"
+    return {
+        "sortino_ratio": "no session lost",
+        "tail_ratio": "too few sessions with a gain or a loss",
+        "annual_return": "all was lost",
+    }.get(name, "cannot be computed")
+
+
+def _add_drawdown(table: _Table, result: SupportsSummary, currency: str) -> None:
+    worst = metrics.maximum_drawdown(result.equity, initial=result.account.initial_capital)
+    note = "no bars" if math.isnan(worst.fraction) else "from equity at every bar's close"
+    table.add("maximum_drawdown", 100 * worst.fraction, "%", note)
+    table.add("maximum_drawdown_amount", worst.amount, currency, note)
+    if worst.end is None:
+        table.add("drawdown_length", 0.0 if worst.fraction == 0 else math.nan, "sessions", "no drawdown")
+        table.add("drawdown_days", 0.0 if worst.fraction == 0 else math.nan, "days", "no drawdown")
+        return
+    start = worst.start if worst.start is not None else result.equity.index[0]
+    edges = label_sessions(pd.DatetimeIndex([start, worst.end]), result.instrument).sessions
+    passed = np.searchsorted(result.daily_returns.index.as_unit("ns").to_numpy(), edges.to_numpy(), side="right")
+    days = (worst.end - start) / pd.Timedelta(days=1)
+    state = "not recovered" if worst.recovery is None else f"recovered {worst.recovery:%Y-%m-%d}"
+    note = f"from {start:%Y-%m-%d}, lowest {worst.trough:%Y-%m-%d}, {state}"
+    table.add("drawdown_length", float(passed[1] - passed[0]), "sessions", note)
+    table.add("drawdown_days", days, "days", note)
+
+
+def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str) -> None:
+    trades = result.trades
+    pnl = trades["pnl"].to_numpy(dtype=np.float64)
+    multiples = trades["r_multiple"].to_numpy(dtype=np.float64)
+    quantity = trades["quantity"].to_numpy(dtype=np.float64)
+    ticks = pnl / (quantity * result.instrument.tick_value)
+    statistics: dict[str, tuple[NDArray[np.float64], Kernel, str, str]] = {
+        "win_rate": (pnl, lambda v: 100 * kernels.positive_share(v), "%", "trades with a profit after commission"),
+        "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
+        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss a trade"),
+        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple a trade"),
+        "average_trade": (ticks, kernels.mean, "ticks", "mean a contract, after costs"),
+    }
+    intervals = _intervals({name: entry[:2] for name, entry in statistics.items()}, pnl, seed)
+    table.add("trades", len(trades), "trades")
+    for name, (sample, kernel, unit, note) in statistics.items():
+        value = float(kernel(sample))
+        if not len(pnl):
+            note = "no trades"
+        elif len(pnl) < 2:
+            note = f"{note}; one trade, so no interval"
+        elif np.isinf(value):
+            note = "no losing trade"
+        table.add(name, value, unit, note, intervals[name])
+    for name, part in (("average_win", pnl[pnl > 0]), ("average_loss", pnl[pnl < 0])):
+        table.add(name, float(kernels.mean(part)), currency, f"{len(part)} trade(s)")
+    entries = pd.DatetimeIndex(pd.to_datetime(trades["entry_time"], utc=True))
+    exits = pd.DatetimeIndex(pd.to_datetime(trades["exit_time"], utc=True))
+    held = (exits - entries) / pd.Timedelta(minutes=1)
+    table.add(
+        "time_in_trade",
+        float(kernels.mean(np.asarray(held, dtype=np.float64))),
+        "minutes",
+        "mean, from the entry bar's open to the exit bar's" if len(pnl) else "no trades",
+    )
+    bars = pd.DatetimeIndex(result.equity.index)
+    table.add("exposure", 100 * metrics.exposure(bars, entries, exits), "%", "share of bars with a position")
+    _add_volume(table, result, quantity, currency)
+
+
+def _add_volume(table: _Table, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
+    trades = result.trades
+    prices = trades["entry_price"].to_numpy(dtype=np.float64) + trades["exit_price"].to_numpy(dtype=np.float64)
+    notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
+    years = len(result.daily_returns) / result.instrument.periods_per_year
+    average = float(result.equity.mean()) if len(result.equity) else math.nan
+    table.add("turnover", metrics.turnover(notional, average, years), "× a year", "notional, both sides, over equity")
+    table.add("commission", float(trades["commission"].sum()), currency, "paid in all")
+
+
+def _add_orders(table: _Table, result: SupportsSummary) -> None:
+    orders = result.orders
+    table.add("orders", len(orders), "orders")
+    counts = orders["status"].value_counts()
+    for status in ORDER_STATUSES:
+        table.add(f"orders_{status}", int(counts.get(status, 0)), "orders")
+    for status in ("skipped", "cancelled"):
+        reasons = orders.loc[orders["status"] == status, "reason"].value_counts().sort_index()
+        for reason, count in reasons.items():
+            table.add(f"{status}: {reason}", int(count), "orders")
+    ambiguous = int(result.trades["ambiguous"].astype(bool).sum())
+    table.add("ambiguous", ambiguous, "trades", "stop and target in one bar, counted as stopped")
+
+
+def summary_to_dict(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """A summary as plain values for JSON, by metric; NaN and infinity become None, and the note says why."""
+    return {
+        str(name): {
+            key: (value if isinstance(value, str) else float(value) if math.isfinite(value) else None)
+            for key, value in row.items()
+        }
+        for name, row in table.to_dict(orient="index").items()
+    }
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """What a summary's interval of the Sharpe ratio allows to be said, in one sentence."""
+    trades = int(table.loc["trades", "value"])
+    low, high = float(table.loc["sharpe_ratio", "low"]), float(table.loc["sharpe_ratio", "high"])
+    if not trades:
+        return "No trades, so there is nothing to judge."
+    if math.isnan(low):
+        return "The Sharpe ratio has no interval here, so nothing can be said about an edge."
+    spread = f"the 95 % interval of the Sharpe ratio is {_signed(low)} to {_signed(high)}"
+    if trades < _FEWEST_TRADES:
+        return f"Too few trades to judge ({trades}): {spread}."
+    if low > 0:
+        return f"Some evidence of an edge, before any correction for how many ideas were tried: {spread}."
+    if high < 0:
+        return f"Evidence of a loss, not of an edge: {spread}."
+    return f"No evidence of an edge: {spread}, which includes zero."
+
+
+def _signed(value: float) -> str:
+    text = f"{value:.2f}"
+    return text.replace("-", "−") if float(text) else "0.00"

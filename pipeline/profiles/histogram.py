@@ -1,0 +1,163 @@
+"""Profiles from arrays in memory: bars as integer ticks and volume steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.profiles import kernels
+from pipeline.profiles.kernels import MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.value_area import check_value_area_settings
+
+__all__ = ["SessionLevels", "profile_sessions", "spread_rows"]
+
+
+@dataclass(frozen=True)
+class SessionLevels:
+    """Levels of many sessions, each attribute int64 of shape (sessions,), in the order of ``starts``.
+
+    Attributes
+    ----------
+    vpoc, val, vah, low, high
+        Ticks; 0 where a session has no volume.
+    total, held
+        Micro-lots of the session and of its value area; 0 where it has no volume.
+    """
+
+    vpoc: NDArray[np.int64]
+    val: NDArray[np.int64]
+    vah: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    total: NDArray[np.int64]
+    held: NDArray[np.int64]
+
+
+def profile_sessions(
+    low: NDArray[np.integer[Any]],
+    high: NDArray[np.integer[Any]],
+    steps: NDArray[np.integer[Any]],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64] | None = None,
+    *,
+    value_area_basis_points: int = 7000,
+    expansion_rows: int = 2,
+    name: Callable[[int], str] = "session {}".format,
+) -> SessionLevels:
+    """Volume profile, VPOC and value area of every session, in one pass over the bars.
+
+    Volume is spread evenly from ``low`` to ``high``. To put it all on the close (or on a trade's price),
+    give that as both.
+
+    Parameters
+    ----------
+    low, high
+        Ticks, shape (bars,). Three int32 arrays are used as they are; anything else as int64.
+    steps
+        Volume in volume steps, not negative, shape (bars,). Bars of 0 touch nothing, not even the range.
+    starts, stops
+        Session k is the bars ``starts[k]:stops[k]``, shape (sessions,). Without ``stops`` each session
+        ends where the next begins, the last with the bars.
+    value_area_basis_points, expansion_rows
+        As in :func:`pipeline.profiles.value_area`.
+    name
+        What to call session k in an error.
+
+    Raises
+    ------
+    DataError
+        Naming the session: volume past 2**62 micro-lots (before anything is added) or negative, a range
+        of more than 2**24 ticks, a high below its low.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> low, high = np.array([100, 101, 50]), np.array([103, 102, 50])
+    >>> levels = profile_sessions(low, high, steps=np.array([8, 6, 1]), starts=np.array([0, 2]))
+    >>> levels.vpoc, levels.val, levels.vah
+    (array([101,  50]), array([101,  50]), array([103,  50]))
+    """
+    check_value_area_settings(value_area_basis_points, expansion_rows)
+    bottoms, tops, volumes = _kernel_arrays(low, high, steps)
+    begins = np.ascontiguousarray(starts, dtype=np.int64)
+    ends = np.append(begins, len(volumes))[1:] if stops is None else np.ascontiguousarray(stops, dtype=np.int64)
+    if begins.shape != ends.shape or begins.ndim != 1:
+        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry a session")
+    if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= len(volumes))).all():
+        raise DataError(f"sessions must start at 0 or later and stop, not before, at {len(volumes)} bars or earlier")
+    levels = np.empty((len(begins), 7), dtype=np.int64)
+    failed, status = kernels.profile_slices(
+        bottoms, tops, volumes, begins, ends, value_area_basis_points, expansion_rows, levels
+    )
+    _raise_for(status, lambda: name(int(failed)))
+    return SessionLevels(*np.ascontiguousarray(levels.T))
+
+
+def spread_rows(
+    low: NDArray[np.integer[Any]], high: NDArray[np.integer[Any]], steps: NDArray[np.integer[Any]]
+) -> tuple[int, NDArray[np.int64]]:
+    """One profile of all bars given.
+
+    Parameters
+    ----------
+    low, high, steps
+        As in :func:`profile_sessions`.
+
+    Returns
+    -------
+    (int, ndarray of int64)
+        The lowest tick, and micro-lots per tick from there to the highest, shape (ticks,); (0, empty)
+        where no bar has volume.
+
+    Raises
+    ------
+    DataError
+        As in :func:`profile_sessions`.
+    """
+    bottoms, tops, volumes = _kernel_arrays(low, high, steps)
+    _, status = kernels.total_steps(volumes, 0, len(volumes))
+    _raise_for(status, lambda: "the bars given")
+    lowest, highest, status = kernels.extent(bottoms, tops, volumes, 0, len(volumes))
+    _raise_for(status, lambda: "the bars given")
+    if highest < lowest:
+        return 0, np.empty(0, dtype=np.int64)
+    ticks = int(highest - lowest) + 1
+    rows = np.zeros(ticks + 1, dtype=np.int64)  # the last entry takes what ends above the highest tick
+    kernels.spread(bottoms, tops, volumes, 0, len(volumes), lowest, rows)
+    kernels.integrate(rows, 0, ticks - 1)
+    return int(lowest), rows[:ticks].copy()
+
+
+def _kernel_arrays(*arrays: NDArray[np.integer[Any]]) -> list[NDArray[np.integer[Any]]]:
+    found = [np.asarray(array) for array in arrays]
+    if any(array.dtype.kind not in "iu" for array in found):
+        kinds = ", ".join(str(array.dtype) for array in found)
+        raise DataError(f"low, high and steps must be integers (ticks and volume steps), not {kinds}")
+    if any(array.ndim != 1 or array.shape != found[0].shape for array in found):
+        raise DataError(f"low, high and steps must be of one length, not {[array.shape for array in found]}")
+    # Two sets of types only, each compiled once.
+    kind = np.int32 if all(array.dtype == np.int32 for array in found) else np.int64
+    return [np.ascontiguousarray(array, dtype=kind) for array in found]
+
+
+def _raise_for(status: int, name: Callable[[], str]) -> None:
+    if status == kernels.STATUS_OK:
+        return
+    if status == kernels.STATUS_TOO_MUCH:
+        raise DataError(
+            f"{name()}: volume passes 2**62 micro-lots ({kernels.MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), "
+            "the most that is summed exactly; check the volume and the instrument's volume_step"
+        )
+    if status == kernels.STATUS_TOO_WIDE:
+        raise DataError(
+            f"{name()}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
+            "check them and the instrument's tick_size"
+        )
+    if status == kernels.STATUS_BACKWARD:
+        raise DataError(f"{name()}: a bar's high is below its low; clean the bars before use")
+    if status == kernels.STATUS_NEGATIVE:
+        raise DataError(f"{name()}: a bar's volume is negative; clean the bars before use")
+    raise AssertionError(f"kernel status {status} is unknown")

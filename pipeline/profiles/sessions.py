@@ -1,0 +1,316 @@
+"""Profiles from frames of bars: of every session, or of all bars given."""
+
+import datetime as dt
+import logging
+from typing import Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.market.bars import require_bars
+from pipeline.market.instruments import Instrument
+from pipeline.market.sessions import Hours, session_schedule
+from pipeline.profiles.histogram import profile_sessions, spread_rows
+from pipeline.profiles.kernels import MAX_STEPS, MICRO_LOTS
+from pipeline.profiles.value_area import check_value_area_settings
+
+__all__ = ["Allocation", "profile_rows", "select_sessions", "session_profiles"]
+
+Allocation = Literal["uniform", "close"]
+
+_HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that the first and last bars find their session
+_PRICES = ("low", "high", "close", "volume")
+
+_log = logging.getLogger(__name__)
+
+
+def session_profiles(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    *,
+    allocation: Allocation = "uniform",
+    value_area_basis_points: int = 7000,
+    expansion_rows: int = 2,
+    hours: Hours = "rth",
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """VPOC and value area of every session with volume (contract §3).
+
+    Parameters
+    ----------
+    bars
+        ``timestamp`` (the bar's open), ``low``, ``high``, ``close``, ``volume``, optional ``contract``;
+        what else :func:`pipeline.market.bars.require_bars` takes. Bars outside the hours are not used.
+    instrument
+        Its calendar says which session a bar belongs to, its tick and volume step what is counted.
+    allocation
+        ``"uniform"`` spreads a bar's volume over its ticks from low to high, ``"close"`` puts it on its close.
+    value_area_basis_points
+        Share of the volume the value area holds at least, 1 to 10000.
+    expansion_rows
+        Ticks the value area takes at a time; 2 is the usual rule.
+    hours
+        ``"rth"``: the regular hours; ``"eth"``: the whole trade date.
+    device
+        ``"cpu"``, or ``"auto"``, which is the same.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``session`` (midnight, no zone): ``vpoc``, ``val``, ``vah``, ``low``, ``high`` (prices),
+        ``volume``, ``value_area_volume`` (in units of volume). Where the bars carry ``contract``, also that: of two
+        contracts in a session only the one with more volume in those hours counts (equal: the later).
+        ``attrs`` holds ``prices_rounded`` and ``volume_rounded``: how many of the bars given had a price off
+        the tick, or a volume off the step, and were rounded to the nearest.
+
+    Raises
+    ------
+    ConfigurationError
+        For settings that are not among these.
+    DataError
+        For bars that are not clean, and, naming the session, for volume past 2**62 micro-lots or prices
+        more than 2**24 ticks apart.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pipeline.market import load_instruments
+    >>> bars = pd.DataFrame({
+    ...     "timestamp": pd.to_datetime(["2024-03-05 14:30Z", "2024-03-05 14:35Z"]),
+    ...     "open": [5100.0, 5101.0], "high": [5101.0, 5101.5], "low": [5099.75, 5100.75],
+    ...     "close": [5101.0, 5101.25], "volume": [600, 400]})
+    >>> profiles = session_profiles(bars, load_instruments()["ES"])
+    >>> profiles.loc["2024-03-05", ["vpoc", "val", "vah", "volume"]].tolist()
+    [5100.75, 5100.25, 5101.25, 1000.0]
+    """
+    _check_allocation(allocation)
+    check_value_area_settings(value_area_basis_points, expansion_rows)
+    if device not in ("cpu", "auto"):
+        raise ConfigurationError(f"device is {device!r}; profiles run on 'cpu' (or 'auto', which takes it) so far")
+    clean = require_bars(bars, ("timestamp", *_PRICES))
+    sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
+    low, high, steps, rounded = _integers(clean, instrument, allocation)
+    contracts: NDArray[np.object_] | None = None
+    if "contract" in clean.columns:
+        codes, names = pd.factorize(clean["contract"])
+        steps, winners = _one_contract(codes, steps, starts, stops)
+        contracts = np.asarray(names, dtype=object)[winners]
+    levels = profile_sessions(
+        low,
+        high,
+        steps,
+        starts,
+        stops,
+        value_area_basis_points=value_area_basis_points,
+        expansion_rows=expansion_rows,
+        name=lambda k: f"session {sessions[k].date()} of {instrument.symbol}",
+    )
+    traded = levels.total > 0
+    columns = {
+        name: instrument.to_prices(getattr(levels, name)[traded]) for name in ("vpoc", "val", "vah", "low", "high")
+    }
+    columns["volume"] = _to_volume(levels.total[traded], instrument)
+    columns["value_area_volume"] = _to_volume(levels.held[traded], instrument)
+    profiles = pd.DataFrame(columns, index=sessions[traded])
+    if contracts is not None:
+        profiles["contract"] = pd.array(contracts[traded], dtype="str")
+    profiles.attrs.update(rounded)
+    return profiles
+
+
+def profile_rows(
+    bars: pd.DataFrame, instrument: Instrument, *, allocation: Allocation = "uniform"
+) -> tuple[int, NDArray[np.int64]]:
+    """One profile of all bars given, whatever their session or contract.
+
+    Profiles add: that of two sets of bars is the sum, tick by tick, of theirs.
+
+    Parameters
+    ----------
+    bars
+        ``low``, ``high``, ``close``, ``volume``, in any order of rows.
+    instrument, allocation
+        As in :func:`session_profiles`.
+
+    Returns
+    -------
+    (int, ndarray of int64)
+        The lowest tick, and micro-lots (2**-20 volume steps) per tick up to the highest, shape (ticks,);
+        (0, empty) where no bar has volume.
+
+    Raises
+    ------
+    ConfigurationError, DataError
+        As in :func:`session_profiles`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pipeline.market import load_instruments
+    >>> bars = pd.DataFrame({"low": [25.0], "high": [25.5], "close": [25.25], "volume": [1]})
+    >>> profile_rows(bars, load_instruments()["ES"])
+    (100, array([349526, 349525, 349525]))
+    """
+    _check_allocation(allocation)
+    low, high, steps, _ = _integers(require_bars(bars, _PRICES), instrument, allocation)
+    return spread_rows(low, high, steps)
+
+
+def select_sessions(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    first: dt.date | str | None = None,
+    last: dt.date | str | None = None,
+    *,
+    hours: Hours = "rth",
+) -> pd.DataFrame:
+    """The bars of some sessions, in those hours, with a column ``session``.
+
+    Of two contracts in a session, those of the one that makes its profile.
+
+    Parameters
+    ----------
+    bars
+        As in :func:`session_profiles`, with ``open`` as well.
+    first, last
+        Sessions from and to, both included. ``first`` alone is that session; neither is the last session
+        with bars in those hours.
+
+    Raises
+    ------
+    DataError
+        Where no bar lies there: says which sessions there are.
+    """
+    clean = require_bars(bars)
+    sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
+    if len(sessions) == 0:
+        raise DataError(f"no bar lies in the {hours} hours of a session of {instrument.symbol}; check zone and symbol")
+    from_session = None if first is None else _session_date(first)
+    to_session = None if last is None else _session_date(last)
+    begin = from_session or (sessions[0] if to_session else sessions[-1])
+    end = to_session or begin
+    chosen = np.flatnonzero((sessions >= begin) & (sessions <= end))
+    if len(chosen) == 0:
+        raise DataError(
+            f"no session of {instrument.symbol} from {begin.date()} to {end.date()} has bars in {hours} hours; "
+            f"there are {len(sessions)} from {sessions[0].date()} to {sessions[-1].date()}"
+        )
+    rows = np.concatenate([np.arange(starts[k], stops[k]) for k in chosen])
+    owner = np.repeat(chosen, (stops - starts)[chosen])
+    if "contract" in clean.columns:
+        codes, _ = pd.factorize(clean["contract"])
+        _, winners = _one_contract(codes, _steps(clean, instrument), starts, stops)
+        kept = codes[rows] == winners[owner]
+        rows, owner = rows[kept], owner[kept]
+    selected = clean.iloc[rows].reset_index(drop=True)
+    selected["session"] = sessions[owner]
+    return selected
+
+
+def _session_date(value: dt.date | str) -> pd.Timestamp:
+    try:
+        return cast(pd.Timestamp, pd.Timestamp(value).normalize().tz_localize(None))
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"session {value!r} is not a date; write it as 2021-03-15") from error
+
+
+def _check_allocation(allocation: str) -> None:
+    if allocation not in ("uniform", "close"):
+        raise ConfigurationError(
+            f"allocation is {allocation!r}; it must be 'uniform' (low to high) or 'close' (all on the close)"
+        )
+
+
+def _session_slices(
+    timestamps: pd.Series, instrument: Instrument, hours: Hours
+) -> tuple[pd.DatetimeIndex, NDArray[np.int64], NDArray[np.int64]]:
+    # Bars are sorted, so a session is a slice of them: its two ends are looked up, not every bar's session.
+    if hours not in ("rth", "eth"):
+        raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
+    index = pd.DatetimeIndex(timestamps)
+    if len(index) == 0:
+        nothing = np.empty(0, dtype=np.int64)
+        return pd.DatetimeIndex(np.empty(0, dtype="M8[ns]"), name="session"), nothing, nothing
+    first, last = (index[row].tz_localize(None).normalize() for row in (0, -1))
+    schedule = session_schedule(instrument, first - _HORIZON, last + _HORIZON)
+    opens, closes = ("rth_open", "rth_close") if hours == "rth" else ("open", "close")
+    instants = index.asi8
+    starts = np.searchsorted(instants, pd.DatetimeIndex(schedule[opens]).as_unit("ns").asi8)
+    stops = np.searchsorted(instants, pd.DatetimeIndex(schedule[closes]).as_unit("ns").asi8)
+    filled = stops > starts
+    return cast(pd.DatetimeIndex, schedule.index[filled]), starts[filled], stops[filled]
+
+
+def _integers(
+    bars: pd.DataFrame, instrument: Instrument, allocation: Allocation
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """Low and high in ticks, volume in steps, and how many bars were rounded."""
+    off = np.zeros(len(bars), dtype=bool)
+    ticks = []
+    for name in ("close",) if allocation == "close" else ("low", "high"):
+        prices = bars[name].to_numpy()
+        if len(prices) and max(-prices.min(), prices.max()) / instrument.tick_size > 2.0**53:
+            raise DataError(
+                f"bars' column {name} holds {prices[np.abs(prices).argmax()]:g}, too many ticks of "
+                f"{instrument.tick_size:g} to be a price; check the bars and the instrument"
+            )
+        whole = instrument.to_ticks(prices)
+        if not np.array_equal(instrument.to_prices(whole), prices):
+            off |= instrument.off_tick(prices)
+        ticks.append(whole)
+    volume = bars["volume"].to_numpy()
+    scaled = volume / instrument.volume_step
+    distance = np.abs(scaled - np.rint(scaled))
+    uneven = 0 if not distance.any() else int((distance > 1e-6 + 4 * np.spacing(scaled)).sum())
+    rounded = {"volume_rounded": uneven, "prices_rounded": int(off.sum())}
+    if any(rounded.values()):
+        _log.info(
+            "%s: %d of %d bars have a price off the tick, %d a volume off the step; rounded to the nearest",
+            instrument.symbol,
+            rounded["prices_rounded"],
+            len(bars),
+            uneven,
+        )
+    return ticks[0], ticks[-1], _steps(bars, instrument), rounded
+
+
+def _steps(bars: pd.DataFrame, instrument: Instrument) -> NDArray[np.int64]:
+    # What is beyond the limit of a profile stays just beyond it, so that its session is refused by name.
+    return instrument.to_steps(np.minimum(bars["volume"].to_numpy(), (MAX_STEPS + 1) * instrument.volume_step))
+
+
+def _one_contract(
+    codes: NDArray[np.intp], steps: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Steps without those of a session's lesser contracts, and each session's contract (as a code)."""
+    winners = codes[starts]
+    changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+    # A session is mixed if the contract changes strictly inside it.
+    after = np.searchsorted(changes, starts, side="right")
+    mixed = np.flatnonzero(np.append(changes, len(codes))[after] < stops)
+    if len(mixed) == 0:
+        return steps, winners
+    lengths = (stops - starts)[mixed]
+    session = np.repeat(np.arange(len(mixed)), lengths)
+    rows = np.arange(len(session)) + np.repeat(starts[mixed] - np.append(0, np.cumsum(lengths)[:-1]), lengths)
+    pairs, inverse = np.unique(np.stack([session, codes[rows]]), axis=1, return_inverse=True)
+    volume = np.zeros(pairs.shape[1], dtype=np.int64)
+    last = np.zeros(pairs.shape[1], dtype=np.int64)
+    np.add.at(volume, inverse, steps[rows])
+    np.maximum.at(last, inverse, rows)
+    order = np.lexsort((last, volume, pairs[0]))
+    best = order[np.append(pairs[0][order][1:] != pairs[0][order][:-1], True)]
+    winners = winners.copy()
+    winners[mixed] = pairs[1][best]
+    steps = steps.copy()
+    steps[rows[codes[rows] != winners[mixed][session]]] = 0
+    return steps, winners
+
+
+def _to_volume(micro: NDArray[np.int64], instrument: Instrument) -> NDArray[np.float64]:
+    steps = micro / MICRO_LOTS
+    # As with ticks: dividing by a whole number gives the float nearest the decimal.
+    inverse = round(1 / instrument.volume_step)
+    return steps / inverse if abs(inverse * instrument.volume_step - 1) < 1e-12 else steps * instrument.volume_step

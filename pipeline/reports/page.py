@@ -1,0 +1,240 @@
+"""The report: one HTML file that holds everything, plotly.js too, and opens without a network."""
+
+import math
+from collections.abc import Iterator
+
+from pipeline.backtest import Account
+from pipeline.errors import DataError
+from pipeline.performance import format_value, verdict
+from pipeline.reports.breakdown_charts import breakdown_figure, multiples_figure
+from pipeline.reports.equity_chart import equity_figure
+from pipeline.reports.gate_chart import gate_figure
+from pipeline.reports.inputs import ReportInputs
+from pipeline.reports.markup import bullets, plain, section
+from pipeline.reports.session_panels import panel_figure, recent_sessions
+from pipeline.reports.tables import gates_table, orders_table, quality_table, results_table
+from pipeline.reports.theme import BAD, FADED, GOOD, STRATEGY_COLORS, STYLE_SHEET, figure_html
+
+__all__ = ["build_report"]
+
+_PANELS = 12
+# The browser is told, too, that this page loads nothing: what is not inline does not exist.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+_RESIZE = (
+    "document.querySelectorAll('details').forEach(d=>d.addEventListener('toggle',()=>"
+    "d.querySelectorAll('.plot').forEach(p=>Plotly.Plots.resize(p))));"
+)
+_SIMULATED = (
+    '<div class="simulated" role="note"><strong>SIMULATED MARKET</strong> · every bar on this page was made by the '
+    "project's own simulator; nothing here happened on an exchange.</div>"
+)
+
+
+def build_report(inputs: ReportInputs) -> str:
+    """The whole page as one self-contained HTML document.
+
+    The same inputs give the same text. Nothing is loaded from elsewhere: scripts and styles are inside.
+
+    Raises
+    ------
+    DataError
+        If results and summaries don't have the same names, or there are none, or more than four.
+    """
+    from plotly.offline import get_plotlyjs
+
+    names = list(inputs.results)
+    if not names or len(names) > len(STRATEGY_COLORS) or names != list(inputs.summaries):
+        raise DataError(
+            f"a report compares one to {len(STRATEGY_COLORS)} strategies; there are results of {names} and summaries "
+            f"of {list(inputs.summaries)}"
+        )
+    sections = [
+        ("verdict", "Verdict", _verdict(inputs)),
+        ("results", "Results", results_table(inputs)),
+        ("equity", "Equity and drawdown", _equity(inputs)),
+        ("trades", "Trades on price", "\n".join(_panels(inputs))),
+        ("breakdown", "Where it came from", _breakdown(inputs)),
+        ("multiples", "R multiples", _multiples(inputs)),
+        ("gates", "Gates against chance", _gates(inputs)),
+        ("orders", "What became of the orders", orders_table(inputs)),
+        ("data", "Data", f'<p class="note">Source: {plain(inputs.source)}</p>{quality_table(inputs)}'),
+        ("assumptions", "Assumptions", _assumptions(inputs)),
+    ]
+    links = "".join(f'<a href="#{identifier}">{title}</a>' for identifier, title, _ in sections)
+    body = "\n".join(section(*each) for each in sections)
+    title = f"{plain(inputs.title)}{' (simulated market)' if inputs.simulated else ''}"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{STYLE_SHEET}</style>
+<script>{get_plotlyjs()}</script>
+</head>
+<body>
+{_SIMULATED if inputs.simulated else ""}
+<header>
+<h1>{title}</h1>
+<p class="lead">{_lead(inputs)}</p>
+<nav aria-label="Sections">{links}</nav>
+</header>
+<main>
+{body}
+</main>
+<footer><p>Definitions of every number, its unit and its limits: docs/statistics.md of the project.
+Not investment advice.</p></footer>
+<script>{_RESIZE}</script>
+</body>
+</html>
+"""
+
+
+def _lead(inputs: ReportInputs) -> str:
+    instrument = inputs.instrument
+    held = inputs.profiles.index
+    period = f"{held[0]:%Y-%m-%d} to {held[-1]:%Y-%m-%d}" if len(held) else "no session"
+    hours = "regular hours" if inputs.settings.hours == "rth" else "the whole trade date"
+    words = [
+        f"{inputs.symbol}: {instrument.description or instrument.symbol}",
+        f"{len(held):,} sessions, {period}, {hours}",
+        f"{len(inputs.bars):,} bars",
+        f"account of {format_value(inputs.account.initial_capital, inputs.currency)}",
+    ]
+    return plain(" · ".join(words))
+
+
+def _verdict(inputs: ReportInputs) -> str:
+    boxes = []
+    for name, table in inputs.summaries.items():
+        low, high = table.loc["sharpe_ratio", "low"], table.loc["sharpe_ratio", "high"]
+        color = FADED if math.isnan(low) or low <= 0 <= high else GOOD if low > 0 else BAD
+        facts = (
+            f"{format_value(table.loc['trades', 'value'], 'trades')} trades in "
+            f"{format_value(table.loc['sessions', 'value'], 'sessions')} sessions. The Sharpe ratio measured is "
+            f"{format_value(table.loc['sharpe_ratio', 'value'], '')}; the probability that the true one is above 0 is "
+            f"{format_value(table.loc['probabilistic_sharpe_ratio', 'value'], '%')}."
+        )
+        says = verdict(table)
+        if inputs.simulated:
+            says = f"On a simulated market: {says[0].lower()}{says[1:]}"
+        boxes.append(
+            f'<div class="verdict" style="border-color:{color}"><p class="name">{plain(name)}</p>'
+            f'<p class="says">{_kept(says)}</p><p class="note">{_kept(facts)}</p></div>'
+        )
+    return "\n".join(boxes)
+
+
+def _kept(text: str) -> str:
+    """Text in which no line ends between a number and its percent sign."""
+    return plain(text).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _equity(inputs: ReportInputs) -> str:
+    note = (
+        "Equity at each session's end; below it, the deepest fall from the peak at the close of any bar of the session."
+    )
+    return f'<p class="note">{note}</p>{figure_html(equity_figure(inputs), "equity-chart")}'
+
+
+def _panels(inputs: ReportInputs) -> Iterator[str]:
+    yield (
+        '<p class="note">The last sessions with trades, in the exchange\'s time. Band, dashed line and the profile on '
+        "the left are the value area, VPOC and volume of the session <em>before</em>, which is all the orders knew. "
+        "Triangles are entries (up long, down short), dots exits (green with a profit); dotted lines the stop and the "
+        "target. Hover for the trade.</p>"
+    )
+    shown_open = False
+    for number, (name, result) in enumerate(reversed(list(inputs.results.items()))):
+        sessions = recent_sessions(result, inputs.profiles, _PANELS)
+        if not sessions:
+            yield f'<p class="note">{plain(name)}: no trades.</p>'
+            continue
+        figure = figure_html(panel_figure(inputs, result, sessions), f"trades-chart-{number}", wide=True)
+        state = "" if shown_open else " open"
+        shown_open = True
+        yield f"<details{state}><summary>{plain(name)}</summary>{figure}</details>"
+
+
+def _breakdown(inputs: ReportInputs) -> str:
+    if not any(len(result.trades) for result in inputs.results.values()):
+        return '<p class="note">No trades.</p>'
+    note = (
+        "Sum of profit and loss after costs; the number at each bar is its trades. Twenty-odd bars always hold a few "
+        "that look good: with no edge at all, one weekday in two ends above zero."
+    )
+    return f'<p class="note">{note}</p>{figure_html(breakdown_figure(inputs), "breakdown-chart", wide=True)}'
+
+
+def _multiples(inputs: ReportInputs) -> str:
+    if not any(len(result.trades) for result in inputs.results.values()):
+        return '<p class="note">No trades.</p>'
+    note = (
+        "Result of each trade over what its order put at risk. A full stop is a little worse than −1 R, because of "
+        "slippage and commission; a target is 2 R or more before them."
+    )
+    return f'<p class="note">{note}</p>{figure_html(multiples_figure(inputs), "multiples-chart")}'
+
+
+def _gates(inputs: ReportInputs) -> str:
+    paths = int(inputs.null_rates["paths"].max()) if len(inputs.null_rates) else 0
+    note = (
+        f"How often each gate opened, beside how often it opens on {paths:,} simulated random walks without drift. A "
+        "gate that opens as often on chance selects nothing. Bars are 95 % by the binomial formula; the market's "
+        "windows overlap from session to session, so its true uncertainty is several times wider."
+    )
+    chosen = int(inputs.signals["rule_signal"].sum())
+    total = len(inputs.signals)
+    share = f" ({100 * chosen / total:.1f} %)" if total else ""
+    note += f" Of {total:,} candidates, {chosen:,}{share} became rule signals."
+    return f'<p class="note">{note}</p>{figure_html(gate_figure(inputs), "gates-chart")}{gates_table(inputs)}'
+
+
+def _margin(rule: object, currency: str) -> str:
+    if isinstance(rule, dict):
+        return f"a dated table of {currency} a contract"
+    return f"{100 * float(str(rule)):g} % of notional"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _assumptions(inputs: ReportInputs) -> str:
+    account: Account = inputs.account
+    instrument, currency = inputs.instrument, inputs.currency
+    ticks = account.slippage_ticks
+    through = account.trade_through_ticks
+    commission = f"{format_value(instrument.commission_per_side, currency)} a contract and side"
+    if instrument.commission_rate:
+        commission = f"{100 * instrument.commission_rate:g} % of notional a side, plus {commission}"
+    cutoff = f"{account.entry_cutoff:%H:%M}" if account.entry_cutoff else "the session's last bar"
+    made = [
+        f"Inside a bar a limit order fills only once price has traded {_count(through, 'tick')} beyond it; where a bar "
+        "opens past the limit, it fills at that open. Limit fills pay no slippage.",
+        f"Stops and closes pay {_count(ticks, 'tick')} of slippage "
+        f"({format_value(ticks * instrument.tick_value, currency)} a contract). An order still waiting when a bar opens "
+        "beyond its stop is called off, never filled.",
+        "A bar that reaches stop and target counts as stopped; a bar entered part-way gives no target.",
+        f"Commission: {commission}.",
+        f"Size: {100 * account.risk_per_trade:g} % of equity at risk, whole contracts, rounded down; at most "
+        f"{account.max_contracts or 'what margin allows'}, with margin of "
+        f"{_margin(account.margin_day, currency)} by day and {_margin(account.margin_overnight, currency)} overnight. "
+        f"At most {_count(account.max_positions, 'position')} at once.",
+        f"Entries until {cutoff}; positions are "
+        f"{'held overnight' if account.hold_overnight else 'closed at the end of the session'}.",
+    ]
+    promised = [
+        "The past of one market is one sample. An interval says how far chance alone could have moved the number on "
+        "data like this; it knows nothing of a market that changes.",
+        "Intervals and probabilities here hold for a strategy fixed beforehand. The more settings were tried before "
+        "this one, the less they mean: that takes the deflated Sharpe ratio over all the trials.",
+        "Within a bar the order of prices is unknown, and nothing is known of the place in the queue at a limit. Both "
+        "are resolved against the trader, but a real fill can still be worse.",
+        "Taxes, interest on the account and fees for data are left out.",
+    ]
+    return (
+        f"<h3>How orders were filled</h3>{bullets(map(plain, made))}"
+        f"<h3>What the numbers don't promise</h3>{bullets(map(plain, promised))}"
+    )

@@ -1,0 +1,208 @@
+"""The report's tables: results with intervals, what became of every order, pass rates, and the data's quality."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from pipeline.market import session_schedule
+from pipeline.performance import format_interval, format_value
+from pipeline.reports.gate_chart import GATE_NAMES, gate_rates
+from pipeline.reports.inputs import ReportInputs
+from pipeline.reports.markup import cell, plain, row, table
+from pipeline.reports.theme import STRATEGY_COLORS
+
+__all__ = ["gates_table", "missing_sessions", "orders_table", "quality_table", "results_table"]
+
+_GROUPS: dict[str, dict[str, str]] = {
+    "Return and risk": {
+        "sharpe_ratio": "Sharpe ratio",
+        "probabilistic_sharpe_ratio": "Probabilistic Sharpe ratio",
+        "sortino_ratio": "Sortino ratio",
+        "total_return": "Total return",
+        "annual_return": "Return a year",
+        "maximum_drawdown": "Deepest drawdown",
+        "maximum_drawdown_amount": "Deepest drawdown in money",
+        "drawdown_length": "Its length, sessions",
+        "drawdown_days": "Its length, calendar days",
+        "tail_ratio": "Tail ratio",
+        "sessions": "Sessions",
+    },
+    "Trades": {
+        "trades": "Trades",
+        "win_rate": "Win rate",
+        "profit_factor": "Profit factor",
+        "expectancy": "Expectancy a trade",
+        "expectancy_r": "Expectancy a trade, R",
+        "average_trade": "Average trade a contract",
+        "average_win": "Average win",
+        "average_loss": "Average loss",
+        "time_in_trade": "Time in trade, minutes",
+        "exposure": "Exposure",
+        "turnover": "Turnover",
+        "commission": "Commission paid",
+    },
+}
+_NOTES_OF_ONE = ("drawdown_length", "average_win", "average_loss")  # in place of an interval
+_WITHOUT_NOTE = ("drawdown_days", *_NOTES_OF_ONE)
+
+_STATUSES = {
+    "closed": "Filled and closed",
+    "not_reached": "Limit not reached",
+    "gapped_past_stop": "A bar opened beyond the stop first, so not filled",
+    "skipped": "Skipped",
+    "cancelled": "Cancelled",
+}
+_REASONS = {
+    "position_open": "another position was open",
+    "risk_below_one_contract": "risk allowed less than one contract",
+    "margin_below_one_contract": "margin allowed less than one contract",
+    "margin_below_quantity": "margin allowed less than the fixed quantity",
+    "no_bars": "the session has no bars in these hours",
+    "contract_rolled": "the session trades another contract",
+}
+_QUARANTINE = {
+    "missing_value": "missing or infinite value",
+    "bad_ohlc": "high or low inconsistent with other prices",
+    "bad_price": "price zero or negative",
+    "negative_volume": "negative volume",
+    "outside_session": "outside every session",
+    "off_tick": "price off the tick",
+    "duplicate": "identical to another row",
+    "conflicting_duplicate": "same time as another row, other values",
+}
+_CHANGES = {
+    "snapped": "kept, price moved to the nearest tick",
+    "out_of_order": "kept, sorted into order",
+    "off_step_volume": "kept, volume no whole number of steps",
+}
+_LISTED = 60
+
+
+def _strategy_heads(names: Mapping[str, object]) -> list[str]:
+    """Header cells over two columns each: a number and its interval or share."""
+    return [
+        f'<th class="pair" colspan="2" scope="colgroup"><span class="key" style="background:{color}"></span>'
+        f"{plain(name)}</th>"
+        for color, name in zip(STRATEGY_COLORS, names, strict=False)
+    ]
+
+
+def results_table(inputs: ReportInputs) -> str:
+    """Every metric of every strategy with its interval."""
+    body = []
+    columns = 2 + 2 * len(inputs.summaries)
+    for group, metrics in _GROUPS.items():
+        body.append(row([f'<th colspan="{columns}" scope="colgroup">{group}</th>'], "group"))
+        for metric, name in metrics.items():
+            lines = [summary.loc[metric] for summary in inputs.summaries.values() if metric in summary.index]
+            if len(lines) != len(inputs.summaries):
+                continue
+            cells = [cell(name, tag="th", scope="row")]
+            for line in lines:
+                value = format_value(line["value"], line["unit"])
+                cells += [cell(plain(value), "number")]
+                if metric in _NOTES_OF_ONE:
+                    cells += [cell(plain(line["note"]), "interval words")]
+                else:
+                    cells += [cell(plain(format_interval(line["low"], line["high"], line["unit"])), "interval")]
+            notes = [] if metric in _WITHOUT_NOTE else dict.fromkeys(str(line["note"]) for line in lines)
+            body.append(row([*cells, cell("; ".join(plain(note) for note in notes if note), "remark")]))
+    head = [cell("", tag="th"), *_strategy_heads(inputs.summaries), cell("", tag="th")]
+    caption = (
+        "Each value with its 95 % interval where one is meaningful (stationary bootstrap, 2,000 resamples: returns by "
+        "session, trade results by trade). All after commission and slippage."
+    )
+    return table(head, body, caption)
+
+
+def orders_table(inputs: ReportInputs) -> str:
+    """Every end an order can have, with the number of orders that had it, and why some were not tried."""
+    orders = [result.orders for result in inputs.results.values()]
+    body = []
+
+    def line(name: str, counts: list[int], kind: str = "", totals: list[int] | None = None) -> None:
+        cells = [cell(plain(name), tag="th", scope="row")]
+        for count, total in zip(counts, totals or [len(frame) for frame in orders], strict=True):
+            share = f"{100 * count / total:.1f} %" if total else "–"
+            cells += [cell(f"{count:,}", "number"), cell(share, "interval")]
+        body.append(row(cells, kind))
+
+    for status, name in _STATUSES.items():
+        chosen = [frame[frame["status"] == status] for frame in orders]
+        line(name, [len(frame) for frame in chosen])
+        reasons = sorted({reason for frame in chosen for reason in frame["reason"].astype(str) if reason})
+        for reason in reasons:
+            counts = [int((frame["reason"] == reason).sum()) for frame in chosen]
+            line(_REASONS.get(reason, reason.replace("_", " ")), counts, "part")
+    line("All orders", [len(frame) for frame in orders])
+    trades = [result.trades for result in inputs.results.values()]
+    ambiguous = [int(frame["ambiguous"].astype(bool).sum()) for frame in trades]
+    totals = [len(frame) for frame in trades]
+    line("Trades with stop and target in one bar (ambiguous, counted as stopped)", ambiguous, totals=totals)
+    head = [cell("", tag="th"), *_strategy_heads(inputs.results)]
+    return table(head, body, "Every order ends in exactly one way. The last row is a share of trades.")
+
+
+def gates_table(inputs: ReportInputs) -> str:
+    """Pass rates with standard errors, and how many times chance's rate the market's is."""
+    body = []
+    for gate, rates in gate_rates(inputs).iterrows():
+        chance = rates["chance_pass_rate"]
+        ratio = f"{rates['market_pass_rate'] / chance:.2f}" if chance > 0 else "–"
+        cells = [cell(plain(GATE_NAMES.get(str(gate), gate)), tag="th", scope="row")]
+        for kind in ("market", "chance"):
+            error = rates[f"{kind}_standard_error"]
+            cells.append(cell(f"{rates[f'{kind}_pass_rate']:.1f} % ± {error:.1f}", "number"))
+        body.append(row([*cells, cell(ratio, "number")]))
+    names = ("Gate", plain(inputs.symbol), "Random walks", "Ratio")
+    head = [cell(name, "number" if i else "", tag="th", scope="col") for i, name in enumerate(names)]
+    return table(head, body, "Pass rate ± one standard error, and the market's rate over chance's.")
+
+
+def missing_sessions(inputs: ReportInputs) -> pd.DatetimeIndex:
+    """Sessions of the calendar, between the first and the last profile, that have no profile."""
+    held = inputs.profiles.index
+    if not len(held):
+        return pd.DatetimeIndex([])
+    schedule = session_schedule(inputs.instrument, held[0], held[-1])
+    if inputs.settings.hours == "rth":
+        schedule = schedule[schedule["rth_close"] > schedule["rth_open"]]
+    return pd.DatetimeIndex(schedule.index.difference(held))
+
+
+def quality_table(inputs: ReportInputs) -> str:
+    """Rows in, kept and quarantined by reason; sessions held, thin and missing."""
+    cleaning = dict(inputs.cleaning)
+    rows_in, kept = cleaning.pop("rows_in", None), cleaning.pop("kept", None)
+    changes = {name: cleaning.pop(name) for name in _CHANGES if name in cleaning}
+    body = []
+
+    def line(name: str, count: int, of: int | None, kind: str = "") -> None:
+        share = "" if not of else f"{100 * count / of:.2f} %"
+        cells = [cell(plain(name), tag="th", scope="row"), cell(f"{count:,}", "number"), cell(share, "interval")]
+        body.append(row(cells, kind))
+
+    if kept is not None:
+        rows_in = kept + sum(cleaning.values()) if rows_in is None else rows_in
+        line("Rows read", rows_in, None)
+        line("Rows kept", kept, rows_in)
+    for name, count in changes.items():
+        line(_CHANGES[name], count, kept, "part")
+    line("Rows quarantined", sum(cleaning.values()), rows_in)
+    for reason, count in cleaning.items():
+        if count:
+            line(_QUARANTINE.get(reason, reason.replace("_", " ")), count, rows_in, "part")
+    missing = missing_sessions(inputs)
+    sessions = len(inputs.profiles)
+    line("Sessions with a profile", sessions, sessions + len(missing))
+    line("Sessions of the calendar without volume in these hours", len(missing), sessions + len(missing))
+    usual = inputs.profiles["volume"].rolling(60, min_periods=20).median().shift(1)
+    thin = int((inputs.profiles["volume"] < 0.35 * usual).sum())
+    line("Sessions with under 35 % of the median volume of the 60 before", thin, sessions)
+    listed = ", ".join(f"{session:%Y-%m-%d}" for session in missing[:_LISTED])
+    more = f" and {len(missing) - _LISTED:,} more" if len(missing) > _LISTED else ""
+    named = (
+        f'<details><summary>Sessions missing</summary><p class="note">{listed}{more}</p></details>' if listed else ""
+    )
+    head = [cell("", tag="th"), cell("Count", "number", tag="th", scope="col"), cell("Share", "interval", tag="th")]
+    return table(head, body) + named

@@ -1,0 +1,137 @@
+"""One look for every chart and the page: palette, fonts, margins, and how a figure becomes HTML."""
+
+import json
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["BAD", "FADED", "GOOD", "GRID", "INK", "MUTED", "STRATEGY_COLORS", "STYLE_SHEET", "figure_html", "restyle"]
+
+INK = "#1f2933"
+MUTED = "#5f6c7b"
+FADED = "#9aa5b1"
+GRID = "#e6e9ee"
+GOOD = "#12805c"
+BAD = "#c03a2b"
+STRATEGY_COLORS = ("#1f5fa8", "#d9771a", "#6b4fa0", "#3d8b8b")
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# No way out of the file: plotly.js would otherwise offer to send a chart to its makers' server.
+_CONFIG = {
+    "responsive": True,
+    "displaylogo": False,
+    "displayModeBar": "hover",
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["lasso2d", "select2d"],
+}
+
+STYLE_SHEET = f"""
+:root {{ color-scheme: light; }}
+* {{ box-sizing: border-box; }}
+body {{ margin: 0; background: #f5f6f8; color: {INK}; font: 16px/1.55 {_FONT}; }}
+main, header, footer {{ max-width: 1180px; margin: 0 auto; padding: 0 24px; }}
+header {{ padding-top: 28px; }}
+h1 {{ font-size: 1.75rem; line-height: 1.25; margin: 0 0 4px; }}
+h2 {{ font-size: 1.25rem; margin: 0 0 4px; }}
+h3 {{ font-size: 1rem; margin: 20px 0 4px; }}
+p {{ margin: 0 0 12px; max-width: 78ch; }}
+.lead, .note, caption {{ color: {MUTED}; }}
+.note, caption {{ font-size: .875rem; }}
+p.note, p.lead {{ max-width: 110ch; }}
+section {{ background: #fff; border: 1px solid {GRID}; border-radius: 10px; padding: 22px 24px; margin: 18px 0; }}
+nav {{ display: flex; flex-wrap: wrap; gap: 4px 18px; padding: 12px 0 0; font-size: .9rem; }}
+nav a {{ color: {STRATEGY_COLORS[0]}; text-decoration: none; }}
+nav a:hover {{ text-decoration: underline; }}
+.simulated {{ position: sticky; top: 0; z-index: 20; background: #fff3cd; color: #6b4e00; text-align: center;
+  border-bottom: 1px solid #ecd58a; padding: 7px 16px; font-size: .9rem; }}
+.simulated strong {{ letter-spacing: .06em; }}
+.verdict {{ border-left: 4px solid; padding: 2px 0 2px 16px; margin: 14px 0; }}
+.verdict p {{ margin: 0; }}
+.verdict .name {{ font-size: .85rem; color: {MUTED}; }}
+.verdict .says {{ font-size: 1.12rem; font-weight: 600; }}
+.scroll {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; width: 100%; font-size: .925rem; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; padding: 0 0 6px; }}
+th, td {{ padding: 6px 12px 6px 0; text-align: left; vertical-align: top; border-bottom: 1px solid {GRID}; }}
+thead th {{ font-weight: 600; border-bottom: 2px solid {GRID}; vertical-align: bottom; }}
+tbody th {{ font-weight: 500; white-space: nowrap; padding-right: 20px; }}
+tbody th.long {{ white-space: normal; }}
+th.pair {{ text-align: center; white-space: nowrap; }}
+td.number, th.number {{ text-align: right; white-space: nowrap; }}
+td.interval, th.interval {{ color: {MUTED}; white-space: nowrap; font-size: .86rem; padding-right: 16px; }}
+td.remark {{ color: {MUTED}; font-size: .84rem; padding-right: 0; min-width: 230px; }}
+td.interval.words {{ white-space: normal; font-size: .8rem; line-height: 1.35; }}
+tr.part th, tr.part td {{ border-bottom-color: #f2f4f7; }}
+tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
+tr.group th {{ padding-top: 16px; color: {MUTED}; font-size: .8rem; text-transform: uppercase; letter-spacing: .05em; }}
+.key {{ display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }}
+.plot {{ width: 100%; }}
+.wide {{ min-width: 880px; }}
+details {{ margin-top: 12px; }}
+summary {{ cursor: pointer; font-weight: 600; }}
+ul {{ margin: 0 0 12px; padding-left: 20px; max-width: 78ch; }}
+li {{ margin: 3px 0; }}
+footer {{ color: {MUTED}; font-size: .85rem; padding-bottom: 40px; }}
+@media (max-width: 640px) {{ main, header, footer {{ padding: 0 12px; }} header {{ padding-top: 18px; }}
+  section {{ padding: 16px 14px; }} }}
+@media print {{ body {{ background: #fff; }} .simulated {{ position: static; }} section {{ break-inside: avoid; }} }}
+"""
+
+
+def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure":
+    """Give a figure the page's fonts, grid and margins, and the word ``simulated`` where that is so."""
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 64, "r": 16, "t": 40, "b": 44},
+        font={"family": _FONT, "size": 12.5, "color": INK},
+        paper_bgcolor="#fff",
+        plot_bgcolor="#fff",
+        hoverlabel={"bgcolor": "#fff", "bordercolor": FADED, "font": {"family": _FONT, "size": 12.5, "color": INK}},
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+    )
+    figure.update_xaxes(
+        gridcolor=GRID,
+        zeroline=False,
+        linecolor=FADED,
+        ticks="outside",
+        tickcolor=FADED,
+        ticklen=4,
+        title={"font": {"size": 12.5}},
+    )
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, title={"font": {"size": 12.5}})
+    figure.update_annotations(font={"size": 13})
+    if simulated:
+        figure.add_annotation(
+            text="simulated market",
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=0,
+            xanchor="right",
+            yanchor="top",
+            yshift=-24,
+            showarrow=False,
+            font={"color": "#8a6400", "size": 12},
+        )
+    return figure
+
+
+def figure_html(figure: "go.Figure", name: str, *, wide: bool = False) -> str:
+    """A figure as a ``div`` and the script that fills it; the page holds plotly.js itself.
+
+    ``name`` is the div's id, so that the same figure gives the same bytes. ``wide`` figures keep a least width and
+    scroll sideways on narrow screens.
+    """
+    content: dict[str, Any] = json.loads(figure.to_json(engine="json"))
+    parts = (name, content["data"], content["layout"], _CONFIG)
+    # "<" could end the script wherever it stands, so none is left in it.
+    arguments = ",".join(json.dumps(part, separators=(",", ":")).replace("<", "\\u003c") for part in parts)
+    height = int(figure.layout.height)
+    style = f"height:{height}px"
+    kind = "plot wide" if wide else "plot"
+    div = f'<div id="{escape(name)}" class="{kind}" style="{style}"></div>'
+    return f'<div class="scroll">{div}</div>\n<script>Plotly.newPlot({arguments});</script>'

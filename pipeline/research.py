@@ -1,0 +1,83 @@
+"""The chain without an orchestrator: from clean bars to the two backtests, in one call.
+
+The assets make the same steps one by one; ``vpoc backtest`` and the null-market test call this.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.backtest import BacktestResult, simulate
+from pipeline.market import Instrument
+from pipeline.profiles import session_profiles
+from pipeline.settings import Settings
+from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
+
+__all__ = ["FADES", "RULES", "Research", "make_profiles", "orders_of", "run_research"]
+
+FADES = "All value-area fades"
+RULES = "Rule signals"
+
+
+@dataclass(frozen=True)
+class Research:
+    """What the chain makes of a symbol's bars.
+
+    Attributes
+    ----------
+    profiles, history
+        By session.
+    signals
+        The candidates with their gates.
+    results
+        Backtests by name: every candidate, and those that the rules take.
+    """
+
+    profiles: pd.DataFrame
+    history: pd.DataFrame
+    signals: pd.DataFrame
+    results: Mapping[str, BacktestResult]
+
+
+def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: StrategySettings) -> pd.DataFrame:
+    """Session profiles under a strategy's settings."""
+    return session_profiles(
+        bars,
+        instrument,
+        allocation=strategy.allocation,
+        value_area_basis_points=strategy.value_area_basis_points,
+        expansion_rows=strategy.expansion_rows,
+        hours=strategy.hours,
+    )
+
+
+def orders_of(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The orders of each backtest: all candidates, and the rule signals among them."""
+    return {FADES: signals, RULES: signals[signals["rule_signal"]]}
+
+
+def run_research(bars: pd.DataFrame, instrument: Instrument, settings: Settings | None = None) -> Research:
+    """Make profiles, history, candidates, signals and both backtests of clean bars.
+
+    Parameters
+    ----------
+    bars
+        Clean bars of one instrument (contract §1), shape (n,).
+    instrument
+        What trades.
+    settings
+        The defaults where None.
+    """
+    chosen = settings or Settings()
+    strategy = chosen.strategy
+    profiles = make_profiles(bars, instrument, strategy)
+    history = session_history(bars, profiles, instrument, strategy, hours=strategy.hours)
+    candidates = make_candidates(history, instrument, strategy)
+    signals = rule_signals(candidates, history, strategy)
+    account = chosen.account_for(instrument)
+    results = {
+        name: simulate(bars, orders, instrument, account, hours=strategy.hours)
+        for name, orders in orders_of(signals).items()
+    }
+    return Research(profiles, history, signals, results)

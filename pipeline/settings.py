@@ -1,0 +1,94 @@
+"""The user's settings: strategy, account, cleaning and simulator, from ``settings.yaml`` in the home."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.backtest import Account
+from pipeline.errors import ConfigurationError
+from pipeline.home import Home
+from pipeline.market import Instrument
+from pipeline.strategy import StrategySettings
+
+__all__ = ["Settings", "SimulatorSettings", "load_settings", "read_yaml_mapping"]
+
+
+class SimulatorSettings(BaseModel):
+    """The simulated market that ``<symbol>-SIM`` holds; see :func:`pipeline.market.simulate_market`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: dt.date = dt.date(2020, 1, 2)
+    sessions: int = Field(default=1260, gt=0, le=20_000)
+    seed: int = Field(default=7, ge=0)
+    edge: float = Field(default=0.0, ge=0, le=1)
+    bar: str = "5min"
+
+
+class Settings(BaseModel):
+    """Everything a user may set, with the project's defaults.
+
+    Attributes
+    ----------
+    strategy
+        Profiles, candidates, gates and signals.
+    account
+        What differs from :class:`pipeline.backtest.Account`'s defaults and the instrument's margin rates.
+    simulator
+        The simulated market.
+    off_tick
+        What becomes of prices off the tick: ``snap`` to the nearest, or ``reject`` to the quarantine.
+    seed
+        Of bootstrap intervals and null pass rates.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: StrategySettings = StrategySettings()
+    account: dict[str, Any] = Field(default_factory=dict)
+    simulator: SimulatorSettings = SimulatorSettings()
+    off_tick: Literal["snap", "reject"] = "snap"
+    seed: int = Field(default=0, ge=0)
+
+    def account_for(self, instrument: Instrument) -> Account:
+        """The account for an instrument: its own margin rates, where the settings give no others."""
+        return Account.for_instrument(instrument, **self.account)
+
+
+def load_settings(home: Home) -> Settings:
+    """Read the settings of a home; the defaults where the file or a setting is absent.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that is not YAML or holds an unknown or impossible setting: names file and setting.
+    """
+    entries = read_yaml_mapping(home.settings) if home.settings.exists() else {}
+    try:
+        settings = Settings(**entries)
+        Account(**settings.account)
+        return settings
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{home.settings}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{home.settings}: {name} is {first['input']!r}: {first['msg']}") from error
+
+
+def read_yaml_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML file that must hold a mapping (an empty file is an empty one)."""
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if entries is None:
+        return {}
+    if not isinstance(entries, dict):
+        raise ConfigurationError(f"{path} must map names to values, e.g. 'account: {{risk_per_trade: 0.01}}'")
+    return {str(name): value for name, value in entries.items()}

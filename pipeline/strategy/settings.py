@@ -1,0 +1,120 @@
+"""Every choice of the rule strategy in one frozen, validated object."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ConfigurationError
+from pipeline.market import Hours
+
+__all__ = ["ConfidenceWeights", "StrategySettings"]
+
+
+class ConfidenceWeights(BaseModel):
+    """What each gate adds to the confidence of 0 to 100 (contract §5); together they are 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    r_squared: float = Field(default=0.40, ge=0, le=1)
+    direction: float = Field(default=0.30, ge=0, le=1)
+    calm: float = Field(default=0.15, ge=0, le=1)
+    runs: float = Field(default=0.15, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        total = self.r_squared + self.direction + self.calm + self.runs
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the confidence weights add up to {total:g}; they must add up to 1")
+        return self
+
+
+class StrategySettings(BaseModel):
+    """Settings of profiles, candidates, gates and rule signals; the defaults are the contract's.
+
+    Attributes
+    ----------
+    hours
+        Bars that make a session: ``rth`` or ``eth``.
+    allocation, value_area_basis_points, expansion_rows
+        How the volume profile is made (contract §3).
+    trend_window
+        Sessions in the regression of the VPOCs and, less one, moves in the runs test.
+    r_squared_threshold
+        R² must be above it.
+    direction_window
+        Sessions whose VPOC moves are counted for the direction probability.
+    direction_long, direction_short
+        The probability of an up move must be above the first for a long, below the second for a short.
+    calm_short, calm_long
+        Sessions of the two standard deviations of log returns.
+    confidence_threshold
+        Confidence (0 to 100) must be above it.
+    confidence_weights
+        What each gate adds to the confidence.
+    atr_window
+        Sessions in the average true range.
+    stop_atr_factor
+        The ``k`` of contract §5: the stop lies at most ``k`` average true ranges from the entry.
+    min_stop_ticks
+        A setup whose stop would be nearer, in ticks, is no candidate.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown name or an impossible value: names setting, value and what is allowed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hours: Hours = "rth"
+    allocation: Literal["uniform", "close"] = "uniform"
+    value_area_basis_points: int = Field(default=7000, gt=0, le=10_000)
+    expansion_rows: Literal[1, 2] = 2
+    trend_window: int = Field(default=20, ge=3, le=1000)
+    r_squared_threshold: float = Field(default=0.6, ge=0, lt=1)
+    direction_window: int = Field(default=252, ge=2, le=10_000)
+    direction_long: float = Field(default=0.53, ge=0.5, lt=1)
+    direction_short: float = Field(default=0.47, gt=0, le=0.5)
+    calm_short: int = Field(default=5, ge=2, le=1000)
+    calm_long: int = Field(default=20, ge=3, le=1000)
+    confidence_threshold: float = Field(default=60.0, ge=0, lt=100)
+    confidence_weights: ConfidenceWeights = ConfidenceWeights()
+    atr_window: int = Field(default=14, ge=1, le=1000)
+    stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
+    min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            problem = first["msg"].removeprefix("Value error, ")
+            said = f"strategy setting {name} is {first['input']!r}: {problem}" if name else problem
+            raise ConfigurationError(said) from error
+
+    @model_validator(mode="after")
+    def _calm_windows_differ(self) -> Self:
+        if self.calm_short >= self.calm_long:
+            raise ValueError(
+                f"strategy setting calm_short is {self.calm_short}; it must be below calm_long, {self.calm_long}"
+            )
+        return self
+
+    @property
+    def atr_column(self) -> str:
+        """Name of the average true range in the session history, ``atr_14`` by default."""
+        return f"atr_{self.atr_window}"
+
+    @property
+    def volatility_columns(self) -> tuple[str, str]:
+        """Names of the two standard deviations in the history, ``volatility_5`` and ``volatility_20`` by default."""
+        return f"volatility_{self.calm_short}", f"volatility_{self.calm_long}"
+
+    @property
+    def memory(self) -> int:
+        """Sessions, the current one included, that a value of the history can depend on (253 by default).
+
+        True ranges, VPOC moves and returns each look one session further back than their window.
+        """
+        return max(self.trend_window, self.direction_window + 1, self.calm_long + 1, self.atr_window + 1)

@@ -1,0 +1,96 @@
+"""Nightly, after each exchange's close: the running month of every symbol that has a source of bars.
+
+One schedule a calendar, half an hour after its close in its own zone; it skips, with the reason, on
+days that are no session.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pandas as pd
+
+from assets.partitions import MONTHS, grid_key
+from jobs import ingest
+from pipeline.datasets import load_sources
+from pipeline.home import vpoc_home
+from pipeline.market import Instrument, load_instruments, session_schedule
+
+__all__ = ["THEN_TAG", "nightly_schedules"]
+
+THEN_TAG = "vpoc/then"
+DELAY = dt.timedelta(minutes=30)  # vendors need some minutes to close their files
+
+
+def nightly_schedules() -> list[dg.ScheduleDefinition]:
+    """Make one schedule for each calendar that an instrument trades on."""
+    groups: dict[tuple[str, str, dt.time], dict[str, Instrument]] = {}
+    for symbol, instrument in load_instruments().items():
+        groups.setdefault((instrument.calendar, instrument.time_zone, _close(instrument)), {})[symbol] = instrument
+    names = [calendar for calendar, _, _ in groups]
+    return [
+        _schedule(calendar, zone, close, instruments, unique=names.count(calendar) == 1)
+        for (calendar, zone, close), instruments in groups.items()
+    ]
+
+
+def _close(instrument: Instrument) -> dt.time:
+    if instrument.always_open:
+        return dt.time(0)
+    if instrument.session_close is not None:
+        return instrument.session_close
+    # The regular close of an ordinary session: the latest of some weeks, which early closes don't move.
+    closes = session_schedule(instrument, "2024-04-01", "2024-04-30")["close"].dt.tz_convert(instrument.time_zone)
+    return max(moment.time() for moment in closes)
+
+
+def _schedule(
+    calendar: str, zone: str, close: dt.time, instruments: Mapping[str, Instrument], *, unique: bool
+) -> dg.ScheduleDefinition:
+    moment = dt.datetime.combine(dt.date(2000, 1, 1), close) + DELAY
+    name = "nightly_" + "".join(letter if letter.isalnum() else "_" for letter in calendar)
+    if not unique:
+        name += f"_{close:%H%M}"
+
+    @dg.schedule(
+        name=name,
+        job=ingest,
+        cron_schedule=f"{moment.minute} {moment.hour} * * *",
+        execution_timezone=zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Half an hour after {calendar}'s close ({close:%H:%M} {zone}), on its sessions only: "
+        "ingests the running month of every symbol with a source, then runs its research.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        local = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
+        yield from _requests(local, calendar, instruments)
+
+    return nightly
+
+
+def _requests(
+    local: dt.datetime, calendar: str, instruments: Mapping[str, Instrument]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    any_instrument = next(iter(instruments.values()))
+    # Round the clock, the session that has just ended is yesterday's.
+    day = local.date() - dt.timedelta(days=1) if any_instrument.always_open else local.date()
+    if session_schedule(any_instrument, day, day).empty:
+        yield dg.SkipReason(f"{day} is no session of {calendar}")
+        return
+    sources = load_sources(vpoc_home())
+    wanted = [symbol for symbol in instruments if symbol in sources]
+    if not wanted:
+        yield dg.SkipReason(
+            f"no symbol on {calendar} ({', '.join(instruments)}) has a source of bars; "
+            "give it one with 'vpoc run --symbol SYMBOL --data FILE'"
+        )
+        return
+    month = pd.Timestamp(day).strftime("%Y-%m")
+    if month not in MONTHS.get_partition_keys(current_time=local):
+        yield dg.SkipReason(f"{month} is outside the months that are kept; see VPOC_FIRST_MONTH")
+        return
+    for symbol in wanted:
+        yield dg.RunRequest(
+            run_key=f"{symbol} {day}", partition_key=grid_key(month, symbol), tags={THEN_TAG: "research"}
+        )

@@ -1,0 +1,91 @@
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+
+from pipeline.definitions import defs
+from pipeline.home import PROJECT, Home
+
+ASSETS = {
+    "bars": "market_data",
+    "quarantine": "market_data",
+    "volume_profiles": "volume_profiles",
+    "session_history": "volume_profiles",
+    "candidates": "signals",
+    "gate_null_rates": "signals",
+    "rule_signals": "signals",
+    "fade_backtest": "backtests",
+    "fade_orders": "backtests",
+    "fade_equity": "backtests",
+    "rule_backtest": "backtests",
+    "rule_orders": "backtests",
+    "rule_equity": "backtests",
+    "backtest_summary": "backtests",
+    "report": "backtests",
+}
+
+
+@pytest.fixture(scope="module")
+def graph() -> AssetGraph:
+    return defs.resolve_asset_graph()
+
+
+def test_assets_are_those_of_the_flow_each_in_its_group(graph: AssetGraph) -> None:
+    found = {node.key.to_user_string(): node.group_name for node in graph.asset_nodes}
+
+    assert found == ASSETS
+
+
+def test_assets_all_have_description_owner_kind_and_code_version(graph: AssetGraph) -> None:
+    for node in graph.asset_nodes:
+        assert node.description, node.key
+        assert node.owners, node.key
+        assert node.kinds, node.key
+        assert node.code_version, node.key
+
+
+def test_grid_assets_take_a_range_of_months_in_one_run(graph: AssetGraph) -> None:
+    for name in ("bars", "quarantine", "volume_profiles"):
+        node = graph.get(dg.AssetKey(name))
+        assert node.backfill_policy == dg.BackfillPolicy.single_run()
+        assert node.partitions_def.partition_dimension_names == ["month", "symbol"]
+
+
+def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> None:
+    blocking = {
+        f"{key.asset_key.to_user_string()}.{key.name}"
+        for key in graph.asset_check_keys
+        if graph.get_check_spec(key).blocking
+    }
+
+    assert blocking == {
+        "bars.accounting",
+        "bars.order",
+        "bars.fits_instrument",
+        "volume_profiles.profile_mass",
+        "fade_backtest.books_balance",
+        "rule_backtest.books_balance",
+    }
+
+
+def test_jobs_and_schedules_are_there() -> None:
+    assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {"ingest", "research"}
+    assert {schedule.name for schedule in defs.schedules} == {"nightly_CMES", "nightly_XNYS", "nightly_24_7"}
+
+
+def test_definitions_validate_by_dagsters_own_command(home: Home) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "definitions",
+        "validate",
+        "--workspace",
+        str(PROJECT / "workspace.yaml"),
+    ]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=PROJECT)
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,205 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from arch.bootstrap import StationaryBootstrap, optimal_block_length
+from scipy import stats
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.performance import (
+    block_length,
+    bootstrap_interval,
+    deflated_sharpe_ratio,
+    expected_maximum_sharpe,
+    kernels,
+    probabilistic_sharpe_ratio,
+    sharpe_probability,
+    sharpe_ratio,
+)
+from pipeline.performance.uncertainty import quantile_interval, resampling_positions
+
+# Bailey & López de Prado (2014), section "A numerical example": annual Sharpe ratio 2.5 over 1,250 daily returns,
+# 250 a year, variance of the trials' annual Sharpe ratios 1/2.
+DAILY = 2.5 / math.sqrt(250)
+DAILY_VARIANCE = 0.5 / 250
+
+
+def _noise(count: int = 400, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(count) * 0.01
+
+
+def test_expected_maximum_sharpe_of_the_published_example_is_reproduced():
+    assert expected_maximum_sharpe(trials=100, sharpe_variance=DAILY_VARIANCE) == pytest.approx(0.1132, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("trials", "skewness", "kurtosis", "published"), [(100, -3, 10, 0.9004), (46, -3, 10, 0.9505), (88, 0, 3, 0.9505)]
+)
+def test_deflated_sharpe_of_the_published_example_is_reproduced(trials, skewness, kurtosis, published):
+    benchmark = expected_maximum_sharpe(trials=trials, sharpe_variance=DAILY_VARIANCE)
+    probability = sharpe_probability(DAILY, periods=1250, skewness=skewness, kurtosis=kurtosis, benchmark=benchmark)
+    assert probability == pytest.approx(published, abs=5e-5)
+
+
+@pytest.mark.parametrize(("skewness", "kurtosis", "published"), [(0, 3, 0.982), (-2.448, 10.164, 0.913)])
+def test_probabilistic_sharpe_of_the_published_hedge_fund_is_reproduced(skewness, kurtosis, published):
+    # Bailey & López de Prado (2012): 24 months, mean 0.036, standard deviation 0.079 (rounded in print).
+    probability = sharpe_probability(0.036 / 0.079, periods=24, skewness=skewness, kurtosis=kurtosis, benchmark=0)
+    assert probability == pytest.approx(published, abs=1e-3)
+
+
+def test_probabilistic_sharpe_uses_raw_kurtosis_and_per_period_sharpe():
+    returns = np.random.default_rng(3).standard_t(5, 500) * 0.01 + 0.0005
+    sharpe = returns.mean() / returns.std(ddof=1)
+    variance = 1 - stats.skew(returns) * sharpe + (stats.kurtosis(returns, fisher=False) - 1) / 4 * sharpe**2
+    expected = stats.norm.cdf((sharpe - 0.01) * math.sqrt(499 / variance))
+    assert probabilistic_sharpe_ratio(returns, benchmark=0.01) == pytest.approx(expected, rel=1e-12)
+
+
+def test_probabilistic_sharpe_of_symmetric_returns_about_zero_is_half():
+    assert probabilistic_sharpe_ratio([-0.02, -0.01, 0.01, 0.02]) == 0.5
+
+
+@pytest.mark.parametrize("returns", [[], [0.01], [0.01, 0.01], np.zeros(30)])
+def test_probabilistic_sharpe_without_variance_is_nan(returns):
+    assert math.isnan(probabilistic_sharpe_ratio(returns))
+    assert math.isnan(deflated_sharpe_ratio(returns, trials=5, sharpe_variance=0.001))
+
+
+def test_deflated_sharpe_of_one_trial_is_the_probabilistic_one():
+    returns = _noise() + 0.001
+    assert deflated_sharpe_ratio(returns, trials=1, sharpe_variance=0.01) == probabilistic_sharpe_ratio(returns)
+
+
+def test_deflated_sharpe_falls_with_trials_and_with_their_variance():
+    returns = _noise() + 0.001
+    by_trials = [deflated_sharpe_ratio(returns, trials=n, sharpe_variance=0.001) for n in (1, 1.5, 2, 10, 100)]
+    by_variance = [deflated_sharpe_ratio(returns, trials=10, sharpe_variance=v) for v in (0, 0.001, 0.01)]
+    assert by_trials == sorted(by_trials, reverse=True)
+    assert by_variance == sorted(by_variance, reverse=True)
+
+
+def test_expected_maximum_sharpe_is_near_the_mean_of_the_best_of_simulated_trials():
+    best = np.random.default_rng(0).standard_normal((20_000, 50)).max(axis=1).mean()
+    assert expected_maximum_sharpe(trials=50, sharpe_variance=1.0) == pytest.approx(best, abs=0.03)
+
+
+@pytest.mark.parametrize(("trials", "variance", "named"), [(0, 0.1, "trials"), (5, -0.1, "sharpe_variance")])
+def test_deflated_sharpe_with_impossible_settings_names_them(trials, variance, named):
+    with pytest.raises(ConfigurationError, match=named):
+        deflated_sharpe_ratio(_noise(), trials=trials, sharpe_variance=variance)
+
+
+def test_bootstrap_interval_equals_arch_with_the_same_seed():
+    returns = _noise()
+    length = float(optimal_block_length(returns)["stationary"].iloc[0])
+    drawn = StationaryBootstrap(max(1.0, length), returns, seed=7).apply(np.mean, 500).ravel()
+    drawn.sort()
+    interval = bootstrap_interval(returns, np.mean, replications=500, seed=7)
+    assert interval == pytest.approx((drawn[12], drawn[487]), rel=1e-12)  # ranks 12.475 down, 486.525 up
+
+
+def test_bootstrap_interval_vectorized_equals_one_at_a_time():
+    returns = _noise()
+    single = bootstrap_interval(returns, sharpe_ratio, replications=300)
+    batched = bootstrap_interval(returns, lambda r: kernels.sharpe(r, 252), replications=300, vectorized=True)
+    assert batched == pytest.approx(single, rel=1e-12)
+
+
+def test_bootstrap_interval_of_a_frame_draws_rows_together():
+    frame = pd.DataFrame({"a": _noise(60), "b": -_noise(60)})
+    low, high = bootstrap_interval(frame, lambda f: f["a"].sum() + f["b"].sum(), replications=50)
+    assert (low, high) == (0.0, 0.0)
+
+
+def test_bootstrap_interval_of_a_series_gives_the_statistic_a_series():
+    series = pd.Series(_noise(40), index=pd.date_range("2024-01-01", periods=40))
+    assert bootstrap_interval(series, lambda s: s.index[-1], replications=5) == (39.0, 39.0)
+
+
+def test_bootstrap_interval_with_the_same_seed_repeats_and_with_another_differs():
+    returns = _noise()
+    first, again, other = (bootstrap_interval(returns, np.mean, replications=200, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_bootstrap_interval_of_scaled_values_scales():
+    returns = _noise()
+    interval = bootstrap_interval(returns, np.mean, replications=200)
+    assert bootstrap_interval(4 * returns, np.mean, replications=200) == pytest.approx(4 * np.array(interval))
+
+
+def test_bootstrap_interval_widens_with_the_level():
+    returns = _noise()
+    narrow = bootstrap_interval(returns, np.mean, level=0.5, replications=400)
+    wide = bootstrap_interval(returns, np.mean, level=0.99, replications=400)
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("values", [[], [0.01]])
+def test_bootstrap_interval_of_fewer_than_two_values_is_nan(values):
+    assert all(math.isnan(end) for end in bootstrap_interval(values, np.mean))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [({"level": 1.0}, "level"), ({"replications": 0}, "replications"), ({"mean_block": 0}, "mean_block")],
+)
+def test_bootstrap_interval_with_impossible_settings_names_them(settings, named):
+    with pytest.raises(ConfigurationError, match=named):
+        bootstrap_interval(_noise(), np.mean, **settings)
+
+
+def test_bootstrap_interval_of_values_with_three_dimensions_is_refused():
+    with pytest.raises(DataError, match=r"\(2, 2, 2\)"):
+        bootstrap_interval(np.ones((2, 2, 2)), np.mean)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0.0, 0.1], 2 ** (1 / 3)), (np.zeros(64), 4.0), ([], 1.0), (np.r_[np.zeros(29), 1.0], None)],
+)
+def test_block_length_of_degenerate_values_falls_back_without_warnings(values, expected):
+    length = block_length(values)
+    assert length >= 1
+    if expected is not None:
+        assert length == pytest.approx(expected, abs=1e-6)
+
+
+def test_block_length_grows_with_dependence():
+    shocks = _noise(2000)
+    persistent = np.zeros(2000)
+    for i in range(1, 2000):
+        persistent[i] = 0.9 * persistent[i - 1] + shocks[i]
+    assert block_length(shocks) < 5 < block_length(persistent)
+
+
+def test_resampling_positions_hold_all_replications_in_batches_and_stay_inside():
+    batches = list(resampling_positions(1_500_000, 10.0, 5, seed=0))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    assert min(batch.min() for batch in batches) >= 0
+    assert max(batch.max() for batch in batches) < 1_500_000
+
+
+def test_quantile_interval_keeps_infinite_values_and_leaves_out_undefined_ones():
+    assert quantile_interval(np.array([1.0, 2.0, np.inf, np.nan]), 0.9) == (1.0, np.inf)
+    assert math.isnan(quantile_interval(np.array([1.0, np.nan, np.nan]), 0.9).low)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "truth"),
+    [(lambda r: r.mean(axis=-1), 0.0005), (lambda r: kernels.sharpe(r, 252), 0.05 * math.sqrt(252))],
+    ids=["mean", "sharpe"],
+)
+def test_bootstrap_interval_of_seeded_samples_covers_the_truth_as_often_as_it_says(statistic, truth):
+    random = np.random.default_rng(20)
+    hits = 0
+    for seed in range(200):
+        sample = random.standard_normal(300) * 0.01 + 0.0005
+        low, high = bootstrap_interval(sample, statistic, replications=400, seed=seed, vectorized=True)
+        hits += low <= truth <= high
+    lower, upper = stats.binom.ppf([0.0005, 0.9995], 200, 0.95)
+    assert lower <= hits <= upper

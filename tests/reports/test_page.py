@@ -1,0 +1,190 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.performance import verdict
+from pipeline.reports import ReportInputs, build_report
+from tests.reports.chain import FADES, RULES, report_inputs, walk, with_no_trades
+
+SECTIONS = [
+    "verdict",
+    "results",
+    "equity",
+    "trades",
+    "breakdown",
+    "multiples",
+    "gates",
+    "orders",
+    "data",
+    "assumptions",
+]
+CHARTS = ["equity-chart", "trades-chart-1", "breakdown-chart", "multiples-chart", "gates-chart"]
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Outline(HTMLParser):
+    """Tags in order, attributes, and the text outside scripts; fails where tags don't nest."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.identifiers: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.identifiers += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
+        self.sources += [found["src"]] if "src" in found else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        (self.scripts if self.open and self.open[-1] == "script" else self.words).append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def inputs(es) -> ReportInputs:
+    return report_inputs(walk(es), es)
+
+
+@pytest.fixture(scope="module")
+def page(inputs) -> str:
+    return build_report(inputs)
+
+
+@pytest.fixture(scope="module")
+def outline(page) -> Outline:
+    return Outline(page)
+
+
+def test_page_nests_its_tags_and_names_every_element_once(outline):
+    assert len(set(outline.identifiers)) == len(outline.identifiers)
+
+
+def test_page_holds_every_section_and_chart_and_links_to_the_sections(outline):
+    assert set(SECTIONS) | set(CHARTS) <= set(outline.identifiers)
+    assert outline.links == [f"#{name}" for name in SECTIONS]
+
+
+def test_page_loads_nothing_from_elsewhere(page, outline):
+    assert outline.sources == []
+    assert "default-src 'none'" in page
+    own = [script for script in outline.scripts if len(script) < 1_000_000]
+    assert "http" not in "".join(own) + outline.text
+    assert "@import" not in page.split("</style>")[0]
+    assert '"showSendToCloud":false' in page
+
+
+def test_page_holds_one_copy_of_plotly(outline):
+    assert sum(len(script) > 1_000_000 for script in outline.scripts) == 1
+
+
+def test_page_of_the_same_inputs_has_the_same_bytes(inputs, page):
+    assert build_report(inputs) == page
+
+
+def test_page_says_the_verdict_of_every_strategy(inputs, outline):
+    for table in inputs.summaries.values():
+        assert verdict(table).replace(" %", "\N{NO-BREAK SPACE}%") in " ".join(outline.words)
+
+
+def test_page_shows_the_count_of_every_order_status(inputs, outline):
+    orders = inputs.results[FADES].orders
+    rows = {"Filled and closed": "closed", "Limit not reached": "not_reached", "Skipped": "skipped"}
+    for name, status in rows.items():
+        assert f"{name} {(orders['status'] == status).sum():,} " in outline.text
+    assert f"All orders {len(orders):,} 100.0 %" in outline.text
+    assert "(ambiguous, counted as stopped)" in outline.text
+
+
+def test_page_shows_quarantined_rows_by_reason(outline):
+    assert "Rows quarantined 5" in outline.text
+    assert "identical to another row 3" in outline.text
+    assert "high or low inconsistent with other prices 2" in outline.text
+    assert "kept, price moved to the nearest tick 7" in outline.text
+
+
+def test_page_states_slippage_commission_and_size(outline):
+    assert "Stops and closes pay 1 tick of slippage ($12.50 a contract)" in outline.text
+    assert "Commission: $5.00 a contract and side." in outline.text
+    assert "Size: 1 % of equity at risk" in outline.text
+
+
+def test_page_of_a_simulated_market_says_so_in_banner_title_verdict_and_charts(inputs, page):
+    simulated = build_report(replace(inputs, simulated=True))
+    shown = Outline(simulated)
+    assert "SIMULATED MARKET" in shown.text
+    assert "ES value-area fades (simulated market)" in shown.text
+    assert "On a simulated market: " in shown.text
+    assert sum('"text":"simulated market"' in script for script in shown.scripts) >= len(CHARTS)
+    assert "simulated market" not in page.lower()
+
+
+def test_page_escapes_markup_in_names_that_come_from_data(inputs):
+    hostile = "</script><script>alert(1)</script>"
+    names = {FADES: hostile, RULES: "A & B <b>"}
+    shown = Outline(
+        build_report(
+            replace(
+                inputs,
+                title=hostile,
+                symbol=hostile,
+                source=hostile,
+                results={names[name]: result for name, result in inputs.results.items()},
+                summaries={names[name]: table for name, table in inputs.summaries.items()},
+            )
+        )
+    )
+    assert not any(script.startswith("alert") for script in shown.scripts)
+    assert hostile in shown.text
+    own = "".join(script for script in shown.scripts if len(script) < 1_000_000)
+    assert "&lt;/script&gt;" in own.replace("\\u003c", "<")
+    assert not re.search(r"<b>", own)
+
+
+def test_page_without_any_trade_is_whole(inputs):
+    shown = Outline(build_report(with_no_trades(inputs)))
+    assert set(SECTIONS) <= set(shown.identifiers)
+    assert "No trades, so there is nothing to judge." in shown.text
+    assert "NaN" not in shown.text
+    assert "nan" not in shown.text.split()
+
+
+def test_page_of_results_without_their_summaries_is_refused(inputs):
+    with pytest.raises(DataError, match="one to 4 strategies"):
+        build_report(replace(inputs, summaries={FADES: inputs.summaries[FADES]}))
+    with pytest.raises(DataError, match="one to 4 strategies"):
+        build_report(replace(inputs, results={}, summaries={}))
+
+
+def test_page_of_stored_and_read_frames_is_the_same(inputs, page, tmp_path):
+    tables = {}
+    for number, (name, table) in enumerate(inputs.summaries.items()):
+        table.to_parquet(tmp_path / f"{number}.parquet")
+        tables[name] = pd.read_parquet(tmp_path / f"{number}.parquet")
+    assert build_report(replace(inputs, summaries=tables)) == page
+
+
+def test_page_of_seven_years_of_real_bars_stays_under_eight_megabytes(es, real_data):
+    bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
+    bars["timestamp"] = bars["timestamp"].dt.as_unit("ns")
+    found = build_report(replace(report_inputs(bars, es), source="es_5m_2015_2021.parquet"))
+    assert len(found.encode()) < 8_000_000

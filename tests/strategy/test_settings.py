@@ -1,0 +1,49 @@
+import pytest
+
+from pipeline.errors import ConfigurationError
+from pipeline.strategy import StrategySettings
+
+
+def test_settings_defaults_are_the_contracts():
+    settings = StrategySettings()
+
+    assert (settings.trend_window, settings.r_squared_threshold, settings.direction_window) == (20, 0.6, 252)
+    assert (settings.direction_long, settings.direction_short) == (0.53, 0.47)
+    assert (settings.calm_short, settings.calm_long, settings.atr_window) == (5, 20, 14)
+    assert (settings.confidence_threshold, settings.min_stop_ticks, settings.stop_atr_factor) == (60.0, 4, 1.0)
+    assert settings.confidence_weights.model_dump() == {"r_squared": 0.4, "direction": 0.3, "calm": 0.15, "runs": 0.15}
+    assert (settings.hours, settings.allocation, settings.value_area_basis_points) == ("rth", "uniform", 7000)
+    assert settings.memory == 253
+
+
+def test_settings_column_names_carry_their_windows():
+    settings = StrategySettings(atr_window=10, calm_short=3, calm_long=9)
+
+    assert settings.atr_column == "atr_10"
+    assert settings.volatility_columns == ("volatility_3", "volatility_9")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"trend_window": 2}, r"^strategy setting trend_window is 2: .* greater than or equal to 3$"),
+        ({"direction_long": 0.4}, r"^strategy setting direction_long is 0\.4: "),
+        ({"hours": "day"}, r"^strategy setting hours is 'day': .*'rth' or 'eth'$"),
+        ({"stop_atr_factor": float("nan")}, r"^strategy setting stop_atr_factor is nan: "),
+        ({"min_stop_ticks": 0}, r"^strategy setting min_stop_ticks is 0: "),
+        ({"calm_short": 20}, r"^strategy setting calm_short is 20; it must be below calm_long, 20$"),
+        ({"trend_windw": 5}, r"^strategy setting trend_windw is 5: Extra inputs are not permitted$"),
+        (
+            {"confidence_weights": {"calm": 0.5}},
+            r"^strategy setting confidence_weights is .*: the confidence weights add up to 1\.35; they must ",
+        ),
+    ],
+)
+def test_settings_impossible_value_names_the_setting(values, said):
+    with pytest.raises(ConfigurationError, match=said):
+        StrategySettings(**values)
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        StrategySettings().trend_window = 30
