@@ -1,11 +1,11 @@
 """Backtests of all value-area fades and of the rule signals, their statistics and the report."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 import pandas as pd
-from pipeline.reports.page import ReportInputs, build_report
 
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
@@ -13,6 +13,7 @@ from pipeline.backtest import BacktestResult, restored, simulate
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
 from pipeline.performance import HEADLINE_METRICS, summary
+from pipeline.reports.page import ReportInputs, build_report
 from pipeline.reports.pictures import equity_picture
 from pipeline.research import FADES, RULES, orders_of
 from pipeline.settings import Settings
@@ -113,7 +114,10 @@ def backtest_summary(
             chosen,
             {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
         )
-        summaries = {name: summary(result, seed=chosen.seed, currency=dataset.instrument.currency) for name, result in results.items()}
+        summaries = {
+            name: summary(result, seed=chosen.seed, currency=dataset.instrument.currency)
+            for name, result in results.items()
+        }
         whole = pd.concat(summaries, names=["strategy", "metric"])
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
@@ -167,7 +171,6 @@ def report(
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
         whole_bars = concatenated(bars, dataset, "bars")
-        refused = pd.concat(quarantine.values(), ignore_index=True)
         page = build_report(
             ReportInputs(
                 title=f"{dataset.key}: value-area fades",
@@ -193,7 +196,7 @@ def report(
                 },
                 signals=rule_signals,
                 null_rates=gate_null_rates,
-                cleaning={"kept": len(whole_bars), **refused["reason"].value_counts().sort_index().to_dict()},
+                cleaning=_cleaning(bars, quarantine),
                 currency=dataset.instrument.currency,
             )
         )
@@ -209,6 +212,17 @@ def report(
             "mlflow_run": run.run_id,
         }
     )
+
+
+def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[str, int]:
+    """Rows by what became of them, over all months."""
+    counts: Counter[str] = Counter()
+    for frame in bars.values():
+        counts.update(frame.attrs["cleaning"])
+    del counts["rows_quarantined"]  # shown by reason
+    for frame in quarantine.values():
+        counts.update(frame["reason"].value_counts().sort_index().to_dict())
+    return dict(counts)
 
 
 def _results(

@@ -1,6 +1,6 @@
 """Market data: clean bars and the quarantine, by month of trade dates and symbol."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -20,6 +20,7 @@ __all__ = ["market_data"]
 GROUP = "market_data"
 OWNERS = ["team:market-data"]
 EXAMPLES = 20
+CLEANING_COUNTS = ("rows_in", "kept", "rows_quarantined", "snapped", "out_of_order", "off_step_volume")
 
 
 @dg.multi_asset(
@@ -58,49 +59,54 @@ def market_data(
     context: dg.AssetExecutionContext, bar_source: BarSource, settings: ResearchSettings
 ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
     """Read, clean and split the bars of the months asked for."""
-    bars: dict[str, pd.DataFrame] = {}
-    quarantine: dict[str, pd.DataFrame] = {}
-    found: dict[str, tuple[Dataset, CleanBars, list[pd.DataFrame]]] = {}
+    cleaned: dict[str, CleanBars] = {}
+    datasets: dict[str, Dataset] = {}
     descriptions = []
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
-            dataset = bar_source.dataset(symbol)
+            dataset = datasets[symbol] = bar_source.dataset(symbol)
             raw = bar_source.read(symbol)
-            clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.load().off_tick)
-            kept = split_by_month(clean.bars, dataset.instrument)
-            refused = split_by_month(clean.quarantine, dataset.instrument)
+            off_tick = settings.load().off_tick
+            rows = split_by_month(raw.frame, dataset.instrument)
+            for month, key in months.items():
+                own = rows.get(month, raw.frame.iloc[:0])
+                cleaned[key] = clean_bars(own, dataset.instrument, off_tick=off_tick)
+                _label(context, key, cleaned[key], dataset)
         context.log.info("%s: %s", symbol, raw.description)
         descriptions.append(f"{symbol}: {raw.description}")
-        for month, key in months.items():
-            bars[key] = kept.get(month, clean.bars.iloc[:0])
-            quarantine[key] = refused.get(month, clean.quarantine.iloc[:0])
-            bars[key].attrs = quarantine[key].attrs = {"source": dataset.identity}
-            _describe_month(context, key, bars[key], quarantine[key])
-        found[symbol] = (dataset, clean, [bars[key] for key in months.values()])
-    total = sum(len(frame) for frame in bars.values())
-    refused_rows = pd.concat(quarantine.values(), ignore_index=True)
-    source = dg.MetadataValue.text("; ".join(descriptions))
-    yield dg.Output(bars.items(), "bars", metadata={"source": source, "dagster/row_count": total})
+    refused = pd.concat([clean.quarantine for clean in cleaned.values()], ignore_index=True)
     yield dg.Output(
-        quarantine.items(),
-        "quarantine",
+        {key: clean.bars for key, clean in cleaned.items()},
+        "bars",
         metadata={
-            "reasons": table(_reasons(refused_rows)),
-            "first_rows": table(_examples(refused_rows)),
-            "dagster/row_count": len(refused_rows),
+            "source": dg.MetadataValue.text("; ".join(descriptions)),
+            "dagster/row_count": sum(clean.report.kept for clean in cleaned.values()),
         },
     )
-    yield _accounting(found)
-    yield _order(bars)
-    yield _fits_instrument(found)
-    yield _sessions_covered(found)
+    yield dg.Output(
+        {key: clean.quarantine for key, clean in cleaned.items()},
+        "quarantine",
+        metadata={
+            "reasons": table(_reasons(refused)),
+            "first_rows": table(_examples(refused)),
+            "dagster/row_count": len(refused),
+        },
+    )
+    yield _accounting(cleaned)
+    yield _order(cleaned)
+    yield _fits_instrument(cleaned)
+    yield _sessions_covered(cleaned, datasets)
 
 
-def _describe_month(context: dg.AssetExecutionContext, key: str, bars: pd.DataFrame, quarantine: pd.DataFrame) -> None:
+def _label(context: dg.AssetExecutionContext, key: str, clean: CleanBars, dataset: Dataset) -> None:
+    """Store with a month what it was made from and how many rows were mended, and show it in the page."""
+    report, bars = clean.report, clean.bars
+    counts = {name: getattr(report, name) for name in CLEANING_COUNTS}
+    bars.attrs = {"source": dataset.identity, "cleaning": counts}
+    clean.quarantine.attrs = {"source": dataset.identity}
     context.add_asset_metadata(
         {
-            "rows": len(bars),
-            "rows_quarantined": len(quarantine),
+            **counts,
             "first": str(bars["timestamp"].iloc[0]) if len(bars) else "no bars in this month",
             "last": str(bars["timestamp"].iloc[-1]) if len(bars) else "",
         },
@@ -109,44 +115,38 @@ def _describe_month(context: dg.AssetExecutionContext, key: str, bars: pd.DataFr
     )
 
 
-def _accounting(found: dict[str, tuple[Dataset, CleanBars, list[pd.DataFrame]]]) -> dg.AssetCheckResult:
-    rows_in = sum(clean.report.rows_in for _, clean, _ in found.values())
-    kept = sum(len(clean.bars) for _, clean, _ in found.values())
-    quarantined = sum(len(clean.quarantine) for _, clean, _ in found.values())
+def _total(cleaned: Mapping[str, CleanBars], name: str) -> int:
+    return sum(getattr(clean.report, name) for clean in cleaned.values())
+
+
+def _accounting(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
+    rows_in = _total(cleaned, "rows_in")
+    kept = sum(len(clean.bars) for clean in cleaned.values())
+    quarantined = sum(len(clean.quarantine) for clean in cleaned.values())
     return dg.AssetCheckResult(
         check_name="accounting",
         asset_key="bars",
         passed=rows_in == kept + quarantined,
         description=f"{rows_in:,} rows in = {kept:,} kept + {quarantined:,} quarantined",
-        metadata={
-            "rows_in": rows_in,
-            "kept": kept,
-            "quarantined": quarantined,
-            "sorted_into_order": sum(clean.report.out_of_order for _, clean, _ in found.values()),
-            "snapped_to_tick": sum(clean.report.snapped for _, clean, _ in found.values()),
-            "off_step_volume": sum(clean.report.off_step_volume for _, clean, _ in found.values()),
-        },
+        metadata={name: _total(cleaned, name) for name in CLEANING_COUNTS},
     )
 
 
-def _order(bars: dict[str, pd.DataFrame]) -> dg.AssetCheckResult:
-    wrong = [
-        key
-        for key, frame in bars.items()
-        if not (frame["timestamp"].is_monotonic_increasing and frame["timestamp"].is_unique)
-    ]
+def _order(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
+    times = {key: clean.bars["timestamp"] for key, clean in cleaned.items()}
+    wrong = [key for key, stamps in times.items() if not (stamps.is_monotonic_increasing and stamps.is_unique)]
     return dg.AssetCheckResult(
         check_name="order", asset_key="bars", passed=not wrong, metadata={"months_out_of_order": ", ".join(wrong)}
     )
 
 
-def _fits_instrument(found: dict[str, tuple[Dataset, CleanBars, list[pd.DataFrame]]]) -> dg.AssetCheckResult:
-    misfits = [
-        f"{symbol}: {len(clean.quarantine):,} of {clean.report.rows_in:,} rows quarantined, "
-        f"{clean.report.snapped:,} off the tick"
-        for symbol, (_, clean, _) in found.items()
-        if len(clean.quarantine) + clean.report.snapped > clean.report.rows_in / 2
-    ]
+def _fits_instrument(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
+    misfits = []
+    for symbol, months in by_symbol(cleaned).items():
+        own = {key: cleaned[key] for key in months.values()}
+        rows, refused, snapped = (_total(own, name) for name in ("rows_in", "rows_quarantined", "snapped"))
+        if refused + snapped > rows / 2:
+            misfits.append(f"{symbol}: {refused:,} of {rows:,} rows quarantined, {snapped:,} off the tick")
     return dg.AssetCheckResult(
         check_name="fits_instrument",
         asset_key="bars",
@@ -155,17 +155,16 @@ def _fits_instrument(found: dict[str, tuple[Dataset, CleanBars, list[pd.DataFram
     )
 
 
-def _sessions_covered(found: dict[str, tuple[Dataset, CleanBars, list[pd.DataFrame]]]) -> dg.AssetCheckResult:
+def _sessions_covered(cleaned: Mapping[str, CleanBars], datasets: Mapping[str, Dataset]) -> dg.AssetCheckResult:
     missing: list[str] = []
-    for symbol, (dataset, _, months) in found.items():
-        times = pd.concat([frame["timestamp"] for frame in months], ignore_index=True)
+    for symbol, months in by_symbol(cleaned).items():
+        times = pd.concat([cleaned[key].bars["timestamp"] for key in months.values()], ignore_index=True)
         if times.empty:
             continue
-        labels = label_sessions(times, dataset.instrument)
+        labels = label_sessions(times, datasets[symbol].instrument)
         present = np.unique(labels.position)
-        expected = np.arange(present[0], present[-1] + 1)
-        absent = labels.schedule.index[np.setdiff1d(expected, present)]
-        missing += [f"{symbol} {session.date()}" for session in absent]
+        absent = np.setdiff1d(np.arange(present[0], present[-1] + 1), present)
+        missing += [f"{symbol} {session.date()}" for session in labels.schedule.index[absent]]
     return dg.AssetCheckResult(
         check_name="sessions_covered",
         asset_key="bars",

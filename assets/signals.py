@@ -5,7 +5,7 @@ import pandas as pd
 
 from assets.partitions import SYMBOLS, user_errors
 from assets.tables import table
-from pipeline.strategy import make_candidates, null_pass_rates
+from pipeline.strategy import gate_pass_rates, make_candidates, null_pass_rates
 from pipeline.strategy import rule_signals as make_rule_signals
 from resources import BarSource, ResearchSettings
 
@@ -67,20 +67,15 @@ def rule_signals(
 ) -> dg.Output[pd.DataFrame]:
     """Each candidate with its gates, confidence and whether the rules take it, the null rates beside."""
     with user_errors():
-        frame = make_rule_signals(candidates, session_history, settings.load().strategy)
-    gates = [name for name in gate_null_rates.index if name in frame]
-    rates = pd.DataFrame(
-        {
-            "gate": gates,
-            "passes": [float(frame[name].mean()) for name in gates],
-            "passes_on_random_walks": [float(gate_null_rates.loc[name, "pass_rate"]) for name in gates],
-        }
-    )
+        strategy = settings.load().strategy
+        frame = make_rule_signals(candidates, session_history, strategy)
+        real = gate_pass_rates(session_history, strategy)
+    beside = real.join(gate_null_rates, how="outer", lsuffix="_real", rsuffix="_on_random_walks", sort=False)
     return dg.Output(
         frame,
         metadata={
             "dagster/row_count": len(frame),
             "rule_signals": int(frame["rule_signal"].sum()),
-            "gates": table(rates),
+            "gates": table(beside.reset_index()),
         },
     )

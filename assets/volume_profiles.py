@@ -9,7 +9,7 @@ import pandas as pd
 
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
 from pipeline.market import Instrument, label_sessions
-from pipeline.reports.pictures import profile_picture
+from pipeline.profiles.plots import profile_markdown
 from pipeline.research import make_profiles
 from pipeline.strategy import StrategySettings
 from pipeline.strategy import session_history as make_session_history
@@ -45,7 +45,6 @@ def volume_profiles(
     """VPOC, value area, range and volume of each session (contract §3)."""
     made: dict[str, pd.DataFrame] = {}
     off: list[str] = []
-    latest: tuple[pd.DataFrame, pd.DataFrame, Instrument] | None = None
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
             instrument = bar_source.dataset(symbol).instrument
@@ -57,12 +56,16 @@ def volume_profiles(
                 profiles.attrs["source"] = month_bars.attrs["source"]
                 made[key] = profiles
                 context.add_asset_metadata({"sessions": len(profiles)}, "volume_profiles", partition_key=key)
-                if len(profiles):
-                    latest = (month_bars, profiles, instrument)
-    metadata: dict[str, Any] = {"dagster/row_count": sum(len(frame) for frame in made.values())}
-    if latest is not None:
-        metadata["last_session"] = dg.MetadataValue.md(profile_picture(*latest, hours=strategy.hours))
-    yield dg.Output(made.items(), metadata=metadata)
+            with_sessions = [key for key in months.values() if len(made[key])]
+            if with_sessions:
+                # One picture a run: a range of years would carry one a month otherwise.
+                last = with_sessions[-1]
+                picture = profile_markdown(bars[last], instrument, hours=strategy.hours)
+                context.add_asset_metadata(
+                    {"last_session": dg.MetadataValue.md(picture)}, "volume_profiles", partition_key=last
+                )
+    rows = sum(len(frame) for frame in made.values())
+    yield dg.Output(made, metadata={"dagster/row_count": rows})
     yield dg.AssetCheckResult(check_name="profile_mass", passed=not off, metadata={"sessions_off": ", ".join(off[:50])})
 
 

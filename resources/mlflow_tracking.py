@@ -76,12 +76,12 @@ class MLflowTracking(dg.ConfigurableResource):
         home = vpoc_home()
         client = _client(tracking_uri(home))
         experiment_id = _experiment(client, symbol, home)
-        run_id = _find_run(client, experiment_id, context.run_id, symbol)
+        run_id = _find_run(client, experiment_id, context.run.run_id, symbol)
         if run_id is None:
             made = client.create_run(
                 experiment_id,
-                run_name=f"{context.job_name} {context.run_id[:8]}",
-                tags={DAGSTER_RUN_TAG: context.run_id, SYMBOL_TAG: symbol},
+                run_name=f"{context.job_name} {context.run.run_id[:8]}",
+                tags={DAGSTER_RUN_TAG: context.run.run_id, SYMBOL_TAG: symbol},
             )
             run_id = made.info.run_id
         client.update_run(run_id, status="RUNNING")

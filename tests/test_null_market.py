@@ -103,13 +103,19 @@ def test_null_markets_a_look_ahead_is_caught() -> None:
     assert _t(cheats["r_multiple"]) > 10
 
 
-@pytest.mark.parametrize(("which", "share"), [("rules", 0.15), ("fades", 0.8)])
-def test_planted_edge_is_found(which: str, share: float) -> None:
+@pytest.mark.parametrize("which", ["rules", "fades"])
+def test_planted_edge_is_found(which: str) -> None:
     trades = getattr(_outcome(0.5, EDGE_MARKETS), which)
 
-    assert _t(trades["r_multiple"]) > 4
-    assert (_t_by_market(trades) > 1.96).mean() >= share
+    assert _t(trades["r_multiple"]) > 3.3
     assert 0.1 < trades["r_multiple"].mean() < 0.6
+
+
+def test_planted_edge_is_found_in_nearly_every_market() -> None:
+    # Rule signals are too few, some thirty a market, to tell in one; all fades are enough.
+    statistics = _t_by_market(_outcome(0.5, EDGE_MARKETS).fades)
+
+    assert (statistics > 1.96).mean() >= 0.8
 
 
 def test_planted_edge_more_of_it_earns_more() -> None:

@@ -14,6 +14,8 @@ from pipeline.market import Instrument
 
 __all__ = ["Account", "MarginRule", "margin_per_session"]
 
+_MANY = 1_000_000_000  # beyond any sense, and far from the end of 64 bits
+
 MarginTable = dict[dt.date, float]
 
 
@@ -103,10 +105,10 @@ class Account(BaseModel):
 
     initial_capital: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     risk_per_trade: float = Field(default=0.01, gt=0, le=1)
-    max_contracts: int | None = Field(default=None, ge=1)
-    max_positions: int = Field(default=1, ge=1)
-    slippage_ticks: int = Field(default=1, ge=0)
-    trade_through_ticks: int = Field(default=1, ge=0)
+    max_contracts: int | None = Field(default=None, ge=1, le=_MANY)
+    max_positions: int = Field(default=1, ge=1, le=_MANY)
+    slippage_ticks: int = Field(default=1, ge=0, le=_MANY)
+    trade_through_ticks: int = Field(default=1, ge=0, le=_MANY)
     hold_overnight: bool = False
     entry_cutoff: Annotated[dt.time | None, BeforeValidator(_clock), AfterValidator(_without_zone)] = None
     margin_day: MarginRule = 0.10

@@ -22,7 +22,7 @@ from pipeline.backtest.fills import (
     TRADABLE,
     replay,
 )
-from pipeline.backtest.ledger import BacktestResult, trade_table
+from pipeline.backtest.ledger import BacktestResult, equity_by_session, trade_table
 from pipeline.backtest.orders import OrderBook, read_orders
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions
 from pipeline.market.bars import require_bars
@@ -157,14 +157,12 @@ def simulate(
         contract=contract,
         instrument=instrument,
     )
-    inside = np.flatnonzero(labels.position >= 0)
-    position = labels.position[inside]
-    last_of_session = inside[np.append(position[1:] != position[:-1], True)] if len(inside) else inside
+    at_close = pd.Series(equity, index=timestamps.rename("timestamp"), name="equity")
     return BacktestResult(
         trades=trades,
         orders=orders.assign(status=_names(STATUSES, status), reason=_names(ORDER_REASONS, reason)),
-        equity=pd.Series(equity, index=timestamps.rename("timestamp"), name="equity"),
-        session_equity=pd.Series(equity[last_of_session], index=labels.sessions[last_of_session], name="equity"),
+        equity=at_close,
+        session_equity=equity_by_session(at_close, labels),
         account=account,
         instrument=instrument,
         off_tick_bars=off_tick,

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.fills import EXIT_REASONS
-from pipeline.market import Instrument
+from pipeline.market import Instrument, SessionLabels
 
-__all__ = ["BacktestResult", "trade_table"]
+__all__ = ["BacktestResult", "equity_by_session", "trade_table"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,15 @@ class BacktestResult:
         end = self.session_equity
         base = end.shift(1, fill_value=self.account.initial_capital)
         return (end / base - 1).where(base > 0, 0.0).rename("daily_return")
+
+
+def equity_by_session(equity: pd.Series, labels: SessionLabels) -> pd.Series:
+    """Equity at the last bar of every session, indexed by session; ``labels`` are those of equity's bars."""
+    inside = np.flatnonzero(labels.position >= 0)
+    position = labels.position[inside]
+    ends = inside[np.append(position[1:] != position[:-1], True)] if len(inside) else inside
+    sessions = labels.schedule.index[labels.position[ends]].rename("session")
+    return pd.Series(equity.to_numpy()[ends], index=sessions, name="equity")
 
 
 def trade_table(

@@ -1,10 +1,9 @@
 """A result from its stored tables."""
 
-import numpy as np
 import pandas as pd
 
 from pipeline.backtest.account import Account
-from pipeline.backtest.ledger import BacktestResult
+from pipeline.backtest.ledger import BacktestResult, equity_by_session
 from pipeline.market import Instrument, label_sessions
 
 __all__ = ["restored"]
@@ -23,8 +22,4 @@ def restored(
         What it was run with.
     """
     labels = label_sessions(pd.DatetimeIndex(equity.index), instrument)
-    inside = np.flatnonzero(labels.position >= 0)
-    position = labels.position[inside]
-    last = inside[np.flatnonzero(np.append(position[1:] != position[:-1], True))] if len(inside) else inside
-    by_session = pd.Series(equity.to_numpy()[last], index=labels.sessions[last], name="equity")
-    return BacktestResult(trades, orders, equity, by_session, account, instrument)
+    return BacktestResult(trades, orders, equity, equity_by_session(equity, labels), account, instrument)

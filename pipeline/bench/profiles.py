@@ -2,20 +2,17 @@
 
 import importlib.util
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.bench.timing import best_seconds, row
+from pipeline.bench.timing import best_seconds, read_once, row
+from pipeline.bench.workloads import Workload, real_bars, seeded_bars
 from pipeline.errors import ConfigurationError
-from pipeline.market.bars import require_bars
 from pipeline.market.instruments import Instrument, load_instruments
-from pipeline.market.sessions import session_schedule
 from pipeline.profiles import MICRO_LOTS, SessionLevels, profile_sessions, session_profiles, spread_rows
 
 __all__ = ["bench_profiles"]
@@ -24,34 +21,6 @@ _PEER = "market_profile"
 _PEER_COMMAND = "pip install MarketProfile"
 _PEER_SESSIONS = 40  # it takes milliseconds a session
 _WALKED = 200  # sessions whose value area is walked in plain Python for comparison
-_REAL_FILE = "es_5m_2015_2021.parquet"
-
-
-@dataclass(frozen=True)
-class _Workload:
-    """Bars of many sessions, as a frame and as the arrays made from it."""
-
-    name: str
-    instrument: Instrument
-    frame: pd.DataFrame
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    close: NDArray[np.int64]
-    steps: NDArray[np.int64]
-    starts: NDArray[np.int64]
-
-    @property
-    def bars(self) -> int:
-        return len(self.steps)
-
-    @property
-    def stops(self) -> NDArray[np.int64]:
-        return np.append(self.starts[1:], self.bars)
-
-    def head(self, sessions: int, name: str) -> "_Workload":
-        count = int(self.starts[sessions]) if sessions < len(self.starts) else self.bars
-        arrays = (self.low[:count], self.high[:count], self.close[:count], self.steps[:count])
-        return _Workload(name, self.instrument, self.frame.iloc[:count], *arrays, self.starts[:sessions])
 
 
 def bench_profiles(
@@ -81,17 +50,17 @@ def bench_profiles(
     if sessions < 1 or repeat < 1:
         raise ConfigurationError(f"sessions is {sessions} and repeat {repeat}; both must be 1 or more")
     instrument = load_instruments()["ES"]
-    minutes = _one_minute_bars(instrument, sessions, seed)
+    minutes = seeded_bars(instrument, sessions, seed, "eth")
     workloads = [minutes]
     folder = real_data or os.environ.get("VPOC_REAL_DATA")
-    if folder and (path := Path(folder) / _REAL_FILE).exists():
-        workloads.append(_real_bars(instrument, path))
+    if folder and (real := real_bars(instrument, Path(folder))) is not None:
+        workloads.append(real)
     rows = [measured for workload in workloads for measured in _own_and_numpy(workload, repeat)]
     few = minutes.head(min(_PEER_SESSIONS, sessions), f"1-minute, {min(_PEER_SESSIONS, sessions)} sessions, close only")
     return rows + _close_only(few, repeat)
 
 
-def _own_and_numpy(workload: _Workload, repeat: int) -> list[dict[str, Any]]:
+def _own_and_numpy(workload: Workload, repeat: int) -> list[dict[str, Any]]:
     low, high, steps, starts = workload.low, workload.high, workload.steps, workload.starts
     instrument, frame = workload.instrument, workload.frame
     definition = _numpy_profiles(low, high, steps, starts, workload.stops)
@@ -108,8 +77,8 @@ def _own_and_numpy(workload: _Workload, repeat: int) -> list[dict[str, Any]]:
         np.array_equal(profiles[name], instrument.to_prices(getattr(levels, name)))
         for name in ("vpoc", "val", "vah", "low", "high")
     )
-    floor = best_seconds(lambda: _read_once(low, high, steps), repeat)
-    narrow = [array.astype(np.int32) for array in (low, high, steps)]
+    floor = best_seconds(lambda: read_once(low, high, steps), repeat)
+    low32, high32, steps32 = (array.astype(np.int32) for array in (low, high, steps))
     name, bars = workload.name, workload.bars
     timed = [
         row("floor: read the arrays once", name, bars, floor, floor=floor),
@@ -126,9 +95,9 @@ def _own_and_numpy(workload: _Workload, repeat: int) -> list[dict[str, Any]]:
             "numba, int32 arrays",
             name,
             bars,
-            best_seconds(lambda: profile_sessions(*narrow, starts), repeat),
+            best_seconds(lambda: profile_sessions(low32, high32, steps32, starts), repeat),
             floor=floor,
-            agrees=right and _same(levels, profile_sessions(*narrow, starts)),
+            agrees=right and _same(levels, profile_sessions(low32, high32, steps32, starts)),
             note="profiles and value areas",
         ),
         row(
@@ -153,10 +122,12 @@ def _own_and_numpy(workload: _Workload, repeat: int) -> list[dict[str, Any]]:
     return timed
 
 
-def _close_only(workload: _Workload, repeat: int) -> list[dict[str, Any]]:
+def _close_only(workload: Workload, repeat: int) -> list[dict[str, Any]]:
+    # The peer knows the close only. Its value area goes by single traded prices, leaves out empty ticks, and
+    # goes on where exactly 70 % are held.
     close, steps, starts = workload.close, workload.steps, workload.starts
     name, bars = workload.name, workload.bars
-    floor = best_seconds(lambda: _read_once(close, close, steps), repeat)
+    floor = best_seconds(lambda: read_once(close, close, steps), repeat)
     levels = profile_sessions(close, close, steps, starts)
     own = row(
         "numba, int64 arrays",
@@ -189,15 +160,12 @@ def _close_only(workload: _Workload, repeat: int) -> list[dict[str, Any]]:
         best_seconds(lambda: _peer_profiles(frames, workload.instrument), min(repeat, 2)),
         floor=floor,
         agrees=rows_right == vpoc_right == area_right == sessions,
-        note=(
-            f"of {sessions} sessions the volumes agree in {rows_right}, the VPOC in {vpoc_right}, the value area in "
-            f"{area_right}: it walks traded prices one by one, leaves out empty ticks, and goes past 70 %"
-        ),
+        note=f"of {sessions} sessions right: volumes {rows_right}, VPOC {vpoc_right}, value area {area_right}",
     )
     return [own, peer_row]
 
 
-def _own_rows(workload: _Workload, k: int) -> tuple[int, NDArray[np.int64]]:
+def _own_rows(workload: Workload, k: int) -> tuple[int, NDArray[np.int64]]:
     part = slice(int(workload.starts[k]), int(workload.stops[k]))
     return spread_rows(workload.low[part], workload.high[part], workload.steps[part])
 
@@ -259,7 +227,7 @@ def _same(left: SessionLevels, right: SessionLevels) -> bool:
     return all(np.array_equal(value, getattr(right, name)) for name, value in vars(left).items())
 
 
-def _peer_frames(workload: _Workload) -> list[pd.DataFrame]:
+def _peer_frames(workload: Workload) -> list[pd.DataFrame]:
     renamed = workload.frame.set_index("timestamp").rename(columns=str.capitalize)
     bounds = zip(workload.starts.tolist(), workload.stops.tolist(), strict=True)
     return [renamed.iloc[start:stop] for start, stop in bounds]
@@ -269,59 +237,3 @@ def _peer_profiles(frames: list[pd.DataFrame], instrument: Instrument) -> list[A
     from market_profile import MarketProfile  # installed for the benchmark only
 
     return [MarketProfile(frame, tick_size=instrument.tick_size)[0 : len(frame)] for frame in frames]
-
-
-@njit(cache=True, nogil=True)
-def _read_once(low, high, steps):  # type: ignore[no-untyped-def]
-    total = np.int64(0)
-    for i in range(low.size):
-        total += low[i] + high[i] + steps[i]
-    return total
-
-
-def _one_minute_bars(instrument: Instrument, sessions: int, seed: int) -> _Workload:
-    """A seeded walk over whole trade dates of 23 hours, busier at their ends, as ES is."""
-    schedule = session_schedule(instrument, "2005-01-03", "2025-12-31")
-    whole = schedule[schedule["close"] - schedule["open"] == pd.Timedelta(hours=23)].iloc[:sessions]
-    minutes = 23 * 60
-    count = len(whole) * minutes
-    random = np.random.default_rng(seed)
-    busy = np.tile(1.2 * (1.3 + np.cos(np.linspace(0, 2 * np.pi, minutes))), len(whole))
-    close = 20_000 + np.cumsum(np.rint(random.standard_normal(count) * busy).astype(np.int64))
-    opened = np.append(close[:1], close[:-1])
-    high = np.maximum(opened, close) + random.poisson(busy)
-    low = np.minimum(opened, close) - random.poisson(busy)
-    steps = (300 * (1 + high - low) * random.lognormal(0, 0.5, count)).astype(np.int64) + 1
-    begins = pd.DatetimeIndex(whole["open"]).as_unit("ns").asi8
-    instants = (begins[:, None] + np.arange(minutes) * 60_000_000_000).ravel()
-    frame = pd.DataFrame(
-        {
-            "timestamp": pd.DatetimeIndex(instants, tz="UTC"),
-            "open": instrument.to_prices(opened),
-            "high": instrument.to_prices(high),
-            "low": instrument.to_prices(low),
-            "close": instrument.to_prices(close),
-            "volume": steps.astype(np.float64),
-        }
-    )
-    name = f"1-minute, {len(whole):,} sessions, {count / 1e6:.1f} M bars"
-    return _Workload(name, instrument, frame, low, high, close, steps, np.arange(len(whole)) * minutes)
-
-
-def _real_bars(instrument: Instrument, path: Path) -> _Workload:
-    """Whole trade dates of the real file; sessions of two contracts and bars outside every session left out."""
-    columns = ["timestamp", "open", "high", "low", "close", "volume"]
-    bars = pd.read_parquet(path, columns=[*columns, "contract"])
-    schedule = session_schedule(instrument, bars["timestamp"].min().date(), bars["timestamp"].max().date())
-    opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns").asi8
-    closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns").asi8
-    instants = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
-    session = np.searchsorted(opens, instants, side="right") - 1
-    kept = (session >= 0) & (instants < closes[session]) & (bars["volume"] > 0).to_numpy()
-    mixed = bars[kept].groupby(session[kept])["contract"].nunique()
-    kept &= ~np.isin(session, mixed[mixed > 1].index)
-    frame = require_bars(bars.loc[kept, columns])
-    starts = np.flatnonzero(np.append(True, np.diff(session[kept]) > 0))
-    ticks = (instrument.to_ticks(frame[name]) for name in ("low", "high", "close"))
-    name = f"5-minute real ES, {len(starts):,} sessions, {len(frame) / 1e6:.2f} M bars"
-    return _Workload(name, instrument, frame, *ticks, instrument.to_steps(frame["volume"]), starts)

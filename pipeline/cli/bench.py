@@ -36,5 +36,11 @@ def fills(repeat: RepeatOption = 5, as_json: JsonOption = False) -> None:
 def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-    else:
-        Console().print(frame_table(pd.DataFrame(rows), title))
+        return
+    console = Console()
+    frame = pd.DataFrame(rows)
+    frame["M bars/s"] = (frame.pop("bars_per_second") / 1e6).round(1)
+    frame["ratio_to_floor"] = frame["ratio_to_floor"].round(1)
+    shown = ["engine", "M bars/s", "ratio_to_floor", "agrees", "note"]
+    for workload, part in frame.groupby("workload", sort=False):
+        console.print(frame_table(part[[name for name in shown if name in part]], f"{title}: {workload}"))

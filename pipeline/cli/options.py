@@ -48,6 +48,6 @@ def file_source(
         return FileSource(path=str(Path(path).expanduser().absolute()), **named)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigurationError(
-            f"--{str(first['loc'][0]).replace('_', '-')} {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from error
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{option} {first['input']!r}: {said}") from error

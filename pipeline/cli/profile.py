@@ -64,6 +64,8 @@ def profile(
     _say_quarantined(taken, console)
     listed = profiles.tail(sessions).reset_index()
     listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
+    share = 100 * listed.pop("value_area_volume") / listed["volume"]
+    listed["in value area %"] = share.round(1)
     console.print(frame_table(listed, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
     console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
     if open_page:

@@ -1,6 +1,9 @@
-"""Tables on the screen."""
+"""Tables on the screen, narrow enough for eighty columns."""
+
+import math
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
@@ -8,10 +11,15 @@ from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
 __all__ = ["frame_table", "results_table"]
 
 _COUNTS = ("orders", "closed", "not_reached", "gapped_past_stop", "skipped", "cancelled", "ambiguous")
+_NAMES = {
+    "probabilistic_sharpe_ratio": "P(Sharpe > 0)",
+    "expectancy_r": "expectancy (R)",
+    "maximum_drawdown": "max drawdown",
+}
 
 
 def results_table(summary: pd.DataFrame, title: str) -> Table:
-    """Headline metrics of each strategy with their 95 % intervals.
+    """Headline metrics of each strategy, the 95 % interval in brackets.
 
     Parameters
     ----------
@@ -19,28 +27,33 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
         Indexed by (strategy, metric), with value, low, high and unit.
     """
     strategies = list(summary.index.get_level_values(0).unique())
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for strategy in strategies:
-        table.add_column(strategy, justify="right", no_wrap=True)
-        table.add_column("95 % interval", justify="left", style="dim", no_wrap=True)
+        table.add_column(f"{strategy}  \\[95 % interval]", no_wrap=True)
     for metric in (*HEADLINE_METRICS, *_COUNTS):
         if (strategies[0], metric) not in summary.index:
             continue
-        cells = [metric.replace("_", " ")]
+        cells = [_NAMES.get(metric, metric.replace("_", " "))]
         for strategy in strategies:
             row = summary.loc[(strategy, metric)]
             interval = format_interval(row["low"], row["high"], row["unit"])
-            cells += [format_value(row["value"], row["unit"]), interval]
+            cells.append(format_value(row["value"], row["unit"]) + (f"  \\[{interval}]" if interval else ""))
         table.add_row(*cells)
     return table
 
 
 def frame_table(frame: pd.DataFrame, title: str) -> Table:
-    """A small frame, as it is."""
-    table = Table(title=title, title_justify="left")
+    """A small frame; numbers in ten digits, a missing one as a dash."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in frame.columns:
-        table.add_column(str(name), justify="right" if frame[name].dtype.kind in "fiu" else "left")
+        table.add_column(str(name).replace("_", " "), justify="right" if frame[name].dtype.kind in "fiu" else "left")
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:,.10g}" if isinstance(value, float) else str(value) for value in row))
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:,.10g}"
+    return str(value)

@@ -75,7 +75,7 @@ def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd
     for name in bars.columns:
         if name not in result:
             result[name] = bars[name].array
-    return pd.DataFrame(result, copy=False)
+    return pd.DataFrame(result)  # a copy: writing into it must not reach the frame given
 
 
 def _index_is_time(bars: pd.DataFrame) -> bool:

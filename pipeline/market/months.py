@@ -9,17 +9,20 @@ from pipeline.market.sessions import label_sessions
 
 __all__ = ["split_by_month", "trade_months"]
 
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+
 
 def trade_months(timestamps: pd.Series, instrument: Instrument) -> NDArray[np.datetime64]:
     """The month that each row belongs to, shape (n,), unit month.
 
     It is its session's month: the evening that opens the session of the first of March belongs to March.
     A row outside every session belongs to the month of its own time in the instrument's zone; one
-    without a time to that of the row before it in the file (the first to the row after), so that every
-    row, quarantined ones included, has exactly one month.
+    without a time, or with an impossible one, to that of the row before it in the file (the first to the
+    row after), so that every row, quarantined ones included, has exactly one month.
     """
     index = pd.DatetimeIndex(timestamps)
-    known = index.notna()
+    # A year that no calendar has is a broken time: such a row is quarantined, in the month of its neighbour.
+    known = index.notna() & (index.year > FIRST_YEAR) & (index.year < LAST_YEAR)
     months = np.full(len(index), np.datetime64("NaT", "M"))
     if known.any():
         labels = label_sessions(index[known], instrument)

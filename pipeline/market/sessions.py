@@ -71,12 +71,17 @@ def _calendar(name: str, first_year: int, last_year: int) -> exchange_calendars.
         ) from error
 
 
+@lru_cache(maxsize=8)
+def _bounds(name: str) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    kind = type(exchange_calendars.get_calendar(name))
+    return kind.bound_min(), kind.bound_max()
+
+
 def _calendar_covering(name: str, first: pd.Timestamp, last: pd.Timestamp) -> exchange_calendars.ExchangeCalendar:
     if not 1900 <= first.year <= last.year <= 2200:
         raise DataError(f"timestamps from {first.date()} to {last.date()} are outside 1900 to 2200; check their unit")
     start, end = first.year // 10 * 10, last.year // 10 * 10 + 9
-    kind = type(exchange_calendars.get_calendar(name))
-    lower, upper = kind.bound_min(), kind.bound_max()
+    lower, upper = _bounds(name)
     if lower is not None:
         start = max(start, lower.year + (lower.dayofyear > 1))
     if upper is not None:
@@ -97,7 +102,7 @@ def session_schedule(instrument: Instrument, first: dt.date | str, last: dt.date
     begin, end = pd.Timestamp(first), pd.Timestamp(last)
     calendar = _calendar_covering(instrument.calendar, begin, end)
     schedule = calendar.schedule.loc[begin:end, ["open", "close"]]
-    sessions = pd.DatetimeIndex(schedule.index, name="session").as_unit("ns")
+    sessions = pd.DatetimeIndex(schedule.index.to_numpy(), name="session").as_unit("ns")
     opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns")
     closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns")
     zone = ZoneInfo(instrument.time_zone)

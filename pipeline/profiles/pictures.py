@@ -14,7 +14,7 @@ from pipeline.profiles.value_area import ValueArea, value_area
 
 __all__ = ["Picture", "candles", "picture"]
 
-_ROW_SIZES = np.array([1, 2, 4, 5, 8, 10, 20, 25, 40, 50])
+_ROUND_STEPS = (1.0, 2.0, 2.5, 5.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def picture(
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
 ) -> Picture:
-    """The profile of all bars given, in at most ``most_rows`` rows of equally many ticks.
+    """The profile of all bars given, in at most ``most_rows`` (2 or more) rows of equally many ticks.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def picture(
     if len(rows) == 0:
         raise DataError(f"these {len(bars)} bars of {instrument.symbol} have no volume to draw a profile of")
     area = value_area(rows, lowest=lowest, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
-    size = _row_size(lowest, lowest + len(rows) - 1, max(most_rows, 1))
+    size = _row_size(lowest, lowest + len(rows) - 1, max(most_rows, 2), instrument.tick_size)
     groups = (lowest + np.arange(len(rows))) // size - lowest // size
     bottoms = (lowest // size + np.arange(groups[-1] + 1)) * size
     return Picture(
@@ -116,10 +116,13 @@ def candles(bars: pd.DataFrame, most: int) -> pd.DataFrame:
     )
 
 
-def _row_size(low: int, high: int, most_rows: int) -> int:
-    scale = 1
+def _row_size(low: int, high: int, most_rows: int, tick_size: float) -> int:
+    """The fewest ticks a row that fit, of those that make a round step of price (1, 2, 2.5 or 5 times 10**k)."""
+    power = 10.0 ** np.floor(np.log10(tick_size))
     while True:
-        for size in _ROW_SIZES * scale:
-            if high // size - low // size < most_rows:
-                return int(size)
-        scale *= 100
+        for step in _ROUND_STEPS:
+            size = round(step * power / tick_size)
+            whole = size >= 1 and abs(size * tick_size / (step * power) - 1) < 1e-9
+            if whole and high // size - low // size < most_rows:
+                return size
+        power *= 10

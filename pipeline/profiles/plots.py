@@ -22,6 +22,7 @@ __all__ = ["profile_figure", "profile_markdown", "profile_svg", "profile_text"]
 _UP, _DOWN = "#2a9d8f", "#c8553d"
 _VPOC, _INSIDE, _OUTSIDE, _EDGE = "#d62728", "#6c8ebf", "#c9d3e3", "#3d5a80"
 _INK, _GRID = "#333333", "#e6e6e6"
+_LABEL = 14  # pixels between two labels of levels
 
 
 def profile_figure(
@@ -102,10 +103,12 @@ def profile_figure(
         row=1,
         col=2,
     )
-    for name, tick, colour, dash, anchor in (
-        ("VAH", drawn.area.vah, _EDGE, "dash", "bottom"),
-        ("VPOC", drawn.area.vpoc, _VPOC, "solid", "middle"),
-        ("VAL", drawn.area.val, _EDGE, "dash", "top"),
+    area = drawn.area
+    pixels = 450 / (drawn.high - drawn.low + 1)  # a tick's height, about
+    for name, tick, colour, dash, shift in (
+        ("VAH", area.vah, _EDGE, "dash", max(_LABEL - (area.vah - area.vpoc) * pixels, 0)),
+        ("VPOC", area.vpoc, _VPOC, "solid", 0),
+        ("VAL", area.val, _EDGE, "dash", min((area.vpoc - area.val) * pixels - _LABEL, 0)),
     ):
         price = float(instrument.to_prices(tick))
         figure.add_hline(y=price, line={"color": colour, "width": 1.4, "dash": dash}, row=1, col="all")
@@ -115,7 +118,8 @@ def profile_figure(
             xanchor="left",
             y=price,
             yref="y",
-            yanchor=anchor,
+            yanchor="middle",
+            yshift=shift,
             text=f"{name} {price:.12g}",
             showarrow=False,
             font={"color": colour, "size": 12},
@@ -125,10 +129,11 @@ def profile_figure(
     figure.update_xaxes(title_text="volume", gridcolor=_GRID, nticks=4, row=1, col=2)
     figure.update_yaxes(gridcolor=_GRID, tickformat=".12~g", zeroline=False)
     figure.update_layout(
-        title=title or _title(selected, instrument, drawn),
+        title=title or _title(selected, instrument, hours, drawn),
         template="plotly_white",
         showlegend=False,
         bargap=0.0,
+        height=620,
         margin={"l": 70, "r": 110, "t": 60, "b": 50},
         font={"color": _INK},
     )
@@ -174,7 +179,7 @@ def profile_svg(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" fill="{_INK}">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="8" y="20" font-size="14">{escape(title or _title(selected, instrument, drawn))}</text>',
+        f'<text x="8" y="20" font-size="14">{escape(title or _title(selected, instrument, hours, drawn))}</text>',
     ]
     prices = instrument.to_prices([floor, ceiling]).tolist()
     for price in _round_prices(*prices):
@@ -205,15 +210,14 @@ def profile_svg(
             f'fill="{colour}"/>'
         )
     area = drawn.area
-    spread = {"VAH": -3.0, "VPOC": 4.0, "VAL": 11.0}  # of the labels, so that equal levels stay readable
-    for name, tick, colour, dash in (
-        ("VAH", area.vah, _EDGE, "5 4"),
-        ("VPOC", area.vpoc, _VPOC, "none"),
-        ("VAL", area.val, _EDGE, "5 4"),
+    for name, tick, colour, dash, label in (
+        ("VAH", area.vah, _EDGE, "5 4", min(y(area.vah), y(area.vpoc) - _LABEL)),
+        ("VPOC", area.vpoc, _VPOC, "none", y(area.vpoc)),
+        ("VAL", area.val, _EDGE, "5 4", max(y(area.val), y(area.vpoc) + _LABEL)),
     ):
         parts.append(
             f'<path d="M{left} {y(tick)}H{width - right}" stroke="{colour}" stroke-dasharray="{dash}"/>'
-            f'<text x="{width - right + 6}" y="{y(tick) + spread[name]:.1f}" fill="{colour}">'
+            f'<text x="{width - right + 6}" y="{label + 4:.1f}" fill="{colour}">'
             f"{name} {float(instrument.to_prices(tick)):.12g}</text>"
         )
     times = shown["timestamp"].dt.tz_convert(instrument.time_zone)
@@ -243,12 +247,12 @@ def _colours(drawn: Picture) -> list[str]:
     return colours
 
 
-def _title(bars: pd.DataFrame, instrument: Instrument, drawn: Picture) -> str:
+def _title(bars: pd.DataFrame, instrument: Instrument, hours: Hours, drawn: Picture) -> str:
     first, last = bars["session"].iloc[0].date(), bars["session"].iloc[-1].date()
     volume = drawn.steps.sum() * instrument.volume_step
     days = f"{first}" if first == last else f"{first} to {last}"
     rows = f", rows of {drawn.ticks_per_row} ticks" if drawn.ticks_per_row > 1 else ""
-    return f"{instrument.symbol} {days}: volume {volume:,.10g}{rows}"
+    return f"{instrument.symbol} {days} {hours}: volume {volume:,.10g}{rows}"
 
 
 def _time_ticks(times: pd.Series, sessions: pd.Series, most: int = 9) -> tuple[list[int], list[str]]:

@@ -42,7 +42,7 @@ def breakdown(trades: pd.DataFrame, instrument: Instrument) -> dict[str, pd.Data
     }
     keys = {
         "hour": entries.hour,
-        "weekday": sessions.dayofweek,
+        "weekday": sessions.day_of_week,
         "year": sessions.year,
         "exit": reasons.map(lambda reason: order.get(reason, len(order))),
     }

@@ -172,7 +172,7 @@ def _multiples(inputs: ReportInputs) -> str:
         return '<p class="note">No trades.</p>'
     note = (
         "Result of each trade over what its order put at risk. A full stop is a little worse than −1 R, because of "
-        "slippage and commission; a target is 2 R or more before them."
+        "slippage and commission; a target is about 2 R or more before them."
     )
     return f'<p class="note">{note}</p>{figure_html(multiples_figure(inputs), "multiples-chart")}'
 
@@ -214,8 +214,8 @@ def _assumptions(inputs: ReportInputs) -> str:
         f"Inside a bar a limit order fills only once price has traded {_count(through, 'tick')} beyond it; where a bar "
         "opens past the limit, it fills at that open. Limit fills pay no slippage.",
         f"Stops and closes pay {_count(ticks, 'tick')} of slippage "
-        f"({format_value(ticks * instrument.tick_value, currency)} a contract). An order still waiting when a bar opens "
-        "beyond its stop is called off, never filled.",
+        f"({format_value(ticks * instrument.tick_value, currency)} a contract). An order still waiting when a bar "
+        "opens beyond its stop is called off, never filled.",
         "A bar that reaches stop and target counts as stopped; a bar entered part-way gives no target.",
         f"Commission: {commission}.",
         f"Size: {100 * account.risk_per_trade:g} % of equity at risk, whole contracts, rounded down; at most "

@@ -76,8 +76,11 @@ def run(bars: list[Bar], orders: list[Order], rules: Rules) -> tuple[list[Trade]
     equity: list[Fraction] = []
     cash = mark = Fraction(rules.capital)
     margin_call = False
+    next_tradable: list[Bar | None] = [None] * len(bars)
+    for earlier, later in zip(reversed(bars[:-1]), reversed(bars), strict=False):
+        next_tradable[earlier.number] = later if later.tradable else next_tradable[later.number]
     for bar in bars:
-        following = next((other for other in tradable if other.number > bar.number), None)
+        following = next_tradable[bar.number]
         session_over = following is None or following.session != bar.session
         if bar.tradable:
             must_close = _rolls(bars, bar, following) or (session_over and not rules.overnight)

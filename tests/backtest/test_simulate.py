@@ -101,6 +101,7 @@ def test_simulate_gap_past_the_stop_never_becomes_a_profitable_stop(es: Instrume
         (Account(risk_per_trade=0.20, hold_overnight=True), 3),  # 15 %
         (Account(risk_per_trade=0.20, margin_day={"2020-01-01": 7_000, "2021-03-16": 12_000}), 8),
         (Account(risk_per_trade=0.20, margin_day={"2020-01-01": 7_000, "2021-03-17": 12_000}), 14),
+        (Account(risk_per_trade=0.20, hold_overnight=True, margin_overnight={"2020-01-01": 24_000}), 4),
         (Account(volatility_target=0.20), 1),  # half the risk at twice the volatility
     ],
 )
@@ -124,6 +125,17 @@ def test_simulate_size_uses_equity_after_the_trades_before(es: Instrument) -> No
 
     assert result.equity.iloc[1] == 93_187.5
     assert result.trades["quantity"].tolist() == [25, 71]
+
+
+def test_simulate_size_counts_what_an_open_position_has_won_so_far(es: Instrument) -> None:
+    # 100,000 − 20 + 4 × 250 × 12.50 = 112,480 at the close before; 1 % of it over 260 is 4, of the cash alone 3.
+    bars = session_bars([DIP, flat(B + 250), (B + 250, B + 262, B + 250, B + 255), flat(B + 255)])
+    orders = book(order(1, B, B - 20, B + 400, quantity=4), order(-1, B + 260, B + 280, B, quantity=None))
+
+    result = simulate(bars, orders, es, Account(max_positions=2, margin_day=0.01))
+
+    assert result.equity.iloc[1] == 112_480
+    assert result.trades["quantity"].tolist() == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -434,6 +446,32 @@ def test_simulate_dated_margin_rises_under_an_open_position(es: Instrument) -> N
 
     assert result.trades["exit_reason"].tolist() == ["margin_call"]
     assert result.trades["exit_time"].tolist() == [bars["timestamp"][3]]
+
+
+def test_simulate_overnight_margin_is_asked_outside_the_hours_too(es: Instrument) -> None:
+    # Carried with 30,020 against 30,000; in the evening 100 points up a short has 25,020 against 30,750.
+    bars = days(
+        session_bars([(B - 8, B + 1, B - 9, B), flat(B)]),
+        session_bars([flat(B + 80), flat(B)], start="17:00"),
+        session_bars([flat(B), flat(B)], day="2021-03-17"),
+    )
+    account = Account(30_025, hold_overnight=True)
+
+    result = simulate(bars, book(order(-1, B, B + 200, B - 400, quantity=1)), es, account)
+
+    assert result.trades["exit_reason"].tolist() == ["margin_call"]
+    assert result.trades["exit_time"].tolist() == [bars["timestamp"][4]]
+
+
+def test_simulate_margin_call_ends_with_the_position_it_was_made_for(es: Instrument) -> None:
+    bars = session_bars(
+        [DIP, flat(B - 100), flat(B - 104), (B - 398, B - 397, B - 401, B - 400), flat(B - 396), flat(B)]
+    )
+    orders = book(order(1, B, B - 200, B + 400, quantity=1), order(1, B - 400, B - 600, B + 400, quantity=1))
+
+    result = simulate(bars, orders, es, Account(21_000))
+
+    assert result.trades["exit_reason"].tolist() == ["margin_call", "close"]
 
 
 def test_simulate_position_already_flat_gets_no_margin_call(es: Instrument) -> None:

@@ -64,13 +64,15 @@ def test_require_bars_other_columns_are_handed_on() -> None:
 
 
 def test_require_bars_given_frame_is_left_as_it_is() -> None:
-    foreign = _bars().astype({"volume": "int64"})
-    before = foreign.copy(deep=True)
+    given = _bars().assign(contract="ESH24")
+    before = given.copy(deep=True)
 
-    result = require_bars(foreign)
-    result.loc[0, "volume"] = -1.0
+    result = require_bars(given)
+    result.loc[0, ["open", "volume"]] = -1.0
+    result.loc[0, "contract"] = "ESM24"
+    result.loc[0, "timestamp"] = pd.Timestamp("2020-01-01", tz="UTC")
 
-    pd.testing.assert_frame_equal(foreign, before)
+    pd.testing.assert_frame_equal(given, before)
 
 
 @pytest.mark.parametrize("timestamps", [[], pd.DatetimeIndex([]), pd.DatetimeIndex([], tz="Asia/Tokyo")])

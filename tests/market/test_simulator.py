@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError
+from pipeline.market.cleaning import clean_bars
 from pipeline.market.instruments import Instrument, load_instruments
 from pipeline.market.sessions import label_sessions, session_schedule
 from pipeline.market.simulator import BAR_MINUTES, simulate_market
@@ -18,8 +19,8 @@ from pipeline.profiles import session_profiles
 
 SYMBOLS = ["ES", "MES", "NQ", "MNQ", "SPY", "BTCUSDT", "XRPUSDT", "XRPBTC"]
 # Of seed 7 on 2020-01-02. A change here changes every simulated figure anyone has written down.
-FIRST_BAR = [np.float64(4000.25), np.float64(4002.0), np.float64(4000.25), np.float64(4002.0), np.float64(705.0)]
-LAST_BAR = [np.float64(4010.5), np.float64(4011.25), np.float64(4010.5), np.float64(4011.0), np.float64(559.0)]
+FIRST_BAR = [np.float64(4000.25), np.float64(4002.0), np.float64(4000.25), np.float64(4002.0), np.float64(711.0)]
+LAST_BAR = [np.float64(4034.75), np.float64(4034.75), np.float64(4034.0), np.float64(4034.0), np.float64(1254.0)]
 
 
 def _steps(values: pd.Series, instrument: Instrument) -> np.ndarray:
@@ -115,8 +116,9 @@ def test_simulate_market_any_instrument_gives_clean_bars(symbol: str, bar: str) 
     np.testing.assert_array_equal(bid + ask, volume)
     assert bars["num_trades"].min() >= 1
     assert (bars["num_trades"].to_numpy() <= volume).all()
-    labels = label_sessions(bars["timestamp"], instrument)
-    assert (labels.position >= 0).all()
+    cleaned = clean_bars(bars, instrument, off_tick="reject")
+    assert cleaned.quarantine.empty
+    pd.testing.assert_frame_equal(cleaned.bars[bars.columns], bars, check_exact=True)
 
 
 @pytest.mark.parametrize("symbol", ["ES", "SPY", "BTCUSDT"])

@@ -13,7 +13,7 @@ SMALL_MARKET = "simulator: {start: 2021-01-04, sessions: 320, seed: 3, bar: 15mi
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home with a small simulated market; SQLite for Dagster and MLflow."""
     monkeypatch.setenv("VPOC_HOME", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", str(PROJECT))
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.delenv("VPOC_POSTGRES_URL", raising=False)
     prepare_environment(vpoc_home())
     (tmp_path / "settings.yaml").write_text(SMALL_MARKET)
-    yield vpoc_home()
+    return vpoc_home()
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_profile_figure_shows_candles_histogram_and_levels(es: Instrument) -> No
     assert [trace.type for trace in figure.data] == ["candlestick", "bar"]
     assert sum(figure.data[1].x) == pytest.approx(250)
     assert [note.text for note in figure.layout.annotations] == ["VAH 21.25", "VPOC 20.75", "VAL 20.25"]
-    assert figure.layout.title.text == "ES 2024-03-05: volume 250"
+    assert figure.layout.title.text == "ES 2024-03-05 rth: volume 250"
     assert figure.layout.xaxis.ticktext == ("08:30", "08:31", "08:32", "08:33")
 
 

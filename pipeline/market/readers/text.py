@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market.readers.table import Table
 
-__all__ = ["TextFile", "head_lines", "read_head", "read_text", "split_line"]
+__all__ = ["TextFile", "head_lines", "is_number", "read_head", "read_text", "split_line", "text_of"]
 
 HEAD_BYTES = 64 * 1024
 MAX_BYTES = 2 * 1024**3  # decoded: decades of 1-minute bars, and an end to a file made to unpack without one
@@ -140,8 +140,9 @@ class TextFile:
         for number, line in zip(lines, data.decode("utf-8").split("\n"), strict=True):
             fields = next(_rows([line], self.delimiter), [])
             if len(fields) != len(self.names):
+                many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 raise DataError(
-                    f"{self.path}, line {number}: {len(fields)} field{'s' * (len(fields) != 1)} where {len(self.names)} are expected "
+                    f"{self.path}, line {number}: {many} where {len(self.names)} are expected "
                     f"({line.strip()[:60]!r}); mend or remove the line"
                 )
 

@@ -24,7 +24,7 @@ BAR_MINUTES = {
 """Length in minutes of each ``bar`` there is."""
 
 _MINUTE = 60_000_000_000
-_HEAT = 1.12  # what swells and bursts within the day make of a session's volatility
+_HEAT = 1.15  # what swells and bursts within the day make of a session's volatility
 _MOST_SESSIONS = 20_000
 _EARLIEST, _LATEST = 1990, 2100
 

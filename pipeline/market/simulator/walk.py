@@ -16,9 +16,10 @@ PULL = 4.0
 
 # Logarithm of a session's volatility: a slow and a fast autoregression and a daily surprise; bent upward
 # in the slow one, for a crisis is farther from the usual day than the quietest summer.
-_SLOW_MEMORY, _SLOW_SPREAD, _SLOW_BEND = 0.983, 0.47, 0.45
+_SLOW_MEMORY, _SLOW_SPREAD, _SLOW_BEND = 0.982, 0.45, 0.45
 _FAST_MEMORY, _FAST_SPREAD = 0.80, 0.27
 _DAY_SPREAD = 0.05
+_WORST = 2.1  # eight times the usual day, as in March 2020
 # The same within the day: a swell of about an hour, and bursts that die away in minutes.
 _SWELL_MEMORY, _SWELL_SPREAD = 0.988, 0.36
 _BURST_CHANCE, _BURST_SIZE, _BURST_MEMORY = 1 / 300, 0.48, 0.92
@@ -96,7 +97,7 @@ def walk_market(
     for s in range(len(minutes)):
         slow = _SLOW_MEMORY * slow + slow_noise * rng.standard_normal()
         fast = _FAST_MEMORY * fast + fast_noise * rng.standard_normal()
-        mood = slow + _SLOW_BEND * slow * slow + fast + _DAY_SPREAD * rng.standard_normal()
+        mood = min(slow + _SLOW_BEND * slow * slow + fast + _DAY_SPREAD * rng.standard_normal(), _WORST)
         size = np.exp(mood)
         volume_size = np.exp(_VOLUME_BY_SESSION * mood + _VOLUME_DAY * rng.standard_normal())
         news = rng.random() < _NEWS_CHANCE

@@ -1,0 +1,132 @@
+"""Bars to measure with: a seeded walk, and the real file where there is one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.market.bars import require_bars
+from pipeline.market.instruments import Instrument
+from pipeline.market.sessions import Hours, session_schedule
+
+__all__ = ["Workload", "real_bars", "seeded_bars"]
+
+_REAL_FILE = "es_5m_2015_2021.parquet"
+_MINUTE = 60_000_000_000  # nanoseconds
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Bars of many sessions, as a frame and as the arrays made from it."""
+
+    name: str
+    instrument: Instrument
+    frame: pd.DataFrame
+    open: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    close: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @property
+    def bars(self) -> int:
+        """How many bars."""
+        return len(self.steps)
+
+    @property
+    def stops(self) -> NDArray[np.int64]:
+        """Where each session ends."""
+        return np.append(self.starts[1:], self.bars)
+
+    def head(self, sessions: int, name: str) -> "Workload":
+        """The first sessions of it."""
+        count = int(self.starts[sessions]) if sessions < len(self.starts) else self.bars
+        return Workload(
+            name=name,
+            instrument=self.instrument,
+            frame=self.frame.iloc[:count],
+            open=self.open[:count],
+            low=self.low[:count],
+            high=self.high[:count],
+            close=self.close[:count],
+            steps=self.steps[:count],
+            starts=self.starts[:sessions],
+        )
+
+
+def seeded_bars(instrument: Instrument, sessions: int, seed: int, hours: Hours) -> Workload:
+    """One-minute bars of a walk, busier at a session's ends, as ES is: whole trade dates, or regular hours.
+
+    Not a market to learn from (that is :func:`pipeline.market.simulate_market`): made in a second, for its shape.
+    """
+    opens, closes = ("rth_open", "rth_close") if hours == "rth" else ("open", "close")
+    schedule = session_schedule(instrument, "2005-01-03", "2025-12-31")
+    length = schedule[closes] - schedule[opens]
+    whole = schedule[length == length.max()].iloc[:sessions]
+    minutes = int(length.max() / pd.Timedelta(minutes=1))
+    count = len(whole) * minutes
+    random = np.random.default_rng(seed)
+    busy = np.tile(1.2 * (1.3 + np.cos(np.linspace(0, 2 * np.pi, minutes))), len(whole))
+    close = 20_000 + np.cumsum(np.rint(random.standard_normal(count) * busy).astype(np.int64))
+    opened = np.append(close[:1], close[:-1])
+    high = np.maximum(opened, close) + random.poisson(busy)
+    low = np.minimum(opened, close) - random.poisson(busy)
+    steps = (300 * (1 + high - low) * random.lognormal(0, 0.5, count)).astype(np.int64) + 1
+    begins = pd.DatetimeIndex(whole[opens]).as_unit("ns").asi8
+    frame = pd.DataFrame(
+        {
+            "timestamp": pd.DatetimeIndex((begins[:, None] + np.arange(minutes) * _MINUTE).ravel(), tz="UTC"),
+            "open": instrument.to_prices(opened),
+            "high": instrument.to_prices(high),
+            "low": instrument.to_prices(low),
+            "close": instrument.to_prices(close),
+            "volume": steps.astype(np.float64),
+        }
+    )
+    return Workload(
+        name=f"1-minute, {len(whole):,} sessions, {count / 1e6:.1f} M bars",
+        instrument=instrument,
+        frame=frame,
+        open=opened,
+        low=low,
+        high=high,
+        close=close,
+        steps=steps,
+        starts=np.arange(len(whole)) * minutes,
+    )
+
+
+def real_bars(instrument: Instrument, folder: Path) -> Workload | None:
+    """Whole trade dates of the real file; sessions of two contracts and bars outside every session left out.
+
+    None where the folder has no such file.
+    """
+    path = folder / _REAL_FILE
+    if not path.exists():
+        return None
+    columns = ["timestamp", "open", "high", "low", "close", "volume"]
+    bars = pd.read_parquet(path, columns=[*columns, "contract"])
+    schedule = session_schedule(instrument, bars["timestamp"].min().date(), bars["timestamp"].max().date())
+    opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns").asi8
+    closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns").asi8
+    instants = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
+    session = np.searchsorted(opens, instants, side="right") - 1
+    kept = (session >= 0) & (instants < closes[session]) & (bars["volume"] > 0).to_numpy()
+    mixed = bars[kept].groupby(session[kept])["contract"].nunique()
+    kept &= ~np.isin(session, mixed[mixed > 1].index)
+    frame = require_bars(bars.loc[kept, columns])
+    starts = np.flatnonzero(np.append(True, np.diff(session[kept]) > 0))
+    return Workload(
+        name=f"5-minute real ES, {len(starts):,} sessions, {len(frame) / 1e6:.2f} M bars",
+        instrument=instrument,
+        frame=frame,
+        open=instrument.to_ticks(frame["open"]),
+        low=instrument.to_ticks(frame["low"]),
+        high=instrument.to_ticks(frame["high"]),
+        close=instrument.to_ticks(frame["close"]),
+        steps=instrument.to_steps(frame["volume"]),
+        starts=starts,
+    )

@@ -1,0 +1,222 @@
+"""The whole chain on real components: Dagster's SQLite instance, MLflow's SQLite store, Parquet files."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from jobs.chain import ChainError, months_to_make, run_chain
+from pipeline.datasets import FileSource, find_dataset, remember_source
+from pipeline.definitions import defs
+from pipeline.environment import tracking_uri
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import PROJECT, Home
+from pipeline.research import FADES, RULES, run_research
+from pipeline.settings import load_settings
+from tests.orchestration.conftest import SMALL_MARKET
+
+
+def nothing(event: object) -> None:
+    """Observe nothing."""
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*.parquet"))
+    }
+
+
+def stored(home: Home, asset: str, key: str) -> pd.DataFrame:
+    return pd.read_parquet(home.assets / asset / f"{key}.parquet")
+
+
+def write_months(home: Home, months: list[str], path: Path) -> None:
+    """Put some months of the simulated market into a file, as a user's own bars."""
+    bars = find_dataset("ES-SIM", home).read().frame.drop(columns=["source_file", "source_line"])
+    own = bars["timestamp"].dt.tz_convert("America/Chicago").dt.strftime("%Y-%m").isin(months)
+    bars[own].to_parquet(path)
+
+
+def test_chain_gives_what_the_same_steps_give_without_dagster(home: Home) -> None:
+    run_chain(defs, "ES-SIM", home, nothing)
+
+    dataset = find_dataset("ES-SIM", home)
+    bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
+    expected = run_research(bars, dataset.instrument, load_settings(home))
+    for name, asset in ((FADES, "fade"), (RULES, "rule")):
+        pd.testing.assert_frame_equal(stored(home, f"{asset}_backtest", "ES-SIM"), expected.results[name].trades)
+        pd.testing.assert_frame_equal(stored(home, f"{asset}_orders", "ES-SIM"), expected.results[name].orders)
+        equity = stored(home, f"{asset}_equity", "ES-SIM").set_index("timestamp")["equity"]
+        pd.testing.assert_series_equal(equity, expected.results[name].equity)
+    pd.testing.assert_frame_equal(stored(home, "session_history", "ES-SIM"), expected.history)
+    page = (home.reports / "ES-SIM.html").read_text()
+    assert "simulated" in page.lower()
+
+
+def test_chain_twice_gives_the_same_bytes(home: Home) -> None:
+    run_chain(defs, "ES-SIM", home, nothing)
+    first, page = digests(home.assets), (home.reports / "ES-SIM.html").read_bytes()
+
+    run_chain(defs, "ES-SIM", home, nothing)
+
+    assert digests(home.assets) == first
+    assert (home.reports / "ES-SIM.html").read_bytes() == page
+
+
+def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(home: Home) -> None:
+    from mlflow.tracking import MlflowClient
+
+    runs = run_chain(defs, "ES-SIM", home, nothing)
+
+    client = MlflowClient(tracking_uri(home))
+    experiment = client.get_experiment_by_name("vpoc-ES-SIM")
+    logged = client.search_runs([experiment.experiment_id])
+    assert [run.data.tags["dagster.run_id"] for run in logged] == [runs["research"]]
+    assert logged[0].info.status == "FINISHED"
+    assert logged[0].data.tags["vpoc.simulated"] == "true"
+    summary = stored(home, "backtest_summary", "ES-SIM")
+    assert logged[0].data.metrics["rules.trades"] == summary.loc[(RULES, "trades"), "value"]
+    assert logged[0].data.metrics["fades.win_rate"] == summary.loc[(FADES, "win_rate"), "value"]
+    assert logged[0].data.params["account.risk_per_trade"] == "0.01"
+    assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == ["ES-SIM.html"]
+
+
+def test_chain_tells_its_steps_in_order(home: Home) -> None:
+    seen = []
+
+    run_chain(defs, "ES-SIM", home, lambda event: seen.append((event.step, event.kind)))
+
+    finished = [step for step, kind in seen if kind == "finished"]
+    assert finished[:2] == ["market_data", "volume_profiles"]
+    assert finished[-2:] == ["backtest_summary", "report"]
+
+
+def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(home: Home, tmp_path: Path) -> None:
+    run_chain(defs, "ES-SIM", home, nothing)
+    clean = digests(home.assets)
+    script = "from pipeline.cli import main; import sys; sys.argv = ['vpoc', 'run']; main()"
+
+    for seconds in (5.0, 8.0):
+        other = Home(tmp_path / f"killed-{seconds}")
+        other.root.mkdir()
+        other.settings.write_text(SMALL_MARKET)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("VPOC", "MLFLOW"))},
+            "VPOC_HOME": str(other.root),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env=environment, cwd=PROJECT, stdout=subprocess.DEVNULL
+        )
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        subprocess.run([sys.executable, "-c", script], env=environment, cwd=PROJECT, check=True, capture_output=True)
+        assert digests(other.assets) == clean
+        left = [path.name for path in other.assets.rglob(".*") if path.is_file()]
+        assert len(left) <= 1  # at most the temporary file of the moment it was killed in
+
+
+def test_chain_of_another_file_makes_the_old_months_anew_so_that_sources_never_mix(home: Home, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    write_months(home, ["2021-02", "2021-03"], first)
+    write_months(home, ["2021-03", "2021-04"], second)
+    remember_source(home, "ES", FileSource(path=str(first)))
+    run_chain(defs, "ES", home, nothing)
+
+    remember_source(home, "ES", FileSource(path=str(second)))
+    assert months_to_make("ES", home)[:2] == ["2021-02", "2021-03"]
+    run_chain(defs, "ES", home, nothing)
+
+    history = stored(home, "session_history", "ES")
+    assert history.attrs == {"source": str(second)}
+    assert history.index[0] >= pd.Timestamp("2021-03-01")
+    assert len(pd.read_parquet(home.assets / "bars" / "ES" / "2021-02.parquet")) == 0
+
+
+def test_symbol_assets_refuse_months_of_another_source(
+    home: Home, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    write_months(home, ["2021-02", "2021-03"], first)
+    write_months(home, ["2021-03"], second)
+    remember_source(home, "ES", FileSource(path=str(first)))
+    run_chain(defs, "ES", home, nothing)
+    remember_source(home, "ES", FileSource(path=str(second)))
+
+    result = defs.resolve_job_def("research").execute_in_process(
+        instance=instance, partition_key="ES", raise_on_error=False
+    )
+
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    said = failure.step_failure_data.user_failure_data.description
+    assert "bars of 2021-02|ES was made from" in said
+    assert "vpoc run --symbol ES" in said
+
+
+def test_one_month_materialized_alone_equals_its_part_of_the_range(home: Home, instance: dg.DagsterInstance) -> None:
+    run_chain(defs, "ES-SIM", home, nothing)
+    before = digests(home.assets)
+
+    result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="2021-05|ES-SIM")
+
+    assert result.success
+    assert digests(home.assets) == before
+
+
+def test_month_without_bars_is_stored_empty(home: Home, instance: dg.DagsterInstance) -> None:
+    result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="2015-05|ES-SIM")
+
+    assert result.success
+    assert len(pd.read_parquet(home.assets / "bars" / "ES-SIM" / "2015-05.parquet")) == 0
+    assert len(pd.read_parquet(home.assets / "volume_profiles" / "ES-SIM" / "2015-05.parquet")) == 0
+
+
+def test_file_of_another_instrument_is_stopped_by_its_check(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    times = pd.date_range("2021-03-01 15:00", periods=40, freq="5min", tz="UTC")
+    prices = [1.3337 + 0.0003 * number for number in range(40)]
+    frame = pd.DataFrame({"timestamp": times, "volume": 5})
+    pd.concat([frame, pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], prices))], axis=1).to_csv(
+        path, index=False
+    )
+    remember_source(home, "ES", FileSource(path=str(path)))
+
+    with pytest.raises(ChainError, match=r"bars.fits_instrument stopped the run: ES: .*off the tick"):
+        run_chain(defs, "ES", home, nothing)
+
+
+def test_months_before_the_grid_are_an_error_that_says_what_to_set(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_text("timestamp,open,high,low,close,volume\n1999-03-01T15:00:00Z,1200,1201,1199,1200,10\n")
+    remember_source(home, "ES", FileSource(path=str(path)))
+
+    with pytest.raises(DataError, match="set VPOC_FIRST_MONTH for an earlier start"):
+        run_chain(defs, "ES", home, nothing)
+
+
+def test_settings_that_are_impossible_stop_the_chain_with_file_and_setting(home: Home) -> None:
+    home.settings.write_text(SMALL_MARKET + "account: {risk_per_trade: 2}\n")
+
+    with pytest.raises(ConfigurationError, match=r"settings.yaml: account setting risk_per_trade is 2"):
+        run_chain(defs, "ES-SIM", home, nothing)
+
+
+def test_settings_that_are_impossible_fail_a_run_from_dagsters_page_with_the_same_sentence(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    home.settings.write_text(SMALL_MARKET + "account: {risk_per_trade: 2}\n")
+
+    result = defs.resolve_job_def("ingest").execute_in_process(
+        instance=instance, partition_key="2021-05|ES-SIM", raise_on_error=False
+    )
+
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "account setting risk_per_trade is 2" in failure.step_failure_data.user_failure_data.description

