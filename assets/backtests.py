@@ -12,7 +12,7 @@ from assets.tables import table
 from pipeline.backtest import BacktestResult, restored, simulate
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
-from pipeline.performance import HEADLINE_METRICS, summary
+from pipeline.performance import HEADLINE_METRICS, format_interval, format_value, summary
 from pipeline.reports.page import ReportInputs, build_report
 from pipeline.reports.pictures import equity_picture
 from pipeline.research import FADES, RULES, orders_of
@@ -122,14 +122,13 @@ def backtest_summary(
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
             run.log_metrics(_metrics(summaries))
-    headline = whole[whole.index.get_level_values("metric").isin(HEADLINE_METRICS)].reset_index()
     return dg.Output(
         whole,
         metadata={
-            "headline": table(headline),
             "equity": dg.MetadataValue.md(
                 equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.key}: equity")
             ),
+            "headline": table(_headline(summaries)),
             "mlflow_run": run.run_id,
         },
     )
@@ -212,6 +211,20 @@ def report(
             "mlflow_run": run.run_id,
         }
     )
+
+
+def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row a metric, a column a strategy: value and interval as a reader wants them."""
+    columns = {
+        strategy: [_shown(summary.loc[metric]) for metric in HEADLINE_METRICS]
+        for strategy, summary in summaries.items()
+    }
+    return pd.DataFrame({"metric": [name.replace("_", " ") for name in HEADLINE_METRICS], **columns})
+
+
+def _shown(row: pd.Series) -> str:
+    interval = format_interval(row["low"], row["high"], row["unit"])
+    return format_value(row["value"], row["unit"]) + (f" ({interval})" if interval else "")
 
 
 def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[str, int]:

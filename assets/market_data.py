@@ -78,10 +78,7 @@ def market_data(
     yield dg.Output(
         {key: clean.bars for key, clean in cleaned.items()},
         "bars",
-        metadata={
-            "source": dg.MetadataValue.text("; ".join(descriptions)),
-            "dagster/row_count": sum(clean.report.kept for clean in cleaned.values()),
-        },
+        metadata={"source": "; ".join(descriptions)},
     )
     yield dg.Output(
         {key: clean.quarantine for key, clean in cleaned.items()},
@@ -89,7 +86,6 @@ def market_data(
         metadata={
             "reasons": table(_reasons(refused)),
             "first_rows": table(_examples(refused)),
-            "dagster/row_count": len(refused),
         },
     )
     yield _accounting(cleaned)
@@ -106,6 +102,7 @@ def _label(context: dg.AssetExecutionContext, key: str, clean: CleanBars, datase
     clean.quarantine.attrs = {"source": dataset.identity}
     context.add_asset_metadata(
         {
+            "dagster/row_count": len(bars),
             **counts,
             "first": str(bars["timestamp"].iloc[0]) if len(bars) else "no bars in this month",
             "last": str(bars["timestamp"].iloc[-1]) if len(bars) else "",
@@ -113,6 +110,7 @@ def _label(context: dg.AssetExecutionContext, key: str, clean: CleanBars, datase
         asset_key="bars",
         partition_key=key,
     )
+    context.add_asset_metadata({"dagster/row_count": len(clean.quarantine)}, asset_key="quarantine", partition_key=key)
 
 
 def _total(cleaned: Mapping[str, CleanBars], name: str) -> int:

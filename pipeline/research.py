@@ -16,7 +16,7 @@ from pipeline.strategy import StrategySettings, make_candidates, rule_signals, s
 
 __all__ = ["FADES", "RULES", "Research", "make_profiles", "orders_of", "run_research"]
 
-FADES = "All value-area fades"
+FADES = "All fades"
 RULES = "Rule signals"
 
 

@@ -19,7 +19,7 @@ _NAMES = {
 
 
 def results_table(summary: pd.DataFrame, title: str) -> Table:
-    """Headline metrics of each strategy, the 95 % interval in brackets.
+    """Headline metrics of each strategy, its 95 % interval beside.
 
     Parameters
     ----------
@@ -30,15 +30,18 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for strategy in strategies:
-        table.add_column(f"{strategy}  \\[95 % interval]", no_wrap=True)
+        table.add_column(str(strategy), justify="right", no_wrap=True)
+        table.add_column("95 % interval", style="dim", no_wrap=True)
     for metric in (*HEADLINE_METRICS, *_COUNTS):
         if (strategies[0], metric) not in summary.index:
             continue
         cells = [_NAMES.get(metric, metric.replace("_", " "))]
         for strategy in strategies:
             row = summary.loc[(strategy, metric)]
-            interval = format_interval(row["low"], row["high"], row["unit"])
-            cells.append(format_value(row["value"], row["unit"]) + (f"  \\[{interval}]" if interval else ""))
+            cells += [
+                format_value(row["value"], row["unit"]),
+                format_interval(row["low"], row["high"], row["unit"]),
+            ]
         table.add_row(*cells)
     return table
 

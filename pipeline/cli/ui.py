@@ -36,7 +36,9 @@ def ui(
         _check_free(name, port)
     console = Console(highlight=False)
     log = home.logs / "ui.log"
-    # A terminated program still stops its servers.
+    # Where it was started with interrupts ignored (a background job of a script), and where it is terminated,
+    # it still stops its servers.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with log.open("ab") as output:
         servers: list[subprocess.Popen[bytes]] = []

@@ -1,0 +1,156 @@
+"""The command as a user calls it: exit codes, sentences, JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.home import PROJECT
+from pipeline.market import load_instruments, simulate_market
+
+VPOC = "from pipeline.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def bars_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty sessions of simulated ES as a user's CSV."""
+    path = tmp_path_factory.mktemp("bars") / "my bars.csv"
+    simulate_market(load_instruments()["ES"], "2021-01-04", 40, 5, bar="15min").to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def vpoc(tmp_path: Path):
+    """Call the command in a home of its own; returns exit code, standard output, standard error."""
+
+    def call(*arguments: str, settings: str = "") -> tuple[int, str, str]:
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        if settings:
+            (home / "settings.yaml").write_text(settings)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("VPOC_", "MLFLOW_"))}
+        environment |= {"VPOC_HOME": str(home), "COLUMNS": "120", "PYTHONPATH": str(PROJECT)}
+        environment.pop("DAGSTER_HOME", None)
+        done = subprocess.run(
+            [sys.executable, "-c", VPOC, *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+            timeout=180,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+def test_help_lists_the_commands(vpoc) -> None:
+    code, out, _ = vpoc("--help")
+
+    assert code == 0
+    for command in ("run", "profile", "backtest", "doctor", "ui", "bench"):
+        assert command in out
+
+
+def test_unknown_option_is_wrong_use(vpoc) -> None:
+    assert vpoc("run", "--nonsense")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("run", "--data", "absent.csv"), 1, "absent.csv does not exist"),
+        (("run", "--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
+        (("run", "--symbol", "NQ"), 2, "NQ has no source of bars yet: run 'vpoc run --symbol NQ --data FILE'"),
+        (("run", "--symbol", "ES-SIM", "--data", "x.csv"), 2, "--data can't go with ES-SIM"),
+        (("profile", "absent.csv"), 1, "absent.csv does not exist"),
+        (("backtest", "absent.csv", "--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
+    ],
+)
+def test_mistake_is_one_sentence_without_traceback(vpoc, arguments: tuple[str, ...], code: int, sentence: str) -> None:
+    got, out, err = vpoc(*arguments)
+
+    assert got == code
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert sentence in err
+
+
+def test_impossible_setting_names_file_and_setting(vpoc, bars_file: Path) -> None:
+    code, _, err = vpoc("backtest", str(bars_file), settings="strategy: {trend_window: 1}\n")
+
+    assert code == 2
+    assert "settings.yaml: " in err
+    assert "trend_window" in err
+
+
+def test_profile_json_gives_every_session(vpoc, bars_file: Path) -> None:
+    code, out, _ = vpoc("profile", str(bars_file), "--json")
+
+    rows = json.loads(out)
+    assert code == 0
+    assert len(rows) == 40
+    assert rows[0]["session"] == "2021-01-04"
+    assert all(row["val"] <= row["vpoc"] <= row["vah"] for row in rows)
+
+
+def test_profile_draws_the_session_asked_for(vpoc, bars_file: Path) -> None:
+    code, out, err = vpoc("profile", str(bars_file), "--session", "2021-01-05")
+
+    assert (code, err) == (0, "")
+    for mark in ("VPOC", "VAH", "VAL", "█"):
+        assert mark in out
+
+
+def test_profile_of_a_day_without_bars_says_which_there_are(vpoc, bars_file: Path) -> None:
+    code, _, err = vpoc("profile", str(bars_file), "--session", "2021-01-09")
+
+    assert code == 1
+    assert "its sessions go from 2021-01-04 to 2021-02-26" in err
+
+
+def test_backtest_of_own_orders_gives_their_fills(vpoc, bars_file: Path, tmp_path: Path) -> None:
+    bars = pd.read_csv(bars_file)
+    first = bars[bars["timestamp"] == "2021-01-05 14:30:00+00:00"].iloc[0]
+    entry = first["open"] + 5.0  # above the open: filled at the open
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"session,side,entry,stop,target,quantity\n2021-01-05,1,{entry},{entry - 500},{entry + 500},2\n")
+    trades = tmp_path / "trades.csv"
+
+    code, out, _ = vpoc("backtest", str(bars_file), "--orders", str(orders), "--trades", str(trades), "--json")
+
+    assert code == 0
+    assert json.loads(out)["orders.csv"]["trades"]["value"] == 1.0
+    trade = pd.read_csv(trades).iloc[0]
+    assert (trade["entry_price"], trade["quantity"], trade["exit_reason"]) == (first["open"], 2, "close")
+    points = trade["exit_price"] - trade["entry_price"]
+    assert trade["pnl"] == pytest.approx(points * 50 * 2 - 20)
+
+
+def test_doctor_json_finds_everything_this_environment_has(vpoc) -> None:
+    code, out, _ = vpoc("doctor", "--json")
+
+    findings = {(entry["topic"], entry["what"]): entry for entry in json.loads(out)}
+    assert code == 0
+    assert findings["versions", "dagster"]["state"] == "good"
+    assert findings["data", "ES"]["remedy"] == "vpoc run --symbol ES --data FILE"
+    assert findings["data", "ES-SIM"]["said"] == "the simulator"
+
+
+def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Path, tmp_path: Path) -> None:
+    code, out, err = vpoc("run", "--data", str(bars_file), "--json")
+
+    document = json.loads(out)
+    assert code == 0, err
+    assert "Warning" not in err
+    assert document["symbol"] == "ES"
+    assert document["simulated"] is False
+    assert set(document["strategies"]) == {"All fades", "Rule signals"}
+    assert Path(document["report"]).exists()
+    again = vpoc("run", "--symbol", "ES", "--json")
+    assert json.loads(again[1]) == document
