@@ -1,5 +1,6 @@
 """Market data: clean bars and the quarantine, by month of trade dates and symbol."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -50,7 +51,8 @@ CLEANING_COUNTS = ("rows_in", "kept", "rows_quarantined", "snapped", "out_of_ord
             "fits_instrument",
             asset="bars",
             blocking=True,
-            description="no more than half of the rows are quarantined or off the tick: the file is this instrument's",
+            description="the file is this instrument's: some rows lie in a session, and of those no more than half are "
+            "quarantined or off the tick (a warning only: more than half of all rows lie outside every session)",
         ),
         dg.AssetCheckSpec("sessions_covered", asset="bars", description="every session between the first and last bar"),
     ],
@@ -74,6 +76,10 @@ def market_data(
                 _label(context, key, cleaned[key], dataset)
         context.log.info("%s: %s", symbol, raw.description)
         descriptions.append(f"{symbol}: {raw.description}")
+    if not cleaned:
+        raise dg.Failure(
+            "no month and symbol lies in this range: its first symbol stands after its last", allow_retries=False
+        )
     refused = pd.concat([clean.quarantine for clean in cleaned.values()], ignore_index=True)
     yield dg.Output(
         {key: clean.bars for key, clean in cleaned.items()},
@@ -125,9 +131,16 @@ def _accounting(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
         check_name="accounting",
         asset_key="bars",
         passed=rows_in == kept + quarantined,
-        description=f"{rows_in:,} rows in = {kept:,} kept + {quarantined:,} quarantined",
+        description=f"{rows_in:,} rows in = {kept:,} kept + {quarantined:,} quarantined" + _why(cleaned),
         metadata={name: _total(cleaned, name) for name in CLEANING_COUNTS},
     )
+
+
+def _why(cleaned: Mapping[str, CleanBars]) -> str:
+    reasons: Counter[str] = Counter()
+    for clean in cleaned.values():
+        reasons.update({reason: count for reason, count in clean.report.quarantined.items() if count})
+    return f" ({', '.join(f'{count:,} {reason}' for reason, count in reasons.items())})" if reasons else ""
 
 
 def _order(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
@@ -139,17 +152,27 @@ def _order(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
 
 
 def _fits_instrument(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
-    misfits = []
+    misfits, odd = [], []
     for symbol, months in by_symbol(cleaned).items():
         own = {key: cleaned[key] for key in months.values()}
         rows, refused, snapped = (_total(own, name) for name in ("rows_in", "rows_quarantined", "snapped"))
-        if refused + snapped > rows / 2:
-            misfits.append(f"{symbol}: {refused:,} of {rows:,} rows quarantined, {snapped:,} off the tick")
+        outside = sum(clean.report.quarantined["outside_session"] for clean in own.values())
+        told = (
+            f"{symbol}: {refused:,} of {rows:,} rows quarantined, {outside:,} of them outside every session, "
+            f"and {snapped:,} off the tick"
+        )
+        if refused - outside + snapped > (rows - outside) / 2 or (rows > 0 and outside == rows):
+            misfits.append(told)
+        elif outside > rows / 2:
+            # No error: stocks trade before and after hours too, and a good file may hold more of those bars.
+            odd.append(told)
+    question = ": is the file this instrument's, and its time zone right?"
     return dg.AssetCheckResult(
         check_name="fits_instrument",
         asset_key="bars",
-        passed=not misfits,
-        description="; ".join(misfits) + ": is the file this instrument's, and its time zone right?" if misfits else "",
+        passed=not misfits and not odd,
+        severity=dg.AssetCheckSeverity.ERROR if misfits else dg.AssetCheckSeverity.WARN,
+        description="; ".join(misfits or odd) + question if misfits or odd else "",
     )
 
 

@@ -1,6 +1,5 @@
 """The partition grid: months of trade dates × symbol for what is made from bars, symbol for the rest."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -8,11 +7,15 @@ import dagster as dg
 import pandas as pd
 
 from pipeline.datasets import Dataset, dataset_keys
+from pipeline.environment import first_month
 from pipeline.errors import PipelineError
 
 __all__ = [
+    "FIRST_MONTH",
     "GRID",
     "MONTHS",
+    "RANGE_END_TAG",
+    "RANGE_START_TAG",
     "SINGLE_RUN",
     "SYMBOLS",
     "WHOLE_HISTORY",
@@ -22,13 +25,15 @@ __all__ = [
     "user_errors",
 ]
 
+FIRST_MONTH = first_month()
 # end_offset=1: the running month exists before it is over.
-MONTHS = dg.MonthlyPartitionsDefinition(
-    start_date=os.environ.get("VPOC_FIRST_MONTH", "2005-01"), fmt="%Y-%m", end_offset=1
-)
+MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m", end_offset=1)
 SYMBOLS = dg.StaticPartitionsDefinition(dataset_keys())
 GRID = dg.MultiPartitionsDefinition({"month": MONTHS, "symbol": SYMBOLS})
 WHOLE_HISTORY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
+# As Dagster names them; it exports no constants.
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
 # One run for a range of months: a run a partition costs seconds each, a partition in a range milliseconds.
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
@@ -49,8 +54,23 @@ def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:
     return {symbol: dict(sorted(months.items())) for symbol, months in grouped.items()}
 
 
-def concatenated(frames: Mapping[str, pd.DataFrame], dataset: Dataset, asset: str) -> pd.DataFrame:
+def concatenated(
+    frames: Mapping[str, pd.DataFrame],
+    dataset: Dataset,
+    asset: str,
+    *,
+    why_empty: str = "every row was quarantined, see there why",
+) -> pd.DataFrame:
     """All months of a symbol in one frame.
+
+    Parameters
+    ----------
+    frames
+        By month.
+    dataset, asset
+        Which dataset and asset they are of.
+    why_empty
+        What the error says where all months have been made and none holds a row.
 
     Raises
     ------
@@ -59,7 +79,9 @@ def concatenated(frames: Mapping[str, pd.DataFrame], dataset: Dataset, asset: st
         bars of two sources must not mix.
     """
     parts = []
+    made = 0
     for key, frame in frames.items():
+        made += 1
         source = frame.attrs.get("source")
         if source != dataset.identity:
             raise dg.Failure(
@@ -69,6 +91,10 @@ def concatenated(frames: Mapping[str, pd.DataFrame], dataset: Dataset, asset: st
             )
         if len(frame):
             parts.append(frame)
+    if not parts and made:
+        raise dg.Failure(
+            f"{dataset.key} has no {asset} in any month of {dataset.identity}: {why_empty}", allow_retries=False
+        )
     if not parts:
         raise dg.Failure(
             f"{dataset.key} has no {asset} yet: materialize {asset} for its months first, or run 'vpoc run'",

@@ -70,7 +70,7 @@ def rule_signals(
         strategy = settings.load().strategy
         frame = make_rule_signals(candidates, session_history, strategy)
         real = gate_pass_rates(session_history, strategy)
-    beside = real.join(gate_null_rates, how="outer", lsuffix="_real", rsuffix="_on_random_walks", sort=False)
+    beside = real.join(gate_null_rates, how="outer", suffixes=("_real", "_on_random_walks"), sort=False)
     return dg.Output(
         frame,
         metadata={

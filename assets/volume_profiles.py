@@ -100,7 +100,13 @@ def session_history(
         strategy = settings.load().strategy
         history = make_session_history(
             concatenated(bars, dataset, "bars"),
-            concatenated(volume_profiles, dataset, "volume_profiles"),
+            concatenated(
+                volume_profiles,
+                dataset,
+                "volume_profiles",
+                why_empty=f"no session has volume in its {strategy.hours} hours; "
+                "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
+            ),
             dataset.instrument,
             strategy,
             hours=strategy.hours,
@@ -148,6 +154,6 @@ def _volume_collapse(history: pd.DataFrame) -> dg.AssetCheckResult:
         check_name="volume_collapse",
         passed=len(collapsed) == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(collapsed)} of {len(history)} sessions",
+        description=f"{len(collapsed)} of {len(history)} sessions with under {COLLAPSE_SHARE:.0%} of the usual volume",
         metadata={"sessions": ", ".join(str(session.date()) for session in collapsed[-100:])},
     )

@@ -10,18 +10,22 @@ from typing import Literal
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, RunsFilter
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.instance.ref import InstanceRef
 
-from assets.partitions import MONTHS, grid_key
+from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key
 from pipeline.errors import DataError
 from pipeline.home import Home
 from pipeline.market.months import trade_months
 from resources import BarSource
 
-__all__ = ["ChainError", "StepEvent", "months_to_make", "run_chain"]
+__all__ = ["ChainError", "StepEvent", "close_dead_runs", "months_to_make", "run_chain"]
 
 PROCESS_TAG = "vpoc/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 POLL_SECONDS = 0.1
+LONGEST = 400
 
 
 class ChainError(Exception):
@@ -37,13 +41,13 @@ class StepEvent:
     step
         The step's name.
     kind
-        ``started``, ``finished``, or ``check`` (an asset check that did not pass).
+        ``started``, ``finished``, ``check`` (an asset check that did not pass), or ``told`` (what became of the rows).
     text
-        For a check, what it says.
+        What a check says.
     """
 
     step: str
-    kind: Literal["started", "finished", "check"]
+    kind: Literal["started", "finished", "check", "told"]
     text: str = ""
 
 
@@ -76,13 +80,10 @@ def run_chain(
         If the bars can't be read.
     """
     months = months_to_make(symbol, home)
-    with DagsterInstance.get() as instance:
-        _close_dead_runs(instance)
+    with _instance() as instance:
+        close_dead_runs(instance)
         first, last = grid_key(months[0], symbol), grid_key(months[-1], symbol)
-        ingest_tags = {
-            "dagster/asset_partition_range_start": str(first),
-            "dagster/asset_partition_range_end": str(last),
-        }
+        ingest_tags = {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
         runs = {"ingest": _execute(definitions, "ingest", instance, observe, tags=ingest_tags)}
         runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
     return runs
@@ -100,14 +101,23 @@ def months_to_make(symbol: str, home: Home) -> list[str]:
         raise DataError(f"{dataset.identity} holds no bars: give a file with at least one row that has a time")
     present = {str(month) for month in trade_months(raw["timestamp"], dataset.instrument)}
     made = {path.stem for path in (home.assets / "bars" / symbol).glob("*.parquet")}
-    wanted = sorted(present | made)
     known = MONTHS.get_partition_keys()
-    if wanted[0] < known[0] or wanted[-1] > known[-1]:
+    first, last = min(present), max(present)
+    if first < known[0] or last > known[-1]:
         raise DataError(
-            f"{dataset.identity} has bars from {wanted[0]} to {wanted[-1]}, but months from {known[0]} to {known[-1]} "
+            f"{dataset.identity} has bars from {first} to {last}, but months from {known[0]} to {known[-1]} "
             "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they lie ahead"
         )
-    return wanted
+    return sorted(present | made & set(known))
+
+
+def _instance() -> DagsterInstance:
+    """The home's instance, but for its capture of each step's output.
+
+    That takes four processes a step: seconds over a chain, and on Ctrl-C each of them shows a traceback.
+    """
+    folder = os.environ["DAGSTER_HOME"]
+    return DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides={"compute_logs": NO_CAPTURE}))
 
 
 def _execute(
@@ -133,10 +143,14 @@ def _execute(
             tags={PROCESS_TAG: _process(), **(tags or {})},
             raise_on_error=False,
         )
+    except DagsterExecutionInterruptedError as stop:
+        raise KeyboardInterrupt from stop
     finally:
         done.set()
         watcher.join()
     if not result.success:
+        if _interrupted(result):
+            raise KeyboardInterrupt
         raise ChainError(_why(result))
     return run_id
 
@@ -169,7 +183,15 @@ def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
         if not check.passed:
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
             return StepEvent(event.step_key, "check", f"{name}: {check.description or 'did not pass'}")
+        if check.check_name == "accounting":
+            return StepEvent(event.step_key, "told", check.description or "")
     return None
+
+
+def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether a step was stopped by Ctrl-C, which Dagster makes a failure of it."""
+    errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+    return any(error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__ for error in errors)
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
@@ -186,7 +208,9 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
             if failure.user_failure_data is not None and failure.user_failure_data.description:
                 return str(failure.user_failure_data.description)
             error = failure.error.cause if failure.error and failure.error.cause else failure.error
-            said = error.message.strip() if error else "no reason given"
+            said = " ".join(error.message.split()) if error else "no reason given"
+            if len(said) > LONGEST:
+                said = f"{said[:LONGEST]}… ('vpoc ui' shows all of it)"
             return f"step {event.step_key} failed: {said}"
     return "the run failed; Dagster's page shows its events ('vpoc ui')"
 
@@ -195,8 +219,11 @@ def _process() -> str:
     return f"{os.uname().nodename}:{os.getpid()}"
 
 
-def _close_dead_runs(instance: DagsterInstance) -> None:
-    """Mark runs of the command line whose process is gone: a killed one can't do it itself."""
+def close_dead_runs(instance: DagsterInstance) -> None:
+    """Mark runs of the command line whose process is gone: a killed one can't do it itself.
+
+    Left as they are, they would count among those going on, and Dagster's queue would wait for them.
+    """
     going = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
     for run in instance.get_runs(RunsFilter(statuses=going)):
         host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")

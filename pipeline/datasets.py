@@ -14,8 +14,8 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigurationError, DataError
-from pipeline.home import Home, write_whole
+from pipeline.errors import ConfigurationError, UnknownSymbolError
+from pipeline.home import Home, expanded, write_whole
 from pipeline.market import Instrument, find_instrument, load_instruments, simulate_market
 from pipeline.market.readers import RawBars, ReadOptions, bar_files, read_bars
 from pipeline.settings import SimulatorSettings, load_settings, read_yaml_mapping
@@ -47,7 +47,7 @@ class FileSource(ReadOptions):
 
     def files(self) -> list[Path]:
         """The files there are now, in the order they are read; an error where there is none."""
-        return bar_files(Path(self.path).expanduser())
+        return bar_files(expanded(self.path))
 
     def read(self) -> RawBars:
         """Read the bars as they stand in the files."""
@@ -112,12 +112,16 @@ def find_dataset(key: str, home: Home) -> Dataset:
     Raises
     ------
     UnknownSymbolError
-        If no instrument of that symbol is defined.
+        If no instrument of that symbol is defined, or it is not simulated.
     ConfigurationError
         If it has no source yet: says how to give it one.
     """
     if key.endswith(SIMULATED_SUFFIX):
-        instrument = find_instrument(key.removesuffix(SIMULATED_SUFFIX))
+        symbol = key.removesuffix(SIMULATED_SUFFIX)
+        instrument = find_instrument(symbol)
+        if symbol not in SIMULATED_SYMBOLS:
+            simulated = ", ".join(name + SIMULATED_SUFFIX for name in SIMULATED_SYMBOLS)
+            raise UnknownSymbolError(f"{key} is not simulated; there is {simulated}, or give {symbol} bars of your own")
         return Dataset(key, instrument, load_settings(home).simulator)
     instrument = find_instrument(key)
     sources = load_sources(home)
@@ -130,10 +134,14 @@ def find_dataset(key: str, home: Home) -> Dataset:
 
 
 def load_sources(home: Home) -> dict[str, FileSource]:
-    """Read ``sources.yaml`` of a home: symbol → source; empty where there is no file."""
+    """Read ``sources.yaml`` of a home: symbol → source; empty where there is no file.
+
+    A path that is not absolute starts from the home, wherever the program is started.
+    """
     if not home.sources.exists():
         return {}
-    return {symbol: _source(home, symbol, entry) for symbol, entry in read_yaml_mapping(home.sources).items()}
+    entries = read_yaml_mapping(home.sources, example="ES: {path: bars.csv}")
+    return {symbol: _source(home, symbol, entry) for symbol, entry in entries.items()}
 
 
 def remember_source(home: Home, symbol: str, source: FileSource) -> None:
@@ -144,7 +152,12 @@ def remember_source(home: Home, symbol: str, source: FileSource) -> None:
     }
     entries[symbol] = source.model_dump(mode="json", exclude_defaults=True)
     text = "# Which files hold which symbol's bars. `vpoc run --data` rewrites this file; comments are not kept.\n"
-    write_whole(home.sources, text + yaml.safe_dump(entries, sort_keys=True))
+    try:
+        write_whole(home.sources, text + yaml.safe_dump(entries, sort_keys=True, allow_unicode=True))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{home.sources} can't be written: {error.strerror or error}; name another folder in VPOC_HOME"
+        ) from error
 
 
 def _source(home: Home, symbol: str, entry: object) -> FileSource:
@@ -155,7 +168,8 @@ def _source(home: Home, symbol: str, entry: object) -> FileSource:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"
-        raise ConfigurationError(f"{home.sources}: {symbol}.{field}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{home.sources}: {symbol}.{field}: {said}") from error
     if not source.path.strip():
-        raise DataError(f"{home.sources}: {symbol}.path is empty; name the file with the bars")
-    return source
+        raise ConfigurationError(f"{home.sources}: {symbol}.path is empty; name the file with the bars")
+    return source.model_copy(update={"path": str(home.root / expanded(source.path))})

@@ -4,14 +4,26 @@
 server; without it both use SQLite in the home. Variables that a user has set are left alone.
 """
 
+import datetime as dt
+import logging
 import os
+import uuid
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT, Home
 
-__all__ = ["MLFLOW_SCHEMA", "POSTGRES_VARIABLE", "prepare_environment", "tracking_uri"]
+__all__ = [
+    "MLFLOW_SCHEMA",
+    "POSTGRES_VARIABLE",
+    "first_month",
+    "make_tracking_store",
+    "prepare_environment",
+    "tracking_uri",
+]
 
+FIRST_MONTH_VARIABLE = "VPOC_FIRST_MONTH"
 POSTGRES_VARIABLE = "VPOC_POSTGRES_URL"
 # Dagster and MLflow each keep a table alembic_version: in one schema they would overwrite each other's.
 MLFLOW_SCHEMA = "mlflow"
@@ -23,7 +35,8 @@ def prepare_environment(home: Home) -> None:
     Raises
     ------
     ConfigurationError
-        If the home can't be written, or ``VPOC_POSTGRES_URL`` is no PostgreSQL address, or does not answer.
+        If the home can't be written, ``VPOC_POSTGRES_URL`` is no PostgreSQL address or does not answer, or
+        ``DAGSTER_HOME`` is set to something that is no folder.
     """
     try:
         for folder in (home.assets, home.reports, home.dagster, home.mlflow, home.logs):
@@ -32,6 +45,14 @@ def prepare_environment(home: Home) -> None:
         raise ConfigurationError(
             f"the folder {home.root} can't be made: {error.strerror}; name another one in VPOC_HOME"
         ) from error
+    for folder in (home.root, home.assets, home.reports, home.dagster, home.mlflow, home.logs):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigurationError(f"the folder {folder} can't be written; name another one in VPOC_HOME")
+    dagster_home = os.environ.get("DAGSTER_HOME")
+    if dagster_home and not (Path(dagster_home).is_absolute() and Path(dagster_home).is_dir()):
+        raise ConfigurationError(
+            f"DAGSTER_HOME is {dagster_home!r}, which is no folder by its full path: unset it, or point it to {PROJECT}"
+        )
     os.environ.setdefault("VPOC_HOME", str(home.root))
     os.environ.setdefault("VPOC_DAGSTER_STORAGE", str(home.dagster))
     # Git is asked for the commit of each run; where there is none, MLflow would warn at every import.
@@ -50,6 +71,56 @@ def prepare_environment(home: Home) -> None:
 def tracking_uri(home: Home) -> str:
     """Return where MLflow keeps its records: ``MLFLOW_TRACKING_URI``, the home's SQLite file without it."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+
+
+def first_month() -> str:
+    """The first month of trade dates that is kept: ``VPOC_FIRST_MONTH``, 2005-01 without it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is no month such as 2005-01.
+    """
+    said = os.environ.get(FIRST_MONTH_VARIABLE) or "2005-01"
+    try:
+        month = dt.datetime.strptime(said, "%Y-%m").replace(tzinfo=dt.UTC)
+    except ValueError as error:
+        raise ConfigurationError(f"{FIRST_MONTH_VARIABLE} is {said!r}; give a month such as 2005-01") from error
+    if month > dt.datetime.now(tz=dt.UTC):
+        raise ConfigurationError(f"{FIRST_MONTH_VARIABLE} is {said!r}, which lies ahead; give a month such as 2005-01")
+    return month.strftime("%Y-%m")
+
+
+def make_tracking_store(home: Home) -> str:
+    """Make MLflow's database where it is an SQLite file that does not exist yet; return where MLflow's records are.
+
+    MLflow makes some fifty tables one by one: a process killed meanwhile, or a second one at the same time,
+    would leave a file that no later run can use. So it is made under a temporary name, and renamed when whole.
+    """
+    uri = tracking_uri(home)
+    if not uri.startswith("sqlite:///"):
+        return uri
+    database = Path(uri.removeprefix("sqlite:///"))
+    if database.exists():
+        return uri
+    database.parent.mkdir(parents=True, exist_ok=True)
+    temporary = database.parent / f".{database.name}.{uuid.uuid4().hex}"
+    from mlflow.tracking import MlflowClient
+
+    for name in ("alembic", "mlflow"):
+        # Making the database tells of each migration; a user needs none of it. After the import, which sets levels.
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+        try:
+            os.link(temporary, database)
+        except FileExistsError:
+            pass  # another process was first: its file is as good
+        except OSError:  # a file system without links
+            temporary.replace(database)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return uri
 
 
 def _in_schema(url: str, schema: str) -> str:

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PROJECT", "Home", "vpoc_home", "write_whole"]
+__all__ = ["PROJECT", "Home", "expanded", "vpoc_home", "write_whole"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -60,7 +60,12 @@ class Home:
 
 def vpoc_home() -> Home:
     """Return the home that ``VPOC_HOME`` names, ``var`` in the project's folder without it."""
-    return Home(Path(os.environ.get("VPOC_HOME") or PROJECT / "var").expanduser().resolve())
+    return Home(expanded(os.environ.get("VPOC_HOME") or str(PROJECT / "var")).resolve())
+
+
+def expanded(path: str) -> Path:
+    """A path with ``~`` as the home folder of its user; left as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises for an unknown user)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -76,11 +76,18 @@ def load_settings(home: Home) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            model = SimulatorSettings if name.startswith("simulator.") else Settings
+            raise ConfigurationError(
+                f"{home.settings}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
+            ) from error
+        if first["type"] == "value_error":  # a validator's own sentence, which names setting and value
+            raise ConfigurationError(f"{home.settings}: {first['msg'].removeprefix('Value error, ')}") from error
         raise ConfigurationError(f"{home.settings}: {name} is {first['input']!r}: {first['msg']}") from error
 
 
-def read_yaml_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file that must hold a mapping (an empty file is an empty one)."""
+def read_yaml_mapping(path: Path, *, example: str = "account: {risk_per_trade: 0.01}") -> dict[str, Any]:
+    """Read a YAML file that must hold a mapping (an empty file is an empty one); the error shows ``example``."""
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -90,5 +97,5 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
     if entries is None:
         return {}
     if not isinstance(entries, dict):
-        raise ConfigurationError(f"{path} must map names to values, e.g. 'account: {{risk_per_trade: 0.01}}'")
+        raise ConfigurationError(f"{path} must map names to values, e.g. {example!r}")
     return {str(name): value for name, value in entries.items()}

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.environment import tracking_uri
+from pipeline.environment import make_tracking_store
 from pipeline.home import Home, vpoc_home
 
 __all__ = ["MLflowTracking", "TrackedRun"]
@@ -74,7 +74,7 @@ class MLflowTracking(dg.ConfigurableResource):
         It ends ``FINISHED``, or ``FAILED`` where the body raises.
         """
         home = vpoc_home()
-        client = _client(tracking_uri(home))
+        client = _client(make_tracking_store(home))
         experiment_id = _experiment(client, symbol, home)
         run_id = _find_run(client, experiment_id, context.run.run_id, symbol)
         if run_id is None:
@@ -99,11 +99,7 @@ def _client(uri: str) -> Any:
     from mlflow.tracking import MlflowClient
 
     for name in ("alembic", "mlflow"):
-        # Making the database tells of each migration; a user needs none of it. After the import, which sets levels.
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        logging.getLogger(name).setLevel(logging.WARNING)  # after the import, which sets levels
     return MlflowClient(tracking_uri=uri)
 
 

@@ -103,10 +103,9 @@ class ParquetIOManager(dg.UPathIOManager):
                 return pd.read_parquet(file)
         except FileNotFoundError:
             name = context.asset_key.to_user_string()
-            raise dg.Failure(
-                f"{name} has not been made for {path.parent.name} {path.stem}: materialize {name} for it first",
-                allow_retries=False,
-            ) from None
+            whose = f" for {path.parent.name} {path.stem}" if "|" in context.partition_key else f" for {path.stem}"
+            made = f"{name} has not been made{whose if context.has_asset_partitions else ''}"
+            raise dg.Failure(f"{made}: materialize {name} first", allow_retries=False) from None
 
     def _single_path(self, context: OutputContext) -> UPath:
         if not context.has_asset_partitions:

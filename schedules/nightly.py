@@ -1,7 +1,7 @@
 """Nightly, after each exchange's close: the running month of every symbol that has a source of bars.
 
-One schedule a calendar, half an hour after its close in its own zone; it skips, with the reason, on
-days that are no session.
+In its first week the month before as well. One schedule a calendar, half an hour after its close in its
+own zone; it skips, with the reason, on days that are no session.
 """
 
 import datetime as dt
@@ -9,17 +9,18 @@ from collections.abc import Iterator, Mapping
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import pandas as pd
 
-from assets.partitions import MONTHS, grid_key
+from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key
 from jobs import ingest
 from pipeline.datasets import load_sources
 from pipeline.home import vpoc_home
 from pipeline.market import Instrument, load_instruments, session_schedule
 
-__all__ = ["THEN_TAG", "nightly_schedules"]
+__all__ = ["SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
 
+SYMBOL_TAG = "vpoc/symbol"
 THEN_TAG = "vpoc/then"
+LATE_BARS = dt.timedelta(days=7)
 DELAY = dt.timedelta(minutes=30)  # vendors need some minutes to close their files
 
 
@@ -60,7 +61,8 @@ def _schedule(
         execution_timezone=zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Half an hour after {calendar}'s close ({close:%H:%M} {zone}), on its sessions only: "
-        "ingests the running month of every symbol with a source, then runs its research.",
+        "ingests the running month (in its first week the one before too) of every symbol with a source, "
+        "then runs its research.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         local = context.scheduled_execution_time.astimezone(ZoneInfo(zone))
@@ -86,11 +88,19 @@ def _requests(
             "give it one with 'vpoc run --symbol SYMBOL --data FILE'"
         )
         return
-    month = pd.Timestamp(day).strftime("%Y-%m")
-    if month not in MONTHS.get_partition_keys(current_time=local):
-        yield dg.SkipReason(f"{month} is outside the months that are kept; see VPOC_FIRST_MONTH")
+    known = MONTHS.get_partition_keys(current_time=local)
+    # A vendor's late bars of a month's last sessions are still taken in the week after.
+    first, last = f"{day - LATE_BARS:%Y-%m}", f"{day:%Y-%m}"
+    if last not in known:
+        yield dg.SkipReason(f"{last} is outside the months that are kept; see VPOC_FIRST_MONTH")
         return
     for symbol in wanted:
         yield dg.RunRequest(
-            run_key=f"{symbol} {day}", partition_key=grid_key(month, symbol), tags={THEN_TAG: "research"}
+            run_key=f"{symbol} {day}",
+            tags={
+                RANGE_START_TAG: grid_key(max(first, known[0]), symbol),
+                RANGE_END_TAG: grid_key(last, symbol),
+                SYMBOL_TAG: symbol,
+                THEN_TAG: "research",
+            },
         )

@@ -1,15 +1,11 @@
 """Research follows the nightly ingest of a symbol as soon as it has succeeded."""
 
 import dagster as dg
-from dagster import MultiPartitionKey
 
-from assets.partitions import GRID
 from jobs import ingest, research
-from schedules.nightly import THEN_TAG
+from schedules.nightly import SYMBOL_TAG, THEN_TAG
 
 __all__ = ["research_after_ingest"]
-
-PARTITION_TAG = "dagster/partition"  # as Dagster names it; it exports no constant
 
 
 @dg.run_status_sensor(
@@ -24,7 +20,4 @@ def research_after_ingest(context: dg.RunStatusSensorContext) -> dg.RunRequest |
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != "research":
         return dg.SkipReason("the ingest did not ask for research")
-    key = GRID.get_partition_key_from_str(run.tags[PARTITION_TAG])
-    if not isinstance(key, MultiPartitionKey):
-        return dg.SkipReason("the ingest was not of one month and symbol")
-    return dg.RunRequest(run_key=run.run_id, partition_key=key.keys_by_dimension["symbol"])
+    return dg.RunRequest(run_key=run.run_id, partition_key=run.tags[SYMBOL_TAG])

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,12 +27,13 @@ from pipeline.backtest.fills import (
 from pipeline.backtest.ledger import BacktestResult, equity_by_session, trade_table
 from pipeline.backtest.orders import OrderBook, read_orders
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions
-from pipeline.market.bars import require_bars
+from pipeline.market.bars import bar_columns, require_bars
 
 __all__ = ["simulate"]
 
 _log = logging.getLogger(__name__)
 
+_CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
 _PRICES = ("open", "high", "low", "close")
 _NO_FINER = np.empty((4, 0), np.int64), np.empty((2, 0), np.int64)
 
@@ -92,13 +95,13 @@ def simulate(
     ConfigurationError
         For settings that don't fit the orders (a margin table that starts too late, no volatility).
     """
-    bars = require_bars(bars, ("timestamp", *_PRICES))
+    columns = bar_columns(bars, ("timestamp", *_PRICES))
     book = read_orders(orders, instrument, account)
-    timestamps = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns")
+    timestamps = pd.DatetimeIndex(columns["timestamp"], copy=True)  # the result keeps it
     labels = label_sessions(timestamps, instrument)
-    contract = bars["contract"] if "contract" in bars.columns else None
+    contract = pd.Series(columns["contract"]) if "contract" in columns else None
     grid = _grid(labels, contract, hours, account.hold_overnight)
-    ticks, off_tick = _ticks(bars, instrument)
+    ticks, off_tick = _ticks(columns, instrument)
     if off_tick:
         _log.warning(
             "%s of %s bars have prices off %s's tick; the nearest tick is taken", off_tick, len(bars), instrument.symbol
@@ -201,13 +204,17 @@ def _grid(labels: SessionLabels, contract: pd.Series | None, hours: Hours, hold_
     )
 
 
-def _ticks(bars: pd.DataFrame, instrument: Instrument) -> tuple[NDArray[np.int64], int]:
-    ticks = np.empty((4, len(bars)), np.int64)
-    off = np.zeros(len(bars), np.bool_)
+def _ticks(bars: Mapping[str, Any] | pd.DataFrame, instrument: Instrument) -> tuple[NDArray[np.int64], int]:
+    count = len(bars["close"])
+    ticks = np.empty((4, count), np.int64)
+    off = np.zeros(count, np.bool_)
     for row, name in enumerate(_PRICES):
-        prices = bars[name].to_numpy(np.float64)
-        ticks[row] = instrument.to_ticks(prices)
-        off |= instrument.off_tick(prices)
+        prices = np.asarray(bars[name], dtype=np.float64)
+        for first in range(0, count, _CHUNK):
+            part = slice(first, first + _CHUNK)
+            ticks[row, part] = instrument.to_ticks(prices[part])
+            if not np.array_equal(instrument.to_prices(ticks[row, part]), prices[part]):
+                off[part] |= instrument.off_tick(prices[part])
     return ticks, int(off.sum())
 
 

@@ -114,6 +114,10 @@ def _refuse(orders: pd.DataFrame, name: str, wrong: NDArray[np.bool_], advice: s
 
 def _sessions(orders: pd.DataFrame) -> pd.DatetimeIndex:
     column = orders["session"]
+    if column.dtype == object or pd.api.types.is_numeric_dtype(column.dtype):
+        # A number would be read as nanoseconds since 1970, and the order would end as one without bars.
+        numbers = np.array([isinstance(value, int | float | np.number) for value in column], dtype=bool)
+        _refuse(orders, "session", numbers, "give the trade date as a date or text, e.g. 2021-03-15")
     try:
         dates = pd.DatetimeIndex(pd.to_datetime(column))
     except (ValueError, TypeError, OverflowError):
@@ -162,5 +166,6 @@ def _risk(orders: pd.DataFrame, account: Account) -> NDArray[np.float64]:
 def _contracts(orders: pd.DataFrame) -> NDArray[np.object_] | None:
     if "contract" not in orders.columns:
         return None
-    column = orders["contract"].astype(object)
-    return column.where(column.notna(), None).to_numpy()
+    column = orders["contract"]
+    # Names as those of the bars, see require_bars; whole numbers beside an empty cell arrive as floats.
+    return column.convert_dtypes().astype("str").astype(object).where(column.notna(), None).to_numpy()

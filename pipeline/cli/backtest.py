@@ -58,7 +58,7 @@ def backtest(
         try:
             whole.reset_index(level=0).to_csv(trades, index=False)
         except OSError as error:
-            raise ConfigurationError(f"the trades can't be written to {trades}: {error.strerror}") from error
+            raise ConfigurationError(f"the trades can't be written to {trades}: {error.strerror or error}") from error
     if as_json:
         from pipeline.performance import summary_to_dict
 
@@ -81,8 +81,10 @@ def _run(taken: FileBars, orders: Path | None) -> "dict[str, BacktestResult]":
 
     try:
         own = pd.read_csv(orders)
-    except (OSError, ValueError) as error:
-        raise DataError(f"the orders in {orders} can't be read: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise DataError(f"the orders in {orders} can't be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"the orders in {orders} can't be read as CSV: {' '.join(str(error).split())}") from error
     account = taken.settings.account_for(taken.instrument)
     return {orders.name: simulate(taken.bars, own, taken.instrument, account, hours=taken.settings.strategy.hours)}
 

@@ -1,6 +1,6 @@
 """``vpoc``: the commands, and how mistakes are shown.
 
-Exit codes: 0 good, 1 what was asked for failed, 2 wrong use.
+Exit codes: 0 good, 1 what was asked for failed, 2 wrong use, 130 stopped by Ctrl-C.
 """
 
 import sys
@@ -17,6 +17,8 @@ from pipeline.cli.ui import ui
 from pipeline.errors import ConfigurationError, PipelineError, UnknownSymbolError
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="vpoc",
@@ -42,8 +44,10 @@ def main() -> None:
         _fail(str(error), 2)
     except PipelineError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("stopped; what was finished is kept, the same command goes on from the start", 130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer ends so after Ctrl-C, without a word
+            _fail("stopped; nothing is broken, the same command run again does all of it", INTERRUPTED)
+        raise
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()

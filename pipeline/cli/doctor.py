@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.options import JsonOption
-from pipeline.environment import POSTGRES_VARIABLE, prepare_environment
+from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
 from pipeline.home import PROJECT, Home, vpoc_home
 
@@ -105,6 +105,9 @@ def _device() -> list[Finding]:
 
 
 def _storage(home: Home) -> list[Finding]:
+    from pipeline.datasets import load_sources
+    from pipeline.settings import load_settings
+
     try:
         prepare_environment(home)
     except PipelineError as error:
@@ -127,8 +130,18 @@ def _storage(home: Home) -> list[Finding]:
         ),
         Finding("storage", "Dagster instance file", *_instance_file()),
     ]  # fmt: skip
-    for path in (home.sources, home.settings):
-        found.append(Finding("storage", path.name, "good", str(path) if path.exists() else "not there: defaults hold"))
+    for path, load in ((home.sources, load_sources), (home.settings, load_settings)):
+        try:
+            load(home)
+        except PipelineError as error:
+            found.append(Finding("storage", path.name, "bad", str(error), "mend the file, or move it away"))
+        else:
+            there = str(path) if path.exists() else "not there: defaults hold"
+            found.append(Finding("storage", path.name, "good", there))
+    try:
+        found.append(Finding("storage", "first month", "good", first_month()))
+    except PipelineError as error:
+        found.append(Finding("storage", "first month", "bad", str(error)))
     return found
 
 
@@ -166,11 +179,15 @@ def _data(home: Home) -> list[Finding]:
     from pipeline.datasets import SIMULATED_SUFFIX, dataset_keys, load_sources
 
     try:
-        sources = load_sources(home)
-    except PipelineError as error:
-        return [Finding("data", "sources", "bad", str(error))]
-    found = []
-    for key in dataset_keys():
+        sources, keys = load_sources(home), dataset_keys()
+    except PipelineError:
+        return []  # told with the files
+    found = [
+        Finding("data", key, "bad", f"{home.sources} names it, but no instrument does", "mend the symbol, or add it")
+        for key in sources
+        if key not in keys or key.endswith(SIMULATED_SUFFIX)
+    ]
+    for key in keys:
         if key.endswith(SIMULATED_SUFFIX):
             found.append(Finding("data", key, "good", "the simulator", ""))
         elif key not in sources:

@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from pathlib import Path
+import os
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError
+from pipeline.home import expanded
 
 __all__ = [
     "BarOption",
@@ -41,11 +42,13 @@ def file_source(
     bar: str | None = None,
 ) -> FileSource:
     """A source from the options given; the path is made absolute, since it is remembered."""
+    if not path.strip():
+        raise ConfigurationError("the name of the file with the bars is empty: give a file, a folder or a glob")
     # A word that is not one of a setting's is the settings' own error to tell.
     given: dict[str, Any] = {"format": format_, "time_zone": time_zone, "label": label, "bar": bar}
     named = {name: value for name, value in given.items() if value is not None}
     try:
-        return FileSource(path=str(Path(path).expanduser().absolute()), **named)
+        return FileSource(path=os.path.abspath(expanded(path)), **named)  # noqa: PTH100 (pathlib's keeps a ..)
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")

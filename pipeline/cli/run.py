@@ -1,8 +1,6 @@
 """``vpoc run``: the whole chain for one symbol, through Dagster, with progress and a table of results."""
 
 import json
-import logging
-import warnings
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,11 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.quiet import quieten
 from pipeline.cli.tables import results_table
-from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, remember_source
+from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, load_sources, remember_source
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
+from pipeline.market import find_instrument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,19 +48,33 @@ def run(
     symbol, so that later 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them too.
     """
     home = vpoc_home()
-    key = symbol or ("ES" if data else DEFAULT_KEY)
+    key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
+    taken = ""
     if data is not None:
         if key.endswith(SIMULATED_SUFFIX):
             raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
         source = file_source(data, format_, time_zone, label, bar)
-        source.read()  # a file that can't be read is not remembered
+        find_instrument(key)
+        taken = source.read().description  # a file that can't be read is not remembered
         prepare_environment(home)
+        before = load_sources(home).get(key)
         remember_source(home, key, source)
     find_dataset(key, home)
     prepare_environment(home)
     console = Console(stderr=True) if as_json else Console()
-    _quieten()
-    _materialize(key, home, console)
+    if taken:
+        console.print(taken, soft_wrap=True, highlight=False, markup=False)
+    quieten()
+    try:
+        _materialize(key, home, console)
+    except DataError as error:
+        if data is None or before is None or before == source:
+            raise
+        # A mistyped file must not take the place of the one that worked.
+        remember_source(home, key, before)
+        raise DataError(
+            f"{error}; {key}'s source is {before.path} as before: 'vpoc run --symbol {key}' makes its months anew"
+        ) from error
     _show(key, home, console, as_json=as_json)
 
 
@@ -77,6 +91,8 @@ def _materialize(key: str, home: Home, console: Console) -> None:
                 tasks[event.step] = progress.add_task(event.step.replace("_", " "), total=None)
             elif event.kind == "finished":
                 progress.update(tasks[event.step], total=1, completed=1)
+            elif event.kind == "told":
+                progress.console.print(f"  {event.text}", soft_wrap=True, highlight=False)
             else:
                 progress.console.print(f"  [yellow]note[/] {event.text}", soft_wrap=True, highlight=False)
 
@@ -114,14 +130,4 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
     title = f"{key}: {dataset.identity}"
     console.print(results_table(summary, title))
     console.print(f"Report     {report}", soft_wrap=True, highlight=False)
-    console.print("Pages      vpoc ui  (or make ui): Dagster on http://127.0.0.1:3000, MLflow on http://127.0.0.1:5000")
-
-
-def _quieten() -> None:
-    """Leave the screen to the progress and the results: libraries' remarks go to the logs."""
-    from dagster import BetaWarning
-
-    # Partition mappings and backfill policies: pinned by the lock, so that a change can't come unseen.
-    warnings.filterwarnings("ignore", category=BetaWarning)
-    for name in ("alembic", "mlflow", "dagster"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    console.print("Pages      make ui  (or vpoc ui): Dagster and MLflow, their addresses printed")

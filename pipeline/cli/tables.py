@@ -10,6 +10,7 @@ from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
 
 __all__ = ["frame_table", "results_table"]
 
+LONGEST_WHOLE = 12
 _COUNTS = ("orders", "closed", "not_reached", "gapped_past_stop", "skipped", "cancelled", "ambiguous")
 _NAMES = {
     "probabilistic_sharpe_ratio": "P(Sharpe > 0)",
@@ -27,7 +28,7 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
         Indexed by (strategy, metric), with value, low, high and unit.
     """
     strategies = list(summary.index.get_level_values(0).unique())
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("", no_wrap=True)
     for strategy in strategies:
         table.add_column(str(strategy), justify="right", no_wrap=True)
@@ -48,9 +49,12 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
 
 def frame_table(frame: pd.DataFrame, title: str) -> Table:
     """A small frame; numbers in ten digits, a missing one as a dash."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in frame.columns:
-        table.add_column(str(name).replace("_", " "), justify="right" if frame[name].dtype.kind in "fiu" else "left")
+        number = frame[name].dtype.kind in "fiu"
+        # What a reader compares down the column is never cut; notes may wrap.
+        whole = number or frame[name].astype(str).str.len().max() <= LONGEST_WHOLE
+        table.add_column(str(name).replace("_", " "), justify="right" if number else "left", no_wrap=bool(whole))
     for row in frame.itertuples(index=False):
         table.add_row(*map(_cell, row))
     return table

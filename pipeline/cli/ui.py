@@ -14,7 +14,8 @@ from typing import IO, Annotated
 import typer
 from rich.console import Console
 
-from pipeline.environment import prepare_environment, tracking_uri
+from pipeline.cli.quiet import quieten
+from pipeline.environment import make_tracking_store, prepare_environment, tracking_uri
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import PROJECT, Home, vpoc_home
 
@@ -32,20 +33,26 @@ def ui(
     """Open both pages on this machine only, with the schedules running, until Ctrl-C."""
     home = vpoc_home()
     prepare_environment(home)
+    if dagster_port == mlflow_port:
+        raise ConfigurationError(f"both pages can't have port {mlflow_port}: name another one with --mlflow-port")
     for name, port in (("Dagster", dagster_port), ("MLflow", mlflow_port)):
         _check_free(name, port)
     console = Console(highlight=False)
     log = home.logs / "ui.log"
-    # Where it was started with interrupts ignored (a background job of a script), and where it is terminated,
-    # it still stops its servers.
+    # Where it was started with interrupts ignored (a background job of a script), and where it is terminated
+    # or its terminal is closed (but not under nohup), it still stops its servers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     with log.open("ab") as output:
         servers: list[subprocess.Popen[bytes]] = []
         try:
+            console.print(f"starting (log: {log}) ...", soft_wrap=True)
+            make_tracking_store(home)
+            _close_dead_runs()
             for command in _commands(home, dagster_port, mlflow_port):
                 servers.append(_start(command, output))
-            console.print(f"starting (log: {log}) ...", soft_wrap=True)
             pages = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
             for name, address in pages.items():
                 _wait_for(f"{address}/{'server_info' if name == 'Dagster' else 'health'}", servers, str(log))
@@ -57,7 +64,20 @@ def ui(
         except KeyboardInterrupt:
             console.print("stopping ...")
         finally:
+            # A second, impatient Ctrl-C must not leave half of the servers behind.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             _stop(servers)
+
+
+def _close_dead_runs() -> None:
+    from dagster import DagsterInstance
+
+    quieten()
+    from pipeline.definitions import close_dead_runs
+
+    with DagsterInstance.get() as instance:
+        close_dead_runs(instance)
 
 
 def _commands(home: Home, dagster_port: int, mlflow_port: int) -> list[list[str]]:

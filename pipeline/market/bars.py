@@ -1,13 +1,14 @@
 """What bars must be before anything is computed from them, whoever made the frame."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import DataError
 
-__all__ = ["BAR_COLUMNS", "require_bars"]
+__all__ = ["BAR_COLUMNS", "bar_columns", "require_bars"]
 
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
@@ -28,7 +29,7 @@ def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd
     -------
     DataFrame
         ``timestamp`` as datetime64[ns, UTC], strictly increasing, the other needed columns as finite
-        float64, on a RangeIndex. The frame given is left as it is.
+        float64, ``contract`` (where there is one) as str, on a RangeIndex. The frame given is left as it is.
 
     Raises
     ------
@@ -36,6 +37,22 @@ def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd
         For a column that is missing, twice there or not numbers; for NaN or infinite values; for
         timestamps without a zone, missing or not strictly increasing; for negative volume; for a
         high below its low; for a contract that is missing in some rows.
+    """
+    return pd.DataFrame(bar_columns(bars, columns))  # a copy: writing into it must not reach the frame given
+
+
+def bar_columns(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> dict[str, Any]:
+    """The columns of :func:`require_bars`, to be read only: what is in the right form already is not copied.
+
+    Returns
+    -------
+    dict
+        ``timestamp`` as a DatetimeIndex, the other needed columns as float64 arrays, the rest as pandas arrays.
+
+    Raises
+    ------
+    DataError
+        As :func:`require_bars`.
     """
     if not isinstance(bars, pd.DataFrame):
         raise DataError(f"bars must be a pandas DataFrame, not {type(bars).__name__}")
@@ -51,7 +68,7 @@ def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd
         raise DataError(f"bars have no column {', '.join(missing)} (columns found: {found}); rename or add it")
     if twice := sorted(set(map(str, bars.columns[bars.columns.duplicated()])) & set(needed)):
         raise DataError(f"bars have the column {', '.join(twice)} more than once; keep one of them")
-    result = {}
+    result: dict[str, Any] = {}
     if "timestamp" in needed:
         result["timestamp"] = _times(bars["timestamp"] if times is None else times)
     labels = result.get("timestamp")
@@ -74,8 +91,9 @@ def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd
         raise DataError(f"bars have no contract {_place(row, labels)}; fill the column contract or leave it out")
     for name in bars.columns:
         if name not in result:
-            result[name] = bars[name].array
-    return pd.DataFrame(result)  # a copy: writing into it must not reach the frame given
+            # Contracts are names, also where a file writes them as numbers (202403): orders and profiles name them too.
+            result[name] = (bars[name].astype("str") if name == "contract" else bars[name]).array
+    return result
 
 
 def _index_is_time(bars: pd.DataFrame) -> bool:
@@ -117,8 +135,9 @@ def _numbers(values: pd.Series, name: str, labels: pd.DatetimeIndex | None) -> n
         raise DataError(
             f"bars' column {name} holds {values.dtype}, not numbers: {' '.join(str(error).split())}"
         ) from error
-    finite = np.isfinite(numbers)
-    if not finite.all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = not np.isfinite(numbers.sum())  # one pass without an array; what isn't finite stays so in the sum
+    if suspect and not (finite := np.isfinite(numbers)).all():
         row = int(np.argmin(finite))
         raise DataError(f"bars' column {name} is {numbers[row]} {_place(row, labels)}; clean the bars before use")
     return numbers

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import cached_property
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -90,23 +90,17 @@ class Instrument(BaseModel):
         """Sessions in a year, for annualising: 365 around the clock, 252 otherwise (contract §7)."""
         return 365 if self.always_open else 252
 
-    @cached_property
-    def _ticks_per_point(self) -> int | None:
-        # A whole number of ticks in 1.00 lets prices come back as the decimals people write.
-        inverse = 1 / Decimal(repr(self.tick_size))
-        return int(inverse) if inverse == inverse.to_integral_value() else None
-
     def to_ticks(self, prices: ArrayLike) -> NDArray[np.int64]:
         """Prices as whole ticks, the nearest where a price lies between two."""
         values = np.asarray(prices, dtype=np.float64)
-        scale = self._ticks_per_point
+        scale = _ticks_per_point(self.tick_size)
         scaled = values * scale if scale is not None else values / self.tick_size
         return np.rint(scaled).astype(np.int64)
 
     def to_prices(self, ticks: ArrayLike) -> NDArray[np.float64]:
         """Whole ticks as prices: the float nearest to the exact decimal."""
         values = np.asarray(ticks, dtype=np.float64)
-        scale = self._ticks_per_point
+        scale = _ticks_per_point(self.tick_size)
         return values / scale if scale is not None else values * self.tick_size
 
     def off_tick(self, prices: ArrayLike) -> NDArray[np.bool_]:
@@ -119,6 +113,14 @@ class Instrument(BaseModel):
     def to_steps(self, volumes: ArrayLike) -> NDArray[np.int64]:
         """Volume as whole volume steps, the nearest where it lies between two."""
         return np.rint(np.asarray(volumes, dtype=np.float64) / self.volume_step).astype(np.int64)
+
+
+@lru_cache(maxsize=256)
+def _ticks_per_point(tick_size: float) -> int | None:
+    # A whole number of ticks in 1.00 lets prices come back as the decimals people write. Kept by size and not
+    # in the instrument, whose copies with another tick would take it along.
+    inverse = 1 / Decimal(repr(float(tick_size)))
+    return int(inverse) if inverse == inverse.to_integral_value() else None
 
 
 def load_instruments(path: str | os.PathLike[str] | None = None) -> Mapping[str, Instrument]:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import label_sessions
+from pipeline.market.sessions import session_schedule
 from pipeline.performance import kernels, metrics
 from pipeline.performance.uncertainty import (
     Interval,
@@ -186,13 +186,22 @@ def _add_drawdown(table: _Table, result: SupportsSummary, currency: str) -> None
         table.add("drawdown_days", 0.0 if worst.fraction == 0 else math.nan, "days", "no drawdown")
         return
     start = worst.start if worst.start is not None else result.equity.index[0]
-    edges = label_sessions(pd.DatetimeIndex([start, worst.end]), result.instrument).sessions
-    passed = np.searchsorted(result.daily_returns.index.as_unit("ns").to_numpy(), edges.to_numpy(), side="right")
+    passed = _sessions_begun(result, pd.DatetimeIndex([start, worst.end]))
     days = (worst.end - start) / pd.Timedelta(days=1)
     state = "not recovered" if worst.recovery is None else f"recovered {worst.recovery:%Y-%m-%d}"
     note = f"from {start:%Y-%m-%d}, lowest {worst.trough:%Y-%m-%d}, {state}"
     table.add("drawdown_length", float(passed[1] - passed[0]), "sessions", note)
     table.add("drawdown_days", days, "days", note)
+
+
+def _sessions_begun(result: SupportsSummary, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """How many of the result's sessions have opened at each instant, which may lie between two of them."""
+    sessions = pd.DatetimeIndex(result.daily_returns.index).as_unit("ns")
+    schedule = session_schedule(result.instrument, sessions[0], sessions[-1])
+    opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns").asi8
+    begun = np.searchsorted(opens, instants.as_unit("ns").asi8, side="right")
+    dates = np.append(schedule.index.asi8[:1] - 1, schedule.index.asi8)[begun]  # before the first there is none
+    return np.searchsorted(sessions.asi8, dates, side="right")
 
 
 def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str) -> None:

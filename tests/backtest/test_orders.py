@@ -61,6 +61,14 @@ def test_read_orders_empty_quantity_means_the_sizing_rule(es: Instrument) -> Non
     assert read_orders(orders, es, Account()).quantity.tolist() == [2, 0, 0]
 
 
+@pytest.mark.parametrize("kind", ["int64", object])
+def test_read_orders_session_as_a_number_is_refused(kind: object, es: Instrument) -> None:
+    orders = book(GOOD).assign(session=pd.Series([20_210_316], dtype=kind))
+
+    with pytest.raises(DataError, match="orders row 0: session is 20210316; give the trade date as a date or text"):
+        read_orders(orders, es, Account())
+
+
 def test_read_orders_volatility_above_the_target_scales_the_risk_down(es: Instrument) -> None:
     orders = book({**GOOD, "volatility": 0.30}, {**GOOD, "volatility": 0.10})
 

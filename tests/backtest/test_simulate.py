@@ -378,6 +378,17 @@ def test_simulate_order_for_the_expired_contract_is_cancelled(es: Instrument) ->
     assert ends(simulate(bars.drop(columns="contract"), book(old), es, Account())) == [("closed", "")]
 
 
+def test_simulate_contracts_written_as_numbers_meet_the_orders(es: Instrument) -> None:
+    bars = session_bars([DIP, flat(B + 4)]).assign(contract=202403)
+    orders = [order(1, B, B - 20, B + 40, contract=name) for name in (202403, None, "202403", 202406)]
+
+    named = [ends(simulate(bars, book(each), es, Account()))[0] for each in orders]
+    beside_an_empty_cell = simulate(bars, book(*orders[:2]), es, Account(max_positions=2))
+
+    assert named == [("closed", ""), ("closed", ""), ("closed", ""), ("cancelled", "contract_rolled")]
+    assert ends(beside_an_empty_cell) == [("closed", ""), ("closed", "")]
+
+
 def test_simulate_session_of_two_contracts_trades_only_the_orders_own(es: Instrument) -> None:
     bars = days(
         session_bars([QUIET, DIP, flat(B + 4)], contract="ESH21"),

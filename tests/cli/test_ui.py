@@ -88,7 +88,12 @@ def test_ui_shows_both_pages_and_one_interrupt_stops_all(tmp_path: Path, browser
         assert process.wait(timeout=60) == 0
         assert [command for child in children for command in members(int(child))] == []
     finally:
-        process.kill()
+        # Its own way out, so that a failed assertion leaves no server behind.
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def test_ui_on_a_port_that_is_taken_says_which_option_to_use(tmp_path: Path) -> None:

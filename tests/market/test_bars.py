@@ -63,6 +63,12 @@ def test_require_bars_other_columns_are_handed_on() -> None:
     assert result["note"].tolist() == [1, 2, 3]
 
 
+def test_require_bars_contracts_written_as_numbers_become_names() -> None:
+    result = require_bars(_bars().assign(contract=[202403, 202403, 202406]))
+
+    assert result["contract"].tolist() == ["202403", "202403", "202406"]
+
+
 def test_require_bars_given_frame_is_left_as_it_is() -> None:
     given = _bars().assign(contract="ESH24")
     before = given.copy(deep=True)

@@ -22,6 +22,16 @@ def tick(name: str, moment: dt.datetime) -> Any:
     return schedule(name).evaluate_tick(context)
 
 
+def months(data: Any) -> list[tuple[str, str]]:
+    return [
+        (
+            request.tags["dagster/asset_partition_range_start"],
+            request.tags["dagster/asset_partition_range_end"],
+        )
+        for request in data.run_requests
+    ]
+
+
 def test_nightly_cmes_runs_half_an_hour_after_the_close_in_chicago() -> None:
     cmes = schedule("nightly_CMES")
 
@@ -42,8 +52,17 @@ def test_nightly_on_a_session_requests_the_running_month_of_each_symbol_with_a_s
     data = tick("nightly_CMES", dt.datetime(2024, 3, 5, 16, 30, tzinfo=CHICAGO))
 
     assert [request.run_key for request in data.run_requests] == ["ES 2024-03-05"]
-    assert data.run_requests[0].partition_key == "2024-03|ES"
+    assert months(data) == [("2024-02|ES", "2024-03|ES")]  # late bars of February's last sessions too
+    assert data.run_requests[0].tags["vpoc/symbol"] == "ES"
     assert data.run_requests[0].tags["vpoc/then"] == "research"
+
+
+def test_nightly_after_the_first_week_ingests_the_running_month_alone(home: Home) -> None:
+    remember_source(home, "ES", FileSource(path="/data/es"))
+
+    assert months(tick("nightly_CMES", dt.datetime(2024, 3, 8, 16, 30, tzinfo=CHICAGO))) == [
+        ("2024-03|ES", "2024-03|ES")
+    ]
 
 
 @pytest.mark.parametrize("day", [dt.date(2024, 3, 29), dt.date(2024, 3, 30)], ids=["Good Friday", "Saturday"])
@@ -67,14 +86,16 @@ def test_nightly_of_crypto_ingests_the_session_that_has_just_ended(home: Home) -
 
     data = tick("nightly_24_7", dt.datetime(2024, 4, 1, 0, 30, tzinfo=dt.UTC))
 
-    assert [request.partition_key for request in data.run_requests] == ["2024-03|BTCUSDT"]
+    assert months(data) == [("2024-03|BTCUSDT", "2024-03|BTCUSDT")]
 
 
-@pytest.mark.parametrize(("tags", "wanted"), [({"vpoc/then": "research"}, ["ES"]), ({}, [])])
+@pytest.mark.parametrize(
+    ("tags", "wanted"), [({"vpoc/then": "research", "vpoc/symbol": "ES"}, ["ES"]), ({"vpoc/symbol": "ES"}, [])]
+)
 def test_research_follows_an_ingest_that_asks_for_it(
     home: Home, instance: dg.DagsterInstance, tags: dict[str, str], wanted: list[str]
 ) -> None:
-    run = instance.create_run_for_job(defs.resolve_job_def("ingest"), tags={**tags, "dagster/partition": "2024-03|ES"})
+    run = instance.create_run_for_job(defs.resolve_job_def("ingest"), tags=tags)
     context = dg.build_run_status_sensor_context(
         sensor_name="research_after_ingest",
         dagster_instance=instance,

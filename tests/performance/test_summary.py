@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.market import load_instruments
 from pipeline.performance import (
     HEADLINE_METRICS,
     format_interval,
@@ -69,6 +70,20 @@ def test_summary_measures_the_drawdown_on_bars_not_on_session_ends(es):
     assert table.loc["maximum_drawdown_amount", "value"] == 490.0
     assert table.loc["drawdown_length", "value"] == 1.0  # from the peak on the 4th to the end on the 5th
     assert table.loc["drawdown_length", "note"] == "from 2024-01-04, lowest 2024-01-04, not recovered"
+
+
+def test_summary_drawdown_from_a_bar_outside_the_sessions_is_as_long_as_the_sessions_it_spans():
+    spy = load_instruments()["SPY"]
+    clock = ["2024-03-05 09:29", "2024-03-05 10:00", "2024-03-06 09:29", "2024-03-06 09:30", "2024-03-07 16:30"]
+    bars = pd.DatetimeIndex(clock, tz="America/New_York", name="timestamp").tz_convert("UTC")
+    equity = pd.Series([100_000.0, 100_000.0, 100_000.0, 99_000.0, 99_500.0], index=bars)
+    sessions = pd.DatetimeIndex(["2024-03-05", "2024-03-06", "2024-03-07"], name="session")
+    daily = pd.Series([0.0, -0.01, 0.005], index=sessions)
+
+    table = summary(result(spy, [], [], equity, daily))
+
+    # From before the opening bell of the 6th to after the close of the 7th.
+    assert table.loc["drawdown_length", "value"] == 2.0
 
 
 def test_summary_counts_every_order_by_status_and_reason(es):

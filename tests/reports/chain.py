@@ -12,7 +12,7 @@ from pipeline.profiles import session_profiles
 from pipeline.reports import ReportInputs
 from pipeline.strategy import StrategySettings, make_candidates, null_pass_rates, rule_signals, session_history
 
-FADES, RULES = "All value-area fades", "Rule signals"
+FADES, RULES = "All fades", "Rule signals"
 
 
 def walk(instrument: Instrument, first: str = "2024-01-02", last: str = "2024-04-30", seed: int = 3) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def match_columns(names: Sequence[str], options: ReadOptions, path: Path) -> Lay
                 if len(free) > 1:
                     raise DataError(
                         f"{path} has several columns for {ours} ({', '.join(free)}); "
-                        f"set columns: {{{ours}: <the one to take>}}"
+                        f"set columns: {{{ours}: <the one to take>}} in sources.yaml"
                     )
                 if free:
                     found[ours] = free[0]
@@ -101,7 +101,7 @@ def match_columns(names: Sequence[str], options: ReadOptions, path: Path) -> Lay
     if missing:
         raise DataError(
             f"{path} has no column for {', '.join(missing)} (its columns are {_listed(names)}); "
-            f"set columns: {{{missing[0]}: <its name in the file>}}"
+            f"set columns: {{{missing[0]}: <its name in the file>}} in sources.yaml"
         )
     kept = (*BAR_COLUMNS[1:], *OPTIONAL_COLUMNS)
     return Layout(time, {ours: found[ours] for ours in kept if ours in found}, found.get("symbol"))

@@ -74,7 +74,7 @@ def read_bars(path: str | os.PathLike[str], options: ReadOptions = _DEFAULTS) ->
         For a format that there is not.
     """
     chosen = _named_format(options)
-    files = bar_files(Path(path).expanduser())
+    files = bar_files(Path(os.path.expanduser(path)))  # noqa: PTH111 (pathlib's raises for an unknown user)
     counts: Counter[tuple[str, str]] = Counter()
     frames, contracts = [], []
     for file in files:
@@ -143,6 +143,8 @@ def bar_files(path: Path) -> list[Path]:
         if not files:
             raise DataError(f"no file matches {path}; check the folder and the pattern")
         return files
+    if path.exists():
+        raise DataError(f"{path} is no ordinary file; give a file, a folder or a glob such as data/*.csv")
     raise DataError(f"{path} does not exist; give a file, a folder or a glob such as data/*.csv")
 
 

@@ -139,7 +139,8 @@ def _parse(table: Table, texts: pa.ChunkedArray, form: str) -> pd.DatetimeIndex:
 def _unreadable(times: _TimeColumns, row: int) -> DataError:
     return times.fault(
         row,
-        "can't be read; mend it, or set time_format to the form the file's times have, such as '%m/%d/%Y %H:%M'",
+        "can't be read; mend it, or set time_format to the form the file's times have, such as '%m/%d/%Y %H:%M', "
+        "in sources.yaml",
     )
 
 
@@ -190,7 +191,7 @@ def _from_datetimes(times: _TimeColumns, parsed: pd.DatetimeIndex, aware: bool, 
     if not aware and time_zone is None and (valid := parsed.notna()).any():
         raise times.fault(
             _first_true(np.asarray(valid)),
-            "has no zone; set time_zone to the zone it was written in, such as America/Chicago",
+            "has no zone; set time_zone (--time-zone) to the zone it was written in, such as America/Chicago",
         )
     parsed = _nanoseconds(times, parsed)
     if aware:

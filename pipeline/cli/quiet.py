@@ -1,0 +1,16 @@
+"""What libraries say, kept off the screen."""
+
+import logging
+import warnings
+
+__all__ = ["quieten"]
+
+
+def quieten() -> None:
+    """Leave the screen to the progress and the results: libraries' remarks go to the logs."""
+    from dagster import BetaWarning
+
+    # Partition mappings and backfill policies: pinned by the lock, so that a change can't come unseen.
+    warnings.filterwarnings("ignore", category=BetaWarning)
+    for name in ("alembic", "mlflow", "dagster"):
+        logging.getLogger(name).setLevel(logging.ERROR)

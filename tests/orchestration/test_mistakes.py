@@ -1,0 +1,109 @@
+"""Mistakes in the environment and the configuration: one sentence each, that says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.datasets import FileSource, find_dataset, load_sources, remember_source
+from pipeline.environment import first_month, prepare_environment
+from pipeline.errors import ConfigurationError, DataError, UnknownSymbolError
+from pipeline.home import Home, vpoc_home
+from pipeline.market.readers import read_bars
+from pipeline.settings import load_settings
+
+
+def test_simulated_key_of_an_instrument_that_is_not_simulated_says_which_is(home: Home) -> None:
+    with pytest.raises(UnknownSymbolError, match="NQ-SIM is not simulated; there is ES-SIM"):
+        find_dataset("NQ-SIM", home)
+
+
+def test_relative_path_in_sources_starts_from_the_home_wherever_the_program_is_started(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.sources.write_text("ES: {path: bars/es.csv}\n")
+    monkeypatch.chdir("/")
+
+    source = load_sources(home)["ES"]
+
+    assert source.path == str(tmp_path / "bars" / "es.csv")
+    assert find_dataset("ES", home).identity == str(tmp_path / "bars" / "es.csv")
+
+
+def test_remembering_a_source_keeps_the_others(home: Home) -> None:
+    home.sources.write_text("NQ: {path: /data/nq.csv, columns: {close: Settle}, label: close}\n")
+
+    remember_source(home, "ES", FileSource(path="/data/es.csv"))
+
+    assert load_sources(home) == {
+        "ES": FileSource(path="/data/es.csv"),
+        "NQ": FileSource(path="/data/nq.csv", columns={"close": "Settle"}, label="close"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("ES: {path: ''}", r"sources.yaml: ES.path is empty; name the file with the bars"),
+        ("ES: bars.csv", r"sources.yaml: ES must map setting names to values"),
+        ("[]", r"sources.yaml must map names to values, e.g. 'ES: {path: bars.csv}'"),
+        ("ES: {path: a.csv, time_zone: Mars}", r"ES.time_zone: time zone 'Mars' is not an IANA name"),
+    ],
+)
+def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str, sentence: str) -> None:
+    home.sources.write_text(text)
+
+    with pytest.raises(ConfigurationError, match=sentence):
+        load_sources(home)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("foo: 1", r"setting foo is unknown; there are strategy, account, simulator, off_tick, seed$"),
+        ("simulator: {bars: 5min}", r"setting simulator.bars is unknown; there are start, sessions, seed, edge, bar$"),
+        ("strategy: {hours: all}", r"settings.yaml: strategy setting hours is 'all'"),
+        ("off_tick: maybe", r"off_tick is 'maybe'"),
+    ],
+)
+def test_settings_that_are_impossible_name_file_and_setting(home: Home, text: str, sentence: str) -> None:
+    home.settings.write_text(text)
+
+    with pytest.raises(ConfigurationError, match=sentence):
+        load_settings(home)
+
+
+def test_path_of_a_user_that_does_not_exist_is_a_file_that_does_not_exist() -> None:
+    with pytest.raises(DataError, match=r"~no-such-user/bars\.csv does not exist"):
+        read_bars("~no-such-user/bars.csv")
+
+
+@pytest.mark.parametrize("said", ["garbage", "2005-13", "2005", "9999-01"])
+def test_first_month_that_is_none_names_the_variable(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VPOC_FIRST_MONTH", said)
+
+    with pytest.raises(ConfigurationError, match=f"VPOC_FIRST_MONTH is '{said}'.*give a month such as 2005-01"):
+        first_month()
+
+
+def test_first_month_is_read_as_a_month(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VPOC_FIRST_MONTH", "1998-1")
+
+    assert first_month() == "1998-01"
+
+
+@pytest.mark.parametrize("said", ["relative", "/no/such/folder"])
+def test_dagster_home_that_is_no_folder_names_the_variable(
+    home: Home, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", said)
+
+    with pytest.raises(ConfigurationError, match=f"DAGSTER_HOME is '{said}'"):
+        prepare_environment(home)
+
+
+def test_home_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VPOC_HOME", str(tmp_path / "file"))
+
+    with pytest.raises(ConfigurationError, match="name another one in VPOC_HOME"):
+        prepare_environment(vpoc_home())
