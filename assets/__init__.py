@@ -4,6 +4,13 @@ import dagster as dg
 
 from assets.backtests import backtest_summary, fade_backtest, report, rule_backtest
 from assets.market_data import market_data
+from assets.profile_structure import (
+    composite_profiles,
+    developing_levels,
+    naked_vpocs,
+    profile_structure,
+    trade_profiles,
+)
 from assets.signals import candidates, gate_null_rates, rule_signals
 from assets.volume_profiles import session_history, volume_profiles
 
@@ -16,6 +23,11 @@ def all_assets() -> list[dg.AssetsDefinition]:
         market_data,
         volume_profiles,
         session_history,
+        profile_structure,
+        naked_vpocs,
+        composite_profiles,
+        developing_levels,
+        trade_profiles,
         candidates,
         gate_null_rates,
         rule_signals,

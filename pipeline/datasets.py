@@ -18,14 +18,19 @@ from pipeline.errors import ConfigurationError, UnknownSymbolError
 from pipeline.home import Home, expanded, write_whole
 from pipeline.market import Instrument, find_instrument, load_instruments, simulate_market
 from pipeline.market.readers import RawBars, ReadOptions, bar_files, read_bars
+from pipeline.market.trade_files import TradeReadOptions
+from pipeline.profiles.streaming import StreamedProfiles
+from pipeline.profiles.trades import stream_trades
 from pipeline.settings import SimulatorSettings, load_settings, read_yaml_mapping
 
 __all__ = [
     "SIMULATED_SUFFIX",
     "Dataset",
     "FileSource",
+    "TradeSource",
     "dataset_keys",
     "find_dataset",
+    "find_trades",
     "load_sources",
     "remember_source",
 ]
@@ -34,15 +39,28 @@ SIMULATED_SUFFIX = "-SIM"
 SIMULATED_SYMBOLS = ("ES",)
 
 
-class FileSource(ReadOptions):
-    """A file, folder or glob that holds a symbol's bars, and how to read it."""
+class TradeSource(TradeReadOptions):
+    """A file, folder or glob that holds a symbol's trades, and how to read it."""
 
     path: str
+
+    def stream(self, instrument: Instrument, **settings: Any) -> StreamedProfiles:
+        """Stream the trades into profiles, in chunks; ``settings`` as :func:`stream_trades` takes them."""
+        return stream_trades(
+            expanded(self.path), instrument, TradeReadOptions(**self.model_dump(exclude={"path"})), **settings
+        )
+
+
+class FileSource(ReadOptions):
+    """A file, folder or glob that holds a symbol's bars, and how to read it; its trades beside, if there are."""
+
+    path: str
+    trades: TradeSource | None = None
 
     @property
     def identity(self) -> str:
         """What tells this source from another one."""
-        options = self.model_dump(mode="json", exclude_defaults=True, exclude={"path"})
+        options = self.model_dump(mode="json", exclude_defaults=True, exclude={"path", "trades"})
         return " ".join([self.path, *(f"{name}={value}" for name, value in sorted(options.items()))])
 
     def files(self) -> list[Path]:
@@ -51,7 +69,7 @@ class FileSource(ReadOptions):
 
     def read(self) -> RawBars:
         """Read the bars as they stand in the files."""
-        return read_bars(self.path, ReadOptions(**self.model_dump(exclude={"path"})))
+        return read_bars(self.path, ReadOptions(**self.model_dump(exclude={"path", "trades"})))
 
 
 @dataclass(frozen=True)
@@ -131,6 +149,23 @@ def find_dataset(key: str, home: Home) -> Dataset:
             f"or add '{key}: {{path: FILE}}' to {home.sources}"
         )
     return Dataset(key, instrument, sources[key])
+
+
+def find_trades(key: str, home: Home) -> tuple[Instrument, TradeSource]:
+    """Find the instrument and the trades of a key.
+
+    Raises
+    ------
+    ConfigurationError
+        If its source names no trades: says how to.
+    """
+    dataset = find_dataset(key, home)
+    trades = dataset.source.trades if isinstance(dataset.source, FileSource) else None
+    if trades is None:
+        raise ConfigurationError(
+            f"{key} has no source of trades: add 'trades: {{path: FILE}}' to its entry in {home.sources}"
+        )
+    return dataset.instrument, trades
 
 
 def load_sources(home: Home) -> dict[str, FileSource]:

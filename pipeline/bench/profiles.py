@@ -9,46 +9,56 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.bench.timing import best_seconds, read_once, row
-from pipeline.bench.workloads import Workload, real_bars, seeded_bars
+from pipeline.bench.definition import equal_levels, numpy_profiles
+from pipeline.bench.engines import other_engines, same_levels
+from pipeline.bench.timing import best_seconds, floors, row
+from pipeline.bench.trades import bench_trades
+from pipeline.bench.workloads import Workload, real_bars, real_trades, seeded_bars, seeded_trades
 from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import Instrument, load_instruments
-from pipeline.profiles import MICRO_LOTS, SessionLevels, profile_sessions, session_profiles, spread_rows
+from pipeline.profiles import MICRO_LOTS, Allocation, SessionLevels, profile_sessions, session_profiles, spread_rows
 
 __all__ = ["bench_profiles"]
 
 _PEER = "market_profile"
 _PEER_COMMAND = "pip install MarketProfile"
 _PEER_SESSIONS = 40  # it takes milliseconds a session
-_WALKED = 200  # sessions whose value area is walked in plain Python for comparison
 
 
 def bench_profiles(
-    *, sessions: int = 3_900, repeat: int = 5, seed: int = 0, real_data: str | os.PathLike[str] | None = None
+    *,
+    sessions: int = 3_900,
+    trades: int = 5_000_000,
+    repeat: int = 5,
+    seed: int = 0,
+    real_data: str | os.PathLike[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Bars a second of every engine, side by side, on one core.
+    """Bars (or trades) a second of every engine, side by side, on one core but for those named otherwise.
 
     Parameters
     ----------
     sessions
         How many sessions of 1,380 one-minute bars to make: 3,900 are 15 years, 5.4 million bars.
+    trades
+        How many trades to make, a million a session.
     repeat
         Calls timed, of which the fastest counts.
     seed
-        Of the bars made.
+        Of what is made.
     real_data
-        Folder with ``es_5m_2015_2021.parquet``, which then is a workload too; without it, the folder that the
+        Folder with ``es_5m_2015_2021.parquet`` and ``es_ticks_2013_09.parquet``, which then are workloads too (each
+        where it is there); without it, the folder that the
         environment variable ``VPOC_REAL_DATA`` names, if it does.
 
     Returns
     -------
     list of dict
         A row an engine and workload: ``engine``, ``workload``, ``bars_per_second`` (None: skipped),
-        ``ratio_to_floor`` (its time over that of reading low, high and volume once), ``agrees`` (whether its
+        ``ratio_to_floor`` (its time over that of reading its arrays once), ``agrees`` (whether its
         results are exactly those of the definition; None for the floor), ``note``.
     """
-    if sessions < 1 or repeat < 1:
-        raise ConfigurationError(f"sessions is {sessions} and repeat {repeat}; both must be 1 or more")
+    if sessions < 1 or repeat < 1 or trades < 1:
+        raise ConfigurationError(f"sessions is {sessions}, trades {trades} and repeat {repeat}; all must be 1 or more")
     instrument = load_instruments()["ES"]
     minutes = seeded_bars(instrument, sessions, seed, "eth")
     workloads = [minutes]
@@ -56,32 +66,31 @@ def bench_profiles(
     if folder and (real := real_bars(instrument, Path(folder))) is not None:
         workloads.append(real)
     rows = [measured for workload in workloads for measured in _own_and_numpy(workload, repeat)]
+    rows += bench_trades(seeded_trades(instrument, trades, seed), repeat)
+    if folder and (ticks := real_trades(instrument, Path(folder))) is not None:
+        rows += bench_trades(ticks, repeat)
     few = minutes.head(min(_PEER_SESSIONS, sessions), f"1-minute, {min(_PEER_SESSIONS, sessions)} sessions, close only")
     return rows + _close_only(few, repeat)
 
 
 def _own_and_numpy(workload: Workload, repeat: int) -> list[dict[str, Any]]:
     low, high, steps, starts = workload.low, workload.high, workload.steps, workload.starts
-    instrument, frame = workload.instrument, workload.frame
-    definition = _numpy_profiles(low, high, steps, starts, workload.stops)
+    definition = numpy_profiles(low, high, steps, starts, workload.stops)
     levels = profile_sessions(low, high, steps, starts)
-    right = _equal_levels(levels, definition)
+    right = equal_levels(levels, definition)
     numpy_right = all(
         lowest == own_lowest and np.array_equal(rows, own_rows)
         for (lowest, rows), (own_lowest, own_rows) in zip(
             definition, (_own_rows(workload, k) for k in range(len(starts))), strict=True
         )
     )
-    profiles = session_profiles(frame, instrument, hours="eth")
-    frame_right = len(profiles) == len(starts) and all(
-        np.array_equal(profiles[name], instrument.to_prices(getattr(levels, name)))
-        for name in ("vpoc", "val", "vah", "low", "high")
-    )
-    floor = best_seconds(lambda: read_once(low, high, steps), repeat)
     low32, high32, steps32 = (array.astype(np.int32) for array in (low, high, steps))
     name, bars = workload.name, workload.bars
-    timed = [
-        row("floor: read the arrays once", name, bars, floor, floor=floor),
+    floor, read = floors(name, bars, (low, high, steps), repeat)
+    floor32, read32 = floors(name, bars, (low32, high32, steps32), repeat, "int32 ")
+    return [
+        *read,
+        *read32[:1],
         row(
             "numba, int64 arrays",
             name,
@@ -96,30 +105,22 @@ def _own_and_numpy(workload: Workload, repeat: int) -> list[dict[str, Any]]:
             name,
             bars,
             best_seconds(lambda: profile_sessions(low32, high32, steps32, starts), repeat),
-            floor=floor,
-            agrees=right and _same(levels, profile_sessions(low32, high32, steps32, starts)),
-            note="profiles and value areas",
+            floor=floor32,
+            agrees=right and same_levels(levels, profile_sessions(low32, high32, steps32, starts)),
+            note="profiles and value areas; to the floor of int32 arrays",
         ),
-        row(
-            "session_profiles",
-            name,
-            bars,
-            best_seconds(lambda: session_profiles(frame, instrument, hours="eth"), repeat),
-            floor=floor,
-            agrees=frame_right,
-            note="frame to frame, with all checks",
-        ),
+        *other_engines(name, low, high, steps, starts, repeat, floor=floor, right=right),
+        _from_frame(workload, levels, repeat, floor=floor, allocation="uniform"),
         row(
             "NumPy difference array",
             name,
             bars,
-            best_seconds(lambda: _numpy_profiles(low, high, steps, starts, workload.stops), min(repeat, 2)),
+            best_seconds(lambda: numpy_profiles(low, high, steps, starts, workload.stops), min(repeat, 2)),
             floor=floor,
             agrees=numpy_right,
             note="profiles only, a Python loop over sessions",
         ),
     ]
-    return timed
 
 
 def _close_only(workload: Workload, repeat: int) -> list[dict[str, Any]]:
@@ -127,19 +128,23 @@ def _close_only(workload: Workload, repeat: int) -> list[dict[str, Any]]:
     # goes on where exactly 70 % are held.
     close, steps, starts = workload.close, workload.steps, workload.starts
     name, bars = workload.name, workload.bars
-    floor = best_seconds(lambda: read_once(close, close, steps), repeat)
+    floor, read = floors(name, bars, (close, steps), repeat)
     levels = profile_sessions(close, close, steps, starts)
-    own = row(
-        "numba, int64 arrays",
-        name,
-        bars,
-        best_seconds(lambda: profile_sessions(close, close, steps, starts), repeat),
-        floor=floor,
-        agrees=_equal_levels(levels, _numpy_profiles(close, close, steps, starts, workload.stops)),
-        note="profiles and value areas",
-    )
+    own = [
+        *read,
+        row(
+            "numba, int64 arrays",
+            name,
+            bars,
+            best_seconds(lambda: profile_sessions(close, close, steps, starts), repeat),
+            floor=floor,
+            agrees=equal_levels(levels, numpy_profiles(close, close, steps, starts, workload.stops)),
+            note="profiles and value areas",
+        ),
+        _from_frame(workload, levels, repeat, floor=floor, allocation="close"),
+    ]
     if importlib.util.find_spec(_PEER) is None:
-        return [own, row("py-market-profile", name, bars, None, note=f"skipped: not installed; {_PEER_COMMAND}")]
+        return [*own, row("py-market-profile", name, bars, None, note=f"skipped: not installed; {_PEER_COMMAND}")]
     frames = _peer_frames(workload)
     found = _peer_profiles(frames, workload.instrument)
     tick = workload.instrument.to_ticks
@@ -153,78 +158,49 @@ def _close_only(workload: Workload, repeat: int) -> list[dict[str, Any]]:
         vpoc_right += int(tick(peer.poc_price)) == levels.vpoc[k]
         area_right += tuple(tick(peer.value_area)) == (levels.val[k], levels.vah[k])
     sessions = len(starts)
+    seconds = best_seconds(lambda: _peer_profiles(frames, workload.instrument), min(repeat, 2))
+    for each in own:
+        if each["agrees"] is not None:
+            each["note"] += f"; {each['bars_per_second'] * seconds / bars:,.0f} times py-market-profile"
     peer_row = row(
         "py-market-profile",
         name,
         bars,
-        best_seconds(lambda: _peer_profiles(frames, workload.instrument), min(repeat, 2)),
+        seconds,
         floor=floor,
         agrees=rows_right == vpoc_right == area_right == sessions,
         note=f"of {sessions} sessions right: volumes {rows_right}, VPOC {vpoc_right}, value area {area_right}",
     )
-    return [own, peer_row]
+    return [*own, peer_row]
+
+
+def _from_frame(
+    workload: Workload, levels: SessionLevels, repeat: int, *, floor: float, allocation: Allocation
+) -> dict[str, Any]:
+    frame, instrument = workload.frame, workload.instrument
+
+    def call() -> pd.DataFrame:
+        return session_profiles(frame, instrument, hours="eth", allocation=allocation)
+
+    profiles = call()
+    right = len(profiles) == len(workload.starts) and all(
+        np.array_equal(profiles[name], instrument.to_prices(getattr(levels, name)))
+        for name in ("vpoc", "val", "vah", "low", "high")
+    )
+    return row(
+        "session_profiles",
+        workload.name,
+        workload.bars,
+        best_seconds(call, repeat),
+        floor=floor,
+        agrees=right,
+        note="frame to frame, with all checks",
+    )
 
 
 def _own_rows(workload: Workload, k: int) -> tuple[int, NDArray[np.int64]]:
     part = slice(int(workload.starts[k]), int(workload.stops[k]))
     return spread_rows(workload.low[part], workload.high[part], workload.steps[part])
-
-
-def _numpy_profiles(
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    steps: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-) -> list[tuple[int, NDArray[np.int64]]]:
-    """Every session's profile by a difference array: bincount of whole numbers in floats, exact below 2**53."""
-    profiles = []
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        bottom, top = low[start:stop], high[start:stop]
-        micro = steps[start:stop] * MICRO_LOTS
-        lowest = int(bottom.min())
-        size = int(top.max()) - lowest + 2
-        each, rest = np.divmod(micro, top - bottom + 1)
-        first = bottom - lowest
-        change = np.bincount(first, each + 1, size)
-        change -= np.bincount(first + rest, minlength=size)
-        change -= np.bincount(top - lowest + 1, each, size)
-        profiles.append((lowest, np.cumsum(change)[:-1].astype(np.int64)))
-    return profiles
-
-
-def _equal_levels(levels: SessionLevels, definition: list[tuple[int, NDArray[np.int64]]]) -> bool:
-    for k, (lowest, rows) in enumerate(definition):
-        most = np.flatnonzero(rows == rows.max())
-        distance = np.abs(2 * most - (len(rows) - 1))
-        vpoc = int(most[distance.argmin()])
-        if (levels.low[k], levels.high[k], levels.vpoc[k], levels.total[k]) != (
-            lowest,
-            lowest + len(rows) - 1,
-            lowest + vpoc,
-            rows.sum(),
-        ):
-            return False
-        if k < _WALKED and (levels.val[k], levels.vah[k], levels.held[k]) != _walk(lowest, rows.tolist(), vpoc):
-            return False
-    return True
-
-
-def _walk(lowest: int, rows: list[int], vpoc: int) -> tuple[int, int, int]:
-    """The value area in plain Python, two rows at a time."""
-    val = vah = vpoc
-    held, total = rows[vpoc], sum(rows)
-    while held * 10_000 < 7_000 * total:
-        above, below = rows[vah + 1 : vah + 3], rows[max(val - 2, 0) : val]
-        if above and (not below or sum(above) >= sum(below)):
-            held, vah = held + sum(above), vah + len(above)
-        else:
-            held, val = held + sum(below), val - len(below)
-    return lowest + val, lowest + vah, held
-
-
-def _same(left: SessionLevels, right: SessionLevels) -> bool:
-    return all(np.array_equal(value, getattr(right, name)) for name, value in vars(left).items())
 
 
 def _peer_frames(workload: Workload) -> list[pd.DataFrame]:

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from pipeline.market.bars import require_bars
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours, session_schedule
+from pipeline.market.sessions import Hours, label_sessions, session_schedule
 
-__all__ = ["Workload", "real_bars", "seeded_bars"]
+__all__ = ["Trades", "Workload", "real_bars", "real_trades", "seeded_bars", "seeded_trades"]
 
 _REAL_FILE = "es_5m_2015_2021.parquet"
+_REAL_TRADES = "es_ticks_2013_09.parquet"
+_TRADES_A_SESSION = 1_000_000
 _MINUTE = 60_000_000_000  # nanoseconds
 
 
@@ -55,6 +57,51 @@ class Workload:
             steps=self.steps[:count],
             starts=self.starts[:sessions],
         )
+
+
+@dataclass(frozen=True)
+class Trades:
+    """Trades of some sessions, in memory."""
+
+    name: str
+    price: NDArray[np.int64]  # ticks
+    steps: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    @property
+    def stops(self) -> NDArray[np.int64]:
+        """Where each session ends."""
+        return np.append(self.starts[1:], len(self.steps))
+
+
+def seeded_trades(instrument: Instrument, count: int, seed: int) -> Trades:
+    """Trades whose price stays, or goes up or down a tick, as between bid and ask; a million a session."""
+    random = np.random.default_rng(seed)
+    moves = (random.integers(0, 64, count, dtype=np.int8) == 0) * random.choice(np.array([-1, 1], np.int8), count)
+    price = 20_000 + np.cumsum(moves, dtype=np.int64) + random.integers(0, 2, count)
+    steps = np.minimum(random.geometric(0.4, count), 500).astype(np.int64)
+    starts = np.arange(0, count, _TRADES_A_SESSION)
+    return Trades(
+        f"{instrument.symbol} trades, made, {len(starts)} sessions, {count / 1e6:.2f} M", price, steps, starts
+    )
+
+
+def real_trades(instrument: Instrument, folder: Path) -> Trades | None:
+    """The trades of the real file that lie in a session; None where the folder has no such file."""
+    path = folder / _REAL_TRADES
+    if not path.exists():
+        return None
+    found = pd.read_parquet(path, columns=["timestamp", "price", "volume"])
+    session = label_sessions(found["timestamp"], instrument).position
+    inside = session >= 0
+    starts = np.flatnonzero(np.append(True, np.diff(session[inside]) > 0))
+    kept = found[inside]
+    return Trades(
+        name=f"real ES trades, {len(starts)} session{'s' * (len(starts) > 1)}, {len(kept) / 1e6:.2f} M",
+        price=instrument.to_ticks(kept["price"]),
+        steps=instrument.to_steps(kept["volume"]),
+        starts=starts,
+    )
 
 
 def seeded_bars(instrument: Instrument, sessions: int, seed: int, hours: Hours) -> Workload:

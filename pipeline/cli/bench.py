@@ -1,6 +1,7 @@
 """``vpoc bench``: how fast the engines are, checked for correctness before they are timed."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -18,11 +19,22 @@ RepeatOption = Annotated[int, typer.Option(min=1, help="Timed repetitions; the f
 
 
 @bench.command()
-def profiles(repeat: RepeatOption = 5, as_json: JsonOption = False) -> None:
+def profiles(
+    repeat: RepeatOption = 5,
+    sessions: Annotated[
+        int, typer.Option(min=1, help="Sessions of one-minute bars to make; 3900 are 15 years.")
+    ] = 3900,
+    trades: Annotated[int, typer.Option(min=1, help="Trades to make, a million a session.")] = 5_000_000,
+    real_data: Annotated[
+        Path | None, typer.Option(help="Folder of real files to measure too; else where VPOC_REAL_DATA points.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Profiles and value areas: ours, a NumPy difference array, py-market-profile, and reading the arrays once."""
     from pipeline.bench.profiles import bench_profiles
 
-    _show(bench_profiles(repeat=repeat), "volume profiles", as_json=as_json)
+    rows = bench_profiles(repeat=repeat, sessions=sessions, trades=trades, real_data=real_data)
+    _show(rows, "volume profiles", as_json=as_json)
 
 
 @bench.command()

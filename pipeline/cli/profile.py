@@ -26,7 +26,7 @@ __all__ = ["profile"]
 
 
 def profile(
-    file: Annotated[str, typer.Argument(help="File, folder or glob with bars.")],
+    file: Annotated[str, typer.Argument(help="File, folder or glob with bars or trades.")],
     symbol: SymbolOption = "ES",
     session: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Trade date to draw. [default: the last]")
@@ -40,11 +40,20 @@ def profile(
     bar: BarOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show VPOC and value area of each session, and one session's profile."""
+    """Show VPOC and value area of each session, and one session's profile.
+
+    A file with a price and no open, high and low holds trades: they are streamed, and take their exact prices.
+    """
+    from pipeline.cli.profile_trades import profile_trades, source_holds_trades
     from pipeline.profiles import session_profiles
     from pipeline.profiles.plots import profile_text
 
-    taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol)
+    source = file_source(file, format_, time_zone, label, bar)
+    if source_holds_trades(source):
+        day = None if session is None else pd.Timestamp(session)
+        profile_trades(source, symbol, day, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)
+        return
+    taken = bars_of_file(source, symbol)
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours)
     if profiles.empty:
         raise DataError(f"{file} has no bar with volume in {hours} of {symbol}: try --hours eth, or another --symbol")
@@ -65,7 +74,7 @@ def profile(
     listed = profiles.tail(sessions).reset_index()
     listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
     share = 100 * listed.pop("value_area_volume") / listed["volume"]
-    listed["in value area %"] = share.round(1)
+    listed["in VA %"] = share.round(1)
     console.print(frame_table(listed, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
     console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
     if open_page:

@@ -8,7 +8,7 @@ A session is the exchange's trade date (CMES: 17:00 Chicago the evening before t
 import datetime as dt
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import exchange_calendars
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.instruments import Instrument
+from pipeline.market.instruments import Instrument, RegularHours
 
 __all__ = ["Hours", "SessionLabels", "label_sessions", "next_session", "session_schedule"]
 
@@ -101,18 +101,30 @@ def session_schedule(instrument: Instrument, first: dt.date | str, last: dt.date
     """
     begin, end = pd.Timestamp(first), pd.Timestamp(last)
     calendar = _calendar_covering(instrument.calendar, begin, end)
-    schedule = calendar.schedule.loc[begin:end, ["open", "close"]]
+    whole = _whole_schedule(calendar, instrument.time_zone, instrument.regular_hours, instrument.session_close)
+    return whole.loc[begin:end].copy()
+
+
+@lru_cache(maxsize=16)
+def _whole_schedule(
+    calendar: exchange_calendars.ExchangeCalendar,
+    time_zone: str,
+    regular_hours: RegularHours | None,
+    session_close: dt.time | None,
+) -> pd.DataFrame:
+    # Of the calendar's decades at once: to work it out takes longer than a year of bars does.
+    schedule = calendar.schedule[["open", "close"]]
     sessions = pd.DatetimeIndex(schedule.index.to_numpy(), name="session").as_unit("ns")
     opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns")
     closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns")
-    zone = ZoneInfo(instrument.time_zone)
-    if instrument.session_close is not None:
-        closes = _earlier(closes, _at(sessions, instrument.session_close, zone))
-    if instrument.regular_hours is None:
+    zone = ZoneInfo(time_zone)
+    if session_close is not None:
+        closes = _earlier(closes, _at(sessions, session_close, zone))
+    if regular_hours is None:
         rth_opens, rth_closes = opens, closes
     else:
-        rth_opens = _later(opens, _at(sessions, instrument.regular_hours.open, zone))
-        rth_closes = _earlier(closes, _at(sessions, instrument.regular_hours.close, zone))
+        rth_opens = _later(opens, _at(sessions, regular_hours.open, zone))
+        rth_closes = _earlier(closes, _at(sessions, regular_hours.close, zone))
         rth_closes = _later(rth_closes, rth_opens)
     return pd.DataFrame(
         {"open": opens, "close": closes, "rth_open": rth_opens, "rth_close": rth_closes}, index=sessions
@@ -142,12 +154,42 @@ def label_sessions(timestamps: pd.DatetimeIndex | pd.Series, instrument: Instrum
     first, last = index.min().tz_localize(None).normalize(), index.max().tz_localize(None).normalize()
     schedule = session_schedule(instrument, first - _HORIZON, last + _HORIZON)
     instants = index.asi8
+    if (instants[1:] >= instants[:-1]).all():
+        return _label_sorted(instants, schedule)
     opens, closes = _instants(schedule["open"]), _instants(schedule["close"])
     position = np.searchsorted(opens, instants, side="right") - 1
     inside = (position >= 0) & (instants < closes[position])
     rth_opens, rth_closes = _instants(schedule["rth_open"]), _instants(schedule["rth_close"])
     regular = inside & (instants >= rth_opens[position]) & (instants < rth_closes[position])
     return SessionLabels(schedule, np.where(inside, position, -1), regular)
+
+
+def _label_sorted(instants: NDArray[np.int64], schedule: pd.DataFrame) -> SessionLabels:
+    """Labels of rising instants: a session is a slice of them, so its ends are looked up, not every instant."""
+    count = len(instants)
+
+    def slices(opens: str, closes: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.searchsorted(instants, _instants(schedule[opens])), np.searchsorted(
+            instants, _instants(schedule[closes])
+        )
+
+    def spread(values: NDArray[Any], starts: NDArray[np.int64], stops: NDArray[np.int64], outside: object) -> Any:
+        edges = np.concatenate([[0], np.stack([starts, stops], axis=1).ravel(), [count]])
+        between = np.full(len(edges) - 1, outside, dtype=values.dtype)
+        between[1::2] = values
+        return np.repeat(between, np.diff(edges))
+
+    starts, stops = slices("open", "close")
+    # Where two overlap, the later has begun: an instant belongs to the session that opened last.
+    stops = np.clip(stops, starts, np.append(starts[1:], count))
+    regular_starts, regular_stops = slices("rth_open", "rth_close")
+    regular_starts = np.clip(regular_starts, starts, stops)
+    regular_stops = np.clip(regular_stops, regular_starts, stops)
+    return SessionLabels(
+        schedule,
+        spread(np.arange(len(schedule)), starts, stops, -1),
+        spread(np.ones(len(schedule), dtype=np.bool_), regular_starts, regular_stops, False),
+    )
 
 
 def next_session(sessions: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:

@@ -50,7 +50,7 @@ def profile_sessions(
     """Volume profile, VPOC and value area of every session, in one pass over the bars.
 
     Volume is spread evenly from ``low`` to ``high``. To put it all on the close (or on a trade's price),
-    give that as both.
+    give that as both: the same array, which is faster than two.
 
     Parameters
     ----------
@@ -89,9 +89,11 @@ def profile_sessions(
     if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= len(volumes))).all():
         raise DataError(f"sessions must start at 0 or later and stop, not before, at {len(volumes)} bars or earlier")
     levels = np.empty((len(begins), 7), dtype=np.int64)
-    failed, status = kernels.profile_slices(
-        bottoms, tops, volumes, begins, ends, value_area_basis_points, expansion_rows, levels
-    )
+    settings = value_area_basis_points, expansion_rows
+    if low is high:
+        failed, status = kernels.profile_points(bottoms, volumes, begins, ends, *settings, levels)
+    else:
+        failed, status = kernels.profile_slices(bottoms, tops, volumes, begins, ends, *settings, levels)
     _raise_for(status, lambda: name(int(failed)))
     return SessionLevels(*np.ascontiguousarray(levels.T))
 

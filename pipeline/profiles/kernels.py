@@ -5,12 +5,19 @@ the first ``micro % n`` from the low up get one more, so that nothing is lost an
 any order, on any device. Spreading writes three entries of a difference array a bar, whatever the bar's
 width; one running sum a session turns it into the profile.
 
+Most bars are ordinary: they fit the scratch memory and have volumes whose division is exact in floating point. They
+go block by block through loops that the compiler turns into vector code, each block checked before it is added. A
+session with anything else goes another way, bar by bar, which also finds what is wrong with it.
+
 They live in one file because numba's cache notices changes of the file a function stands in, not of those
 it calls.
 """
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 __all__ = [
     "MAX_STEPS",
@@ -26,6 +33,7 @@ __all__ = [
     "extent",
     "find_value_area",
     "integrate",
+    "profile_points",
     "profile_slices",
     "spread",
     "total_steps",
@@ -46,6 +54,28 @@ STATUS_NEGATIVE = 5
 _EXACT_STEPS = 1 << 33  # below it, micro-lots are below 2**53 and a float holds them exactly
 _BLOCK = 1 << 20
 _FIRST_SIZE = 1 << 13  # 64 KiB: 8,192 ticks
+_BLOCK_BARS = 1 << 10  # bars prepared at a time: 32 KiB
+_LINE = 8  # int64 of a cache line
+_SPARE = 1 << 20  # entries kept beyond a wide session's, for the next
+_FAR = 1 << 62  # ticks beyond which a difference of two could wrap
+
+
+@intrinsic
+def _prefetch(_context, array, index):  # type: ignore[no-untyped-def]
+    """Have an entry's cache line fetched, without waiting for it."""
+
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte = ir.PointerType(ir.IntType(8))
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        # For reading, to be kept in all caches, of the data.
+        builder.call(function, [place, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), code
 
 
 @njit(cache=True, nogil=True)
@@ -210,6 +240,261 @@ def find_value_area(rows, first, last, total, basis_points, expansion_rows):  # 
     return vpoc, val, vah, held
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _check_and_divide(low, high, steps, base, size, block):  # type: ignore[no-untyped-def]
+    """Where a block of bars goes in the scratch array, and how much: written, not yet added.
+
+    No branch and no store that depends on another bar, so that the compiler makes vector code of it. What it
+    computes for a bar that breaks a limit is not meant to be used: the caller looks at what is returned first.
+
+    Parameters
+    ----------
+    block
+        int64, shape (4, bars or more), written: the bar's first entry, the one after those with one more, the one
+        after its last; and ``micro // ticks``. A bar without volume has entry 0, which no other bar has.
+
+    Returns
+    -------
+    (int64, int64, int64, int64, int64)
+        Over bars with volume: first entry, last entry, fewest ticks; over all: union of the bits of the volumes,
+        and their sum.
+    """
+    bottoms = block[0]
+    rests = block[1]
+    aboves = block[2]
+    quotients = block[3]
+    first = np.int64(size)
+    last = np.int64(1)
+    fewest = np.int64(1)
+    bits = np.int64(0)
+    total = np.int64(0)
+    for i in range(low.size):
+        volume = np.int64(steps[i])
+        some = volume != 0
+        bottom = np.int64(low[i]) - base if some else np.int64(0)
+        above = np.int64(high[i]) - base + 1 if some else np.int64(1)
+        ticks = above - bottom
+        bits |= volume
+        total += volume
+        first = min(first, bottom if some else np.int64(size))
+        last = max(last, above)
+        fewest = min(fewest, ticks)
+        micro = volume * MICRO_LOTS
+        # Correctly rounded, a quotient of integers below 2**53 can't reach the next integer, so its whole
+        # part is exact; and a float division costs a fraction of an integer one.
+        each = np.int64(np.float64(micro) / np.float64(ticks))
+        bottoms[i] = bottom
+        rests[i] = bottom + (micro - each * ticks)
+        aboves[i] = above
+        quotients[i] = each
+    return first, last, fewest, bits, total
+
+
+@njit(cache=True, nogil=True)
+def _add_block(block, bars, scratch, low, high, steps, ahead):  # type: ignore[no-untyped-def]
+    """Add a checked block to the three difference arrays; meanwhile have the bars from ``ahead`` on fetched."""
+    bottoms = block[0]
+    rests = block[1]
+    aboves = block[2]
+    quotients = block[3]
+    # Three arrays, because an addition that follows another at the same entry has to wait for it.
+    opened = scratch[0]
+    ended = scratch[1]
+    closed = scratch[2]
+    groups = bars // _LINE
+    for group in range(groups):
+        fetched = ahead + group * _LINE
+        if fetched < steps.size:
+            _prefetch(low, fetched)  # type: ignore[call-arg]
+            _prefetch(high, fetched)
+            _prefetch(steps, fetched)
+        for i in range(group * _LINE, group * _LINE + _LINE):
+            each = quotients[i]
+            opened[np.uint64(bottoms[i])] += each + 1
+            ended[np.uint64(rests[i])] += 1
+            closed[np.uint64(aboves[i])] += each
+    for i in range(groups * _LINE, bars):
+        each = quotients[i]
+        opened[np.uint64(bottoms[i])] += each + 1
+        ended[np.uint64(rests[i])] += 1
+        closed[np.uint64(aboves[i])] += each
+
+
+@njit(cache=True, nogil=True)
+def _spread_session(low, high, steps, start, stop, base, scratch, block):  # type: ignore[no-untyped-def]
+    """Add a session's bars to the three difference arrays, block by block, each checked before it is added.
+
+    Returns
+    -------
+    (int64, int64, int64, int64)
+        First and last entry written, total steps, and STATUS_OUTSIDE where something is out of the ordinary (a bar
+        beyond the scratch array, backward, negative or too large) and what was added has to be taken back.
+    """
+    size = scratch.shape[1]
+    first = np.int64(size)
+    last = np.int64(1)
+    total = np.int64(0)
+    # Blocks of one size, whole cache lines each: a short last one would leave its bars to be waited for.
+    blocks = (stop - start + _BLOCK_BARS - 1) // _BLOCK_BARS
+    most = ((stop - start + blocks - 1) // blocks + _LINE - 1) // _LINE * _LINE
+    for begin in range(start, stop, most):
+        end = min(begin + most, stop)
+        bottom, above, fewest, bits, volume = _check_and_divide(
+            low[begin:end], high[begin:end], steps[begin:end], base, size, block
+        )
+        # The union of the bits bounds every volume, and is negative if one is.
+        if bottom < 1 or above >= size or fewest < 1 or bits < 0 or bits >= _EXACT_STEPS:
+            return first, last, total, STATUS_OUTSIDE
+        total += volume
+        if total > MAX_STEPS:
+            return first, last, total, STATUS_OUTSIDE
+        first = min(first, bottom)
+        last = max(last, above)
+        _add_block(block, end - begin, scratch, low, high, steps, end)
+    return first, last, total, STATUS_OK
+
+
+@njit(cache=True, nogil=True)
+def _spread_points(price, steps, start, stop, base, scratch):  # type: ignore[no-untyped-def]
+    """Add volumes at one price each to the two arrays of ``scratch``, block by block, each checked before it is added.
+
+    Returns
+    -------
+    (int64, int64, int64, int64)
+        First and last entry written, total steps, and STATUS_OUTSIDE where a price doesn't fit or a volume is
+        negative or too large, and what was added has to be taken back. Entry 0 takes what has no volume.
+    """
+    size = scratch.shape[1]
+    # Two arrays, because an addition that follows another at the same entry has to wait for it.
+    even = scratch[0]
+    odd = scratch[1]
+    first = np.int64(size)
+    last = np.int64(0)
+    total = np.int64(0)
+    for begin in range(start, stop, _BLOCK_BARS):
+        count = min(_BLOCK_BARS, stop - begin)
+        prices = price[begin : begin + count]
+        volumes = steps[begin : begin + count]
+        lowest, highest, bits, volume = _check_points(prices, volumes, base, size)
+        # The union of the bits bounds every volume, and is negative if one is: the sum of a block can't wrap.
+        if lowest < 1 or highest >= size or bits < 0 or bits >= 2 * MAX_STEPS:
+            return first, last, total, STATUS_OUTSIDE
+        total += volume
+        if total > MAX_STEPS:
+            return first, last, total, STATUS_OUTSIDE
+        first = min(first, lowest)
+        last = max(last, highest)
+        pairs = count // 2
+        for pair in range(pairs):
+            i = 2 * pair
+            here = np.int64(volumes[i])
+            entry = np.int64(prices[i]) - base if here != 0 else np.int64(0)
+            even[np.uint64(entry)] += here
+            here = np.int64(volumes[i + 1])
+            entry = np.int64(prices[i + 1]) - base if here != 0 else np.int64(0)
+            odd[np.uint64(entry)] += here
+        if count % 2:
+            here = np.int64(volumes[count - 1])
+            entry = np.int64(prices[count - 1]) - base if here != 0 else np.int64(0)
+            even[np.uint64(entry)] += here
+    return first, last, total, STATUS_OK
+
+
+@njit(cache=True, nogil=True)
+def _check_points(price, steps, base, size):  # type: ignore[no-untyped-def]
+    """First and last entry of a block's prices with volume, the union of the bits of the volumes, and their sum."""
+    lowest = np.int64(size)
+    highest = np.int64(0)
+    bits = np.int64(0)
+    total = np.int64(0)
+    for i in range(price.size):
+        volume = np.int64(steps[i])
+        some = volume != 0
+        entry = np.int64(price[i]) - base
+        lowest = min(lowest, entry if some else np.int64(size))
+        highest = max(highest, entry if some else np.int64(0))
+        bits |= volume
+        total += volume
+    return lowest, highest, bits, total
+
+
+@njit(cache=True, nogil=True)
+def _clear(scratch, first, last):  # type: ignore[no-untyped-def]
+    for row in range(scratch.shape[0]):
+        entries = scratch[row]
+        for i in range(first, last + 1):
+            entries[i] = 0
+
+
+@njit(cache=True, nogil=True)
+def _volumes_of_bars(scratch, first, last):  # type: ignore[no-untyped-def]
+    """Turn three difference arrays into volumes (in the first) and their sums (in the third); the largest volume."""
+    rows = scratch[0]
+    ended = scratch[1]
+    sums = scratch[2]
+    for i in range(first, last + 1):
+        rows[i] -= ended[i] + sums[i]
+    volume = np.int64(0)
+    total = np.int64(0)
+    most = np.int64(0)
+    sums[first - 1] = 0
+    for i in range(first, last + 1):
+        volume += rows[i]
+        rows[i] = volume
+        total += volume
+        sums[i] = total
+        most = max(most, volume)
+    return most
+
+
+@njit(cache=True, nogil=True)
+def _volumes_of_points(scratch, first, last):  # type: ignore[no-untyped-def]
+    """Turn two arrays of steps into volumes (in the first) and their sums (in the second); the largest volume."""
+    rows = scratch[0]
+    sums = scratch[1]
+    total = np.int64(0)
+    most = np.int64(0)
+    sums[first - 1] = 0
+    for i in range(first, last + 1):
+        volume = (rows[i] + sums[i]) * MICRO_LOTS
+        rows[i] = volume
+        total += volume
+        sums[i] = total
+        most = max(most, volume)
+    return most
+
+
+@njit(cache=True, nogil=True)
+def _levels(rows, sums, first, last, most, basis_points, expansion_rows):  # type: ignore[no-untyped-def]
+    """VPOC, VAL, VAH and the volume held between, from volumes, their running sums and the largest of them.
+
+    The same answers as :func:`find_value_area`, without a branch that can't be foreseen.
+    """
+    total = sums[last]
+    ends = first + last
+    vpoc = first
+    while rows[vpoc] < most:
+        vpoc += 1
+    # Going up, an equal distance is never strictly nearer: the lower tick stays.
+    for i in range(vpoc + 1, last + 1):
+        if rows[i] == most and abs(2 * i - ends) < abs(2 * vpoc - ends):
+            vpoc = i
+    target = basis_points * (total // WHOLE) + (basis_points * (total % WHOLE) + WHOLE - 1) // WHOLE
+    val = vpoc
+    vah = vpoc
+    held = most
+    while held < target:
+        up = min(vah + expansion_rows, last)
+        down = max(val - expansion_rows, first)
+        above = sums[up] - sums[vah] if up > vah else np.int64(-1)
+        below = sums[val - 1] - sums[down - 1] if down < val else np.int64(-1)
+        rises = above >= below
+        vah = up if rises else vah
+        val = val if rises else down
+        held += above if rises else below
+    return vpoc, val, vah, held
+
+
 @njit(cache=True, nogil=True)
 def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows, levels):  # type: ignore[no-untyped-def]
     """Profile and value area of every slice of the bars.
@@ -229,41 +514,99 @@ def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows
     (int64, int64)
         The session that was refused and why; (−1, STATUS_OK) where none was.
     """
-    scratch = np.zeros(_FIRST_SIZE, np.int64)
+    scratch = np.zeros((3, _FIRST_SIZE), np.int64)
+    block = np.empty((4, _BLOCK_BARS), np.int64)
     for k in range(starts.size):
         start = starts[k]
         stop = stops[k]
         levels[k, :] = 0
-        total, status = total_steps(steps, start, stop)
-        if status != STATUS_OK:
-            return k, status
-        if total == 0:
+        if start == stop:
             continue
+        first = np.int64(1)
+        last = np.int64(0)
+        total = np.int64(0)
+        status = STATUS_OUTSIDE
         # Most sessions fit the scratch around their first price, which saves looking for their extent.
-        base = np.int64(low[start]) - scratch.size // 2
-        first, last, status = spread(low, high, steps, start, stop, base, scratch)
+        base = np.int64(low[start]) - scratch.shape[1] // 2
+        if _is_near(low[start]):
+            first, last, total, status = _spread_session(low, high, steps, start, stop, base, scratch, block)
         if status != STATUS_OK:
-            for i in range(first, last + 1):
-                scratch[i] = 0
-            lowest, highest, status = extent(low, high, steps, start, stop)
+            _clear(scratch, first, last)
+            total, lowest, highest, status = _measure(low, high, steps, start, stop)
             if status != STATUS_OK:
                 return k, status
-            width = highest - lowest + 2
-            if width > scratch.size:
-                scratch = np.zeros(2 * width, np.int64)
-            base = lowest
-            first, last, status = spread(low, high, steps, start, stop, base, scratch)
+            base = lowest - 1
+            width = highest - base + 2
+            if width > scratch.shape[1]:
+                scratch = np.zeros((3, width + min(width, _SPARE)), np.int64)
+            first, last, status = spread(low, high, steps, start, stop, base, scratch[0])
+        if total == 0:
+            continue
         last -= 1
-        integrate(scratch, first, last)
-        micro = total * MICRO_LOTS
-        vpoc, val, vah, held = find_value_area(scratch, first, last, micro, basis_points, expansion_rows)
-        levels[k, 0] = base + vpoc
-        levels[k, 1] = base + val
-        levels[k, 2] = base + vah
-        levels[k, 3] = base + first
-        levels[k, 4] = base + last
-        levels[k, 5] = micro
-        levels[k, 6] = held
-        for i in range(first, last + 2):
-            scratch[i] = 0
+        most = _volumes_of_bars(scratch, first, last)
+        vpoc, val, vah, held = _levels(scratch[0], scratch[2], first, last, most, basis_points, expansion_rows)
+        _write(levels[k], base, vpoc, val, vah, first, last, total, held)
+        _clear(scratch, first - 1, last + 1)
     return -1, STATUS_OK
+
+
+@njit(cache=True, nogil=True)
+def profile_points(price, steps, starts, stops, basis_points, expansion_rows, levels):  # type: ignore[no-untyped-def]
+    """As :func:`profile_slices`, of what has one price: trades, or bars with all volume on the close."""
+    scratch = np.zeros((2, _FIRST_SIZE), np.int64)
+    for k in range(starts.size):
+        start = starts[k]
+        stop = stops[k]
+        levels[k, :] = 0
+        if start == stop:
+            continue
+        first = np.int64(1)
+        last = np.int64(0)
+        total = np.int64(0)
+        status = STATUS_OUTSIDE
+        base = np.int64(price[start]) - scratch.shape[1] // 2
+        if _is_near(price[start]):
+            first, last, total, status = _spread_points(price, steps, start, stop, base, scratch)
+        if status != STATUS_OK:
+            _clear(scratch, first, last)
+            total, lowest, highest, status = _measure(price, price, steps, start, stop)
+            if status != STATUS_OK:
+                return k, status
+            base = lowest - 1
+            width = highest - base + 1
+            if width > scratch.shape[1]:
+                scratch = np.zeros((2, width + min(width, _SPARE)), np.int64)
+            first, last, total, status = _spread_points(price, steps, start, stop, base, scratch)
+        if total == 0:
+            continue
+        most = _volumes_of_points(scratch, first, last)
+        vpoc, val, vah, held = _levels(scratch[0], scratch[1], first, last, most, basis_points, expansion_rows)
+        _write(levels[k], base, vpoc, val, vah, first, last, total, held)
+        _clear(scratch, first - 1, last)
+    return -1, STATUS_OK
+
+
+@njit(cache=True, nogil=True)
+def _is_near(tick):  # type: ignore[no-untyped-def]
+    return -_FAR < tick < _FAR
+
+
+@njit(cache=True, nogil=True)
+def _measure(low, high, steps, start, stop):  # type: ignore[no-untyped-def]
+    """Total steps, lowest and highest tick, and a status."""
+    total, status = total_steps(steps, start, stop)
+    if status != STATUS_OK:
+        return total, np.int64(0), np.int64(-1), status
+    lowest, highest, status = extent(low, high, steps, start, stop)
+    return total, lowest, highest, status
+
+
+@njit(cache=True, nogil=True)
+def _write(row, base, vpoc, val, vah, first, last, total, held):  # type: ignore[no-untyped-def]
+    row[0] = base + vpoc
+    row[1] = base + val
+    row[2] = base + vah
+    row[3] = base + first
+    row[4] = base + last
+    row[5] = total * MICRO_LOTS
+    row[6] = held

@@ -2,17 +2,19 @@
 
 import datetime as dt
 import logging
-from typing import Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.bars import require_bars
+from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours, session_schedule
-from pipeline.profiles.histogram import profile_sessions, spread_rows
+from pipeline.profiles.engines import on_device
+from pipeline.profiles.histogram import spread_rows
 from pipeline.profiles.kernels import MAX_STEPS, MICRO_LOTS
 from pipeline.profiles.value_area import check_value_area_settings
 
@@ -21,6 +23,8 @@ __all__ = ["Allocation", "profile_rows", "select_sessions", "session_profiles"]
 Allocation = Literal["uniform", "close"]
 
 _HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that the first and last bars find their session
+_CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
+_FITS_INT32 = 2.0**31 - 2
 _PRICES = ("low", "high", "close", "volume")
 
 _log = logging.getLogger(__name__)
@@ -54,7 +58,10 @@ def session_profiles(
     hours
         ``"rth"``: the regular hours; ``"eth"``: the whole trade date.
     device
-        ``"cpu"``, or ``"auto"``, which is the same.
+        ``"cpu"`` (one thread), ``"threads"``, ``"torch"`` (torch on the processor), ``"cuda"`` or ``"cuda:1"``
+        (an NVIDIA GPU, or an AMD one under ROCm), several as ``"cuda:0,cuda:1"``, or ``"auto"``, by the number of
+        bars. All give the same bits. One that isn't there, or has too little memory, gives way to the next
+        engine, with a warning in the log.
 
     Returns
     -------
@@ -87,17 +94,16 @@ def session_profiles(
     """
     _check_allocation(allocation)
     check_value_area_settings(value_area_basis_points, expansion_rows)
-    if device not in ("cpu", "auto"):
-        raise ConfigurationError(f"device is {device!r}; profiles run on 'cpu' (or 'auto', which takes it) so far")
-    clean = require_bars(bars, ("timestamp", *_PRICES))
+    profile = on_device(device)
+    clean = bar_columns(bars, ("timestamp", *_PRICES))
     sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
-    low, high, steps, rounded = _integers(clean, instrument, allocation)
+    low, high, steps, rounded = _integers(clean, instrument, allocation, narrow=True)
     contracts: NDArray[np.object_] | None = None
-    if "contract" in clean.columns:
+    if "contract" in clean:
         codes, names = pd.factorize(clean["contract"])
         steps, winners = _one_contract(codes, steps, starts, stops)
         contracts = np.asarray(names, dtype=object)[winners]
-    levels = profile_sessions(
+    levels = profile(
         low,
         high,
         steps,
@@ -201,7 +207,7 @@ def select_sessions(
     owner = np.repeat(chosen, (stops - starts)[chosen])
     if "contract" in clean.columns:
         codes, _ = pd.factorize(clean["contract"])
-        _, winners = _one_contract(codes, _steps(clean, instrument), starts, stops)
+        _, winners = _one_contract(codes, _steps(clean["volume"].to_numpy(), instrument), starts, stops)
         kept = codes[rows] == winners[owner]
         rows, owner = rows[kept], owner[kept]
     selected = clean.iloc[rows].reset_index(drop=True)
@@ -224,7 +230,7 @@ def _check_allocation(allocation: str) -> None:
 
 
 def _session_slices(
-    timestamps: pd.Series, instrument: Instrument, hours: Hours
+    timestamps: pd.Series | pd.DatetimeIndex, instrument: Instrument, hours: Hours
 ) -> tuple[pd.DatetimeIndex, NDArray[np.int64], NDArray[np.int64]]:
     # Bars are sorted, so a session is a slice of them: its two ends are looked up, not every bar's session.
     if hours not in ("rth", "eth"):
@@ -244,41 +250,59 @@ def _session_slices(
 
 
 def _integers(
-    bars: pd.DataFrame, instrument: Instrument, allocation: Allocation
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-    """Low and high in ticks, volume in steps, and how many bars were rounded."""
-    off = np.zeros(len(bars), dtype=bool)
-    ticks = []
-    for name in ("close",) if allocation == "close" else ("low", "high"):
-        prices = bars[name].to_numpy()
-        if len(prices) and max(-prices.min(), prices.max()) / instrument.tick_size > 2.0**53:
+    bars: pd.DataFrame | Mapping[str, Any], instrument: Instrument, allocation: Allocation, *, narrow: bool = False
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[str, int]]:
+    """Low and high in ticks, volume in steps, and how many bars were rounded.
+
+    In int64; where ``narrow``, all three in int32 if all three fit.
+    """
+    columns = {name: np.asarray(bars[name]) for name in (("close",) if allocation == "close" else ("low", "high"))}
+    volume = np.asarray(bars["volume"])
+    most = 0.0 if len(volume) == 0 else float(volume.max()) / instrument.volume_step
+    for name, prices in columns.items():
+        farthest = 0.0 if len(prices) == 0 else float(max(-prices.min(), prices.max())) / instrument.tick_size
+        if farthest > 2.0**53:
             raise DataError(
                 f"bars' column {name} holds {prices[np.abs(prices).argmax()]:g}, too many ticks of "
                 f"{instrument.tick_size:g} to be a price; check the bars and the instrument"
             )
-        whole = instrument.to_ticks(prices)
-        if not np.array_equal(instrument.to_prices(whole), prices):
-            off |= instrument.off_tick(prices)
-        ticks.append(whole)
-    volume = bars["volume"].to_numpy()
-    scaled = volume / instrument.volume_step
-    distance = np.abs(scaled - np.rint(scaled))
-    uneven = 0 if not distance.any() else int((distance > 1e-6 + 4 * np.spacing(scaled)).sum())
-    rounded = {"volume_rounded": uneven, "prices_rounded": int(off.sum())}
+        most = max(most, farthest)
+    kind = np.int32 if narrow and most < _FITS_INT32 else np.int64
+    ticks = {name: np.empty(len(volume), dtype=kind) for name in columns}
+    steps = np.empty(len(volume), dtype=kind)
+    rounded = {"volume_rounded": 0, "prices_rounded": 0}
+    for first in range(0, len(volume), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        off: NDArray[np.bool_] | None = None
+        for name, prices in columns.items():
+            some = prices[part]
+            whole = instrument.to_ticks(some)
+            ticks[name][part] = whole
+            if not np.array_equal(instrument.to_prices(whole), some):
+                off = instrument.off_tick(some) if off is None else off | instrument.off_tick(some)
+        if off is not None:
+            rounded["prices_rounded"] += int(off.sum())
+        scaled = volume[part] / instrument.volume_step
+        whole_steps = np.rint(scaled)
+        if not np.array_equal(whole_steps, scaled):
+            distance = np.abs(scaled - whole_steps)
+            rounded["volume_rounded"] += int((distance > 1e-6 + 4 * np.spacing(scaled)).sum())
+        steps[part] = whole_steps if most < MAX_STEPS else _steps(volume[part], instrument)
     if any(rounded.values()):
         _log.info(
             "%s: %d of %d bars have a price off the tick, %d a volume off the step; rounded to the nearest",
             instrument.symbol,
             rounded["prices_rounded"],
-            len(bars),
-            uneven,
+            len(volume),
+            rounded["volume_rounded"],
         )
-    return ticks[0], ticks[-1], _steps(bars, instrument), rounded
+    found = list(ticks.values())
+    return found[0], found[-1], steps, rounded
 
 
-def _steps(bars: pd.DataFrame, instrument: Instrument) -> NDArray[np.int64]:
+def _steps(volume: NDArray[np.float64], instrument: Instrument) -> NDArray[np.int64]:
     # What is beyond the limit of a profile stays just beyond it, so that its session is refused by name.
-    return instrument.to_steps(np.minimum(bars["volume"].to_numpy(), (MAX_STEPS + 1) * instrument.volume_step))
+    return instrument.to_steps(np.minimum(volume, (MAX_STEPS + 1) * instrument.volume_step))
 
 
 def _one_contract(

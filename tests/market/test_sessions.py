@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -151,3 +152,26 @@ def test_split_by_month_keeps_every_row_once(es: Instrument) -> None:
 
     assert list(parts) == ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05"]
     assert sorted(row for part in parts.values() for row in part["row"]) == list(range(len(times)))
+
+
+@pytest.mark.parametrize("symbol", ["ES", "SPY", "BTCUSDT"])
+def test_label_sessions_in_order_or_not_gives_the_same_labels(symbol: str) -> None:
+    instrument = load_instruments()[symbol]
+    times = pd.date_range("2019-11-20", "2020-01-10", freq="17min", tz="UTC")
+    order = np.random.default_rng(0).permutation(len(times))
+
+    sorted_, shuffled = label_sessions(times, instrument), label_sessions(times[order], instrument)
+
+    assert sorted_.position[order].tolist() == shuffled.position.tolist()
+    assert sorted_.regular[order].tolist() == shuffled.regular.tolist()
+    assert len(set(sorted_.position.tolist())) > 30
+
+
+def test_session_schedule_changed_by_its_user_stays_itself_for_the_next(es: Instrument) -> None:
+    schedule = session_schedule(es, "2024-03-04", "2024-03-08")
+    before = schedule.copy()
+
+    schedule["open"] = schedule["close"]
+    schedule.index.name = "day"
+
+    pd.testing.assert_frame_equal(session_schedule(es, "2024-03-04", "2024-03-08"), before)

@@ -13,6 +13,11 @@ ASSETS = {
     "quarantine": "market_data",
     "volume_profiles": "volume_profiles",
     "session_history": "volume_profiles",
+    "profile_structure": "volume_profiles",
+    "naked_vpocs": "volume_profiles",
+    "composite_profiles": "volume_profiles",
+    "developing_levels": "volume_profiles",
+    "trade_profiles": "volume_profiles",
     "candidates": "signals",
     "gate_null_rates": "signals",
     "rule_signals": "signals",
@@ -47,7 +52,7 @@ def test_assets_all_have_description_owner_kind_and_code_version(graph: AssetGra
 
 
 def test_grid_assets_take_a_range_of_months_in_one_run(graph: AssetGraph) -> None:
-    for name in ("bars", "quarantine", "volume_profiles"):
+    for name in ("bars", "quarantine", "volume_profiles", "developing_levels"):
         node = graph.get(dg.AssetKey(name))
         assert node.backfill_policy == dg.BackfillPolicy.single_run()
         assert node.partitions_def.partition_dimension_names == ["month", "symbol"]

@@ -201,7 +201,7 @@ def test_session_profiles_price_beyond_integers_is_refused(es: Instrument) -> No
         ({"value_area_basis_points": 0.7}, "value_area_basis_points is 0.7"),
         ({"expansion_rows": 0}, "expansion_rows is 0"),
         ({"hours": "day"}, "hours is 'day'"),
-        ({"device": "cuda"}, "device is 'cuda'"),
+        ({"device": "tpu"}, "device is 'tpu'"),
     ],
 )
 def test_session_profiles_impossible_setting_is_refused(es: Instrument, settings: dict, message: str) -> None:

@@ -1,0 +1,187 @@
+"""What profiles say beyond VPOC and value area: structure, naked VPOCs, composites, developing levels, trades."""
+
+import dagster as dg
+import pandas as pd
+
+from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from assets.tables import table
+from pipeline.datasets import find_trades
+from pipeline.home import vpoc_home
+from pipeline.profiles import composite_profile, naked_at_close, session_structure
+from pipeline.profiles import developing_levels as make_developing_levels
+from pipeline.profiles import naked_vpocs as find_naked_vpocs
+from pipeline.profiles.composites import CompositePeriod
+from resources import BarSource, PartitionedFrames, ResearchSettings
+
+__all__ = ["composite_profiles", "developing_levels", "naked_vpocs", "profile_structure", "trade_profiles"]
+
+COMPOSITES: tuple[CompositePeriod, ...] = ("week", "month", "roll")
+
+GROUP = "volume_profiles"
+OWNERS = ["team:research"]
+WHOLE = {
+    name: dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
+    for name in ("bars", "volume_profiles")
+}
+
+
+@dg.asset(
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1"
+)
+def profile_structure(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    volume_profiles: PartitionedFrames,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+) -> dg.Output[pd.DataFrame]:
+    """Nodes, shape, initial balance, single prints, poor extremes, relation to the session before, naked VPOCs near."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        strategy = settings.load().strategy
+        whole = concatenated(bars, dataset, "bars")
+        profiles = concatenated(volume_profiles, dataset, "volume_profiles")
+        structure = session_structure(
+            whole, profiles, dataset.instrument, hours=strategy.hours, allocation=strategy.allocation
+        )
+        naked = naked_at_close(profiles, whole, dataset.instrument, hours=strategy.hours)
+    frame = structure.join(naked.drop(columns=[name for name in naked if name in structure]))
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "shapes": table(_shares(frame["shape"])),
+            "relations": table(_shares(frame["value_area_relation"].dropna())),
+            "last_sessions": table(frame.tail(10).reset_index()),
+        },
+    )
+
+
+@dg.asset(
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1"
+)
+def naked_vpocs(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    volume_profiles: PartitionedFrames,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+) -> dg.Output[pd.DataFrame]:
+    """Every session's VPOC, whether it has been traded since, when, and its age."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        strategy = settings.load().strategy
+        frame = find_naked_vpocs(
+            concatenated(volume_profiles, dataset, "volume_profiles"),
+            concatenated(bars, dataset, "bars"),
+            dataset.instrument,
+            hours=strategy.hours,
+        )
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "states": table(_shares(frame["state"])),
+            "naked_now": table(frame[frame["state"] == "naked"].reset_index()),
+        },
+    )
+
+
+@dg.asset(
+    ins={"bars": WHOLE["bars"]},
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "numba"},
+    code_version="1",
+)
+def composite_profiles(
+    context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
+) -> dg.Output[pd.DataFrame]:
+    """Profiles of weeks, months and whole contracts, by adding the sessions' profiles; never across a roll."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        strategy = settings.load().strategy
+        whole = concatenated(bars, dataset, "bars")
+        made = {
+            period: composite_profile(
+                whole,
+                dataset.instrument,
+                by=period,
+                allocation=strategy.allocation,
+                value_area_basis_points=strategy.value_area_basis_points,
+                expansion_rows=strategy.expansion_rows,
+                hours=strategy.hours,
+            )
+            for period in COMPOSITES
+        }
+    frame = pd.concat(made, names=["period"])
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "latest": table(frame.groupby(level="period", sort=False).tail(3).reset_index()),
+        },
+    )
+
+
+@dg.asset(
+    partitions_def=GRID,
+    backfill_policy=SINGLE_RUN,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "numba"},
+    code_version="1",
+)
+def developing_levels(
+    context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
+) -> dg.Output[dict[str, pd.DataFrame]]:
+    """VPOC and value area of the session so far, after every bar: what a trader saw on the screen then."""
+    made: dict[str, pd.DataFrame] = {}
+    for symbol, months in by_symbol(context.partition_keys).items():
+        with user_errors():
+            instrument = bar_source.dataset(symbol).instrument
+            strategy = settings.load().strategy
+            for key in months.values():
+                month_bars = bars[key]
+                made[key] = make_developing_levels(
+                    month_bars,
+                    instrument,
+                    allocation=strategy.allocation,
+                    value_area_basis_points=strategy.value_area_basis_points,
+                    expansion_rows=strategy.expansion_rows,
+                    hours=strategy.hours,
+                )
+                made[key].attrs["source"] = month_bars.attrs["source"]
+                context.add_asset_metadata({"dagster/row_count": len(made[key])}, partition_key=key)
+    return dg.Output(made)
+
+
+@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "numba"}, code_version="1")
+def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
+    """Profiles from trades at their exact prices, with bought, sold and delta; streamed, whatever the file's size."""
+    with user_errors():
+        instrument, trades = find_trades(context.partition_key, vpoc_home())
+        chosen = settings.load()
+        stream = trades.stream(
+            instrument,
+            hours=chosen.strategy.hours,
+            off_tick=chosen.off_tick,
+            value_area_basis_points=chosen.strategy.value_area_basis_points,
+            expansion_rows=chosen.strategy.expansion_rows,
+        )
+        frame = stream.result()
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "source": trades.path,
+            "rows": dg.MetadataValue.json(frame.attrs),
+            "last_sessions": table(frame.tail(10).reset_index()),
+        },
+    )
+
+
+def _shares(column: pd.Series) -> pd.DataFrame:
+    shares = column.value_counts(normalize=True).sort_index().rename("share")
+    return shares.rename_axis(column.name).reset_index()

@@ -1,0 +1,136 @@
+"""``vpoc profile`` on a file of trades: streamed, at exact prices, with who started them."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipeline.cli.tables import frame_table
+from pipeline.datasets import FileSource
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import vpoc_home
+from pipeline.market import Hours, find_instrument, session_schedule
+from pipeline.market.trade_files import TradeReadOptions, holds_trades
+from pipeline.profiles.streaming import StreamedProfiles
+from pipeline.profiles.text import profile_text
+from pipeline.profiles.trades import stream_trades
+from pipeline.settings import load_settings
+
+__all__ = ["profile_trades", "source_holds_trades"]
+
+_FORMATS = ("generic_csv", "parquet", "binance")
+
+
+def source_holds_trades(source: FileSource) -> bool:
+    """Whether the source is a file of trades, told by its columns (or the first file's of several)."""
+    return source.format in (None, *_FORMATS) and holds_trades(source.path, _options(source))
+
+
+def profile_trades(
+    source: FileSource,
+    symbol: str,
+    session: pd.Timestamp | None,
+    *,
+    hours: Hours,
+    sessions: int,
+    open_page: bool,
+    as_json: bool,
+) -> None:
+    """Show VPOC, value area and delta of each session, and one session's profile."""
+    for option, given in (("--label", source.label), ("--bar", source.bar), ("--open", open_page or None)):
+        if given is not None:
+            raise ConfigurationError(f"{option} is for bars, and {source.path} holds trades: leave it out")
+    instrument = find_instrument(symbol)
+    settings = load_settings(vpoc_home())
+    with _progress() as progress:
+        task = progress.add_task("trades", total=1.0, rows="")
+        stream = stream_trades(
+            source.path,
+            instrument,
+            _options(source),
+            hours=hours,
+            off_tick=settings.off_tick,
+            progress=lambda rows, share: progress.update(task, completed=share, rows=f"{rows:,} trades"),
+        )
+    profiles = stream.result()
+    if profiles.empty:
+        raise DataError(
+            f"{source.path} has no trade with volume in {hours} of {symbol} "
+            f"({_account(profiles) or 'it has no rows'}): try --hours eth, another --symbol, or check the time zone"
+        )
+    if as_json:
+        listed = profiles.reset_index()
+        listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
+        # JSON has no NaN: what is unknown is null.
+        records = listed.astype(object).where(listed.notna(), None).to_dict("records")
+        typer.echo(json.dumps(records, indent=2, allow_nan=False))
+        return
+    day = profiles.index[-1] if session is None else session
+    if day not in profiles.index:
+        raise DataError(
+            f"{source.path} has no {hours} profile of {day.date()}: its sessions go from {profiles.index[0].date()} "
+            f"to {profiles.index[-1].date()}"
+        )
+    console = Console()
+    console.print(f"{profiles.attrs['rows_in']:,} trades; {_account(profiles)}", highlight=False, soft_wrap=True)
+    listed = profiles.tail(sessions).reset_index()
+    listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
+    share = 100 * listed.pop("value_area_volume") / listed["volume"]
+    shown = listed[["session", "vpoc", "val", "vah", "volume", "delta"]].assign(**{"VA %": share.round(1)})
+    if "contract" in listed:
+        shown["contract"] = listed["contract"]
+    if shown["delta"].isna().all():
+        shown = shown.drop(columns="delta")
+    console.print(frame_table(shown, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
+    drawn = _as_bars(stream, day)
+    console.print(profile_text(drawn, instrument, day, hours=hours, allocation="close"), highlight=False)
+
+
+def _options(source: FileSource) -> TradeReadOptions:
+    shared = {"time_zone", "time_format", "delimiter", "decimal", "header", "symbol"}
+    try:
+        return TradeReadOptions(**source.model_dump(include=shared))
+    except ValidationError as error:
+        raise ConfigurationError(f"{source.path}: {error.errors()[0]['msg']}") from error
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.fields[rows]}"), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _account(profiles: pd.DataFrame) -> str:
+    found: dict[str, Any] = profiles.attrs
+    parts = [f"refused: {number:,} {reason}" for reason, number in found["rows_refused"].items()]
+    for name, words in (
+        ("rows_used", "in the profiles"),
+        ("rows_other_hours", "in other hours"),
+        ("rows_other_contract", "of a contract with less volume in its session"),
+        ("prices_rounded", "with a price off the tick, rounded"),
+        ("volume_rounded", "with a volume off the step, rounded"),
+    ):
+        if found[name]:
+            parts.append(f"{found[name]:,} {words}")
+    return ", ".join(parts)
+
+
+def _as_bars(stream: StreamedProfiles, day: pd.Timestamp) -> pd.DataFrame:
+    """A session's ticks as bars of one price each, for the picture: their profile is the trades' own."""
+    levels = stream.levels().loc[day]
+    levels = levels[levels["volume"] > 0]
+    column = "rth_open" if stream.hours == "rth" else "open"
+    opened = session_schedule(stream.instrument, day, day)[column].iloc[0]
+    price = levels.index.to_numpy(dtype=np.float64)
+    return pd.DataFrame(
+        {
+            "timestamp": opened + pd.to_timedelta(np.arange(len(levels)), unit="ns"),
+            **dict.fromkeys(("open", "high", "low", "close"), price),
+            "volume": levels["volume"].to_numpy(),
+        }
+    )

@@ -1,0 +1,181 @@
+"""What time says about a session: initial balance, single prints, tails, poor highs and lows.
+
+Time is counted in brackets of half an hour from the open of the hours. A bracket touches a price (prints
+it, one TPO) if one of its bars with volume has it between low and high.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.market.instruments import Instrument
+from pipeline.profiles.aligned import AlignedBars, SessionBars
+from pipeline.profiles.kernels import MAX_TICKS
+
+__all__ = ["Prints", "bracket_prints", "check_minutes", "initial_balance", "session_prints"]
+
+Ints = NDArray[np.int64]
+
+_MINUTE = 60_000_000_000
+_MAX_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True)
+class Prints:
+    """Single prints and extremes of one session.
+
+    Attributes
+    ----------
+    zone_low, zone_high
+        Ticks, int64, shape (zones,), rising: the stretches of prices that one and the same bracket alone touched,
+        tails left out.
+    zone_bracket
+        Which bracket that was, counted from 0 at the open of the hours.
+    selling_tail, buying_tail
+        How many ticks from the high down, and from the low up, only one bracket touched, one and the same.
+    poor_high, poor_low
+        Whether two brackets or more touched the high, the low.
+    """
+
+    zone_low: Ints
+    zone_high: Ints
+    zone_bracket: Ints
+    selling_tail: int
+    buying_tail: int
+    poor_high: bool
+    poor_low: bool
+
+
+def initial_balance(aligned: AlignedBars, own: SessionBars, instrument: Instrument, minutes: int) -> pd.DataFrame:
+    """Range of the first minutes of regular hours, and how far the rest of the session went beyond.
+
+    A bar belongs to it by its open. Where regular hours are missing, or no bar lies in those minutes, there is none.
+    After it come all later bars of the session in the hours of ``own``.
+
+    Returns
+    -------
+    DataFrame
+        A row a session: ``ib_high``, ``ib_low`` (prices), ``ib_range_ticks``, ``ib_extension_up_ticks``,
+        ``ib_extension_down_ticks`` (0 where not broken), all NaN where there is none; ``ib_broken_up``,
+        ``ib_broken_down`` (bool).
+    """
+    opens, closes = aligned.instants_of("rth_open"), aligned.instants_of("rth_close")
+    ends = np.minimum(opens + minutes * _MINUTE, closes)
+    first = np.clip(np.searchsorted(own.instants, opens), own.starts, own.stops)
+    last = np.clip(np.searchsorted(own.instants, ends), first, own.stops)
+    bottom, top, found = _ranges(own.low, own.high, first, last)
+    later_bottom, later_top, later = _ranges(own.low, own.high, last, own.stops)
+    up = np.where(later, np.maximum(later_top - top, 0), 0)
+    down = np.where(later, np.maximum(bottom - later_bottom, 0), 0)
+    ticks = {"ib_range_ticks": top - bottom, "ib_extension_up_ticks": up, "ib_extension_down_ticks": down}
+    return pd.DataFrame(
+        {
+            "ib_high": np.where(found, instrument.to_prices(top), np.nan),
+            "ib_low": np.where(found, instrument.to_prices(bottom), np.nan),
+            **{name: np.where(found, values, np.nan) for name, values in ticks.items()},
+            "ib_broken_up": found & (up > 0),
+            "ib_broken_down": found & (down > 0),
+        }
+    )
+
+
+def session_prints(own: SessionBars, k: int, bracket_minutes: int, name: str) -> Prints:
+    """Single prints and extremes of session ``k``; ``name`` is what to call it in an error."""
+    chosen = slice(own.starts[k], own.stops[k])
+    brackets = (own.instants[chosen] - own.opens[k]) // (bracket_minutes * _MINUTE)
+    return bracket_prints(own.low[chosen], own.high[chosen], brackets, name)
+
+
+def bracket_prints(low: Ints, high: Ints, brackets: Ints, name: str = "the bars given") -> Prints:
+    """Single prints and extremes of bars.
+
+    Parameters
+    ----------
+    low, high
+        Ticks, shape (bars,), at least one.
+    brackets
+        Which bracket each bar belongs to, 0 or more, not falling.
+    name
+        What to call the bars in an error.
+
+    Raises
+    ------
+    DataError
+        Where prices span more than 2**24 ticks.
+
+    Notes
+    -----
+    Single prints within the range are prices the market passed without trading back to them. Those at an extreme are
+    tails, buying below and selling above: excess, the sign that the auction ended there; an extreme that two brackets
+    touched is poor, it has none (Dalton, Jones and Dalton, *Mind over Markets*, 1993; Dalton, Dalton and Jones,
+    *Markets in Profile*, 2007). A session of one bracket is all tail.
+    """
+    lowest, highest = int(low.min()), int(high.max())
+    if highest - lowest >= MAX_TICKS:
+        raise DataError(
+            f"{name}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
+            "check them and the instrument's tick_size"
+        )
+    owner = np.full(highest - lowest + 1, _NOBODY, dtype=np.int64)
+    _print_brackets(low, high, brackets, lowest, owner)
+    edges = np.flatnonzero(np.diff(owner)) + 1
+    begins, ends = np.append(0, edges), np.append(edges, len(owner))
+    single = owner[begins] >= 0
+    buying = int(ends[0]) if single[0] else 0
+    selling = len(owner) - int(begins[-1]) if single[-1] else 0
+    inner = np.flatnonzero(single & (begins > 0) & (ends < len(owner)))
+    return Prints(
+        zone_low=begins[inner] + lowest,
+        zone_high=ends[inner] - 1 + lowest,
+        zone_bracket=owner[begins[inner]],
+        selling_tail=selling,
+        buying_tail=buying,
+        poor_high=bool(owner[-1] == _SEVERAL),
+        poor_low=bool(owner[0] == _SEVERAL),
+    )
+
+
+def check_minutes(name: str, minutes: int) -> None:
+    """Refuse a length of time that is not a whole number of minutes within a day."""
+    whole = isinstance(minutes, int | np.integer) and not isinstance(minutes, bool)
+    if not whole or not 1 <= minutes <= _MAX_MINUTES:
+        raise ConfigurationError(
+            f"{name} is {minutes!r}; it must be a whole number of minutes from 1 to {_MAX_MINUTES}"
+        )
+
+
+def _ranges(low: Ints, high: Ints, starts: Ints, stops: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    bottom, top = np.zeros(len(starts), np.int64), np.zeros(len(starts), np.int64)
+    _slice_ranges(low, high, starts, stops, bottom, top)
+    return bottom, top, stops > starts
+
+
+_NOBODY = -1
+_SEVERAL = -2
+
+
+@njit(cache=True, nogil=True)
+def _print_brackets(low, high, brackets, lowest, owner):  # type: ignore[no-untyped-def]
+    """Write into ``owner`` the one bracket that touched each tick, −2 where several did; −1 stays where none did."""
+    for i in range(low.size):
+        bracket = brackets[i]
+        for place in range(low[i] - lowest, high[i] - lowest + 1):
+            if owner[place] == -1:
+                owner[place] = bracket
+            elif owner[place] != bracket:
+                owner[place] = -2
+
+
+@njit(cache=True, nogil=True)
+def _slice_ranges(low, high, starts, stops, bottom, top):  # type: ignore[no-untyped-def]
+    """Lowest low and highest high of each slice; what is there stays for an empty one."""
+    for k in range(starts.size):
+        for i in range(starts[k], stops[k]):
+            if i == starts[k] or low[i] < bottom[k]:
+                bottom[k] = low[i]
+            if i == starts[k] or high[i] > top[k]:
+                top[k] = high[i]
