@@ -18,7 +18,7 @@ ui: $(VENV)/.ready
 	@$(BIN)/vpoc ui
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
