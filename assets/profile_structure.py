@@ -5,6 +5,7 @@ import pandas as pd
 
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
 from assets.tables import table
+from assets.volume_profiles import all_profiles
 from pipeline.datasets import find_trades
 from pipeline.home import vpoc_home
 from pipeline.profiles import composite_profile, naked_at_close, session_structure
@@ -40,7 +41,7 @@ def profile_structure(
         dataset = bar_source.dataset(context.partition_key)
         strategy = settings.load().strategy
         whole = concatenated(bars, dataset, "bars")
-        profiles = concatenated(volume_profiles, dataset, "volume_profiles")
+        profiles = all_profiles(volume_profiles, dataset, strategy)
         structure = session_structure(
             whole, profiles, dataset.instrument, hours=strategy.hours, allocation=strategy.allocation
         )
@@ -72,7 +73,7 @@ def naked_vpocs(
         dataset = bar_source.dataset(context.partition_key)
         strategy = settings.load().strategy
         frame = find_naked_vpocs(
-            concatenated(volume_profiles, dataset, "volume_profiles"),
+            all_profiles(volume_profiles, dataset, strategy),
             concatenated(bars, dataset, "bars"),
             dataset.instrument,
             hours=strategy.hours,

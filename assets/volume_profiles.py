@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from pipeline.datasets import Dataset
 from pipeline.market import Instrument, label_sessions
 from pipeline.profiles.plots import profile_markdown
 from pipeline.research import make_profiles
@@ -15,7 +16,7 @@ from pipeline.strategy import StrategySettings
 from pipeline.strategy import session_history as make_session_history
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
-__all__ = ["session_history", "volume_profiles"]
+__all__ = ["all_profiles", "session_history", "volume_profiles"]
 
 GROUP = "volume_profiles"
 OWNERS = ["team:research"]
@@ -100,13 +101,7 @@ def session_history(
         strategy = settings.load().strategy
         history = make_session_history(
             concatenated(bars, dataset, "bars"),
-            concatenated(
-                volume_profiles,
-                dataset,
-                "volume_profiles",
-                why_empty=f"no session has volume in its {strategy.hours} hours; "
-                "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
-            ),
+            all_profiles(volume_profiles, dataset, strategy),
             dataset.instrument,
             strategy,
             hours=strategy.hours,
@@ -125,6 +120,17 @@ def session_history(
         },
     )
     yield _volume_collapse(history)
+
+
+def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, strategy: StrategySettings) -> pd.DataFrame:
+    """The profiles of all of a symbol's months; an error that says why where there are none."""
+    return concatenated(
+        volume_profiles,
+        dataset,
+        "volume_profiles",
+        why_empty=f"no session has volume in its {strategy.hours} hours; "
+        "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
+    )
 
 
 def _wrong_mass(

@@ -104,7 +104,7 @@ def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(home: Home, t
     clean = digests(home.assets)
     script = "from pipeline.cli import main; import sys; sys.argv = ['vpoc', 'run']; main()"
 
-    for seconds in (5.0, 8.0):
+    for seconds in (6.0,):
         other = Home(tmp_path / f"killed-{seconds}")
         other.root.mkdir()
         other.settings.write_text(SMALL_MARKET)
