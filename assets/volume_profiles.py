@@ -59,9 +59,17 @@ def volume_profiles(
                 context.add_asset_metadata({"dagster/row_count": len(profiles)}, "volume_profiles", partition_key=key)
             with_sessions = [key for key in months.values() if len(made[key])]
             if with_sessions:
-                # One picture a run: a range of years would carry one a month otherwise.
+                # One picture a run: a range of years would carry one a month otherwise. The month before, where it
+                # is in the run, gives the composite and the naked VPOCs their past.
                 last = with_sessions[-1]
-                picture = profile_markdown(bars[last], instrument, hours=strategy.hours)
+                picture = profile_markdown(
+                    pd.concat([bars[key] for key in with_sessions[-2:]], ignore_index=True),
+                    instrument,
+                    hours=strategy.hours,
+                    allocation=strategy.allocation,
+                    value_area_basis_points=strategy.value_area_basis_points,
+                    expansion_rows=strategy.expansion_rows,
+                )
                 context.add_asset_metadata(
                     {"last_session": dg.MetadataValue.md(picture)}, "volume_profiles", partition_key=last
                 )

@@ -18,9 +18,9 @@ from pipeline.cli.options import (
     ZoneOption,
     file_source,
 )
+from pipeline.cli.page import open_profile
 from pipeline.cli.tables import frame_table
 from pipeline.errors import DataError
-from pipeline.home import vpoc_home, write_whole
 
 __all__ = ["profile"]
 
@@ -78,19 +78,10 @@ def profile(
     console.print(frame_table(listed, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
     console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
     if open_page:
-        _open(taken, day, hours, console)
+        open_profile(taken.bars, taken.instrument, day, hours, console)
 
 
 def _say_quarantined(taken: FileBars, console: Console) -> None:
     if len(taken.quarantine):
         counts = taken.quarantine["reason"].value_counts()
         console.print("quarantined: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items()))
-
-
-def _open(taken: FileBars, day: pd.Timestamp, hours: Literal["rth", "eth"], console: Console) -> None:
-    from pipeline.profiles.plots import profile_figure
-
-    path = vpoc_home().reports / f"profile-{taken.instrument.symbol}-{day.date()}-{hours}.html"
-    write_whole(path, profile_figure(taken.bars, taken.instrument, day, hours=hours).to_html(include_plotlyjs=True))
-    console.print(f"Page       {path}", soft_wrap=True, highlight=False)
-    typer.launch(path.as_uri())

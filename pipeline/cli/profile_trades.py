@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pipeline.cli.page import open_profile
 from pipeline.cli.tables import frame_table
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
-from pipeline.market import Hours, find_instrument, session_schedule
-from pipeline.market.trade_files import TradeReadOptions, holds_trades
+from pipeline.market import Hours, Instrument, find_instrument, session_schedule
+from pipeline.market.trade_files import TradeReadOptions, holds_trades, read_trades
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.text import profile_text
 from pipeline.profiles.trades import stream_trades
@@ -42,7 +43,7 @@ def profile_trades(
     as_json: bool,
 ) -> None:
     """Show VPOC, value area and delta of each session, and one session's profile."""
-    for option, given in (("--label", source.label), ("--bar", source.bar), ("--open", open_page or None)):
+    for option, given in (("--label", source.label), ("--bar", source.bar)):
         if given is not None:
             raise ConfigurationError(f"{option} is for bars, and {source.path} holds trades: leave it out")
     instrument = find_instrument(symbol)
@@ -89,6 +90,18 @@ def profile_trades(
     console.print(frame_table(shown, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
     drawn = _as_bars(stream, day)
     console.print(profile_text(drawn, instrument, day, hours=hours, allocation="close"), highlight=False)
+    if open_page:
+        open_profile(_trades_of(source, instrument, day), instrument, day, hours, console)
+
+
+def _trades_of(source: FileSource, instrument: Instrument, day: pd.Timestamp) -> pd.DataFrame:
+    """A session's trades, by a second pass: the first one keeps no trade."""
+    span = session_schedule(instrument, day, day).iloc[0]
+    kept = [
+        chunk[(chunk["timestamp"] >= span["open"]) & (chunk["timestamp"] < span["close"])]
+        for chunk in read_trades(source.path, _options(source))
+    ]
+    return pd.concat(kept, ignore_index=True)
 
 
 def _options(source: FileSource) -> TradeReadOptions:

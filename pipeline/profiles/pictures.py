@@ -1,4 +1,4 @@
-"""What every picture of a profile shows: rows of some ticks each, levels, and few enough candles."""
+"""What every picture of a profile shows: rows of some ticks each, levels, nodes, and few enough candles."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.profiles.kernels import MICRO_LOTS
+from pipeline.profiles.nodes import find_nodes
 from pipeline.profiles.sessions import Allocation, profile_rows
 from pipeline.profiles.value_area import ValueArea, value_area
 
-__all__ = ["Picture", "candles", "picture"]
+__all__ = ["Picture", "candles", "picture", "tick_decimals"]
 
 _ROUND_STEPS = (1.0, 2.0, 2.5, 5.0)
+_SECOND = 1_000_000_000
+_CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+_SIDES = ("ask_volume", "bid_volume")
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,16 @@ class Picture:
         Lowest tick of each row, rising, shape (rows,).
     steps
         Volume steps of each row, shape (rows,).
+    sides
+        Of ``steps``, what buyers and what sellers started, shape (2, rows); None unless every bar is of one price and
+        tells both: what was traded within a wider bar has no exact price.
     inside
         Which rows hold a tick of the value area, shape (rows,).
     vpoc_row
         Position of the row that holds the VPOC.
+    nodes
+        Ticks of the high- and of the low-volume nodes, rising, as :func:`pipeline.profiles.nodes.find_nodes` has
+        them.
     """
 
     area: ValueArea
@@ -45,8 +55,14 @@ class Picture:
     ticks_per_row: int
     bottoms: NDArray[np.int64]
     steps: NDArray[np.float64]
+    sides: NDArray[np.float64] | None
     inside: NDArray[np.bool_]
     vpoc_row: int
+    nodes: tuple[NDArray[np.int64], NDArray[np.int64]]
+
+    def row_of(self, tick: int) -> int:
+        """Position of the row that holds a tick of the range."""
+        return tick // self.ticks_per_row - int(self.bottoms[0]) // self.ticks_per_row
 
 
 def picture(
@@ -54,11 +70,15 @@ def picture(
     instrument: Instrument,
     *,
     most_rows: int,
+    ticks_per_row: int | None = None,
     allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
 ) -> Picture:
     """The profile of all bars given, in at most ``most_rows`` (2 or more) rows of equally many ticks.
+
+    With ``ticks_per_row`` the rows are that high, however many there are, and line up with those of any other
+    picture of that height.
 
     Raises
     ------
@@ -76,9 +96,10 @@ def picture(
     if len(rows) == 0:
         raise DataError(f"these {len(bars)} bars of {instrument.symbol} have no volume to draw a profile of")
     area = value_area(rows, lowest=lowest, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
-    size = _row_size(lowest, lowest + len(rows) - 1, max(most_rows, 2), instrument.tick_size)
+    size = ticks_per_row or _row_size(lowest, lowest + len(rows) - 1, max(most_rows, 2), instrument.tick_size)
     groups = (lowest + np.arange(len(rows))) // size - lowest // size
     bottoms = (lowest // size + np.arange(groups[-1] + 1)) * size
+    nodes = find_nodes(rows, lowest=lowest)
     return Picture(
         area=area,
         low=lowest,
@@ -86,12 +107,14 @@ def picture(
         ticks_per_row=size,
         bottoms=bottoms,
         steps=np.bincount(groups, weights=rows / MICRO_LOTS).astype(np.float64),
+        sides=_sides(bars, instrument, size, lowest // size, len(bottoms)),
         inside=(bottoms + size > area.val) & (bottoms <= area.vah),
         vpoc_row=int(area.vpoc // size - lowest // size),
+        nodes=(nodes.high, nodes.low),
     )
 
 
-def candles(bars: pd.DataFrame, most: int) -> pd.DataFrame:
+def candles(bars: pd.DataFrame, most: int, *, by_clock: bool = False) -> pd.DataFrame:
     """At most about ``most`` candles: neighbouring bars of a session put together where there are more.
 
     Parameters
@@ -99,9 +122,20 @@ def candles(bars: pd.DataFrame, most: int) -> pd.DataFrame:
     bars
         With ``open``, ``high``, ``low``, ``close``, ``timestamp`` and ``session``, as
         :func:`pipeline.profiles.select_sessions` gives them.
+    by_clock
+        Whether to put together what lies in the same second, minute, ... instead of equally many bars: for
+        trades, which come when they like.
+
+    Returns
+    -------
+    DataFrame
+        The columns named; ``timestamp`` is that of a candle's first bar, ``bars`` how many it holds.
     """
-    together = -(-len(bars) // max(most, 1))
-    place = bars.groupby("session").cumcount() // together
+    if by_clock:
+        instants = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
+        place = pd.Series(_by_clock(instants, bars["session"].to_numpy(), most), index=bars.index)
+    else:
+        place = bars.groupby("session").cumcount() // -(-len(bars) // max(most, 1))
     return (
         bars.groupby(["session", place], sort=False)
         .agg(
@@ -110,10 +144,43 @@ def candles(bars: pd.DataFrame, most: int) -> pd.DataFrame:
             high=("high", "max"),
             low=("low", "min"),
             close=("close", "last"),
+            bars=("close", "size"),
         )
         .droplevel(1)
         .reset_index()
     )
+
+
+def tick_decimals(instrument: Instrument) -> int:
+    """How many decimals prices of the instrument are written with."""
+    return len(f"{instrument.tick_size:.12f}".rstrip("0").split(".")[1])
+
+
+def _by_clock(instants: NDArray[np.int64], sessions: NDArray[np.datetime64], most: int) -> NDArray[np.int64]:
+    """The number of the second, minute, ... each time lies in: the finest with at most ``most`` of them."""
+    changed = sessions[1:] != sessions[:-1]
+    for seconds in _CLOCK:
+        place = instants // (seconds * _SECOND)
+        if 1 + np.count_nonzero((place[1:] != place[:-1]) | changed) <= most:
+            break
+    return place
+
+
+def _sides(
+    bars: pd.DataFrame, instrument: Instrument, size: int, lowest_row: int, rows: int
+) -> NDArray[np.float64] | None:
+    if not set(_SIDES) <= set(bars.columns):
+        return None
+    traded = bars[bars["volume"] > 0]
+    ticks = instrument.to_ticks(traded["low"])
+    steps = np.stack([traded[name].to_numpy(np.float64) for name in _SIDES]) / instrument.volume_step
+    told = steps.sum(axis=0)
+    total = traded["volume"].to_numpy(np.float64) / instrument.volume_step
+    if not (np.array_equal(ticks, instrument.to_ticks(traded["high"])) and (steps >= 0).all() and told.any()):
+        return None
+    if (told > total + 0.5).any():
+        return None
+    return np.stack([np.bincount(ticks // size - lowest_row, weights=each, minlength=rows) for each in steps])
 
 
 def _row_size(low: int, high: int, most_rows: int, tick_size: float) -> int:

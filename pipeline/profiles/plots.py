@@ -1,17 +1,19 @@
-"""Pictures of a profile: a plotly figure, and a small SVG that needs no program to draw it."""
+"""The chart of sessions in plotly; its still sister is :mod:`pipeline.profiles.drawings`."""
 
-import base64
 import datetime as dt
-from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
-from pipeline.profiles.pictures import Picture, candles, picture
-from pipeline.profiles.sessions import Allocation, select_sessions
+from pipeline.profiles import palette
+from pipeline.profiles.chart import ProfileChart, profile_chart, spread_labels
+from pipeline.profiles.drawings import profile_markdown, profile_svg
+from pipeline.profiles.pictures import Picture
+from pipeline.profiles.sessions import Allocation
 from pipeline.profiles.text import profile_text
 
 if TYPE_CHECKING:
@@ -19,261 +21,379 @@ if TYPE_CHECKING:
 
 __all__ = ["profile_figure", "profile_markdown", "profile_svg", "profile_text"]
 
-_UP, _DOWN = "#2a9d8f", "#c8553d"
-_VPOC, _INSIDE, _OUTSIDE, _EDGE = "#d62728", "#6c8ebf", "#c9d3e3", "#3d5a80"
-_INK, _GRID = "#333333", "#e6e6e6"
-_LABEL = 14  # pixels between two labels of levels
+_HEIGHT, _TOP, _BOTTOM = 660, 92, 46
+_LABEL = 14  # pixels between two labels
+_ROOM = 0.17  # of the candles' width, to their right, for the labels of naked VPOCs
+_LONGEST = 0.62  # of its pane a profile's longest row takes; beside it stand the labels of its levels
 
 
 def profile_figure(
-    bars: pd.DataFrame,
+    data: pd.DataFrame,
     instrument: Instrument,
     first: dt.date | str | None = None,
     last: dt.date | str | None = None,
     *,
     hours: Hours = "rth",
     title: str | None = None,
+    composite: int = 20,
     allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
-    most_candles: int = 400,
+    most_candles: int = 260,
     most_rows: int = 160,
 ) -> "go.Figure":
-    """Candles, the volume profile beside them, and lines at VPOC, VAH and VAL.
+    """Candles with what a trader draws on them, the profile beside them, and a composite beside that.
+
+    Over the candles: the developing VPOC and value area, each level from the close of the candle that made it; VPOCs
+    that were naked (see :func:`pipeline.profiles.naked_vpocs`), dashed from the close of their session to the bar that
+    traded there or, with price and age, to the right edge; the initial balance as a bracket. Beside them: the profile
+    of the sessions drawn, with VPOC, value area and nodes, and that of the contract's last sessions together.
+    Nothing after the last bar drawn is known to any of it, and nothing is taken from another contract.
 
     Parameters
     ----------
-    bars, instrument, first, last, hours
+    data
+        Bars, as in :func:`pipeline.profiles.select_sessions`, or trades, as in
+        :func:`pipeline.profiles.trade_profiles`; earlier sessions are where naked VPOCs and the composite come from.
+        Rows are split into bought and sold only where it is exact: for trades, and bars of one price, that tell it.
+    instrument, first, last, hours
         As in :func:`pipeline.profiles.select_sessions`: the last session, the one of ``first``, or one profile
         of all from ``first`` to ``last``.
-    allocation, value_area_basis_points, expansion_rows
-        As in :func:`pipeline.profiles.session_profiles`.
     title
         Without one: symbol, sessions and volume.
+    composite
+        How many sessions make it, the last one drawn included; 0 for none. Where the sessions drawn are all of
+        them, there is none either.
+    allocation, value_area_basis_points, expansion_rows
+        As in :func:`pipeline.profiles.session_profiles`.
     most_candles, most_rows
         Where there are more, neighbouring bars, and ticks, are put together.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Times are those of the instrument's zone; hours without bars take no room.
+        Times are those of the instrument's zone; hours without bars take no room. A click in the legend takes a kind of
+        line away.
     """
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    selected = select_sessions(bars, instrument, first, last, hours=hours)
-    drawn = picture(
-        selected,
+    chart = profile_chart(
+        data,
         instrument,
-        most_rows=most_rows,
+        first,
+        last,
+        hours=hours,
+        composite=composite,
         allocation=allocation,
         value_area_basis_points=value_area_basis_points,
         expansion_rows=expansion_rows,
+        most_candles=most_candles,
+        most_rows=most_rows,
     )
-    shown = candles(selected, most_candles)
-    times = shown["timestamp"].dt.tz_convert(instrument.time_zone)
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, column_widths=[0.7, 0.3], horizontal_spacing=0.01)
-    figure.add_trace(
-        go.Candlestick(
-            x=np.arange(len(shown)),
-            open=shown["open"],
-            high=shown["high"],
-            low=shown["low"],
-            close=shown["close"],
-            text=times.dt.strftime("%a %Y-%m-%d %H:%M"),
-            name="bars",
-            increasing={"line": {"color": _UP, "width": 1}, "fillcolor": _UP},
-            decreasing={"line": {"color": _DOWN, "width": 1}, "fillcolor": _DOWN},
-        ),
-        row=1,
-        col=1,
+    panes = 2 if chart.composite is None else 3
+    figure = make_subplots(
+        rows=1,
+        cols=panes,
+        shared_yaxes=True,
+        column_widths=[0.74, 0.26] if panes == 2 else [0.6, 0.2, 0.2],
+        horizontal_spacing=0.008,
     )
-    middles = instrument.to_prices(drawn.bottoms) + (drawn.ticks_per_row - 1) * instrument.tick_size / 2
-    volumes = drawn.steps * instrument.volume_step
-    figure.add_trace(
-        go.Bar(
-            x=volumes,
-            y=middles,
-            orientation="h",
-            width=drawn.ticks_per_row * instrument.tick_size,
-            marker={"color": _colours(drawn), "line": {"width": 0}},
-            name="volume",
-            hovertemplate="%{y}: %{x:,.6g}<extra></extra>",
-        ),
-        row=1,
-        col=2,
+    for trace in _over_candles(chart):
+        figure.add_trace(trace, row=1, col=1)
+    for trace in _own(chart):
+        figure.add_trace(trace, row=1, col=2)
+    if chart.composite is not None:
+        figure.add_trace(_bars(chart, chart.composite, "composite", palette.COMPOSITE), row=1, col=3)
+    _label_naked(figure, chart)
+    _label_levels(figure, chart, chart.own, 2, palette.VPOC, palette.EDGE, palette.own_heading(chart))
+    if chart.composite is not None:
+        colour = palette.COMPOSITE[0]
+        _label_levels(figure, chart, chart.composite, 3, colour, colour, palette.composite_heading(chart))
+    for start in chart.starts[1:]:
+        figure.add_vline(x=start - 0.5, line={"color": palette.SESSION, "width": 1}, layer="below", row=1, col=1)
+    places, texts = palette.time_ticks(chart.times, chart.candles["session"])
+    figure.update_xaxes(showgrid=False, zeroline=False, fixedrange=False)
+    figure.update_xaxes(
+        tickvals=places, ticktext=texts, rangeslider_visible=False, range=_candle_range(chart), row=1, col=1
     )
-    area = drawn.area
-    pixels = 450 / (drawn.high - drawn.low + 1)  # a tick's height, about
-    for name, tick, colour, dash, shift in (
-        ("VAH", area.vah, _EDGE, "dash", max(_LABEL - (area.vah - area.vpoc) * pixels, 0)),
-        ("VPOC", area.vpoc, _VPOC, "solid", 0),
-        ("VAL", area.val, _EDGE, "dash", min((area.vpoc - area.val) * pixels - _LABEL, 0)),
-    ):
-        price = float(instrument.to_prices(tick))
-        figure.add_hline(y=price, line={"color": colour, "width": 1.4, "dash": dash}, row=1, col="all")
-        figure.add_annotation(
-            x=1.005,
-            xref="paper",
-            xanchor="left",
-            y=price,
-            yref="y",
-            yanchor="middle",
-            yshift=shift,
-            text=f"{name} {price:.12g}",
-            showarrow=False,
-            font={"color": colour, "size": 12},
-        )
-    places, texts = _time_ticks(times, shown["session"])
-    figure.update_xaxes(tickvals=places, ticktext=texts, rangeslider_visible=False, gridcolor=_GRID, row=1, col=1)
-    figure.update_xaxes(title_text="volume", gridcolor=_GRID, nticks=4, row=1, col=2)
-    figure.update_yaxes(gridcolor=_GRID, tickformat=".12~g", zeroline=False)
+    figure.update_yaxes(
+        gridcolor=palette.GRID, tickformat=".12~g", zeroline=False, range=instrument.to_prices([chart.low, chart.high])
+    )
     figure.update_layout(
-        title=title or _title(selected, instrument, hours, drawn),
+        title={"text": title or chart.title, "x": 0.01, "y": 0.985, "yanchor": "top", "font": {"size": 16}},
         template="plotly_white",
-        showlegend=False,
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.035, "yanchor": "bottom", "font": {"size": 11}},
+        barmode="stack",
         bargap=0.0,
-        height=620,
-        margin={"l": 70, "r": 110, "t": 60, "b": 50},
-        font={"color": _INK},
+        height=_HEIGHT,
+        margin={"l": 64, "r": 12, "t": _TOP, "b": _BOTTOM},
+        font={"color": palette.INK},
+        hoverlabel={"bgcolor": "#fff"},
     )
     return figure
 
 
-def profile_svg(
-    bars: pd.DataFrame,
-    instrument: Instrument,
-    first: dt.date | str | None = None,
-    last: dt.date | str | None = None,
-    *,
-    hours: Hours = "rth",
-    title: str | None = None,
-    allocation: Allocation = "uniform",
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    width: int = 760,
-    height: int = 420,
-) -> str:
-    """The same picture as a stand-alone SVG of a few kilobytes; the parameters are those of :func:`profile_figure`."""
-    top, bottom, left, right = 34, 24, 64, 104
-    selected = select_sessions(bars, instrument, first, last, hours=hours)
-    drawn = picture(
-        selected,
-        instrument,
-        most_rows=(height - top - bottom) // 3,
-        allocation=allocation,
-        value_area_basis_points=value_area_basis_points,
-        expansion_rows=expansion_rows,
-    )
-    shown = candles(selected, 120)
-    lows, highs = instrument.to_ticks(shown["low"]), instrument.to_ticks(shown["high"])
-    floor = min(int(lows.min()), int(drawn.bottoms[0])) - 1
-    ceiling = max(int(highs.max()), int(drawn.bottoms[-1]) + drawn.ticks_per_row) + 1
-    scale = (height - top - bottom) / (ceiling - floor)
-    split = left + (width - left - right) * 0.68
+def _candle_range(chart: ProfileChart) -> list[float]:
+    count = len(chart.candles)
+    room = _ROOM if any(ray.naked for ray in chart.rays) else 0.02
+    return [-0.5 - 0.01 * count, count - 0.5 + room * count]
 
-    def y(tick: float) -> float:
-        return round(height - bottom - (tick - floor) * scale, 1)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" fill="{_INK}">',
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="8" y="20" font-size="14">{escape(title or _title(selected, instrument, hours, drawn))}</text>',
+def _over_candles(chart: ProfileChart) -> list[Any]:
+    import plotly.graph_objects as go
+
+    shown, prices = chart.candles, chart.instrument.to_prices
+    right = _candle_range(chart)[1]
+    times = chart.times.dt.strftime("%a %Y-%m-%d %H:%M").tolist()
+
+    def line(points: tuple[list[Any], list[Any]], name: str, look: dict[str, Any], **more: Any) -> go.Scatter:
+        return go.Scatter(
+            x=points[0], y=points[1], name=name, legendgroup=name, mode="lines", line=look, hoverinfo="skip", **more
+        )
+
+    traces: list[Any] = [
+        go.Candlestick(
+            x=np.arange(len(shown)),
+            **{name: shown[name].to_numpy() for name in ("open", "high", "low", "close")},
+            text=times,
+            name="bars",
+            showlegend=False,
+            increasing={"line": {"color": palette.UP, "width": 1}, "fillcolor": palette.UP},
+            decreasing={"line": {"color": palette.DOWN, "width": 1}, "fillcolor": palette.DOWN},
+        )
     ]
-    prices = instrument.to_prices([floor, ceiling]).tolist()
-    for price in _round_prices(*prices):
-        line = y(price / instrument.tick_size)
-        parts.append(
-            f'<path d="M{left} {line}H{width - right}" stroke="{_GRID}"/>'
-            f'<text x="{left - 6}" y="{line + 4:.1f}" text-anchor="end">{price:.12g}</text>'
+    steps = {name: _steps(chart, name) for name in ("val", "vah", "vpoc")}
+    lower, upper = steps["val"], steps["vah"]
+    edges = [*lower[0], None, *upper[0]], [*lower[1], None, *upper[1]]
+    traces += [
+        go.Scatter(
+            **_area(chart),
+            fill="toself",
+            fillcolor=palette.AREA,
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            name="developing value area",
+            legendgroup="developing value area",
+            showlegend=False,
+        ),
+        line(edges, "developing value area", {"color": palette.EDGE, "width": 1.1, "shape": "hv"}),
+        line(steps["vpoc"], "developing VPOC", {"color": palette.VPOC, "width": 1.8, "shape": "hv"}),
+    ]
+    if chart.rays:
+        xs = [x for ray in chart.rays for x in (ray.begin, right if ray.naked else ray.end, None)]
+        ys = [y for ray in chart.rays for y in (*[float(prices(ray.tick))] * 2, None)]
+        traces.append(line((xs, ys), "naked VPOC", {"color": palette.NAKED, "width": 1.2, "dash": "dash"}))
+        ends = [ray for ray in chart.rays if not ray.naked]
+        traces.append(
+            go.Scatter(
+                x=[right if ray.naked else ray.end for ray in chart.rays],
+                y=[float(prices(ray.tick)) for ray in chart.rays],
+                mode="markers",
+                marker={
+                    "symbol": ["circle" if ray in ends else "line-ns" for ray in chart.rays],
+                    "size": [5 if ray in ends else 1 for ray in chart.rays],
+                    "color": palette.NAKED,
+                },
+                text=[
+                    f"VPOC of {ray.session:%a %Y-%m-%d}<br>"
+                    f"{'naked' if ray.naked else 'traded here'}, {_count(ray.age)} later"
+                    for ray in chart.rays
+                ],
+                hovertemplate="%{y}: %{text}<extra></extra>",
+                name="naked VPOC",
+                legendgroup="naked VPOC",
+                showlegend=False,
+            )
         )
-    longest = (width - right - split - 6) / drawn.steps.max()
-    row_height = max(drawn.ticks_per_row * scale - 0.4, 0.6)
-    for row, colour in enumerate(_colours(drawn)):
-        # A row is drawn around its ticks, so that the line of a level runs through the middle of its tick.
-        edge = y(float(drawn.bottoms[row]) + drawn.ticks_per_row - 0.5)
-        length = drawn.steps[row] * longest
-        parts.append(
-            f'<rect x="{split + 6:.1f}" y="{edge}" width="{length:.1f}" height="{row_height:.1f}" fill="{colour}"/>'
-        )
-    pitch = (split - left) / len(shown)
-    opens, closes = instrument.to_ticks(shown["open"]), instrument.to_ticks(shown["close"])
-    for place in range(len(shown)):
-        colour = _UP if closes[place] >= opens[place] else _DOWN
-        middle = left + (place + 0.5) * pitch
-        body = y(max(opens[place], closes[place]))
-        tall = max(abs(int(closes[place] - opens[place])) * scale, 1.0)
-        parts.append(
-            f'<path d="M{middle:.1f} {y(highs[place])}V{y(lows[place])}" stroke="{colour}"/>'
-            f'<rect x="{middle - pitch * 0.35:.1f}" y="{body}" width="{pitch * 0.7:.1f}" height="{tall:.1f}" '
-            f'fill="{colour}"/>'
-        )
-    area = drawn.area
-    for name, tick, colour, dash, label in (
-        ("VAH", area.vah, _EDGE, "5 4", min(y(area.vah), y(area.vpoc) - _LABEL)),
-        ("VPOC", area.vpoc, _VPOC, "none", y(area.vpoc)),
-        ("VAL", area.val, _EDGE, "5 4", max(y(area.val), y(area.vpoc) + _LABEL)),
+    if chart.brackets:
+        corners = [((each.begin, each.end, each.end, each.begin), each) for each in chart.brackets]
+        xs = [x for places, _ in corners for x in (*places, None)]
+        ys = [y for _, each in corners for y in (*[float(prices(each.high))] * 2, *[float(prices(each.low))] * 2, None)]
+        traces.append(line((xs, ys), "initial balance", {"color": palette.BALANCE, "width": 1.3, "dash": "dot"}))
+    return traces
+
+
+def _count(sessions: int) -> str:
+    return "1 session" if sessions == 1 else f"{sessions} sessions"
+
+
+def _steps(chart: ProfileChart, name: str) -> tuple[list[Any], list[Any]]:
+    """A developing level from the right edge of the candle after which it was known; a gap between sessions."""
+    values = chart.developing[name].to_numpy()
+    xs: list[Any] = []
+    ys: list[Any] = []
+    for begin, end in zip(chart.starts, [*chart.starts[1:], len(values)], strict=True):
+        xs += [*(np.arange(begin, end) + 0.5).tolist(), None]
+        ys += [*(None if np.isnan(value) else value for value in values[begin:end].tolist()), None]
+    return xs[:-1], ys[:-1]
+
+
+def _area(chart: ProfileChart) -> dict[str, list[Any]]:
+    """The developing value area as one polygon a session, its corners written out: a filled line has no steps."""
+    xs: list[Any] = []
+    ys: list[Any] = []
+    levels = chart.developing[["val", "vah"]].to_numpy()
+    for begin, end in zip(chart.starts, [*chart.starts[1:], len(levels)], strict=True):
+        known = np.arange(begin, end)[~np.isnan(levels[begin:end, 0])]
+        places = np.repeat(known + 0.5, 2)[1:]
+        below, above = (np.repeat(levels[known, k], 2)[:-1] for k in (0, 1))
+        xs += [*places.tolist(), *places[::-1].tolist(), None]
+        ys += [*below.tolist(), *above[::-1].tolist(), None]
+    return {"x": xs, "y": ys}
+
+
+def _own(chart: ProfileChart) -> list[Any]:
+    import plotly.graph_objects as go
+
+    own = chart.own
+    if own.sides is None:
+        traces = [_bars(chart, own, "volume", (palette.VPOC, palette.INSIDE, palette.OUTSIDE))]
+    else:
+        bought, sold = own.sides
+        unknown = own.steps - bought - sold
+        opacity = np.where(own.inside, 1.0, 0.55).tolist()
+        delta = (bought - sold) * chart.instrument.volume_step
+        texts = [f"{value:+,.6g}".replace("-", "−") for value in delta]
+        traces = [
+            go.Bar(
+                x=part * chart.instrument.volume_step,
+                y=_middles(chart, own),
+                orientation="h",
+                width=own.ticks_per_row * chart.instrument.tick_size,
+                marker={"color": colour, "line": {"width": 0}, "opacity": opacity},
+                name=name,
+                customdata=texts,
+                hovertemplate="%{y}: " + name + " %{x:,.6g}, delta %{customdata}<extra></extra>",
+            )
+            for name, part, colour in (
+                ("bought", bought, palette.BUY),
+                ("sold", sold, palette.SELL),
+                ("side unknown", unknown, palette.UNKNOWN),
+            )
+            if part.any()
+        ]
+    for name, ticks, symbol in zip(
+        ("high-volume node", "low-volume node"), own.nodes, ("triangle-left", "triangle-left-open"), strict=True
     ):
-        parts.append(
-            f'<path d="M{left} {y(tick)}H{width - right}" stroke="{colour}" stroke-dasharray="{dash}"/>'
-            f'<text x="{width - right + 6}" y="{label + 4:.1f}" fill="{colour}">'
-            f"{name} {float(instrument.to_prices(tick)):.12g}</text>"
+        lengths = own.steps[[own.row_of(tick) for tick in ticks.tolist()]] + 0.02 * own.steps.max()
+        traces.append(
+            go.Scatter(
+                x=lengths * chart.instrument.volume_step,
+                y=chart.instrument.to_prices(ticks),
+                mode="markers",
+                marker={"symbol": symbol, "size": 7, "color": palette.BALANCE},
+                name=name,
+                showlegend=len(ticks) > 0,
+                hovertemplate="%{y}<extra></extra>",
+            )
         )
-    times = shown["timestamp"].dt.tz_convert(instrument.time_zone)
-    for place, text in zip(*_time_ticks(times, shown["session"], most=6), strict=True):
-        middle = left + (place + 0.5) * pitch
-        parts.append(f'<text x="{middle:.1f}" y="{height - 8}" text-anchor="middle">{escape(text)}</text>')
-    return "".join([*parts, "</svg>"])
+    return traces
 
 
-def profile_markdown(
-    bars: pd.DataFrame,
-    instrument: Instrument,
-    first: dt.date | str | None = None,
-    last: dt.date | str | None = None,
-    *,
-    hours: Hours = "rth",
-    title: str | None = None,
-) -> str:
-    """The SVG as a Markdown image that carries its own data, for pages that show Markdown."""
-    drawing = profile_svg(bars, instrument, first, last, hours=hours, title=title).encode()
-    return f"![volume profile](data:image/svg+xml;base64,{base64.b64encode(drawing).decode()})"
+def _bars(chart: ProfileChart, drawn: Picture, name: str, colours: tuple[str, str, str]) -> "go.Bar":
+    import plotly.graph_objects as go
+
+    # What lies far off the axis is left out: a composite can be far higher than its last session.
+    height = chart.high - chart.low
+    near = (drawn.bottoms + drawn.ticks_per_row > chart.low - height) & (drawn.bottoms < chart.high + height)
+    return go.Bar(
+        x=(drawn.steps * chart.instrument.volume_step)[near],
+        y=_middles(chart, drawn)[near],
+        orientation="h",
+        width=drawn.ticks_per_row * chart.instrument.tick_size,
+        marker={
+            "color": [colour for colour, kept in zip(palette.row_colours(drawn, *colours), near, strict=True) if kept],
+            "line": {"width": 0},
+        },
+        name=name,
+        showlegend=False,
+        hovertemplate="%{y}: %{x:,.6g}<extra></extra>",
+    )
 
 
-def _colours(drawn: Picture) -> list[str]:
-    colours = [_INSIDE if inside else _OUTSIDE for inside in drawn.inside]
-    colours[drawn.vpoc_row] = _VPOC
-    return colours
+def _middles(chart: ProfileChart, drawn: Picture) -> Any:
+    tick = chart.instrument.tick_size
+    return np.round(chart.instrument.to_prices(drawn.bottoms) + (drawn.ticks_per_row - 1) * tick / 2, 10)
 
 
-def _title(bars: pd.DataFrame, instrument: Instrument, hours: Hours, drawn: Picture) -> str:
-    first, last = bars["session"].iloc[0].date(), bars["session"].iloc[-1].date()
-    volume = drawn.steps.sum() * instrument.volume_step
-    days = f"{first}" if first == last else f"{first} to {last}"
-    rows = f", rows of {drawn.ticks_per_row} ticks" if drawn.ticks_per_row > 1 else ""
-    return f"{instrument.symbol} {days} {hours}: volume {volume:,.10g}{rows}"
+def _pixels(chart: ProfileChart) -> float:
+    """A tick's height."""
+    return (_HEIGHT - _TOP - _BOTTOM) / (chart.high - chart.low)
 
 
-def _time_ticks(times: pd.Series, sessions: pd.Series, most: int = 9) -> tuple[list[int], list[str]]:
-    """Where to write which times: within one session the clock, over several the first bar of some sessions."""
-    if sessions.iloc[0] != sessions.iloc[-1]:
-        firsts = np.flatnonzero(sessions.ne(sessions.shift()))
-        chosen = firsts[:: -(-len(firsts) // most)]
-        return chosen.tolist(), [f"{sessions.iloc[place]:%d %b}" for place in chosen]
-    minutes = times.dt.hour.to_numpy() * 60 + times.dt.minute.to_numpy()
-    chosen = np.arange(len(times))[:: max(-(-len(times) // most), 1)]
-    for clock in (15, 30, 60, 120, 240, 480):
-        even = np.flatnonzero(minutes % clock == 0)
-        if 2 <= len(even) <= most:
-            chosen = even
-            break
-    return chosen.tolist(), [f"{times.iloc[place]:%H:%M}" for place in chosen]
+def _shifts(chart: ProfileChart, ticks: Iterable[float]) -> list[float]:
+    """How far labels of rising ticks are moved up, in pixels, so that none lies on another."""
+    places = [tick * _pixels(chart) for tick in ticks]
+    return [moved - place for moved, place in zip(spread_labels(places, _LABEL), places, strict=True)]
 
 
-def _round_prices(low: float, high: float) -> list[float]:
-    """About five round prices between the two."""
-    rough = (high - low) / 5
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = power * min((size for size in (1, 2, 5, 10) if size * power >= rough), default=10)
-    return [round(float(step * k), 10) for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
+def _label_naked(figure: "go.Figure", chart: ProfileChart) -> None:
+    right = _candle_range(chart)[1]
+    rays = chart.in_sight()
+    look = {"xref": "x", "x": right, "xanchor": "right", "showarrow": False}
+    font = {"color": palette.NAKED, "size": 11}
+    lifted = [tick + 8 / _pixels(chart) for tick in (ray.tick for ray in rays)]
+    for ray, shift in zip(rays, _shifts(chart, lifted), strict=True):
+        price = float(chart.instrument.to_prices(ray.tick))
+        text = palette.naked_label(chart, ray)
+        figure.add_annotation(y=price, yref="y", yshift=shift + 8, text=text, font=font, **look)
+    for other, arrow, edge in zip(chart.beyond(), "↑↓", (1, 0), strict=True):
+        if other is not None:
+            text = f"{arrow} {palette.naked_label(chart, other)}"
+            anchor = "top" if edge else "bottom"
+            figure.add_annotation(y=edge, yref="y domain", yanchor=anchor, text=text, font=font, **look)
+
+
+def _label_levels(
+    figure: "go.Figure", chart: ProfileChart, drawn: Picture, col: int, main: str, edge: str, heading: str
+) -> None:
+    """Lines and labels of VPOC and value area in a profile's pane, and its heading."""
+    longest = chart.longest(drawn) * chart.instrument.volume_step / _LONGEST
+    ticks = [0.0, palette.round_below(_LONGEST * longest)]
+    look = {"tickvals": ticks, "tickformat": "~s", "tickfont": {"size": 10}}
+    figure.update_xaxes(range=[0, longest], **look, row=1, col=col)
+    area = drawn.area
+    levels = [("VAL", area.val, edge), ("VPOC", area.vpoc, main), ("VAH", area.vah, edge)]
+    seen = [level for level in levels if chart.low <= level[1] <= chart.high]
+    for (name, tick, colour), shift in zip(seen, _shifts(chart, (tick for _, tick, _ in seen)), strict=True):
+        price = float(chart.instrument.to_prices(tick))
+        dash = "solid" if name == "VPOC" else "dash"
+        figure.add_hline(y=price, line={"color": colour, "width": 1, "dash": dash}, row=1, col=col)
+        figure.add_annotation(
+            x=longest,
+            xref=f"x{col}",
+            xanchor="right",
+            y=price,
+            yref="y",
+            yshift=shift,
+            text=f"{name} {chart.price(tick)}",
+            showarrow=False,
+            bgcolor="rgba(255,255,255,0.85)",
+            borderpad=0,
+            font={"color": colour, "size": 11},
+        )
+    if not chart.low <= area.vpoc <= chart.high:
+        above = area.vpoc > chart.high
+        figure.add_annotation(
+            x=longest,
+            xref=f"x{col}",
+            xanchor="right",
+            y=float(above),
+            yref="y domain",
+            yanchor="top" if above else "bottom",
+            text=f"{'↑' if above else '↓'} VPOC {chart.price(area.vpoc)}",
+            showarrow=False,
+            font={"color": main, "size": 11},
+        )
+    figure.add_annotation(
+        x=0,
+        xref=f"x{col} domain",
+        xanchor="left",
+        y=1,
+        yref="y domain",
+        yanchor="bottom",
+        text=heading,
+        showarrow=False,
+        font={"color": palette.MUTED if col == 2 else main, "size": 11},
+    )

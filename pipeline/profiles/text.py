@@ -6,8 +6,8 @@ import pandas as pd
 
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
-from pipeline.profiles.pictures import picture
-from pipeline.profiles.sessions import Allocation, select_sessions
+from pipeline.profiles.chart import Ray, profile_chart
+from pipeline.profiles.sessions import Allocation
 
 __all__ = ["profile_text"]
 
@@ -15,7 +15,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def profile_text(
-    bars: pd.DataFrame,
+    data: pd.DataFrame,
     instrument: Instrument,
     first: dt.date | str | None = None,
     last: dt.date | str | None = None,
@@ -31,8 +31,8 @@ def profile_text(
 
     Parameters
     ----------
-    bars, instrument, first, last, hours
-        As in :func:`pipeline.profiles.select_sessions`: the last session, the one of ``first``, or all from
+    data, instrument, first, last, hours
+        As in :func:`pipeline.profiles.profile_figure`: the last session, the one of ``first``, or all from
         ``first`` to ``last``.
     allocation, value_area_basis_points, expansion_rows
         As in :func:`pipeline.profiles.session_profiles`.
@@ -45,7 +45,8 @@ def profile_text(
     -------
     str
         A heading and one line a row: price (the row's lowest tick), bar (full within the value area,
-        light outside), mark.
+        light outside), mark. The nearest VPOCs above and below that were naked at the close
+        (:func:`pipeline.profiles.naked_vpocs`) have a line of their own.
 
     Examples
     --------
@@ -60,20 +61,20 @@ def profile_text(
     25.25  ██████████ ◄ VPOC VAH VAL
     25.00  ░░
     """
-    drawn = picture(
-        select_sessions(bars, instrument, first, last, hours=hours),
+    chart = profile_chart(
+        data,
         instrument,
-        most_rows=lines,
+        first,
+        last,
+        hours=hours,
+        composite=0,
         allocation=allocation,
         value_area_basis_points=value_area_basis_points,
         expansion_rows=expansion_rows,
+        most_rows=lines,
     )
-    area, size = drawn.area, drawn.ticks_per_row
-    decimals = _decimals(instrument.tick_size)
-
-    def price(tick: int) -> str:
-        return f"{float(instrument.to_prices(tick)):.{decimals}f}"
-
+    drawn = chart.own
+    area, size, price = drawn.area, drawn.ticks_per_row, chart.price
     volume = drawn.steps.sum() * instrument.volume_step
     heading = (
         f"{instrument.symbol}  volume {volume:,.10g}  VPOC {price(area.vpoc)}  "
@@ -82,9 +83,17 @@ def profile_text(
     if size > 1:
         heading += f"  rows of {size} ticks"
     labels = [price(int(bottom)) for bottom in drawn.bottoms]
-    margin = max(map(len, labels))
-    levels = (("VPOC", area.vpoc), ("VAH", area.vah), ("VAL", area.val))
-    text = [heading]
+    naked = sorted((ray for ray in chart.rays if ray.naked), key=lambda ray: ray.tick)
+    levels = [("VPOC", area.vpoc), ("VAH", area.vah), ("VAL", area.val)]
+    levels += [("naked", ray.tick) for ray in naked if drawn.low <= ray.tick <= drawn.high]
+    above = [ray for ray in naked if ray.tick > drawn.high][:1]
+    below = [ray for ray in naked if ray.tick < drawn.low][-1:]
+    margin = max(map(len, [*labels, *(price(ray.tick) for ray in (*above, *below))]))
+
+    def beyond(ray: Ray) -> str:
+        return f"{price(ray.tick):>{margin}}  ┄ naked VPOC of {ray.session.date()}, age {ray.age}"
+
+    text = [heading, *map(beyond, above)]
     for row in range(len(labels) - 1, -1, -1):
         bottom = int(drawn.bottoms[row])
         marks = [name for name, tick in levels if bottom <= tick < bottom + size]
@@ -92,14 +101,9 @@ def profile_text(
         bar = _bar(share * width) if drawn.inside[row] else "░" * round(share * width)
         mark = f" ◄ {' '.join(marks)}" if marks else ""
         text.append(f"{labels[row]:>{margin}}  {bar:<{width}}{mark}".rstrip())
-    return "\n".join(text)
+    return "\n".join([*text, *map(beyond, below)])
 
 
 def _bar(length: float) -> str:
     eighths = round(length * 8)
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
-
-
-def _decimals(tick_size: float) -> int:
-    text = f"{tick_size:.12f}".rstrip("0")
-    return len(text.split(".")[1])

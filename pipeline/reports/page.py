@@ -11,6 +11,7 @@ from pipeline.reports.equity_chart import equity_figure
 from pipeline.reports.gate_chart import gate_figure
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import bullets, plain, section
+from pipeline.reports.profile_section import profile_section
 from pipeline.reports.session_panels import panel_figure, recent_sessions
 from pipeline.reports.tables import gates_table, orders_table, quality_table, results_table
 from pipeline.reports.theme import BAD, FADED, GOOD, STRATEGY_COLORS, STYLE_SHEET, figure_html
@@ -53,6 +54,7 @@ def build_report(inputs: ReportInputs) -> str:
         ("results", "Results", results_table(inputs)),
         ("equity", "Equity and drawdown", _equity(inputs)),
         ("trades", "Trades on price", "\n".join(_panels(inputs))),
+        ("sessions", "The last sessions", profile_section(inputs)),
         ("breakdown", "Where it came from", _breakdown(inputs)),
         ("multiples", "R multiples", _multiples(inputs)),
         ("gates", "Gates against chance", _gates(inputs)),

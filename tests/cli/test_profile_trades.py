@@ -72,7 +72,6 @@ def test_profile_of_trades_without_side_says_null_and_shows_no_delta(
     [
         (("--label", "close"), 2, "--label is for bars"),
         (("--bar", "5min"), 2, "--bar is for bars"),
-        (("--open",), 2, "--open is for bars"),
         (("--session", "2024-03-07"), 1, "its sessions go from 2024-03-05 to 2024-03-06"),
         (("--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
     ],
@@ -87,6 +86,19 @@ def test_profile_of_trades_mistake_is_one_sentence(
     assert out == ""
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_profile_of_trades_open_writes_the_session_as_a_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trades_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("typer.launch", opened.append)
+
+    assert _vpoc(monkeypatch, tmp_path, "profile", str(trades_file), "--session", "2024-03-05", "--open") == 0
+
+    page = tmp_path / "home" / "reports" / "profile-ES-2024-03-05-rth.html"
+    assert opened == [page.as_uri()]
+    assert "developing VPOC" in page.read_text()
 
 
 def test_profile_of_trades_none_usable_says_why(

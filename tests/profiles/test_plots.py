@@ -1,7 +1,10 @@
-"""Pictures of profiles: rows for the eye, terminal text, SVG and plotly figure."""
+"""Pictures of profiles: what a chart shows, terminal text, SVG and plotly figure."""
 
 import base64
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,11 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument, load_instruments
+from pipeline.market.sessions import Hours
 from pipeline.profiles import profile_figure, profile_markdown, profile_svg, profile_text, select_sessions
+from pipeline.profiles.chart import Ray, profile_chart, spread_labels
+from pipeline.profiles.composites import composite_profile
+from pipeline.profiles.developing import developing_levels
 from pipeline.profiles.pictures import candles, picture
 from tests.profiles.frames import frame
+from tests.profiles.oracle import Bar
 
 BARS = [(80, 83, 82, 40), (81, 85, 84, 100), (82, 84, 83, 90), (84, 88, 87, 20)]
 
@@ -40,9 +48,9 @@ def test_picture_any_bars_fit_and_lose_no_volume(bars: list[tuple[int, int, int]
 
 
 def test_candles_more_than_asked_are_put_together_within_sessions(es: Instrument) -> None:
-    days = pd.concat([frame([(k, k + 2, k + 1, 1) for k in range(3)]), frame(BARS, start="2024-03-06 14:30Z")])
+    bars = pd.concat([frame([(k, k + 2, k + 1, 1) for k in range(3)]), frame(BARS, start="2024-03-06 14:30Z")])
 
-    shown = candles(select_sessions(days, es, last="2024-03-06"), 4)
+    shown = candles(select_sessions(bars, es, last="2024-03-06"), 4)
 
     assert shown["session"].astype(str).tolist() == ["2024-03-05", "2024-03-05", "2024-03-06", "2024-03-06"]
     assert shown["high"].tolist() == [0.75, 1.0, 21.25, 22.0]
@@ -79,14 +87,178 @@ def test_picture_of_two_contracts_is_refused(es: Instrument) -> None:
         picture(bars, es, most_rows=10)
 
 
+def named(figure: Any, name: str) -> list[Any]:
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def days(*sessions: Sequence[Bar], start: str = "2024-03-04") -> pd.DataFrame:
+    """Sessions of five-minute bars from the open of regular hours, one calendar session after the other."""
+    dates = pd.bdate_range(start, periods=len(sessions))
+    frames = [frame(bars, start=f"{date.date()} 14:30Z", minutes=5) for date, bars in zip(dates, sessions, strict=True)]
+    return pd.concat(frames, ignore_index=True)
+
+
+AT = [(level, level, level, 10) for level in range(100)]  # a bar of one price
+
+
 def test_profile_figure_shows_candles_histogram_and_levels(es: Instrument) -> None:
     figure = profile_figure(frame(BARS), es)
 
-    assert [trace.type for trace in figure.data] == ["candlestick", "bar"]
-    assert sum(figure.data[1].x) == pytest.approx(250)
-    assert [note.text for note in figure.layout.annotations] == ["VAH 21.25", "VPOC 20.75", "VAL 20.25"]
+    assert [trace.type for trace in figure.data if trace.type != "scatter"] == ["candlestick", "bar"]
+    assert sum(named(figure, "volume")[0].x) == pytest.approx(250)
+    words = [note.text for note in figure.layout.annotations]
+    assert words == ["VAL 20.25", "VPOC 20.75", "VAH 21.25", "volume of the session"]
     assert figure.layout.title.text == "ES 2024-03-05 rth: volume 250"
     assert figure.layout.xaxis.ticktext == ("08:30", "08:31", "08:32", "08:33")
+
+
+def test_profile_figure_draws_each_developing_level_from_the_close_of_its_candle(es: Instrument) -> None:
+    bars = days([AT[80], AT[84], AT[84]], [AT[90], AT[91]])
+    (line,) = named(profile_figure(bars, es, last="2024-03-05"), "developing VPOC")
+
+    assert list(line.x) == [0.5, 1.5, 2.5, None, 3.5, 4.5]
+    assert list(line.y) == [20.0, 20.0, 21.0, None, 22.5, 22.5]
+    assert line.line.shape == "hv"
+
+
+def test_profile_chart_developing_levels_are_those_after_the_last_bar_of_each_candle(es: Instrument) -> None:
+    bars = frame([(k % 7, k % 7 + k % 3, k % 7, 1 + k) for k in range(50)])
+    chart = profile_chart(bars, es, most_candles=12)
+
+    developed = developing_levels(bars, es)[["vpoc", "val", "vah"]].to_numpy()
+    assert chart.developing.to_numpy().tolist() == developed[[4, 9, 14, 19, 24, 29, 34, 39, 44, 49]].tolist()
+
+
+def test_profile_chart_rays_begin_at_the_close_and_end_where_traded(es: Instrument) -> None:
+    bars = days([AT[10]], [AT[50]], [AT[30], AT[10], AT[30]], [AT[31], AT[32]], [AT[60]])
+    found = {ray.tick: ray for ray in profile_chart(bars, es, "2024-03-06", "2024-03-07").rays}
+
+    assert found[10] == Ray(10, pd.Timestamp("2024-03-04"), 2, -0.5, 1.0, False)
+    assert found[50] == Ray(50, pd.Timestamp("2024-03-05"), 2, -0.5, 4.5, True)
+    assert found[30] == Ray(30, pd.Timestamp("2024-03-06"), 1, 2.5, 4.5, True)
+    assert len(found) == 3
+
+
+def test_profile_chart_ray_tested_in_hours_not_drawn_ends_between_candles(es: Instrument) -> None:
+    night = frame([(10, 10, 10, 1)], start="2024-03-06 03:00Z")
+    own = days([AT[10]], [AT[50]], [AT[50]])
+    bars = pd.concat([own.iloc[:2], night, own.iloc[2:]], ignore_index=True)
+
+    rays = profile_chart(bars, es, "2024-03-05", "2024-03-06").rays
+    assert [(ray.tick, ray.begin, ray.end, ray.naked) for ray in rays] == [
+        (10, -0.5, 0.5, False),
+        (50, 0.5, 1.0, False),
+    ]
+    assert [ray.tick for ray in profile_chart(bars, es, "2024-03-06").rays] == [50]
+
+
+@pytest.mark.parametrize("hours", ["rth", "eth"])
+def test_profile_figure_of_a_session_knows_nothing_later(es: Instrument, real_data: Path, hours: Hours) -> None:
+    bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
+    bars = bars[bars["timestamp"] < "2015-04-10"]
+    end = select_sessions(bars, es, "2015-03-27", hours=hours)["timestamp"].iloc[-1]
+
+    for picture_of in (profile_figure, profile_svg, profile_text):
+        whole, cut = (
+            picture_of(part, es, "2015-03-27", hours=hours) for part in (bars, bars[bars["timestamp"] <= end])
+        )
+        assert whole == cut
+
+
+def test_profile_chart_takes_nothing_from_another_contract(es: Instrument) -> None:
+    bars = days([AT[10]], [AT[50]], [AT[30]], [AT[31]])
+    bars["contract"] = ["ESH24", "ESH24", "ESM24", "ESM24"]
+    chart = profile_chart(bars, es)
+
+    assert [ray.tick for ray in chart.rays] == [30]
+    assert chart.composite_sessions == 2
+
+
+def test_profile_chart_composite_is_the_composite_profile(es: Instrument) -> None:
+    bars = days(*[[(k, k + 9, k + 3, 7 * k + 1), (2 * k, 2 * k + 2, 2 * k, 50)] for k in range(30)])
+    chart = profile_chart(bars, es, composite=12)
+    expected = composite_profile(bars, es, by=12).iloc[-1]
+
+    assert chart.composite is not None
+    area = chart.composite.area
+    assert es.to_prices([area.vpoc, area.val, area.vah]).tolist() == expected[["vpoc", "val", "vah"]].tolist()
+    assert chart.composite.steps.sum() == pytest.approx(expected["volume"])
+    assert chart.composite.ticks_per_row == chart.own.ticks_per_row
+    assert chart.composite_sessions == expected["sessions"]
+
+
+def test_profile_chart_composite_of_what_is_drawn_is_left_out(es: Instrument) -> None:
+    bars = days([AT[10]], [AT[50]], [AT[30]])
+
+    assert profile_chart(bars, es, "2024-03-04", "2024-03-06").composite is None
+    assert profile_chart(bars, es, composite=0).composite is None
+    assert profile_chart(bars, es, composite=1).composite is None
+    assert profile_chart(bars, es, composite=2).composite is not None
+    with pytest.raises(ConfigurationError, match="composite is -1"):
+        profile_chart(bars, es, composite=-1)
+
+
+def test_profile_chart_brackets_span_the_first_hour(es: Instrument) -> None:
+    bars = days([(80, 90, 85, 5)] * 11 + [(79, 91, 85, 5)] + [(70, 99, 85, 5)] * 3, [(60, 61, 60, 1)])
+
+    first, second = profile_chart(bars, es, last="2024-03-05").brackets
+    assert (first.low, first.high, first.begin, first.end) == (79, 91, -0.5, 11.5)
+    assert (second.low, second.high, second.begin, second.end) == (60, 61, 14.5, 15.5)
+
+
+def test_profile_figure_of_trades_splits_what_was_bought_and_sold(es: Instrument) -> None:
+    trades = pd.DataFrame(
+        {
+            "timestamp": pd.to_datetime(["2024-03-05 14:30Z"] * 3 + ["2024-03-05 14:31Z"], utc=True),
+            "price": [20.0, 20.25, 20.0, 20.5],
+            "volume": [3, 2, 4, 1],
+            "side": ["buy", "sell", "sell", None],
+        }
+    )
+    figure = profile_figure(trades, es)
+
+    parts = {name: named(figure, name)[0].x.tolist() for name in ("bought", "sold", "side unknown")}
+    assert parts == {"bought": [3, 0, 0], "sold": [4, 2, 0], "side unknown": [0, 0, 1]}
+    assert list(named(figure, "bought")[0].customdata) == ["−1", "−2", "+0"]
+    assert "bought" in profile_svg(trades, es)
+    assert profile_text(trades, es).startswith("ES  volume 10  VPOC 20.00")
+
+
+def test_profile_chart_wide_bars_are_not_split(es: Instrument) -> None:
+    bars = frame(BARS).assign(bid_volume=10.0, ask_volume=5.0)
+
+    assert profile_chart(bars, es).own.sides is None
+    assert profile_chart(bars.assign(low=bars["high"], close=bars["high"]), es).own.sides is not None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 300), max_size=12), st.integers(1, 30))
+def test_spread_labels_any_places_keep_order_and_distance(places: list[int], gap: int) -> None:
+    places = sorted(places)
+    moved = spread_labels([float(place) for place in places], gap)
+
+    assert all(after - before >= gap - 1e-9 for before, after in pairwise(moved))
+    if all(after - before >= gap for before, after in pairwise(places)):
+        assert moved == places
+    assert sum(moved) == pytest.approx(sum(places))
+
+
+def test_profile_text_names_the_nearest_naked_vpocs(es: Instrument) -> None:
+    bars = days([AT[10]], [AT[50]], [AT[60]], [AT[30]])
+
+    assert profile_text(bars, es, width=4).splitlines() == [
+        "ES  volume 10  VPOC 7.50  value area 7.50 to 7.50 (100.0 %)",
+        "12.50  ┄ naked VPOC of 2024-03-05, age 2",
+        " 7.50  ████ ◄ VPOC VAH VAL",
+        " 2.50  ┄ naked VPOC of 2024-03-04, age 3",
+    ]
+
+
+def test_profile_pictures_of_the_same_bars_have_the_same_bytes(es: Instrument) -> None:
+    bars = days([AT[10]], [AT[50]], [(8, 30, 20, 50), (12, 40, 30, 20)])
+
+    assert profile_figure(bars, es).to_json() == profile_figure(bars.copy(), es).to_json()
+    assert profile_svg(bars, es) == profile_svg(bars.copy(), es)
 
 
 def test_profile_svg_is_well_formed_and_names_the_levels(es: Instrument) -> None:

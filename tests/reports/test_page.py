@@ -15,6 +15,7 @@ SECTIONS = [
     "results",
     "equity",
     "trades",
+    "sessions",
     "breakdown",
     "multiples",
     "gates",
@@ -22,7 +23,15 @@ SECTIONS = [
     "data",
     "assumptions",
 ]
-CHARTS = ["equity-chart", "trades-chart-1", "breakdown-chart", "multiples-chart", "gates-chart"]
+CHARTS = [
+    "equity-chart",
+    "trades-chart-1",
+    "session-chart",
+    "sessions-chart",
+    "breakdown-chart",
+    "multiples-chart",
+    "gates-chart",
+]
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 

@@ -1,0 +1,67 @@
+"""The last sessions with everything their profiles say: developing levels, naked VPOCs, the composite."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from pipeline.profiles import profile_figure
+from pipeline.profiles.aligned import contract_runs
+from pipeline.reports.inputs import ReportInputs
+from pipeline.reports.markup import plain
+from pipeline.reports.theme import figure_html, restyle
+
+__all__ = ["profile_section"]
+
+_SESSIONS = 10
+_COMPOSITE = 20
+_NOTE = (
+    "Red is the developing VPOC, blue the developing value area, each level drawn from the close of the bar that "
+    "made it. Dashed lines are VPOCs nobody had traded at since their session: they end with a dot where that "
+    "happened, and go on to the right, with price and age in sessions, where it had not. The dotted bracket is "
+    "the initial balance, the first hour of regular hours. Beside the bars lie the volume profile with its nodes "
+    "and a composite of the contract's last sessions. Nothing later than the last bar shown is known to any of "
+    "it."
+)
+
+
+def profile_section(inputs: ReportInputs) -> str:
+    """The last session, and the last ten of its contract, as HTML."""
+    if inputs.profiles.empty:
+        return '<p class="note">No session with volume.</p>'
+    return "\n".join(_charts(inputs))
+
+
+def _charts(inputs: ReportInputs) -> Iterator[str]:
+    profiles = inputs.profiles
+    runs = contract_runs(profiles)
+    recent = profiles.index[runs == runs[-1]][-_SESSIONS:]
+    yield f'<p class="note">{_NOTE}</p>'
+    yield f"<h3>{recent[-1]:%A %Y-%m-%d}</h3>"
+    yield _chart(inputs, len(recent) - 1, recent, "session-chart")
+    if len(recent) > 1:
+        yield f"<h3>The last {len(recent)} sessions{_of_contract(inputs)}</h3>"
+        yield _chart(inputs, 0, recent, "sessions-chart")
+
+
+def _of_contract(inputs: ReportInputs) -> str:
+    return f" of {plain(inputs.profiles['contract'].iloc[-1])}" if "contract" in inputs.profiles else ""
+
+
+def _chart(inputs: ReportInputs, first: int, sessions: pd.DatetimeIndex, name: str) -> str:
+    settings = inputs.settings
+    figure = profile_figure(
+        inputs.bars,
+        inputs.instrument,
+        sessions[first],
+        sessions[-1],
+        hours=settings.hours,
+        composite=_COMPOSITE,
+        allocation=settings.allocation,
+        value_area_basis_points=settings.value_area_basis_points,
+        expansion_rows=settings.expansion_rows,
+    )
+    height, margin, legend = figure.layout.height, figure.layout.margin, figure.layout.legend
+    restyle(figure, height=height, simulated=inputs.simulated)
+    figure.update_layout(title=None, margin=margin, legend=legend)
+    figure.update_annotations(font={"size": 11})
+    return figure_html(figure, name, wide=True)
