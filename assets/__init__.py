@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.backtests import backtest_summary, fade_backtest, report, rule_backtest
+from assets.features import features, labels, training_set, volatility_index
 from assets.market_data import market_data
 from assets.profile_structure import (
     composite_profiles,
@@ -31,6 +32,10 @@ def all_assets() -> list[dg.AssetsDefinition]:
         candidates,
         gate_null_rates,
         rule_signals,
+        volatility_index,
+        features,
+        labels,
+        training_set,
         fade_backtest,
         rule_backtest,
         backtest_summary,

@@ -207,4 +207,7 @@ def _source(home: Home, symbol: str, entry: object) -> FileSource:
         raise ConfigurationError(f"{home.sources}: {symbol}.{field}: {said}") from error
     if not source.path.strip():
         raise ConfigurationError(f"{home.sources}: {symbol}.path is empty; name the file with the bars")
-    return source.model_copy(update={"path": str(home.root / expanded(source.path))})
+    placed: dict[str, Any] = {"path": str(home.root / expanded(source.path))}
+    if source.trades is not None:
+        placed["trades"] = source.trades.model_copy(update={"path": str(home.root / expanded(source.trades.path))})
+    return source.model_copy(update=placed)

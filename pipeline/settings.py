@@ -43,6 +43,8 @@ class Settings(BaseModel):
         What becomes of prices off the tick: ``snap`` to the nearest, or ``reject`` to the quarantine.
     seed
         Of bootstrap intervals and null pass rates.
+    volatility_index
+        File of the VIX, daily (Cboe's VIX_History.csv, say); its features are absent without it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class Settings(BaseModel):
     simulator: SimulatorSettings = SimulatorSettings()
     off_tick: Literal["snap", "reject"] = "snap"
     seed: int = Field(default=0, ge=0)
+    volatility_index: str | None = Field(default=None, min_length=1)
 
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""

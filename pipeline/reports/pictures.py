@@ -5,12 +5,13 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["equity_picture"]
+__all__ = ["correlation_picture", "equity_picture"]
 
 COLORS = ("#2b6cb0", "#c05621")
 
@@ -41,6 +42,40 @@ def equity_picture(equity: Mapping[str, pd.Series], title: str) -> str:
     return _markdown(figure, title)
 
 
+def correlation_picture(features: pd.DataFrame, title: str) -> str:
+    """Draw the rank correlations of features, those that say the same beside each other.
+
+    Parameters
+    ----------
+    features
+        Shape (rows, features); constant ones are left out.
+
+    Returns
+    -------
+    str
+        Markdown with an inline PNG.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    varying = features.loc[:, features.std() > 0]
+    correlation = varying.rank().corr().fillna(0.0)
+    if correlation.shape[0] > 2:
+        distance = np.clip(1 - np.abs(correlation.to_numpy()), 0, None)
+        np.fill_diagonal(distance, 0.0)
+        order = leaves_list(linkage(squareform((distance + distance.T) / 2, checks=False), "average"))
+        correlation = correlation.iloc[order, order]
+    figure = _figure(9, 8.2)
+    axes = figure.subplots()
+    image = axes.imshow(correlation.to_numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    figure.colorbar(image, ax=axes, shrink=0.6, label="rank correlation")
+    step = max(1, -(-len(correlation) // 60))
+    axes.set_yticks(range(0, len(correlation), step), correlation.index[::step])
+    axes.set_xticks([])
+    axes.set_title(title, loc="left", fontsize=10)
+    return _markdown(figure, title, label_size=5)
+
+
 def _figure(width: float, height: float) -> "Figure":
     # Figure itself, not pyplot: no global state, no display.
     from matplotlib.figure import Figure
@@ -49,10 +84,10 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _markdown(figure: "Figure", alternative: str) -> str:
+def _markdown(figure: "Figure", alternative: str, *, label_size: int = 8) -> str:
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=label_size)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return f"![{alternative}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"

@@ -63,6 +63,11 @@ def test_composite_number_takes_that_many_sessions_at_every_session() -> None:
     assert (pairs["low"] * 4).tolist() == [400, 400, 401, 400, 400]
 
 
+def test_composite_number_beyond_all_sessions_takes_what_there_is() -> None:
+    for number in (6, 2**63, 10**30):
+        assert composite_profile(FIVE, ES, by=number)["sessions"].tolist() == [1, 2, 3, 4, 5]
+
+
 def test_composite_since_begins_at_the_date() -> None:
     for since in ("2024-02-24", dt.date(2024, 2, 26)):
         since_then = composite_profile(FIVE, ES, since=since)

@@ -153,6 +153,27 @@ def test_profile_sessions_on_device_without_room_falls_back_and_says_so() -> Non
     assert shown[1] == "equal True"
 
 
+def test_profile_sessions_on_full_device_falls_back_at_first_contact(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A GPU that another process has filled refuses already when it is asked how much is free.
+    def full(device: object) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", full)
+    low = np.array([5, 5, 6])
+
+    with caplog.at_level(logging.INFO, LOGGER):
+        found = profile_sessions_on(low, low, low, np.array([0, 2]), device="cuda")
+
+    assert found.vpoc.tolist() == [5, 6]
+    assert caplog.messages == [
+        "device cuda is out of memory (CUDA error: out of memory); profiles run on threads instead, with the same result"
+    ]
+
+
 @pytest.mark.parametrize(
     "device", ["gpu", "cuda:", "cuda:x", "cuda:-1", "cpu,cpu", "", "threads,cuda:0", "mps", None, 0]
 )

@@ -172,6 +172,15 @@ def test_chunks_with_and_without_contract_are_refused() -> None:
         stream.merge(StreamedProfiles(ES).add(named))
 
 
+def test_empty_chunk_without_contract_says_nothing_of_the_others() -> None:
+    named = frame([(400, 402, 401, 5)]).assign(contract="ESH24")
+    empty = named.iloc[:0].drop(columns="contract")
+
+    for first, second in ((empty, named), (named, empty)):
+        stream = StreamedProfiles(ES, allocation="uniform").add(first).add(second)
+        assert stream.result()["contract"].tolist() == ["ESH24"]
+
+
 def test_unknown_allocation_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="allocation is 'even'"):
         StreamedProfiles(ES, allocation="even")  # type: ignore[arg-type]

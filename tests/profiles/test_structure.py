@@ -286,6 +286,15 @@ def test_volume_nodes_lists_what_the_structure_counts(es: Instrument) -> None:
             assert nearest.equals(found[f"{name}_{side}"].rename("price"))
 
 
+def test_volume_nodes_volume_is_the_decimal_that_the_levels_show() -> None:
+    coin = load_instruments()["BTCUSDT"]
+    bars = frame([(100, 100, 100, 1), (102, 102, 102, 1)]).assign(volume=[0.000005, 0.000015])
+
+    nodes = volume_nodes(bars, session_profiles(bars, coin), coin)
+
+    assert nodes["volume"].tolist() == [0.000005, 0.000015, 0.0]
+
+
 def test_single_prints_lists_what_the_structure_counts(es: Instrument) -> None:
     bars = frame([(10, 14, 12, 5), (12, 20, 19, 5), (18, 19, 19, 5)], minutes=30)
     profiles = session_profiles(bars, es)

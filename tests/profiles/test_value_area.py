@@ -57,6 +57,9 @@ def test_value_area_negative_row_is_refused() -> None:
 def test_value_area_total_past_the_limit_is_refused() -> None:
     with pytest.raises(DataError, match="passes 2"):
         value_area(np.array([2**62, 2**62]))
+    with pytest.raises(DataError, match="passes 2"):
+        value_area(np.array([2**62 - 1, 2]))
+    assert value_area(np.array([2**62 - 1, 1])).total == 2**62
 
 
 def test_value_area_share_out_of_range_is_refused() -> None:

@@ -1,0 +1,203 @@
+"""The registry of features: a decorator, and everything that was declared with it.
+
+A feature is a function from the inputs to one value a session, known at that session's close. Adding one is
+writing it into a file of ``families/``; nothing else is touched.
+"""
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import ConfigurationError
+from pipeline.market import Instrument
+from pipeline.strategy import StrategySettings
+
+if TYPE_CHECKING:
+    from pipeline.features.inputs import FeatureInputs
+
+__all__ = ["CANDIDATE_COLUMNS", "RESERVED_NAMES", "Feature", "FeatureRegistry", "feature", "registered"]
+
+Compute = Callable[..., "pd.Series | np.ndarray"]
+Warmup = int | Callable[..., int]
+
+# What candidate_features adds for each candidate.
+CANDIDATE_COLUMNS = ("candidate_reward_risk", "candidate_stop_ticks", "candidate_target_ticks")
+
+# Columns of candidates, orders, labels and training sets: a feature named like one would become it, or be taken for it.
+RESERVED_NAMES = frozenset(
+    {
+        *("session", "decided_on", "side", "entry", "stop", "target", "contract", "quantity", "order", "timestamp"),
+        *("stop_ticks", "target_ticks", "label", "start", "end", "weight", "sample_weight", "uniqueness", "horizon"),
+        *("filled", "r_multiple", "net", "pnl", "status", "reason", "entry_time", "entry_price", "exit_time"),
+        *("exit_price", "exit_reason", "commission", "ambiguous", "bars_held", "rule_signal", "fold", "score"),
+        *("probability", "prediction", "symbol", "month"),
+        *CANDIDATE_COLUMNS,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column: a function with its arguments, and what is known about it.
+
+    Attributes
+    ----------
+    name
+        The column's: the function's name and the values of ``arguments``.
+    family
+        The chapter of the data dictionary.
+    description
+        One sentence: what, its unit, and what happens at a roll.
+    compute_with
+        The function; called with the inputs and the arguments.
+    arguments
+        Of this column, from ``over``.
+    signed
+        Whether its sign is a direction of the market: its side-aware form is then value × side.
+    mirror
+        The column that takes its place for a short, itself where there is none of its own.
+    needs
+        Inputs without which the feature is absent.
+    """
+
+    name: str
+    family: str
+    description: str
+    compute_with: Compute
+    arguments: Mapping[str, object]
+    warmup: Warmup
+    signed: bool
+    mirror: str
+    needs: tuple[str, ...]
+
+    def compute(self, inputs: "FeatureInputs") -> "pd.Series | np.ndarray":
+        """The raw values, one a session of the inputs, before any check."""
+        return self.compute_with(inputs, **self.arguments)
+
+    def sessions_needed(self, instrument: Instrument, settings: StrategySettings | None = None) -> int:
+        """Sessions of history, the current one included, from which on a value doesn't depend on where it starts."""
+        if not callable(self.warmup):
+            return self.warmup
+        given = {**self.arguments, "instrument": instrument, "settings": settings or StrategySettings()}
+        return self.warmup(**{name: given[name] for name in inspect.signature(self.warmup).parameters if name in given})
+
+
+@dataclass
+class FeatureRegistry:
+    """Features by name. The project's own fills itself from ``families/``; tests make theirs."""
+
+    features: dict[str, Feature] = field(default_factory=dict)
+
+    def feature(
+        self,
+        *,
+        family: str,
+        warmup: Warmup,
+        description: str,
+        over: Mapping[str, Iterable[object]] | None = None,
+        signed: bool = False,
+        mirror: str | None = None,
+        needs: Iterable[str] = (),
+    ) -> Callable[[Compute], Compute]:
+        """Register the function below as a feature, one column for each combination of ``over``.
+
+        Parameters
+        ----------
+        family
+            The chapter of the data dictionary; the file's name.
+        warmup
+            Sessions of history, the current one included, from which on the value no longer depends on where history
+            starts; earlier rows are missing in the table. A number, or a function of any of: the names in
+            ``over``, ``instrument``, ``settings``.
+        description
+            One sentence with unit and what happens at a roll; ``{name}`` stands for an argument of ``over``.
+        over
+            Argument -> the values it takes: ``{"sessions": (5, 10)}`` makes ``momentum_5`` and ``momentum_10``.
+        signed
+            Its sign is a direction of the market (positive: up), so that the side-aware form is value × side.
+        mirror
+            The function whose column takes its place for a short (``close_to_val`` and ``close_to_vah`` mirror each
+            other); the other has to name this one.
+        needs
+            Inputs that may be absent: ``structure``, ``naked``, a column of the bars (``bid_volume``), or
+            an external series (``vix``). Without one of them the feature is absent.
+
+        Returns
+        -------
+        The decorator; the function it returns is the one it was given.
+
+        Raises
+        ------
+        ConfigurationError
+            For a name registered twice or one that a label or a candidate column has.
+        """
+
+        def register(function: Compute) -> Compute:
+            base = function.__name__
+            arguments = {name: tuple(values) for name, values in (over or {}).items()}
+            for combination in itertools.product(*arguments.values()):
+                name = "_".join([base, *map(str, combination)])
+                chosen = dict(zip(arguments, combination, strict=True))
+                self._check_name(name, function)
+                self.features[name] = Feature(
+                    name=name,
+                    family=family,
+                    description=description.format(**chosen),
+                    compute_with=function,
+                    arguments=chosen,
+                    warmup=warmup,
+                    signed=signed,
+                    mirror="_".join([mirror or base, *map(str, combination)]),
+                    needs=tuple(needs),
+                )
+            return function
+
+        return register
+
+    def _check_name(self, name: str, function: Compute) -> None:
+        place = f"{function.__module__}.{function.__name__}"
+        if name in RESERVED_NAMES:
+            raise ConfigurationError(
+                f"feature {name} ({place}) has the name of a label or candidate column; give it another name"
+            )
+        if name in self.features:
+            known = self.features[name].compute_with
+            raise ConfigurationError(
+                f"feature {name} is registered twice, in {known.__module__} and {function.__module__}; rename one"
+            )
+
+    def registered(self) -> Mapping[str, Feature]:
+        """Every feature by column name, sorted.
+
+        Raises
+        ------
+        ConfigurationError
+            For a mirror that isn't there, or that doesn't mirror back.
+        """
+        for one in self.features.values():
+            other = self.features.get(one.mirror)
+            if other is None or other.mirror != one.name or other.signed != one.signed:
+                raise ConfigurationError(
+                    f"feature {one.name} names {one.mirror} as its mirror, which has to be a feature with the mirror "
+                    f"{one.name} and the same sign rule; correct one of them"
+                )
+        return {name: self.features[name] for name in sorted(self.features)}
+
+
+_FEATURES = FeatureRegistry()
+feature = _FEATURES.feature
+
+
+def registered() -> Mapping[str, Feature]:
+    """Every feature of the project by column name, sorted; found by importing all of ``families/``."""
+    families = importlib.import_module("pipeline.features.families")
+    for module in sorted(found.name for found in pkgutil.iter_modules(families.__path__)):
+        importlib.import_module(f"{families.__name__}.{module}")
+    return _FEATURES.registered()

@@ -1,0 +1,72 @@
+"""When a bar is over, and when a session is: from then on an outcome is known."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.market import Hours, SessionLabels
+
+__all__ = ["bar_ends", "bar_length", "complete_until", "session_ends"]
+
+
+def bar_length(opens: NDArray[np.int64]) -> int:
+    """The usual length of a bar in nanoseconds: the commonest step between opens; of equally common ones the shortest.
+
+    Raises
+    ------
+    DataError
+        For fewer than two bars.
+    """
+    if len(opens) < 2:
+        raise DataError(
+            f"{len(opens)} bars don't say how long one lasts, so not when a label is known; give two or more"
+        )
+    steps, counts = np.unique(np.diff(opens), return_counts=True)
+    return int(steps[np.argmax(counts)])
+
+
+def bar_ends(opens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The end of each bar, shape (n,): its open plus the usual length, or the next open where that is sooner."""
+    ends = opens + bar_length(opens)
+    ends[:-1] = np.minimum(ends[:-1], opens[1:])
+    return ends
+
+
+def session_ends(opens: NDArray[np.int64], labels: SessionLabels, hours: Hours) -> NDArray[np.int64]:
+    """When the hours of each session are over on these bars, one a row of ``labels.schedule``.
+
+    That is their close by the exchange's calendar, so that an outage does not make it sooner, or, where the bars' grid
+    does not meet the close, the end of the bar that the close falls into.
+    """
+    name = "rth_close" if hours == "rth" else "close"
+    closes = pd.DatetimeIndex(labels.schedule[name]).as_unit("ns").asi8.copy()
+    tradable = np.flatnonzero(labels.mask(hours))
+    session = labels.position[tradable]
+    sessions, first = np.unique(session, return_index=True)
+    anchor = opens[tradable[first]]
+    length = bar_length(opens)
+    closes[sessions] = anchor + -(-(closes[sessions] - anchor) // length) * length
+    return closes
+
+
+def complete_until(value: pd.Timestamp | str | None, ends: NDArray[np.int64]) -> int:
+    """The instant up to which the bars are complete; that of the last bar's end unless said.
+
+    Raises
+    ------
+    DataError
+        If it carries no zone, or lies before the last bar's end.
+    """
+    if value is None:
+        return int(ends[-1])
+    stamp = pd.Timestamp(value)
+    if stamp is pd.NaT or stamp.tzinfo is None:
+        raise DataError(f"known_until is {value!r}; give a time with a zone, e.g. 2021-03-15 21:00Z")
+    instant = int(stamp.tz_convert("UTC").as_unit("ns").value)
+    if instant < ends[-1]:
+        raise DataError(
+            f"known_until is {stamp}, but the last bar ends at {pd.Timestamp(ends[-1], tz='UTC')}; cut the bars "
+            "there too"
+        )
+    return instant

@@ -1,0 +1,236 @@
+"""Transforms of features, for use inside a model's own pipeline: what they learn comes from training rows only."""
+
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.learning.feature_frames import FeatureTransform
+
+__all__ = [
+    "DropUninformative",
+    "MadScaler",
+    "MissingPolicy",
+    "MissingValues",
+    "SignedLog",
+    "Winsorizer",
+    "feature_transforms",
+]
+
+MissingPolicy = Literal["error", "keep", "median"]
+
+# Of a normal distribution the standard deviation is 1.4826 times the median absolute deviation, 1.2533 times the mean
+# one.
+_MEDIAN_TO_SIGMA = 1.482602218505602
+_MEAN_TO_SIGMA = 1.2533141373155001
+
+
+class DropUninformative(FeatureTransform):
+    """Leaves out columns that are constant or a copy of an earlier one in the training rows; remembers which.
+
+    Constant is one value throughout, or none at all; a column with one value and gaps stays, for the gaps may tell
+    something. A copy is equal in every row, missing values included. The same columns are left out ever after,
+    whatever they hold.
+
+    Attributes
+    ----------
+    dropped_
+        Name → ``constant``, ``all missing`` or ``copy of NAME``, in column order.
+    """
+
+    def _learn(self, frame: pd.DataFrame) -> None:
+        self.dropped_: dict[str, str] = {}
+        seen: dict[bytes, str] = {}
+        for name in frame.columns:
+            values = frame[name].to_numpy() + 0.0  # −0.0 and 0.0 are one value, and its bytes should be too
+            missing = np.isnan(values)
+            values[missing] = np.nan
+            if missing.all():
+                self.dropped_[name] = "all missing"
+            elif not missing.any() and (values == values[0]).all():
+                self.dropped_[name] = "constant"
+            elif (key := values.tobytes()) in seen:
+                self.dropped_[name] = f"copy of {seen[key]}"
+            else:
+                seen[key] = name
+        if len(self.dropped_) == frame.shape[1]:
+            raise DataError(
+                f"none of {frame.shape[1]} features tells the {len(frame)} training rows apart; give more rows or "
+                "other features"
+            )
+
+    def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[list(self.get_feature_names_out())]
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Names of the columns kept, in their order."""
+        return np.array([name for name in self.feature_names_in_ if name not in self.dropped_], dtype=object)
+
+
+class Winsorizer(FeatureTransform):
+    """Moves values beyond two quantiles of the training rows to those quantiles.
+
+    Parameters
+    ----------
+    lower, upper
+        Quantiles, 0 ≤ lower < upper ≤ 1; interpolated linearly between known training values.
+
+    Attributes
+    ----------
+    lower_, upper_
+        Series, a bound a column; NaN for a column without a known training value, which is left as it is.
+    """
+
+    def __init__(self, lower: float = 0.01, upper: float = 0.99) -> None:
+        self.lower = lower
+        self.upper = upper
+
+    def _learn(self, frame: pd.DataFrame) -> None:
+        if not 0 <= self.lower < self.upper <= 1:
+            raise ConfigurationError(
+                f"Winsorizer has lower {self.lower!r} and upper {self.upper!r}; give 0 ≤ lower < upper ≤ 1, e.g. "
+                "0.01 and 0.99"
+            )
+        self.lower_ = frame.quantile(self.lower)
+        self.upper_ = frame.quantile(self.upper)
+
+    def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.clip(self.lower_, self.upper_, axis="columns")
+
+
+class SignedLog(FeatureTransform):
+    """sign(x) × log(1 + |x|): draws in long tails on both sides, keeps sign and order. Learns columns only."""
+
+    def _learn(self, frame: pd.DataFrame) -> None:
+        """Nothing but the columns."""
+
+    def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return np.sign(frame) * np.log1p(frame.abs())
+
+
+class MadScaler(FeatureTransform):
+    """(x − median) / σ of the training rows, σ being 1.4826 × the median absolute deviation from the median.
+
+    Where that is zero, because more than half of the values are one (a count, a flag), σ is 1.2533 × the mean
+    absolute deviation from the median; where that is zero too, the column is constant and is centred only. A column
+    without a known training value has no centre: all its values become missing.
+
+    Attributes
+    ----------
+    center_, scale_
+        Series, a value a column.
+    """
+
+    def _learn(self, frame: pd.DataFrame) -> None:
+        self.center_ = frame.median()
+        distance = (frame - self.center_).abs()
+        sigma = distance.median() * _MEDIAN_TO_SIGMA
+        sigma = sigma.where(sigma != 0, distance.mean() * _MEAN_TO_SIGMA)
+        self.scale_ = sigma.where(sigma != 0, 1.0)
+
+    def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return (frame - self.center_) / self.scale_
+
+
+class MissingValues(FeatureTransform):
+    """What is done about missing values, said out loud; they never become zero by themselves.
+
+    Parameters
+    ----------
+    policy
+        ``error``: there must be none. ``keep``: they stay, for models that take them. ``median``: they become
+        the column's median in the training rows, and a column ``NAME_missing`` (1.0 or 0.0) says where, for every
+        column with missing training values. In a column without, a missing value at prediction is an error: the
+        model never learned what it means.
+
+    Attributes
+    ----------
+    median_
+        Series, the columns' medians (``median`` only).
+    indicated_
+        Columns with an indicator, in column order.
+    """
+
+    def __init__(self, policy: MissingPolicy = "error") -> None:
+        self.policy = policy
+
+    def _learn(self, frame: pd.DataFrame) -> None:
+        if self.policy not in get_args(MissingPolicy):
+            raise ConfigurationError(
+                f"the policy for missing values is {self.policy!r}; it must be error, keep or median"
+            )
+        missing = frame.isna()
+        self.indicated_: list[str] = []
+        if self.policy == "error":
+            self._refuse(missing)
+        if self.policy == "median":
+            self.median_ = frame.median()
+            if missing.all().any():
+                raise DataError(
+                    f"feature {missing.all().idxmax()} is missing in all {len(frame)} training rows and has no "
+                    "median; drop it, "
+                    "e.g. with DropUninformative"
+                )
+            self.indicated_ = frame.columns[missing.any()].tolist()
+            names = {f"{name}_missing" for name in self.indicated_}
+            if taken := sorted(names & set(frame.columns)):
+                raise DataError(
+                    f"there is a feature {taken[0]} already, which the indicator would be called; rename it"
+                )
+
+    def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if self.policy == "keep":
+            return frame
+        missing = frame.isna()
+        self._refuse(missing.drop(columns=self.indicated_))
+        indicators = {f"{name}_missing": missing[name].astype(np.float64) for name in self.indicated_}
+        return frame.fillna(self.median_ if self.indicated_ else {}).assign(**indicators)
+
+    def _refuse(self, missing: pd.DataFrame) -> None:
+        if (rows := missing.sum()).any():
+            name = rows.ne(0).idxmax()
+            place = missing.index[int(np.argmax(missing[name]))]
+            learned = "" if self.policy == "error" else ", which had no missing values in training"
+            raise DataError(
+                f"feature {name}{learned}, is missing in {rows[name]} of {len(missing)} rows, first in {place}; "
+                "leave such rows "
+                f"out, or choose another policy ({'keep or median' if self.policy == 'error' else 'keep'})"
+            )
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """The features, then the indicators."""
+        return np.array([*self.feature_names_in_, *(f"{name}_missing" for name in self.indicated_)], dtype=object)
+
+
+def feature_transforms(
+    missing: MissingPolicy = "keep",
+    *,
+    winsorize: tuple[float, float] | None = (0.01, 0.99),
+    signed_log: bool = False,
+    scale: bool = True,
+) -> Pipeline:
+    """The usual sequence before a model: drop, winsorise, signed log, scale, missing values.
+
+    Put it in front of the model, ``make_pipeline(feature_transforms(), model)``, so that every fit of the model fits
+    it too, on the same training rows.
+
+    Parameters
+    ----------
+    missing
+        See :class:`MissingValues`. ``keep`` suits models that take NaN (LightGBM).
+    winsorize
+        The two quantiles; None for none.
+    signed_log, scale
+        Whether to draw in tails, and whether to scale by :class:`MadScaler`.
+    """
+    steps: list[tuple[str, FeatureTransform]] = [("drop", DropUninformative())]
+    if winsorize is not None:
+        steps.append(("winsorize", Winsorizer(*winsorize)))
+    if signed_log:
+        steps.append(("signed_log", SignedLog()))
+    if scale:
+        steps.append(("scale", MadScaler()))
+    return Pipeline([*steps, ("missing", MissingValues(missing))])

@@ -1,0 +1,57 @@
+"""Features, labels and the training set as assets."""
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from jobs.chain import run_chain
+from pipeline.datasets import find_dataset
+from pipeline.definitions import defs
+from pipeline.features import FeatureInputs, build_features, candidate_features, registered
+from pipeline.home import Home
+from pipeline.learning import average_uniqueness, candidate_labels
+from tests.orchestration.conftest import SMALL_MARKET
+
+
+def stored(home: Home, asset: str, key: str = "ES-SIM") -> pd.DataFrame:
+    return pd.read_parquet(home.assets / asset / f"{key}.parquet")
+
+
+def test_training_set_is_made_of_features_labels_and_weights_of_the_functions(home: Home) -> None:
+    run_chain(defs, "ES-SIM", home, lambda event: None)
+
+    dataset = find_dataset("ES-SIM", home)
+    bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
+    built = build_features(FeatureInputs.from_bars(bars, dataset.instrument))
+    candidates = stored(home, "candidates")
+    labels = candidate_labels(bars, candidates, dataset.instrument)
+    pd.testing.assert_frame_equal(stored(home, "features"), built)
+    pd.testing.assert_frame_equal(stored(home, "labels"), labels)
+    training = stored(home, "training_set")
+    known = labels["filled"] & labels["end"].notna()
+    assert training.index.tolist() == labels.index[known].tolist()
+    rows = candidate_features(candidates, built)[known]
+    pd.testing.assert_frame_equal(training[list(rows)], rows)
+    expected = average_uniqueness(labels.loc[known, "start"], labels.loc[known, "end"])
+    np.testing.assert_array_equal(training["weight"].to_numpy(), np.asarray(expected))
+    assert (training["start"] < training["end"]).all()
+
+
+def test_volatility_index_of_the_settings_gives_its_features_and_without_it_they_are_absent(
+    home: Home, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    run_chain(defs, "ES-SIM", home, lambda event: None)
+    needs_vix = {name for name, one in registered().items() if one.needs == ("vix",)}
+    assert needs_vix
+    assert not needs_vix & set(stored(home, "features"))
+
+    days = pd.date_range("2019-06-03", "2022-06-30", freq="B")
+    pd.DataFrame({"DATE": days.strftime("%m/%d/%Y"), "CLOSE": 20.0}).to_csv(tmp_path / "vix.csv", index=False)
+    home.settings.write_text(SMALL_MARKET + "volatility_index: vix.csv\n")
+    run_chain(defs, "ES-SIM", home, lambda event: None)
+
+    shown = stored(home, "features")
+    assert needs_vix <= set(shown)
+    assert shown["vix_level"].dropna().unique().tolist() == [20.0]
