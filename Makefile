@@ -1,18 +1,18 @@
 # One command each. Everything installs into .venv from requirements.lock, nothing elsewhere.
 #   make run                      the whole chain on five simulated years of ES
-#   make run DATA=bars.parquet    the same on your own bars       (SYMBOL=ES by default)
+#   make run DATA=bars.parquet    the same on your own bars       (of ES; SYMBOL=BTCUSDT for another)
+#   make run SYMBOL=ES            again, on the bars it had last
 #   make ui                       Dagster and MLflow pages together, Ctrl-C stops both
 #   make test                     lint, types, architecture and every test
 
 PYTHON ?= python3.11
-SYMBOL ?= ES
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: run ui test lint format setup clean
 
 run: $(VENV)/.ready
-	@$(BIN)/vpoc run $(if $(DATA),--data "$(DATA)" --symbol $(SYMBOL),)
+	@$(BIN)/vpoc run $(if $(DATA),--data "$(DATA)") $(if $(SYMBOL),--symbol $(SYMBOL))
 
 ui: $(VENV)/.ready
 	@$(BIN)/vpoc ui

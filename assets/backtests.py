@@ -205,7 +205,6 @@ def report(
             run.log_file(path)
     return dg.MaterializeResult(
         metadata={
-            "page": dg.MetadataValue.url(path.as_uri()),
             "path": dg.MetadataValue.path(str(path)),
             "bytes": len(page.encode()),
             "mlflow_run": run.run_id,

@@ -28,6 +28,7 @@ CLEANING_COUNTS = ("rows_in", "kept", "rows_quarantined", "snapped", "out_of_ord
     name="market_data",
     outs={
         "bars": dg.AssetOut(
+            is_required=False,
             description="Clean bars (contract §2): on tick, in session, strictly increasing, UTC, labelled by open.",
             group_name=GROUP,
             kinds={"parquet", "pandas"},
@@ -35,6 +36,7 @@ CLEANING_COUNTS = ("rows_in", "kept", "rows_quarantined", "snapped", "out_of_ord
             code_version="1",
         ),
         "quarantine": dg.AssetOut(
+            is_required=False,
             description="Rows that are not used, each with its reason, source file and line: nothing is lost.",
             group_name=GROUP,
             kinds={"parquet", "pandas"},
@@ -80,6 +82,10 @@ def market_data(
         raise dg.Failure(
             "no month and symbol lies in this range: its first symbol stands after its last", allow_retries=False
         )
+    checks = [_accounting(cleaned), _order(cleaned), _fits_instrument(cleaned), _sessions_covered(cleaned, datasets)]
+    yield from checks
+    if any(not check.passed and check.severity == dg.AssetCheckSeverity.ERROR for check in checks):
+        return  # the months keep what they hold: a wrong file must not take its place
     refused = pd.concat([clean.quarantine for clean in cleaned.values()], ignore_index=True)
     yield dg.Output(
         {key: clean.bars for key, clean in cleaned.items()},
@@ -94,10 +100,6 @@ def market_data(
             "first_rows": table(_examples(refused)),
         },
     )
-    yield _accounting(cleaned)
-    yield _order(cleaned)
-    yield _fits_instrument(cleaned)
-    yield _sessions_covered(cleaned, datasets)
 
 
 def _label(context: dg.AssetExecutionContext, key: str, clean: CleanBars, dataset: Dataset) -> None:

@@ -58,11 +58,15 @@ def prepare_environment(home: Home) -> None:
     # Git is asked for the commit of each run; where there is none, MLflow would warn at every import.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Seven workers of a quarter gigabyte each, for jobs of its assistant that nobody here starts.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     url = os.environ.get(POSTGRES_VARIABLE)
     if not url:
         os.environ.setdefault("DAGSTER_HOME", str(PROJECT))
         return
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT / "deploy" / "postgres"))
+    # The project's own embedded instance, exported for some dagster command, is no choice against PostgreSQL.
+    if os.environ.get("DAGSTER_HOME") in (None, "", str(PROJECT)):
+        os.environ["DAGSTER_HOME"] = str(PROJECT / "deploy" / "postgres")
     if "MLFLOW_TRACKING_URI" not in os.environ:
         _make_mlflow_schema(url)
         os.environ["MLFLOW_TRACKING_URI"] = _in_schema(url, MLFLOW_SCHEMA)

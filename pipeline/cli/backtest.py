@@ -19,7 +19,7 @@ from pipeline.cli.options import (
     ZoneOption,
     file_source,
 )
-from pipeline.cli.tables import results_table
+from pipeline.cli.tables import frame_table, results_table
 from pipeline.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def backtest(
         typer.Option(help="CSV of your own bracket orders: session, side (1 or -1), entry, stop, target[, quantity]."),
     ] = None,
     trades: Annotated[Path | None, typer.Option(help="Write the trades to this CSV.")] = None,
+    ends: Annotated[Path | None, typer.Option(help="Write every order and how it ended to this CSV.")] = None,
     format_: FormatOption = None,
     time_zone: ZoneOption = None,
     label: LabelOption = None,
@@ -46,6 +47,8 @@ def backtest(
 
     Account and strategy come from settings.yaml in VPOC_HOME; the rules of the fills are in docs/fills.md.
     """
+    from pipeline.performance import summary_to_dict, verdict
+
     console = Console(stderr=True)
     with Status("reading and cleaning bars", console=console):
         taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol)
@@ -53,15 +56,9 @@ def backtest(
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)
         summary = _summaries(results, taken)
-    if trades is not None:
-        whole = pd.concat({name: result.trades for name, result in results.items()}, names=["strategy", None])
-        try:
-            whole.reset_index(level=0).to_csv(trades, index=False)
-        except OSError as error:
-            raise ConfigurationError(f"the trades can't be written to {trades}: {error.strerror or error}") from error
+    _write({name: result.trades for name, result in results.items()}, trades, "trades")
+    _write({name: result.orders for name, result in results.items()}, ends, "orders")
     if as_json:
-        from pipeline.performance import summary_to_dict
-
         typer.echo(
             json.dumps(
                 {str(name): summary_to_dict(part.droplevel(0)) for name, part in summary.groupby(level=0, sort=False)},
@@ -69,7 +66,26 @@ def backtest(
             )
         )
         return
-    Console().print(results_table(summary, f"{symbol}: {file}"))
+    shown = Console()
+    shown.print(results_table(summary, f"{symbol}: {file}"))
+    shown.print(frame_table(_ends(results), "What became of the orders"))
+    for strategy, part in summary.groupby(level=0, sort=False):
+        shown.print(f"{strategy}: {verdict(part.droplevel(0))}", highlight=False)
+
+
+def _write(frames: dict[str, pd.DataFrame], path: Path | None, what: str) -> None:
+    if path is None:
+        return
+    try:
+        pd.concat(frames, names=["strategy", None]).reset_index(level=0).to_csv(path, index=False)
+    except OSError as error:
+        raise ConfigurationError(f"the {what} can't be written to {path}: {error.strerror or error}") from error
+
+
+def _ends(results: "dict[str, BacktestResult]") -> pd.DataFrame:
+    """How many orders of each strategy ended how, and why."""
+    counts = {name: result.orders.groupby(["status", "reason"]).size() for name, result in results.items()}
+    return pd.DataFrame(counts).fillna(0).astype(int).reset_index()
 
 
 def _run(taken: FileBars, orders: Path | None) -> "dict[str, BacktestResult]":

@@ -19,7 +19,7 @@ from pipeline.cli.options import (
     file_source,
 )
 from pipeline.cli.page import open_profile
-from pipeline.cli.tables import frame_table
+from pipeline.cli.tables import sessions_table
 from pipeline.errors import DataError
 
 __all__ = ["profile"]
@@ -71,11 +71,8 @@ def profile(
     console = Console()
     console.print(taken.description, highlight=False)
     _say_quarantined(taken, console)
-    listed = profiles.tail(sessions).reset_index()
-    listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
-    share = 100 * listed.pop("value_area_volume") / listed["volume"]
-    listed["in VA %"] = share.round(1)
-    console.print(frame_table(listed, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
+    title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
+    console.print(sessions_table(profiles, taken.instrument, title, sessions))
     console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
     if open_page:
         open_profile(taken.bars, taken.instrument, day, hours, console)

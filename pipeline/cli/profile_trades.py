@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.page import open_profile
-from pipeline.cli.tables import frame_table
+from pipeline.cli.tables import sessions_table
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
@@ -79,15 +79,8 @@ def profile_trades(
         )
     console = Console()
     console.print(f"{profiles.attrs['rows_in']:,} trades; {_account(profiles)}", highlight=False, soft_wrap=True)
-    listed = profiles.tail(sessions).reset_index()
-    listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
-    share = 100 * listed.pop("value_area_volume") / listed["volume"]
-    shown = listed[["session", "vpoc", "val", "vah", "volume", "delta"]].assign(**{"VA %": share.round(1)})
-    if "contract" in listed:
-        shown["contract"] = listed["contract"]
-    if shown["delta"].isna().all():
-        shown = shown.drop(columns="delta")
-    console.print(frame_table(shown, f"{symbol} {hours}: last {len(listed)} of {len(profiles)} sessions"))
+    title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
+    console.print(sessions_table(profiles, instrument, title, sessions))
     drawn = _as_bars(stream, day)
     console.print(profile_text(drawn, instrument, day, hours=hours, allocation="close"), highlight=False)
     if open_page:

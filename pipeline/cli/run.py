@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.quiet import quieten
 from pipeline.cli.tables import results_table
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, load_sources, remember_source
@@ -55,9 +56,11 @@ def run(
             raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
         source = file_source(data, format_, time_zone, label, bar)
         find_instrument(key)
+        if source_holds_trades(source):
+            raise DataError(f"{data} holds trades, and a run takes bars: see them with 'vpoc profile {data}'")
+        before = load_sources(home).get(key)
         taken = source.read().description  # a file that can't be read is not remembered
         prepare_environment(home)
-        before = load_sources(home).get(key)
         remember_source(home, key, source)
     find_dataset(key, home)
     prepare_environment(home)
@@ -110,6 +113,8 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
     with dg.DagsterInstance.get() as instance:
         loader = defs.get_asset_value_loader(instance)
         summary: pd.DataFrame = loader.load_asset_value("backtest_summary", partition_key=key)
+    from pipeline.performance import verdict
+
     dataset = find_dataset(key, home)
     report = home.reports / f"{key}.html"
     if as_json:
@@ -129,5 +134,7 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
         return
     title = f"{key}: {dataset.identity}"
     console.print(results_table(summary, title))
+    for strategy, part in summary.groupby(level=0, sort=False):
+        console.print(f"{strategy}: {verdict(part.droplevel(0))}", highlight=False)
     console.print(f"Report     {report}", soft_wrap=True, highlight=False)
     console.print("Pages      make ui  (or vpoc ui): Dagster and MLflow, their addresses printed")

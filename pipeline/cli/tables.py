@@ -6,11 +6,14 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
+from pipeline.market import Instrument
 from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
+from pipeline.profiles.pictures import tick_decimals
 
-__all__ = ["frame_table", "results_table"]
+__all__ = ["frame_table", "results_table", "sessions_table"]
 
 LONGEST_WHOLE = 12
+_LEVELS = ("vpoc", "val", "vah", "low", "high")
 _COUNTS = ("orders", "closed", "not_reached", "gapped_past_stop", "skipped", "cancelled", "ambiguous")
 _NAMES = {
     "probabilistic_sharpe_ratio": "P(Sharpe > 0)",
@@ -44,6 +47,26 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
                 format_interval(row["low"], row["high"], row["unit"]),
             ]
         table.add_row(*cells)
+    return table
+
+
+def sessions_table(profiles: pd.DataFrame, instrument: Instrument, title: str, last: int) -> Table:
+    """The last sessions of session or trade profiles: prices in the tick's decimals, none of them cut."""
+    listed = profiles.tail(last)
+    decimals = tick_decimals(instrument)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    rows = {"session": listed.index.strftime("%Y-%m-%d")}
+    rows |= {name: [f"{price:.{decimals}f}" for price in listed[name]] for name in _LEVELS}
+    rows["volume"] = [f"{volume:,.10g}" for volume in listed["volume"]]
+    rows["VA %"] = [f"{100 * share:.1f}" for share in listed["value_area_volume"] / listed["volume"]]
+    if "delta" in listed and listed["delta"].notna().any():
+        rows["delta"] = [f"{delta:+,.10g}" for delta in listed["delta"]]
+    if "contract" in listed:
+        rows["contract"] = listed["contract"].tolist()
+    for name in rows:
+        table.add_column(name, justify="left" if name in ("session", "contract") else "right", no_wrap=True)
+    for row in zip(*rows.values(), strict=True):
+        table.add_row(*row)
     return table
 
 

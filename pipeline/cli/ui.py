@@ -56,7 +56,9 @@ def ui(
             pages = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
             for name, address in pages.items():
                 _wait_for(f"{address}/{'server_info' if name == 'Dagster' else 'health'}", servers, str(log))
-                console.print(f"{name:10} {address}")
+                # MLflow opens on its assistants' view; the runs are in the other one.
+                shown = f"{address}/#/experiments?workflowType=machine_learning" if name == "MLflow" else address
+                console.print(f"{name:10} {shown}", soft_wrap=True)
             console.print("Ctrl-C stops both.")
             while all(server.poll() is None for server in servers):
                 time.sleep(0.5)

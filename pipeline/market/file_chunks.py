@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from pipeline.errors import DataError
 from pipeline.market.readers.table import Table
-from pipeline.market.readers.text import TextFile, head_lines, is_number, read_head, split_line
+from pipeline.market.readers.text import TextFile, head_lines, is_number, read_head, split_line, without_blank_end
 
 __all__ = ["ChunkedFile", "Progress", "open_chunks"]
 
@@ -161,7 +161,7 @@ def _blocks(path: Path, file: IO[bytes], size: int, *, skip_names: bool) -> Iter
             data = data[cut:]
             skip_names = False
         _check_text(path, data, begin)
-        data = data.rstrip()
+        data = without_blank_end(data)
         if data:
             some = True
             yield data, begin

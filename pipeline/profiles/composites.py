@@ -202,7 +202,7 @@ def _spans(
     if isinstance(by, int | np.integer) and not isinstance(by, bool):
         if by < 1:
             raise ConfigurationError(f"by is {by}; a composite is of 1 session or more")
-        return np.maximum(places - by + 1, run), places
+        return np.maximum(places - min(by, count) + 1, run), places
     kept = np.ones(count, dtype=bool)
     if since is not None:
         date = _date(since)

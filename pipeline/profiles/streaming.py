@@ -190,6 +190,7 @@ class StreamedProfiles:
         self._counts: Counter[str] = Counter()
         self._reasons = dict.fromkeys(TRADE_REASONS)
         self._contracts: bool | None = None
+        self._empty_names = False  # whether a chunk without rows had the column, which binds no other chunk
 
     def add(self, chunk: pd.DataFrame) -> Self:
         """Add trades or bars; a chunk that is refused with an error leaves everything as it was.
@@ -204,8 +205,12 @@ class StreamedProfiles:
         if not isinstance(chunk, pd.DataFrame):
             what = "trades" if self.allocation == "trades" else "bars"
             raise DataError(f"{what} must be a pandas DataFrame, not {type(chunk).__name__}")
-        if len(chunk) == 0 and self.allocation == "trades":
-            judge_trades(chunk, self.instrument)
+        if len(chunk) == 0:
+            if self.allocation == "trades":
+                judge_trades(chunk, self.instrument)
+            else:
+                require_bars(chunk, _PRICES)
+            self._empty_names |= "contract" in chunk.columns
             return self
         named = "contract" in chunk.columns
         self._check_contracts(named)
@@ -266,6 +271,7 @@ class StreamedProfiles:
         self._counts.update(other._counts)
         self._reasons.update(other._reasons)
         self._contracts = other._contracts if self._contracts is None else self._contracts
+        self._empty_names |= other._empty_names
         return self
 
     def count_refused(self, refused: Mapping[str, int], *, prices_rounded: int = 0) -> None:
@@ -345,6 +351,7 @@ class StreamedProfiles:
         def flat(name: str) -> NDArray[np.int64]:
             return np.concatenate([np.empty(0, dtype=np.int64), *(each.dense(name) for each in sums)])
 
+        named = self._empty_names if self._contracts is None else self._contracts
         widths = [each.high - each.low + 1 for each in sums]
         return SessionHistograms(
             instrument=self.instrument,
@@ -354,7 +361,7 @@ class StreamedProfiles:
             volume=flat("volume"),
             buy=flat("buy") if sided else None,
             sell=flat("sell") if sided else None,
-            contracts=np.array([key[1] for key in chosen], dtype=object) if self._contracts else None,
+            contracts=np.array([key[1] for key in chosen], dtype=object) if named else None,
         )
 
     def _winners(self) -> list[_Key]:

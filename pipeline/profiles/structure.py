@@ -12,7 +12,7 @@ from pipeline.market.sessions import Hours
 from pipeline.profiles.aligned import SessionBars, align_bars, require_profiles, session_bars
 from pipeline.profiles.auction import check_minutes, initial_balance, session_prints
 from pipeline.profiles.histogram import spread_rows
-from pipeline.profiles.kernels import MICRO_LOTS
+from pipeline.profiles.levels import to_volume
 from pipeline.profiles.nodes import check_node_settings, find_nodes
 from pipeline.profiles.relations import session_relations
 from pipeline.profiles.sessions import Allocation
@@ -200,7 +200,7 @@ def volume_nodes(
             "session": sessions[owner],
             "kind": pd.array(kind, dtype="str"),
             "price": instrument.to_prices(_joined(ticks)),
-            "volume": _joined(volume) / MICRO_LOTS * instrument.volume_step,
+            "volume": to_volume(_joined(volume), instrument),
             "prominence": np.concatenate([np.empty(0), *prominence]),
         }
     )

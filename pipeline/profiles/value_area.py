@@ -71,9 +71,10 @@ def value_area(
     volumes = np.ascontiguousarray(rows, dtype=np.int64)
     if len(volumes) and volumes.min() < 0:
         raise DataError(f"a profile's volumes can't be negative, but row {int(np.argmin(volumes))} is {volumes.min()}")
-    if volumes.sum(dtype=np.float64) > 1.01 * MAX_STEPS * MICRO_LOTS:
+    # In halves, so that the sum can't wrap before it is looked at.
+    total = (int((volumes >> 32).sum()) << 32) + int((volumes & 0xFFFFFFFF).sum())
+    if total > MAX_STEPS * MICRO_LOTS:
         raise DataError("a profile's volume passes 2**62 micro-lots, the most that is summed exactly; take fewer bars")
-    total = int(volumes.sum())
     if total <= 0:
         raise DataError("a profile without volume has no VPOC and no value area; choose bars with volume")
     vpoc, val, vah, held = find_value_area(volumes, 0, len(volumes) - 1, total, basis_points, expansion_rows)

@@ -260,6 +260,13 @@ def test_blank_lines_are_passed_over_and_lines_still_count(tmp_path: Path, end: 
     assert read_bars(path).frame["source_line"].tolist() == [5, 8]
 
 
+def test_text_with_tabs_may_end_in_an_empty_field(tmp_path: Path) -> None:
+    names = "timestamp\topen\thigh\tlow\tclose\tvolume\tnum_trades\n"
+    rows = "".join(f"2021-03-01 14:3{i}Z\t5\t5\t5\t5\t1\t\n" for i in range(3))
+
+    assert len(read_bars(write(tmp_path, "bars.txt", names + rows)).frame) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [

@@ -53,6 +53,18 @@ def test_read_trades_text_in_any_chunks_is_the_same(tmp_path: Path, chunk_rows: 
     assert trade_profiles(chunked, ES, hours="eth").loc["2024-03-05", "delta"] == delta
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n \n\n"])
+@pytest.mark.parametrize("chunk_rows", [1, 1000])
+def test_read_trades_text_with_tabs_may_end_in_an_empty_field(tmp_path: Path, chunk_rows: int, end: str) -> None:
+    text = "timestamp\tprice\tsize\tside" + "".join(f"\n2024-03-05 15:00:0{i}Z\t5100.25\t{i}\t" for i in range(4))
+    path = tmp_path / "trades.txt"
+    path.write_bytes((text + end).encode())
+
+    trades = _read(path, chunk_rows=chunk_rows)
+
+    assert (trades["volume"].tolist(), trades["side"].tolist()) == ([0, 1, 2, 3], [""] * 4)
+
+
 def test_read_trades_gzip_and_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "trades.csv.gz"
     path.write_bytes(gzip.compress(b"\xef\xbb\xbf" + PLAIN.encode()))

@@ -192,6 +192,8 @@ def test_file_of_another_instrument_is_stopped_by_its_check(home: Home, tmp_path
     with pytest.raises(ChainError, match=r"bars.fits_instrument stopped the run: ES: .*off the tick"):
         run_chain(defs, "ES", home, nothing)
 
+    assert not list((home.assets / "bars").rglob("*.parquet"))  # nothing of it was stored
+
 
 def test_months_before_the_grid_are_an_error_that_says_what_to_set(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "old.csv"

@@ -170,7 +170,8 @@ def test_profile_sessions_on_full_device_falls_back_at_first_contact(
 
     assert found.vpoc.tolist() == [5, 6]
     assert caplog.messages == [
-        "device cuda is out of memory (CUDA error: out of memory); profiles run on threads instead, with the same result"
+        "device cuda is out of memory (CUDA error: out of memory); "
+        "profiles run on threads instead, with the same result"
     ]
 
 

@@ -179,6 +179,10 @@ def test_empty_chunk_without_contract_says_nothing_of_the_others() -> None:
     for first, second in ((empty, named), (named, empty)):
         stream = StreamedProfiles(ES, allocation="uniform").add(first).add(second)
         assert stream.result()["contract"].tolist() == ["ESH24"]
+    assert "contract" in StreamedProfiles(ES, allocation="uniform").add(named.iloc[:0]).result()
+    assert "contract" not in StreamedProfiles(ES, allocation="uniform").add(empty).result()
+    unnamed = frame([(400, 402, 401, 5)])
+    assert "contract" not in StreamedProfiles(ES, allocation="uniform").add(named.iloc[:0]).add(unnamed).result()
 
 
 def test_unknown_allocation_is_refused() -> None:

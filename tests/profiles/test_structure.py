@@ -290,7 +290,7 @@ def test_volume_nodes_volume_is_the_decimal_that_the_levels_show() -> None:
     coin = load_instruments()["BTCUSDT"]
     bars = frame([(100, 100, 100, 1), (102, 102, 102, 1)]).assign(volume=[0.000005, 0.000015])
 
-    nodes = volume_nodes(bars, session_profiles(bars, coin), coin)
+    nodes = volume_nodes(bars, session_profiles(bars, coin), coin, node_window=1)
 
     assert nodes["volume"].tolist() == [0.000005, 0.000015, 0.0]
 

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market.readers.table import Table
 
-__all__ = ["TextFile", "head_lines", "is_number", "read_head", "read_text", "split_line", "text_of"]
+__all__ = [
+    "TextFile",
+    "head_lines",
+    "is_number",
+    "read_head",
+    "read_text",
+    "split_line",
+    "text_of",
+    "without_blank_end",
+]
 
 HEAD_BYTES = 64 * 1024
 MAX_BYTES = 2 * 1024**3  # decoded: decades of 1-minute bars, and an end to a file made to unpack without one
@@ -147,6 +156,13 @@ class TextFile:
                 )
 
 
+def without_blank_end(data: bytes) -> bytes:
+    """Without the blank lines at the end and the last line break; an empty field there, after a tab, stays."""
+    filled = len(data.rstrip())
+    end = data.find(b"\n", filled)
+    return b"" if filled == 0 else (data if end < 0 else data[:end]).removesuffix(b"\r")
+
+
 def read_text(path: Path, delimiter: str | None = None, header: Sequence[str] | None = None) -> TextFile:
     """Open a text file of fields; ``header`` names its columns where it has no line of names.
 
@@ -156,7 +172,7 @@ def read_text(path: Path, delimiter: str | None = None, header: Sequence[str] | 
         If the file is empty, is not text, or has no rows.
     """
     data = _decoded(path)
-    stripped = data.rstrip()
+    stripped = without_blank_end(data)
     if not stripped.strip():
         raise DataError(f"{path} is empty; give a file that holds bars")
     before = len(stripped) - len(stripped.lstrip())

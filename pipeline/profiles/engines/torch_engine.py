@@ -242,7 +242,12 @@ def _send(values: NDArray[np.int64], device: torch.device) -> Tensor:
 def _room(device: torch.device) -> int:
     if device.type != "cuda":
         return _CELLS_IN_MEMORY
-    free, _ = torch.cuda.mem_get_info(device)
+    try:
+        free, _ = torch.cuda.mem_get_info(device)
+    except RuntimeError as error:  # no room left even to start on it
+        if not _is_out_of_memory(error):
+            raise
+        raise MemoryError(str(error).partition("\n")[0]) from error
     return max(free // _BYTES_A_CELL, _FEWEST_CELLS)
 
 
