@@ -1,5 +1,6 @@
 """Features, labels and the training set, by symbol; and the volatility index they may use."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -7,11 +8,12 @@ import pandas as pd
 
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
+from pipeline.audit import AuditReport, audit, audit_folds, audit_separation, last_sessions
+from pipeline.errors import DataError
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered
 from pipeline.features.description import correlation_clusters, describe_features
 from pipeline.home import expanded, vpoc_home
-from pipeline.learning import average_uniqueness, candidate_labels
-from pipeline.market import Instrument
+from pipeline.learning import CombinatorialPurged, PurgedWalkForward, average_uniqueness, candidate_labels
 from pipeline.market.daily_series import read_daily_series
 from pipeline.reports.pictures import correlation_picture
 from resources import BarSource, PartitionedFrames, ResearchSettings
@@ -22,6 +24,8 @@ GROUP = "features"
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 MOST_DRIFTED = 25
+AUDITED_SESSIONS = 504
+CUTOFFS = 4
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"parquet"}, code_version="1")
@@ -44,6 +48,15 @@ def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettin
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "no_look_ahead",
+            asset="features",
+            blocking=True,
+            description="Features, candidates, labels and splits recomputed on data cut off at several sessions of the "
+            "last two years are the same, to the bit (vpoc audit)",
+        )
+    ],
 )
 def features(
     context: dg.AssetExecutionContext,
@@ -51,17 +64,28 @@ def features(
     volatility_index: pd.DataFrame,
     bar_source: BarSource,
     settings: ResearchSettings,
-) -> dg.Output[pd.DataFrame]:
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """Every registered feature at each session's close (docs/feature_dictionary.md)."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        inputs = feature_inputs(concatenated(bars, dataset, "bars"), dataset.instrument, settings, volatility_index)
-        frame = build_features(inputs)
+        chosen = settings.load()
+        whole = concatenated(bars, dataset, "bars")
+        vix = volatility_index if len(volatility_index) else None
+        frame = build_features(FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix))
+        audited = audit(
+            last_sessions(whole, dataset.instrument, AUDITED_SESSIONS),
+            dataset.instrument,
+            chosen.strategy,
+            vix=vix,
+            account=chosen.account_for(dataset.instrument),
+            cutoffs=CUTOFFS,
+            seed=chosen.seed,
+        )
     frame.attrs = {"source": dataset.identity}
     described = describe_features(frame)
     absent = sorted(set(registered()) - set(frame.columns))
     clusters = correlation_clusters(frame)
-    return dg.Output(
+    yield dg.Output(
         frame,
         metadata={
             "dagster/row_count": len(frame),
@@ -73,6 +97,7 @@ def features(
             "correlations": dg.MetadataValue.md(correlation_picture(frame, f"{dataset.key}: correlations of features")),
         },
     )
+    yield _no_look_ahead(audited)
 
 
 @dg.asset(
@@ -114,10 +139,24 @@ def labels(
     )
 
 
-@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1")
+@dg.asset(
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "pandas"},
+    code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "clean_for_learning",
+            asset="training_set",
+            blocking=True,
+            description="no feature is a label in disguise; no training label interval meets a test interval",
+        )
+    ],
+)
 def training_set(
     candidates: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, rule_signals: pd.DataFrame
-) -> dg.Output[pd.DataFrame]:
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """A row a candidate that became a trade: side-aware features, label, times for purging, and weight."""
     with user_errors():
         rows = candidate_features(candidates, features)
@@ -142,12 +181,38 @@ def training_set(
             "first": str(frame["start"].iloc[0]),
             "last": str(frame["end"].max()),
         }
-    return dg.Output(frame, metadata=metadata)
+    yield dg.Output(frame, metadata=metadata)
+    yield _clean_for_learning(frame, list(rows))
 
 
-def feature_inputs(
-    bars: pd.DataFrame, instrument: Instrument, settings: ResearchSettings, volatility_index: pd.DataFrame
-) -> FeatureInputs:
-    """What features are made of; without the VIX where there is none."""
-    vix = volatility_index if len(volatility_index) else None
-    return FeatureInputs.from_bars(bars, instrument, settings.load().strategy, vix=vix)
+def _no_look_ahead(report: AuditReport) -> dg.AssetCheckResult:
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    first = errors[0] if errors else None
+    return dg.AssetCheckResult(
+        check_name="no_look_ahead",
+        passed=report.passed,
+        description=f"{first.check}: {first.feature}, first at {first.row}: {first.likely_cause}" if first else "",
+        metadata={
+            "cutoffs": ", ".join(str(session.date()) for session in report.cutoffs),
+            "features_replayed": len(report.judged),
+            "not_judged": dg.MetadataValue.json(dict(report.skipped)),
+            "findings": table(report.table().astype(str).head(MOST_DRIFTED)),
+        },
+    )
+
+
+def _clean_for_learning(frame: pd.DataFrame, names: list[str]) -> dg.AssetCheckResult:
+    """No feature is a label in disguise, and the project's splitters keep the labels' times apart."""
+    findings = audit_separation(frame[names], frame[["label", "r_multiple", "net"]], frame["side"])
+    splitters = (PurgedWalkForward(5), CombinatorialPurged(6, 2))
+    small = ""
+    for splitter in splitters:
+        try:
+            findings += audit_folds(splitter, frame[["start", "end"]])
+        except DataError as error:
+            small = str(error)  # too few rows for this many folds: said, and no reason to stop
+    return dg.AssetCheckResult(
+        check_name="clean_for_learning",
+        passed=not findings,
+        description="; ".join(f"{finding.feature}: {finding.likely_cause}" for finding in findings[:3]) or small,
+    )

@@ -8,6 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
+from pipeline.cli.audit import audit
 from pipeline.cli.backtest import backtest
 from pipeline.cli.bench import bench
 from pipeline.cli.doctor import doctor
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(profile)
 app.command()(backtest)
+app.command()(audit)
 app.command()(doctor)
 app.command()(ui)
 app.add_typer(bench, name="bench")

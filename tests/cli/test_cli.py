@@ -52,7 +52,7 @@ def test_help_lists_the_commands(vpoc) -> None:
     code, out, _ = vpoc("--help")
 
     assert code == 0
-    for command in ("run", "profile", "backtest", "doctor", "ui", "bench"):
+    for command in ("run", "profile", "backtest", "audit", "doctor", "ui", "bench"):
         assert command in out
 
 

@@ -74,6 +74,8 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
         "bars.order",
         "bars.fits_instrument",
         "volume_profiles.profile_mass",
+        "features.no_look_ahead",
+        "training_set.clean_for_learning",
         "fade_backtest.books_balance",
         "rule_backtest.books_balance",
     }

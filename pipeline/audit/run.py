@@ -1,0 +1,189 @@
+"""All checks, one after another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.audit.cutoffs import choose_cutoffs
+from pipeline.audit.externals import check_externals
+from pipeline.audit.fit_rows import audit_fit_rows
+from pipeline.audit.folds import audit_folds
+from pipeline.audit.label_replay import check_label_replay
+from pipeline.audit.replay import check_incremental, check_truncation, check_warmup, warmup_groups
+from pipeline.audit.report import AuditReport, Finding
+from pipeline.audit.rolls import check_rolls
+from pipeline.audit.separation import FEWEST_ROWS, audit_labels, audit_separation
+from pipeline.audit.tables import RawTable, available, raw_table
+from pipeline.audit.values import check_values
+from pipeline.backtest import Account
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.features import Feature, FeatureInputs, candidate_features, history_needed, registered
+from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels, feature_transforms
+from pipeline.market import Instrument
+from pipeline.strategy import StrategySettings, make_candidates
+
+__all__ = ["audit"]
+
+Progress = Callable[[int, int, str], None]
+
+# Sessions that the incremental check adds.
+_FRESH = 3
+# Label replays: as many of the cut-offs.
+_LABEL_CUTOFFS = 2
+
+
+def audit(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    settings: StrategySettings | None = None,
+    *,
+    features: Mapping[str, Feature] | None = None,
+    vix: pd.DataFrame | None = None,
+    external: Mapping[str, pd.DataFrame] | None = None,
+    account: Account | None = None,
+    splitters: Sequence[Any] | None = None,
+    model: Any = None,
+    cutoffs: int = 8,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Prove by replay that features, candidates, labels, splits and transforms don't see the future.
+
+    Parameters
+    ----------
+    bars
+        Clean bars of one symbol; the last session must be over.
+    settings
+        Of the strategy; the contract's by default.
+    features
+        By column name; the registered ones by default.
+    vix, external
+        As for :meth:`pipeline.features.FeatureInputs.from_bars`.
+    account
+        Of the labels; the contract's by default.
+    splitters
+        To judge on the candidates' labels; both of the project by default.
+    model
+        Pipeline whose transformers' fit rows are recorded; the project's transforms by default.
+    cutoffs
+        At how many sessions' closes to cut the data off, chosen around rolls, holidays and quarters.
+    seed
+        Draws them.
+    progress
+        Called as (steps done, steps in all, what was done).
+
+    Returns
+    -------
+    AuditReport
+
+    Raises
+    ------
+    ConfigurationError
+        For less than one cut-off.
+    DataError
+        For bars that can't be used, or fewer than three sessions.
+    """
+    if isinstance(cutoffs, bool) or not isinstance(cutoffs, int) or cutoffs < 1:
+        raise ConfigurationError(f"cutoffs is {cutoffs!r}; give a whole number, 1 or more")
+    pool = registered() if features is None else features
+    inputs = FeatureInputs.from_bars(bars, instrument, settings, vix, external=external)
+    if len(inputs.sessions) < 3:
+        raise DataError(
+            f"{instrument.symbol} has {len(inputs.sessions)} sessions with volume; an audit needs 3 to cut any off"
+        )
+    chosen = available(inputs, pool)
+    skipped = {
+        name: f"needs {', '.join(need for need in pool[name].needs if not inputs.has(need))}, which is not there"
+        for name in sorted(set(pool) - set(chosen))
+    }
+    places = choose_cutoffs(inputs, cutoffs, seed)
+    groups = warmup_groups(inputs, chosen)
+    done = _Steps(progress, 5 + len(inputs.external) + len(places) + len(groups))
+
+    whole = raw_table(inputs, chosen)
+    done("features of all data")
+    findings = check_values(inputs, chosen, whole)
+    sound = {name: one for name, one in chosen.items() if name not in whole.failed and name not in whole.infinite}
+
+    found = check_externals(inputs, chosen, whole, _dated(inputs, places), done)
+    learned, missing = _check_learning(inputs, sound, whole, account or Account(), places, splitters, model)
+    skipped |= missing
+    done("labels, folds and fits")
+    causes = {one.feature: one.likely_cause for one in (*found, *learned) if one.check in ("external", "separation")}
+    found += check_truncation(inputs, chosen, whole, places, causes, done)
+    for name, sessions in history_needed(inputs, features=chosen).items():
+        if sessions >= len(inputs.sessions):
+            skipped[name] = (
+                f"only cut off, its start not varied: needs {sessions} sessions, the data has {len(inputs.sessions)}"
+            )
+    found += check_warmup(inputs, chosen, whole, groups, done)
+    # One that is wrong already would be so again, and make the others' update start anew.
+    guilty = {one.feature for one in found}
+    needed = history_needed(inputs, features=sound)
+    enough = [name for name, sessions in needed.items() if sessions + _FRESH <= len(inputs.sessions)]
+    agreeing = {name: sound[name] for name in enough if name not in guilty}
+    found += check_incremental(inputs, agreeing, fresh=_FRESH, done=done)
+    rolled, reason = check_rolls(inputs, chosen)
+    if reason is not None:
+        skipped["rolls"] = reason
+    done("fake roll gaps")
+    findings += [*found, *rolled, *learned]
+    return AuditReport(
+        findings=tuple(sorted(findings, key=lambda finding: finding.severity == "warning")),
+        judged=tuple(name for name in chosen if name not in whole.failed),
+        skipped=skipped,
+        cutoffs=tuple(inputs.sessions[places]),
+        sessions=len(inputs.sessions),
+    )
+
+
+class _Steps:
+    """Counts steps for a progress callback."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._count = progress, total, 0
+
+    def __call__(self, what: str) -> None:
+        self._count += 1
+        if self._progress is not None:
+            self._progress(self._count, self._total, what)
+
+
+def _dated(inputs: FeatureInputs, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut-offs for the external series: those chosen, and each one's next session, in case a day has no row."""
+    return np.unique(np.minimum(np.concatenate([places, places + 1]), len(inputs.sessions) - 1))
+
+
+def _check_learning(
+    inputs: FeatureInputs,
+    features: Mapping[str, Feature],
+    whole: RawTable,
+    account: Account,
+    places: NDArray[np.int64],
+    splitters: Sequence[Any] | None,
+    model: Any,
+) -> tuple[list[Finding], dict[str, str]]:
+    candidates = make_candidates(inputs.history, inputs.instrument, inputs.settings)
+    if not len(candidates):
+        return [], {"labels": "no session makes a candidate; labels, folds and fits were not judged"}
+    labels = candidate_labels(inputs.bars, candidates, inputs.instrument, account, hours=inputs.settings.hours)
+    findings = check_label_replay(inputs, candidates, labels, account, places[-_LABEL_CUTOFFS:])
+    findings += audit_labels(labels, candidates, inputs.instrument)
+    paired = [name for name in features if features[name].mirror in features]
+    table = candidate_features(candidates, whole.frame[paired], registry=features)
+    findings += audit_separation(table, labels, candidates["side"])
+
+    known = labels["end"].notna() & labels["filled"]
+    frame, rows = labels.loc[known, ["start", "end"]], table.loc[known]
+    target = labels.loc[known, "label"]
+    if len(frame) < 2 * FEWEST_ROWS:
+        return findings, {"folds": f"{len(frame)} filled candidates are too few to split"}
+    for splitter in splitters if splitters is not None else (PurgedWalkForward(), CombinatorialPurged()):
+        findings += audit_folds(splitter, frame)
+    used = feature_transforms() if model is None else model
+    splits = list(PurgedWalkForward(2).split(frame))
+    findings += audit_fit_rows(used, rows, target, splits)
+    return findings, {}
