@@ -96,4 +96,4 @@ def test_vix_without_close_says_what_it_found(vpoc, bars_file: Path, tmp_path: P
     code, _, err = vpoc(str(bars_file), "--vix", "vix.csv")
 
     assert code == 1
-    assert "needs the columns date and close (columns found: day, value)" in err
+    assert "needs a column date and a column close; it has day, value" in err
