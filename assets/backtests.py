@@ -222,7 +222,7 @@ def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _shown(row: pd.Series) -> str:
-    interval = format_interval(row["low"], row["high"], row["unit"])
+    interval = format_interval(row["low"], row["high"], row["unit"], value=row["value"])
     return format_value(row["value"], row["unit"]) + (f" ({interval})" if interval else "")
 
 

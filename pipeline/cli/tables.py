@@ -19,6 +19,8 @@ _NAMES = {
     "probabilistic_sharpe_ratio": "P(Sharpe > 0)",
     "expectancy_r": "expectancy (R)",
     "maximum_drawdown": "max drawdown",
+    "pnl_before_costs": "before costs",
+    "pnl": "net",
 }
 
 
@@ -44,7 +46,7 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
             row = summary.loc[(strategy, metric)]
             cells += [
                 format_value(row["value"], row["unit"]),
-                format_interval(row["low"], row["high"], row["unit"]),
+                format_interval(row["low"], row["high"], row["unit"], value=row["value"]),
             ]
         table.add_row(*cells)
     return table

@@ -17,7 +17,15 @@ from pipeline.performance.metrics import (
     win_rate,
 )
 from pipeline.performance.overfitting import overfitting_logits, probability_of_backtest_overfitting
-from pipeline.performance.summary import HEADLINE_METRICS, SupportsSummary, summary, summary_to_dict, verdict
+from pipeline.performance.summary import (
+    COST_LINES,
+    FEWEST_TRADES,
+    HEADLINE_METRICS,
+    SupportsSummary,
+    summary,
+    summary_to_dict,
+    verdict,
+)
 from pipeline.performance.uncertainty import (
     Interval,
     block_length,
@@ -29,6 +37,8 @@ from pipeline.performance.uncertainty import (
 )
 
 __all__ = [
+    "COST_LINES",
+    "FEWEST_TRADES",
     "HEADLINE_METRICS",
     "Drawdown",
     "Interval",

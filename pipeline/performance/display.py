@@ -13,34 +13,49 @@ def format_value(value: float, unit: str) -> str:
     The minus is the true sign, infinity ``∞``. Counts, days and minutes are whole, and their unit is left to the
     row's name.
     """
-    if math.isnan(value):
-        return "–"
-    return ("−" if _negative(value, unit) else "") + _text(abs(value), unit)
+    return _shown(value, unit, _digits(value, unit))
 
 
-def format_interval(low: float, high: float, unit: str) -> str:
-    """An interval as ``low to high``, without the unit but for money and percent; empty where there is none."""
+def format_interval(low: float, high: float, unit: str, *, value: float = math.nan) -> str:
+    """An interval as ``low to high``, without the unit but for money and percent; empty where there is none.
+
+    Both ends have as many decimals as ``value`` is shown with, or without it those of the end further from 0.
+    """
     if math.isnan(low) or math.isnan(high):
         return ""
-    if unit == "%" or unit in _COUNTS:
-        return f"{format_value(low, unit).removesuffix(' %')} to {format_value(high, unit)}"
-    shown = unit if unit == "$" else ""
-    return f"{format_value(low, shown)} to {format_value(high, shown)}"
+    finite = [end for end in (low, high) if math.isfinite(end)]
+    of = value if math.isfinite(value) and value else max(finite, key=abs, default=0.0)
+    digits = _digits(of, unit)
+    ends = [_shown(end, unit, digits) for end in (low, high)]
+    if unit not in ("$", "%"):
+        ends = [end.removesuffix(f" {unit}") for end in ends]
+    return f"{ends[0].removesuffix(' %')} to {ends[1]}"
 
 
-def _negative(value: float, unit: str) -> bool:
+def _shown(value: float, unit: str, digits: int) -> str:
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    # Whole numbers are rounded as by hand, so that lines that add up are seen to.
+    size = f"{abs(value):,.{digits}f}" if digits else f"{math.floor(abs(value) + 0.5):,}"
     # What is shown as zero carries no minus.
-    return value < 0 and any(digit in "123456789∞" for digit in _text(-value, unit))
-
-
-def _text(size: float, unit: str) -> str:
-    if math.isinf(size):
-        return "∞"
-    if unit in _COUNTS:
-        return f"{size:,.0f}"
-    if unit == "%":
-        return f"{size:,.1f} %"
+    sign = "−" if value < 0 and any(digit in "123456789" for digit in size) else ""
     if unit == "$":
-        return f"${size:,.0f}" if size >= 999.5 else f"${size:,.2f}"
-    digits = f"{size:,.0f}" if size >= 99.5 else f"{size:,.2f}" if size >= 0.01 or not size else f"{size:.2g}"
-    return f"{digits} {unit}".rstrip()
+        return f"{sign}${size}"
+    return f"{sign}{size}" if unit in _COUNTS else f"{sign}{size} {unit}".rstrip()
+
+
+def _digits(value: float, unit: str) -> int:
+    """Decimals a value is shown with."""
+    size = abs(value)
+    if unit in _COUNTS or not math.isfinite(size):
+        return 0
+    if unit == "%":
+        return 1
+    if unit == "$":
+        return 0 if size >= 999.5 else 2
+    if size >= 99.5:
+        return 0
+    # Two significant digits of what would else be shown as zero, such as a hundredth of a coin.
+    return 2 if size >= 0.01 or not size else min(12, 1 - math.floor(math.log10(size)))

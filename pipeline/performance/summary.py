@@ -19,7 +19,16 @@ from pipeline.performance.uncertainty import (
     resampling_positions,
 )
 
-__all__ = ["HEADLINE_METRICS", "SupportsCapital", "SupportsSummary", "summary", "summary_to_dict", "verdict"]
+__all__ = [
+    "COST_LINES",
+    "FEWEST_TRADES",
+    "HEADLINE_METRICS",
+    "SupportsAccount",
+    "SupportsSummary",
+    "summary",
+    "summary_to_dict",
+    "verdict",
+]
 
 HEADLINE_METRICS = (
     "sharpe_ratio",
@@ -33,22 +42,36 @@ HEADLINE_METRICS = (
     "profit_factor",
     "expectancy",
     "expectancy_r",
+    "pnl_before_costs",
+    "slippage",
+    "commission",
+    "pnl",
 )
+# From what the prices gave to what the account got; each also in ticks a contract, as ``<name>_ticks``.
+COST_LINES = ("pnl_before_costs", "slippage", "pnl_before_commission", "commission", "pnl")
+# Below it resamples repeat a handful of outcomes: an interval would be too narrow and look surer than the data are.
+FEWEST_TRADES = 30
 ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cancelled")
 
 _LEVEL = 0.95
 _REPLICATIONS = 2000
-_FEWEST_TRADES = 30  # below, even a sentence about the interval would say too much
+_PAYS_SLIPPAGE = ("stop", "close", "margin_call")  # a target is a limit order
+
+_EACH_ONCE = "mean a contract after costs; each trade counts once here, in money larger positions weigh more"
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-class SupportsCapital(Protocol):
+class SupportsAccount(Protocol):
     """The part of an account that a summary reads."""
 
     @property
     def initial_capital(self) -> float:
         """Capital before the first bar."""
+
+    @property
+    def slippage_ticks(self) -> int:
+        """Ticks a contract paid on every stop, close and liquidation."""
 
 
 class SupportsSummary(Protocol):
@@ -56,7 +79,7 @@ class SupportsSummary(Protocol):
 
     @property
     def trades(self) -> pd.DataFrame:
-        """A row a trade: quantity, entry and exit with time and price, pnl, r_multiple, commission, ambiguous."""
+        """A row a trade: quantity, entry, exit (time, price, reason), pnl, r_multiple, commission, ambiguous."""
 
     @property
     def orders(self) -> pd.DataFrame:
@@ -71,7 +94,7 @@ class SupportsSummary(Protocol):
         """Return of every session with bars, idle ones included."""
 
     @property
-    def account(self) -> SupportsCapital:
+    def account(self) -> SupportsAccount:
         """The account traded."""
 
     @property
@@ -113,7 +136,8 @@ def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> p
     DataFrame
         Indexed by metric: ``value``, ``low``, ``high`` (95 % stationary-bootstrap interval; NaN where none is
         meaningful), ``unit`` and ``note``. Values with unit ``%`` are in percent. What cannot be computed is NaN and
-        its note says why.
+        its note says why. With fewer than :data:`FEWEST_TRADES` trades there is no interval and no probabilistic
+        Sharpe ratio.
 
     Notes
     -----
@@ -151,22 +175,39 @@ def _add_returns(table: _Table, result: SupportsSummary, seed: int) -> None:
         "annual_return": (lambda r: 100 * kernels.growth(r, year), "%", "compound annual growth rate"),
         "tail_ratio": (kernels.tail_ratio, "", "95th over 5th percentile of daily returns"),
     }
-    intervals = _intervals({name: (returns, entry[0]) for name, entry in statistics.items()}, returns, seed)
+    count = len(result.trades)
+    samples = {name: (returns, entry[0]) for name, entry in statistics.items()}
+    intervals = _intervals(samples, returns, seed) if count >= FEWEST_TRADES else {}
     for name, (kernel, unit, note) in statistics.items():
         value = float(kernel(returns))
-        table.add(name, value, unit, _why_nan(name, returns) if math.isnan(value) else note, intervals[name])
+        why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "an interval")
+        table.add(name, value, unit, _noted(note, why), intervals.get(name))
         if name == "sharpe_ratio":
-            probability = 100 * probabilistic_sharpe_ratio(returns)
-            note = "probability that the true Sharpe ratio is above 0"
-            if math.isnan(probability):
-                note = _why_nan(name, returns)
+            probability = 100 * probabilistic_sharpe_ratio(returns) if count >= FEWEST_TRADES else math.nan
+            why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "a probability")
+            note = _noted("probability that the true Sharpe ratio is above 0", why)
             table.add("probabilistic_sharpe_ratio", probability, "%", note)
     table.add("sessions", len(returns), "sessions", "with bars, idle ones included")
 
 
+def _noted(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"no {noun}s" if not count else f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _too_few(trades: int, wanted: str) -> str:
+    """Why there is nothing but a value; empty where the trades suffice."""
+    if trades >= FEWEST_TRADES:
+        return ""
+    return f"too few trades ({trades}) for {wanted}" if trades else "no trades"
+
+
 def _why_nan(name: str, returns: NDArray[np.float64]) -> str:
     if len(returns) < 2:
-        return f"{len(returns)} session(s): not enough"
+        return f"{_counted(len(returns), 'session')}, not enough"
     if np.ptp(returns) == 0:
         return "every session returned the same"
     return {
@@ -215,21 +256,17 @@ def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str
         "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
         "expectancy": (pnl, kernels.mean, currency, "mean profit or loss a trade"),
         "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple a trade"),
-        "average_trade": (ticks, kernels.mean, "ticks", "mean a contract, after costs"),
+        "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
     }
-    intervals = _intervals({name: entry[:2] for name, entry in statistics.items()}, pnl, seed)
+    samples = {name: entry[:2] for name, entry in statistics.items()}
+    intervals = _intervals(samples, pnl, seed) if len(pnl) >= FEWEST_TRADES else {}
     table.add("trades", len(trades), "trades")
     for name, (sample, kernel, unit, note) in statistics.items():
         value = float(kernel(sample))
-        if not len(pnl):
-            note = "no trades"
-        elif len(pnl) < 2:
-            note = f"{note}; one trade, so no interval"
-        elif np.isinf(value):
-            note = "no losing trade"
-        table.add(name, value, unit, note, intervals[name])
+        why = "no losing trade" if np.isinf(value) else _too_few(len(pnl), "an interval")
+        table.add(name, value, unit, _noted(note, why), intervals.get(name))
     for name, part in (("average_win", pnl[pnl > 0]), ("average_loss", pnl[pnl < 0])):
-        table.add(name, float(kernels.mean(part)), currency, f"{len(part)} trade(s)")
+        table.add(name, float(kernels.mean(part)), currency, _counted(len(part), "trade"))
     entries = pd.DatetimeIndex(pd.to_datetime(trades["entry_time"], utc=True))
     exits = pd.DatetimeIndex(pd.to_datetime(trades["exit_time"], utc=True))
     held = (exits - entries) / pd.Timedelta(minutes=1)
@@ -237,21 +274,47 @@ def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str
         "time_in_trade",
         float(kernels.mean(np.asarray(held, dtype=np.float64))),
         "minutes",
-        "mean, from the entry bar's open to the exit bar's" if len(pnl) else "no trades",
+        _noted("mean, from the entry bar's open to the exit bar's", "" if len(pnl) else "no trades"),
     )
     bars = pd.DatetimeIndex(result.equity.index)
     table.add("exposure", 100 * metrics.exposure(bars, entries, exits), "%", "share of bars with a position")
-    _add_volume(table, result, quantity, currency)
+    _add_turnover(table, result, quantity)
+    _add_costs(table, result, quantity, currency)
 
 
-def _add_volume(table: _Table, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
+def _add_turnover(table: _Table, result: SupportsSummary, quantity: NDArray[np.float64]) -> None:
     trades = result.trades
     prices = trades["entry_price"].to_numpy(dtype=np.float64) + trades["exit_price"].to_numpy(dtype=np.float64)
     notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
     years = len(result.daily_returns) / result.instrument.periods_per_year
     average = float(result.equity.mean()) if len(result.equity) else math.nan
     table.add("turnover", metrics.turnover(notional, average, years), "× a year", "notional, both sides, over equity")
-    table.add("commission", float(trades["commission"].sum()), currency, "paid in all")
+
+
+def _add_costs(table: _Table, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
+    """Profit and loss before costs, each cost, and what was left, in money and in ticks a contract."""
+    trades, tick_value = result.trades, result.instrument.tick_value
+    ticks = result.account.slippage_ticks
+    slipped = quantity[trades["exit_reason"].isin(_PAYS_SLIPPAGE).to_numpy(dtype=bool)].sum()
+    slippage = float(slipped) * ticks * tick_value
+    commission, net = float(trades["commission"].sum()), float(trades["pnl"].sum())
+    amounts = {
+        "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
+        "slippage": (
+            slippage,
+            f"estimated: {_counted(ticks, 'tick')} a contract on each stop, close and margin call; "
+            "the prices of the fills hold it",
+        ),
+        "pnl_before_commission": (net + commission, "from the prices of the fills"),
+        "commission": (commission, "paid in all, both sides"),
+        "pnl": (net, "of closed trades, after all costs"),
+    }
+    contracts = float(quantity.sum())
+    for name in COST_LINES:
+        table.add(name, amounts[name][0], currency, amounts[name][1])
+    for name in COST_LINES:
+        each = amounts[name][0] / (contracts * tick_value) if contracts else math.nan
+        table.add(f"{name}_ticks", each, "ticks", "a contract" if contracts else "no trades")
 
 
 def _add_orders(table: _Table, result: SupportsSummary) -> None:
@@ -280,16 +343,19 @@ def summary_to_dict(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """What a summary's interval of the Sharpe ratio allows to be said, in one sentence."""
+    """What a summary's interval of the Sharpe ratio allows to be said, in one sentence.
+
+    With fewer than :data:`FEWEST_TRADES` trades that is nothing, whatever the interval.
+    """
     trades = int(table.loc["trades", "value"])
     low, high = float(table.loc["sharpe_ratio", "low"]), float(table.loc["sharpe_ratio", "high"])
     if not trades:
         return "No trades, so there is nothing to judge."
+    if trades < FEWEST_TRADES:
+        return f"Too few trades to judge ({trades}): an interval takes at least {FEWEST_TRADES}."
     if math.isnan(low):
         return "The Sharpe ratio has no interval here, so nothing can be said about an edge."
     spread = f"the 95 % interval of the Sharpe ratio is {_signed(low)} to {_signed(high)}"
-    if trades < _FEWEST_TRADES:
-        return f"Too few trades to judge ({trades}): {spread}."
     if low > 0:
         return f"Some evidence of an edge, before any correction for how many ideas were tried: {spread}."
     if high < 0:

@@ -124,10 +124,12 @@ def multiples_figure(inputs: ReportInputs) -> "go.Figure":
                 "%{customdata[2]} trades, %{y:.1f} %<extra></extra>",
             )
         )
+    figure.update_xaxes(
+        title={"text": "R multiple after costs"}, dtick=1, tickangle=0, range=[_LOWEST, _HIGHEST], minor={"dtick": 0.5}
+    )
     restyle(figure, height=340, simulated=inputs.simulated)
     figure.add_vline(x=0, line={"color": FADED, "width": 1})
     figure.update_layout(bargap=0.12, bargroupgap=0.05)
-    figure.update_xaxes(title={"text": "R multiple after costs"}, dtick=0.5, range=[_LOWEST, _HIGHEST])
     figure.update_yaxes(title={"text": "Trades, %"})
     return figure
 

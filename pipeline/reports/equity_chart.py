@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from pipeline.market import label_sessions
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["equity_figure", "session_drawdowns"]
+
+_LEAST_SPAN = 0.01  # of the capital, that the equity axis shows
 
 
 def session_drawdowns(equity: pd.Series, initial: float, sessions: pd.DatetimeIndex) -> pd.Series:
@@ -68,4 +71,11 @@ def equity_figure(inputs: ReportInputs) -> "go.Figure":
     restyle(figure, height=520, simulated=inputs.simulated)
     figure.update_yaxes(title={"text": f"Equity, {plain(inputs.currency)}"}, tickformat=",.0f", row=1, col=1)
     figure.update_yaxes(title={"text": "Drawdown, %"}, rangemode="tozero", row=2, col=1)
+    values = np.concatenate([[capital], *[np.asarray(line.y, float) for line in figure.data[::2]]])
+    if np.ptp(values) < _LEAST_SPAN * capital:  # all but constant: an axis of its own range would repeat its labels
+        middle, half = (values.max() + values.min()) / 2, _LEAST_SPAN * capital / 2
+        figure.update_yaxes(range=[middle - half, middle + half], row=1, col=1)
+    falls = np.concatenate([np.asarray(line.y, float) for line in figure.data[1::2]])
+    if not falls.any():
+        figure.update_yaxes(range=[-1, 0], nticks=3, row=2, col=1)
     return figure

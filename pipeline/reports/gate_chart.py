@@ -66,7 +66,7 @@ def gate_figure(inputs: ReportInputs) -> "go.Figure":
                 hovertemplate=f"{name}, %{{y}}: %{{x:.1f}} %<extra></extra>",
             )
         )
+    figure.update_xaxes(title={"text": "Pass rate, %"}, rangemode="tozero")
     restyle(figure, height=60 + 34 * max(4, len(names)) + 50, simulated=inputs.simulated)
     figure.update_yaxes(autorange="reversed", tickfont={"color": INK})
-    figure.update_xaxes(title={"text": "Pass rate, %"}, rangemode="tozero")
     return figure

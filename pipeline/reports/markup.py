@@ -24,10 +24,13 @@ def row(cells: Iterable[str], kind: str = "") -> str:
 
 
 def table(head: Sequence[str], body: Sequence[str], caption: str = "") -> str:
-    """A table of ready header cells and rows, which scrolls sideways where it is too wide."""
-    title = f"<caption>{caption}</caption>" if caption else ""
+    """A table of ready header cells and rows, which scrolls sideways where it is too wide, its caption above."""
+    # Not a caption element: that would be as wide as the table, and cut where the table is.
+    title = f'<p class="note">{caption}</p>\n' if caption else ""
     lines = "\n".join(body)
-    return f'<div class="scroll"><table>{title}<thead>{row(head)}</thead>\n<tbody>\n{lines}\n</tbody></table></div>'
+    return (
+        f'{title}<div class="scroll rows"><table><thead>{row(head)}</thead>\n<tbody>\n{lines}\n</tbody></table></div>'
+    )
 
 
 def bullets(items: Iterable[str]) -> str:

@@ -2,19 +2,26 @@
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from pipeline.backtest import Account
 from pipeline.errors import DataError
-from pipeline.performance import format_value, verdict
+from pipeline.performance import FEWEST_TRADES, format_value, verdict
 from pipeline.reports.breakdown_charts import breakdown_figure, multiples_figure
 from pipeline.reports.equity_chart import equity_figure
 from pipeline.reports.gate_chart import gate_figure
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import bullets, plain, section
 from pipeline.reports.profile_section import profile_section
-from pipeline.reports.session_panels import panel_figure, recent_sessions
+from pipeline.reports.session_panels import PANEL_HEIGHT, panel_figure, recent_sessions
+from pipeline.reports.stacking import stacked
 from pipeline.reports.tables import gates_table, orders_table, quality_table, results_table
-from pipeline.reports.theme import BAD, FADED, GOOD, STRATEGY_COLORS, STYLE_SHEET, figure_html
+from pipeline.reports.theme import BAD, FADED, GOOD, NARROW_SCRIPT, STRATEGY_COLORS, STYLE_SHEET, figure_html
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 __all__ = ["build_report"]
 
@@ -26,8 +33,9 @@ _RESIZE = (
     "d.querySelectorAll('.plot').forEach(p=>Plotly.Plots.resize(p))));"
 )
 _SIMULATED = (
-    '<div class="simulated" role="note"><strong>SIMULATED MARKET</strong> · every bar on this page was made by the '
-    "project's own simulator; nothing here happened on an exchange.</div>"
+    '<div class="simulated" role="note"><strong>SIMULATED MARKET</strong> · '
+    '<span class="more">every bar on this page was made by the project\'s own simulator; </span>'
+    "nothing here happened on an exchange.</div>"
 )
 
 
@@ -74,6 +82,7 @@ def build_report(inputs: ReportInputs) -> str:
 <title>{title}</title>
 <style>{STYLE_SHEET}</style>
 <script>{get_plotlyjs()}</script>
+<script>{NARROW_SCRIPT}</script>
 </head>
 <body>
 {_SIMULATED if inputs.simulated else ""}
@@ -100,7 +109,7 @@ def _lead(inputs: ReportInputs) -> str:
     hours = "regular hours" if inputs.settings.hours == "rth" else "the whole trade date"
     words = [
         f"{inputs.symbol}: {instrument.description or instrument.symbol}",
-        f"{len(held):,} sessions, {period}, {hours}",
+        f"{_count(len(held), 'session')} with a profile, {period}, {hours}",
         f"{len(inputs.bars):,} bars",
         f"account of {format_value(inputs.account.initial_capital, inputs.currency)}",
     ]
@@ -111,21 +120,28 @@ def _verdict(inputs: ReportInputs) -> str:
     boxes = []
     for name, table in inputs.summaries.items():
         low, high = table.loc["sharpe_ratio", "low"], table.loc["sharpe_ratio", "high"]
-        color = FADED if math.isnan(low) or low <= 0 <= high else GOOD if low > 0 else BAD
-        facts = (
-            f"{format_value(table.loc['trades', 'value'], 'trades')} trades in "
-            f"{format_value(table.loc['sessions', 'value'], 'sessions')} sessions. The Sharpe ratio measured is "
-            f"{format_value(table.loc['sharpe_ratio', 'value'], '')}; the probability that the true one is above 0 is "
-            f"{format_value(table.loc['probabilistic_sharpe_ratio', 'value'], '%')}."
-        )
+        few = table.loc["trades", "value"] < FEWEST_TRADES
+        color = FADED if few or math.isnan(low) or low <= 0 <= high else GOOD if low > 0 else BAD
         says = verdict(table)
         if inputs.simulated:
             says = f"On a simulated market: {says[0].lower()}{says[1:]}"
         boxes.append(
             f'<div class="verdict" style="border-color:{color}"><p class="name">{plain(name)}</p>'
-            f'<p class="says">{_kept(says)}</p><p class="note">{_kept(facts)}</p></div>'
+            f'<p class="says">{_kept(says)}</p><p class="note">{_kept(_facts(table))}</p></div>'
         )
     return "\n".join(boxes)
+
+
+def _facts(table: pd.DataFrame) -> str:
+    """What was measured, in a sentence or two; nothing of a number that does not exist."""
+    value = table["value"]
+    facts = f"{_count(int(value['trades']), 'trade')} in {_count(int(value['sessions']), 'session')} with bars."
+    if math.isnan(value["sharpe_ratio"]):
+        return facts
+    facts += f" The Sharpe ratio measured is {format_value(value['sharpe_ratio'], '')}"
+    if not math.isnan(chance := value["probabilistic_sharpe_ratio"]):
+        facts += f"; the probability that the true one is above 0 is {format_value(chance, '%')}"
+    return f"{facts}."
 
 
 def _kept(text: str) -> str:
@@ -153,7 +169,7 @@ def _panels(inputs: ReportInputs) -> Iterator[str]:
         if not sessions:
             yield f'<p class="note">{plain(name)}: no trades.</p>'
             continue
-        figure = figure_html(panel_figure(inputs, result, sessions), f"trades-chart-{number}", wide=True)
+        figure = _grid(panel_figure(inputs, result, sessions), f"trades-chart-{number}", len(sessions))
         state = "" if shown_open else " open"
         shown_open = True
         yield f"<details{state}><summary>{plain(name)}</summary>{figure}</details>"
@@ -166,7 +182,13 @@ def _breakdown(inputs: ReportInputs) -> str:
         "Sum of profit and loss after costs; the number at each bar is its trades. Twenty-odd bars always hold a few "
         "that look good: with no edge at all, one weekday in two ends above zero."
     )
-    return f'<p class="note">{note}</p>{figure_html(breakdown_figure(inputs), "breakdown-chart", wide=True)}'
+    figure = _grid(breakdown_figure(inputs), "breakdown-chart", 4)
+    return f'<p class="note">{note}</p>{figure}'
+
+
+def _grid(figure: "go.Figure", name: str, panels: int) -> str:
+    layouts = stacked(figure, panels, panel_height=PANEL_HEIGHT)
+    return f'<div class="grid">{figure_html(figure, name, wide=True, narrow=layouts)}</div>'
 
 
 def _multiples(inputs: ReportInputs) -> str:
@@ -200,7 +222,7 @@ def _margin(rule: object, currency: str) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _assumptions(inputs: ReportInputs) -> str:

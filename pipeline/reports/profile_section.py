@@ -8,6 +8,7 @@ from pipeline.profiles import profile_figure
 from pipeline.profiles.aligned import contract_runs
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import plain
+from pipeline.reports.stacking import legend_down
 from pipeline.reports.theme import figure_html, restyle
 
 __all__ = ["profile_section"]
@@ -64,4 +65,4 @@ def _chart(inputs: ReportInputs, first: int, sessions: pd.DatetimeIndex, name: s
     restyle(figure, height=height, simulated=inputs.simulated)
     figure.update_layout(title=None, margin=margin, legend=legend)
     figure.update_annotations(font={"size": 11})
-    return figure_html(figure, name, wide=True)
+    return figure_html(figure, name, wide=True, narrow=legend_down(figure))

@@ -21,10 +21,10 @@ from pipeline.reports.theme import BAD, FADED, GOOD, INK, restyle
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["panel_figure", "recent_sessions"]
+__all__ = ["PANEL_HEIGHT", "panel_figure", "recent_sessions"]
 
 _COLUMNS = 3
-_ROW_HEIGHT = 280
+PANEL_HEIGHT = 280
 _PROFILE_SHARE = 0.30  # of the panel's width for the profile's longest row
 _MOST_ROWS = 120  # of a profile, so that a wide one still draws quickly
 _BAND = "rgba(31, 95, 168, 0.08)"
@@ -52,7 +52,7 @@ def panel_figure(inputs: ReportInputs, result: BacktestResult, sessions: Sequenc
         horizontal_spacing=0.055,
         vertical_spacing=0.25 / rows,
     )
-    height = _ROW_HEIGHT * rows + 90
+    height = PANEL_HEIGHT * rows + 90
     restyle(figure, height=height, simulated=inputs.simulated)
     figure.update_layout(margin={"t": 84}, legend={"y": 1 - 8 / height})
     window = _Window(inputs, sessions)
@@ -63,6 +63,10 @@ def panel_figure(inputs: ReportInputs, result: BacktestResult, sessions: Sequenc
         low, high = window.price_range(session, result)
         figure.update_yaxes(range=[low, high], nticks=6, tickformat=",", **place)
         figure.update_xaxes(range=window.hours(session), nticks=5, tickformat="%H:%M", **place)
+    for number in range(len(sessions), rows * _COLUMNS):
+        place = {"row": number // _COLUMNS + 1, "col": number % _COLUMNS + 1}
+        figure.update_xaxes(visible=False, **place)
+        figure.update_yaxes(visible=False, **place)
     figure.update_xaxes(rangeslider={"visible": False}, showgrid=False)
     return figure
 

@@ -1,11 +1,11 @@
 """The report's tables: results with intervals, what became of every order, pass rates, and the data's quality."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from pipeline.market import session_schedule
-from pipeline.performance import format_interval, format_value
+from pipeline.performance import COST_LINES, FEWEST_TRADES, format_interval, format_value
 from pipeline.reports.gate_chart import GATE_NAMES, gate_rates
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import cell, plain, row, table
@@ -39,7 +39,13 @@ _GROUPS: dict[str, dict[str, str]] = {
         "time_in_trade": "Time in trade, minutes",
         "exposure": "Exposure",
         "turnover": "Turnover",
-        "commission": "Commission paid",
+    },
+    "Before and after costs": {
+        "pnl_before_costs": "Profit or loss before costs",
+        "slippage": "less slippage",
+        "pnl_before_commission": "Before commission",
+        "commission": "less commission",
+        "pnl": "Net profit or loss",
     },
 }
 _NOTES_OF_ONE = ("drawdown_length", "average_win", "average_loss")  # in place of an interval
@@ -98,21 +104,40 @@ def results_table(inputs: ReportInputs) -> str:
             if len(lines) != len(inputs.summaries):
                 continue
             cells = [cell(name, tag="th", scope="row")]
-            for line in lines:
-                value = format_value(line["value"], line["unit"])
-                cells += [cell(plain(value), "number")]
+            shared, own = _notes([str(line["note"]) for line in lines])
+            for summary, line, reasons in zip(inputs.summaries.values(), lines, own, strict=True):
+                interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
+                cells += [cell(plain(format_value(line["value"], line["unit"])), "number")]
                 if metric in _NOTES_OF_ONE:
                     cells += [cell(plain(line["note"]), "interval words")]
+                elif metric in COST_LINES:
+                    cells += [cell(plain(_a_contract(summary, metric)), "interval")]
                 else:
-                    cells += [cell(plain(format_interval(line["low"], line["high"], line["unit"])), "interval")]
-            notes = [] if metric in _WITHOUT_NOTE else dict.fromkeys(str(line["note"]) for line in lines)
-            body.append(row([*cells, cell("; ".join(plain(note) for note in notes if note), "remark")]))
+                    beside = [interval, *([] if metric in _WITHOUT_NOTE else reasons)]
+                    cells += [
+                        cell(plain("; ".join(filter(None, beside))), "interval" if interval else "interval words")
+                    ]
+            remark = "" if metric in _WITHOUT_NOTE else "; ".join(map(plain, shared))
+            body.append(row([*cells, cell(remark, "remark")]))
     head = [cell("", tag="th"), *_strategy_heads(inputs.summaries), cell("", tag="th")]
     caption = (
         "Each value with its 95 % interval where one is meaningful (stationary bootstrap, 2,000 resamples: returns by "
-        "session, trade results by trade). All after commission and slippage."
+        f"session, trade results by trade), which takes at least {FEWEST_TRADES} trades. All after commission and "
+        "slippage, but for the lines that say before."
     )
     return table(head, body, caption)
+
+
+def _a_contract(summary: pd.DataFrame, metric: str) -> str:
+    each = summary["value"].get(f"{metric}_ticks", float("nan"))
+    return "" if pd.isna(each) else f"{format_value(each, 'ticks')} a contract"
+
+
+def _notes(notes: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Parts of the strategies' notes that all share, and those of each alone."""
+    parts = [[part for part in note.split("; ") if part] for note in notes]
+    shared = [part for part in parts[0] if all(part in other for other in parts)]
+    return shared, [[part for part in own if part not in shared] for own in parts]
 
 
 def orders_table(inputs: ReportInputs) -> str:

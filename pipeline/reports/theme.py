@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["BAD", "FADED", "GOOD", "GRID", "INK", "MUTED", "STRATEGY_COLORS", "STYLE_SHEET", "figure_html", "restyle"]
+__all__ = [
+    "BAD",
+    "FADED",
+    "GOOD",
+    "GRID",
+    "INK",
+    "MUTED",
+    "NARROW_SCRIPT",
+    "STRATEGY_COLORS",
+    "STYLE_SHEET",
+    "figure_html",
+    "restyle",
+]
 
 INK = "#1f2933"
 MUTED = "#5f6c7b"
@@ -38,10 +50,11 @@ h1 {{ font-size: 1.75rem; line-height: 1.25; margin: 0 0 4px; }}
 h2 {{ font-size: 1.25rem; margin: 0 0 4px; }}
 h3 {{ font-size: 1rem; margin: 20px 0 4px; }}
 p {{ margin: 0 0 12px; max-width: 78ch; }}
-.lead, .note, caption {{ color: {MUTED}; }}
-.note, caption {{ font-size: .875rem; }}
+.lead, .note {{ color: {MUTED}; }}
+.note {{ font-size: .875rem; }}
 p.note, p.lead {{ max-width: 110ch; }}
-section {{ background: #fff; border: 1px solid {GRID}; border-radius: 10px; padding: 22px 24px; margin: 18px 0; }}
+section {{ background: #fff; border: 1px solid {GRID}; border-radius: 10px; padding: 22px 24px; margin: 18px 0;
+  scroll-margin-top: 60px; }}
 nav {{ display: flex; flex-wrap: wrap; gap: 4px 18px; padding: 12px 0 0; font-size: .9rem; }}
 nav a {{ color: {STRATEGY_COLORS[0]}; text-decoration: none; }}
 nav a:hover {{ text-decoration: underline; }}
@@ -53,8 +66,11 @@ nav a:hover {{ text-decoration: underline; }}
 .verdict .name {{ font-size: .85rem; color: {MUTED}; }}
 .verdict .says {{ font-size: 1.12rem; font-weight: 600; }}
 .scroll {{ overflow-x: auto; }}
+.scroll.rows {{ background: linear-gradient(90deg, #fff 30%, #fff0) 0 0 / 40px 100% no-repeat local,
+  linear-gradient(270deg, #fff 30%, #fff0) 100% 0 / 40px 100% no-repeat local,
+  linear-gradient(90deg, #1f293326, #1f293300) 0 0 / 12px 100% no-repeat scroll,
+  linear-gradient(270deg, #1f293326, #1f293300) 100% 0 / 12px 100% no-repeat scroll; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .925rem; font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; padding: 0 0 6px; }}
 th, td {{ padding: 6px 12px 6px 0; text-align: left; vertical-align: top; border-bottom: 1px solid {GRID}; }}
 thead th {{ font-weight: 600; border-bottom: 2px solid {GRID}; vertical-align: bottom; }}
 tbody th {{ font-weight: 500; white-space: nowrap; padding-right: 20px; }}
@@ -76,9 +92,24 @@ ul {{ margin: 0 0 12px; padding-left: 20px; max-width: 78ch; }}
 li {{ margin: 3px 0; }}
 footer {{ color: {MUTED}; font-size: .85rem; padding-bottom: 40px; }}
 @media (max-width: 640px) {{ main, header, footer {{ padding: 0 12px; }} header {{ padding-top: 18px; }}
-  section {{ padding: 16px 14px; }} }}
+  section {{ padding: 16px 14px; scroll-margin-top: 64px; }}
+  .simulated {{ font-size: .8rem; padding: 6px 10px; }} .simulated .more {{ display: none; }}
+  .grid .wide {{ min-width: 0; }}
+  table {{ font-size: .84rem; }} th, td {{ padding-right: 10px; }}
+  tbody th, tbody th.long {{ white-space: normal; min-width: 112px; padding-right: 10px;
+    position: sticky; left: 0; background: #fff; }}
+  tr.part th {{ padding-left: 10px; }} tr.group th {{ position: static; }}
+  td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} td.remark {{ min-width: 200px; }} }}
 @media print {{ body {{ background: #fff; }} .simulated {{ position: static; }} section {{ break-inside: avoid; }} }}
 """
+
+
+# A layout follows the width of the window, also when a phone is turned.
+NARROW_SCRIPT = (
+    "function narrowed(name,narrow,wide){const small=matchMedia('(max-width: 640px)');"
+    "const plot=document.getElementById(name),fit=()=>{const layout=small.matches?narrow:wide;"
+    "plot.style.height=layout.height+'px';Plotly.relayout(plot,layout)};if(small.matches)fit();small.addEventListener('change',fit)}"
+)
 
 
 def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure":
@@ -105,6 +136,9 @@ def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure"
     figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, title={"font": {"size": 12.5}})
     figure.update_annotations(font={"size": 13})
     if simulated:
+        titled = any(axis.title.text for axis in figure.select_xaxes())
+        if titled:
+            figure.update_layout(margin={"b": 78})
         figure.add_annotation(
             text="simulated market",
             xref="paper",
@@ -113,18 +147,21 @@ def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure"
             y=0,
             xanchor="right",
             yanchor="top",
-            yshift=-24,
+            yshift=-57 if titled else -24,  # clear of the axis's title
             showarrow=False,
             font={"color": "#8a6400", "size": 12},
         )
     return figure
 
 
-def figure_html(figure: "go.Figure", name: str, *, wide: bool = False) -> str:
+def figure_html(
+    figure: "go.Figure", name: str, *, wide: bool = False, narrow: "tuple[dict[str, Any], dict[str, Any]] | None" = None
+) -> str:
     """A figure as a ``div`` and the script that fills it; the page holds plotly.js itself.
 
     ``name`` is the div's id, so that the same figure gives the same bytes. ``wide`` figures keep a least width and
-    scroll sideways on narrow screens.
+    scroll sideways on narrow screens. ``narrow`` is the layout there and, of the same keys, on other screens, from
+    :func:`~pipeline.reports.stacking.stacked` or :func:`~pipeline.reports.stacking.legend_down`.
     """
     content: dict[str, Any] = json.loads(figure.to_json(engine="json"))
     parts = (name, content["data"], content["layout"], _CONFIG)
@@ -134,4 +171,7 @@ def figure_html(figure: "go.Figure", name: str, *, wide: bool = False) -> str:
     style = f"height:{height}px"
     kind = "plot wide" if wide else "plot"
     div = f'<div id="{escape(name)}" class="{kind}" style="{style}"></div>'
-    return f'<div class="scroll">{div}</div>\n<script>Plotly.newPlot({arguments});</script>'
+    script = f"Plotly.newPlot({arguments});"
+    if narrow:
+        script += f"narrowed({','.join(json.dumps(part) for part in (name, *narrow))});"
+    return f'<div class="scroll">{div}</div>\n<script>{script}</script>'

@@ -17,6 +17,7 @@ ORDER_COLUMNS = ["session", "side", "entry", "stop", "target", "status", "reason
 @dataclass(frozen=True)
 class Capital:
     initial_capital: float = 100_000.0
+    slippage_ticks: int = 1
 
 
 @dataclass(frozen=True)

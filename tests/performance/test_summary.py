@@ -5,8 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.backtest import Account, simulate
 from pipeline.market import load_instruments
 from pipeline.performance import (
+    COST_LINES,
+    FEWEST_TRADES,
     HEADLINE_METRICS,
     format_interval,
     format_value,
@@ -17,6 +20,7 @@ from pipeline.performance import (
     verdict,
 )
 from tests.performance.results import four_sessions, order, result, trade
+from tests.reports.chain import walk
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning", "error::UserWarning")
 
@@ -46,7 +50,6 @@ def test_summary_of_two_trades_matches_hand_computation(es):
     table = summary(ran)
     value = table["value"]
     assert value["sharpe_ratio"] == sharpe_ratio(ran.daily_returns)
-    assert value["probabilistic_sharpe_ratio"] == 100 * probabilistic_sharpe_ratio(ran.daily_returns)
     assert value["total_return"] == pytest.approx(0.23)
     assert value["annual_return"] == pytest.approx(100 * (1.0023**63 - 1))
     assert value["sessions"] == 4
@@ -59,9 +62,63 @@ def test_summary_of_two_trades_matches_hand_computation(es):
     assert (value["average_win"], value["average_loss"]) == (490.0, -260.0)
     assert value["time_in_trade"] == 60.0
     assert value["exposure"] == 25.0  # 4 of 16 bars
-    assert value["commission"] == 20.0
     notional = 50 * (8000 + 500 / 50 + 8000 - 250 / 50)
     assert value["turnover"] == pytest.approx(notional / ran.equity.mean() * 63)
+
+
+def test_summary_leads_from_profit_before_costs_to_net_profit_in_money_and_ticks_a_contract(es):
+    trades = [
+        trade("2024-01-02 16:00", "2024-01-02 17:00", 490.0),  # 500 by price, at its target: no slippage
+        trade("2024-01-03 16:00", "2024-01-03 17:00", -260.0, quantity=2, commission=20.0),  # a stop of two contracts
+        trade("2024-01-04 16:00", "2024-01-04 17:00", 90.0, exit_reason="close"),
+        trade("2024-01-05 16:00", "2024-01-05 17:00", -10.0, exit_reason="margin_call"),
+    ]
+    ran = four_sessions(es)
+
+    value = summary(result(es, trades, [], ran.equity, ran.daily_returns))["value"]
+
+    assert value["pnl"] == 310.0
+    assert value["commission"] == 50.0
+    assert value["pnl_before_commission"] == 360.0
+    assert value["slippage"] == 50.0  # one tick of $12.50 on each of 2 + 1 + 1 contracts
+    assert value["pnl_before_costs"] == 410.0
+    ticks = [value[f"{name}_ticks"] for name in COST_LINES]
+    assert ticks == [410 / 62.5, 50 / 62.5, 360 / 62.5, 50 / 62.5, 310 / 62.5]  # 5 contracts of $12.50 a tick
+
+
+def test_summary_slippage_is_what_the_same_orders_cost_more_with_it(es):
+    bars = walk(es)
+    closes = bars.groupby(bars["timestamp"].dt.date)["close"].last().iloc[:-1]
+    orders = pd.DataFrame(
+        {
+            "session": pd.DatetimeIndex(sorted(bars["timestamp"].dt.date.unique())[1:]),
+            "side": np.where(np.arange(len(closes)) % 2, 1, -1),
+            "entry": closes.to_numpy(),
+            "quantity": 1,
+        }
+    )
+    orders["stop"] = orders["entry"] - 20 * orders["side"]
+    orders["target"] = orders["entry"] + 20 * orders["side"]
+
+    without, paid = (summary(simulate(bars, orders, es, Account(slippage_ticks=ticks)))["value"] for ticks in (0, 3))
+
+    assert paid["trades"] == without["trades"] > FEWEST_TRADES
+    assert without["slippage"] == 0.0
+    assert paid["slippage"] == without["pnl"] - paid["pnl"] > 0
+    assert paid["pnl_before_costs"] == without["pnl_before_costs"]
+
+
+def test_summary_average_trade_and_expectancy_of_sizes_that_vary_differ_in_sign_and_say_why(es):
+    trades = [
+        trade("2024-01-02 16:00", "2024-01-02 17:00", 500.0),  # 40 ticks of one contract
+        trade("2024-01-04 16:00", "2024-01-04 17:00", -1000.0, quantity=4),  # 20 ticks of four
+    ]
+    ran = four_sessions(es)
+    table = summary(result(es, trades, [], ran.equity, ran.daily_returns))
+    assert table.loc["average_trade", "value"] == 10.0
+    assert table.loc["expectancy", "value"] == -250.0
+    assert table.loc["pnl_ticks", "value"] == -8.0
+    assert "each trade counts once here, in money larger positions weigh more" in table.loc["average_trade", "note"]
 
 
 def test_summary_measures_the_drawdown_on_bars_not_on_session_ends(es):
@@ -107,14 +164,17 @@ def test_summary_without_trades_is_nan_with_a_note(es, sessions):
     json.dumps(summary_to_dict(table), allow_nan=False)
 
 
-def test_summary_of_one_trade_has_values_and_no_trade_interval(es):
+def test_summary_of_one_trade_has_values_and_no_interval_at_all(es):
     ran = four_sessions(es)
     one = result(es, ran.trades.head(1).to_dict("records"), [], ran.equity, ran.daily_returns)
     table = summary(one)
     assert table.loc["win_rate", "value"] == 100.0
     assert table.loc["profit_factor", "value"] == math.inf
-    assert math.isnan(table.loc["win_rate", "low"])
-    assert "one trade" in table.loc["win_rate", "note"]
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert table.loc["win_rate", "note"].endswith("too few trades (1) for an interval")
+    assert table.loc["profit_factor", "note"].endswith("no losing trade")
+    assert table.loc["average_win", "note"] == "1 trade"
+    assert table.loc["average_loss", "note"] == "no trades"
     assert summary_to_dict(table)["profit_factor"]["value"] is None
 
 
@@ -124,13 +184,28 @@ def test_summary_of_one_session_has_no_ratio(es):
         result(es, ran.trades.head(1).to_dict("records"), [], ran.equity.head(4), ran.daily_returns.head(1))
     )
     assert math.isnan(table.loc["sharpe_ratio", "value"])
-    assert table.loc["sharpe_ratio", "note"] == "1 session(s): not enough"
+    assert table.loc["sharpe_ratio", "note"] == "daily returns of all sessions × √252; 1 session, not enough"
     assert table.loc["total_return", "value"] == pytest.approx(0.49)
+
+
+@pytest.mark.parametrize("trades", [FEWEST_TRADES - 1, FEWEST_TRADES])
+def test_summary_gives_intervals_and_a_probability_from_the_least_number_of_trades_on(es, trades):
+    ran = _years(es, 300, trades)
+    table = summary(ran)
+    enough = trades >= FEWEST_TRADES
+    assert table.loc["sharpe_ratio", "value"] == sharpe_ratio(ran.daily_returns)
+    for name in ("sharpe_ratio", "sortino_ratio", "total_return", "win_rate", "expectancy"):
+        assert table.loc[name, ["low", "high"]].notna().all() == enough
+        assert (f"too few trades ({trades}) for an interval" in table.loc[name, "note"]) != enough
+    probability = table.loc["probabilistic_sharpe_ratio"]
+    assert (probability["value"] == 100 * probabilistic_sharpe_ratio(ran.daily_returns)) == enough
+    assert ("too few trades (29) for a probability" in probability["note"]) != enough
+    assert verdict(table).startswith("Too few trades to judge (29)") != enough
 
 
 def test_summary_of_years_has_an_interval_around_every_headline_value(es):
     table = summary(_years(es))
-    exempt = {"probabilistic_sharpe_ratio", "maximum_drawdown", "trades"}
+    exempt = {"probabilistic_sharpe_ratio", "maximum_drawdown", "trades", *COST_LINES}
     for name in set(HEADLINE_METRICS) - exempt:
         row = table.loc[name]
         assert row["low"] < row["value"] < row["high"], name
@@ -159,7 +234,8 @@ def test_verdict_follows_the_interval_of_the_sharpe_ratio():
     )
     assert _judged(0.2, 1.1).startswith("Some evidence of an edge, before any correction")
     assert _judged(-1.2, -0.1).startswith("Evidence of a loss")
-    assert _judged(0.2, 1.1, trades=29).startswith("Too few trades to judge (29)")
+    assert _judged(0.2, 1.1, trades=29) == "Too few trades to judge (29): an interval takes at least 30."
+    assert _judged(math.nan, math.nan, trades=1).startswith("Too few trades to judge (1)")
     assert "no interval" in _judged(math.nan, math.nan)
 
 
@@ -168,7 +244,7 @@ def test_verdict_follows_the_interval_of_the_sharpe_ratio():
     [
         (12.34, "%", "12.3 %"),
         (-0.001, "%", "0.0 %"),
-        (-1234.5, "$", "−$1,234"),
+        (-1234.5, "$", "−$1,235"),
         (12.5, "$", "$12.50"),
         (0.256, "R", "0.26 R"),
         (-0.6, "", "−0.60"),
@@ -190,6 +266,14 @@ def test_format_interval_of_an_interval_that_does_not_exist_is_empty():
 def test_format_interval_names_percent_once_and_leaves_other_units_to_the_value():
     assert format_interval(-0.6, 1.1, "") == "−0.60 to 1.10"
     assert format_interval(-3.0, 1.5, "%") == "−3.0 to 1.5 %"
-    assert format_interval(-3.0, 1500.0, "$") == "−$3.00 to $1,500"
+    assert format_interval(-3.0, 1500.0, "$") == "−$3 to $1,500"
     assert format_interval(-3.0, 1.5, "ticks") == "−3.00 to 1.50"
     assert format_interval(math.nan, math.nan, "") == ""
+
+
+def test_format_interval_of_a_value_has_its_decimals():
+    assert format_interval(-3.0, 1500.0, "$", value=-49.7) == "−$3.00 to $1,500.00"
+    assert format_interval(-3.0, 1500.0, "$", value=1200.0) == "−$3 to $1,500"
+    assert format_interval(90.126, 250.4, "", value=140.2) == "90 to 250"
+    assert format_interval(-0.0004, 0.0012, "BTC", value=0.00012) == "−0.00040 to 0.00120"
+    assert format_interval(0.71, math.inf, "", value=math.inf) == "0.71 to ∞"

@@ -70,6 +70,16 @@ def report_inputs(bars: pd.DataFrame, instrument: Instrument) -> ReportInputs:
     )
 
 
+def with_few_trades(inputs: ReportInputs) -> ReportInputs:
+    """The same, the orders of the first ten sessions only, and no rule signal."""
+    early = inputs.signals[inputs.signals["session"] < inputs.signals["session"].drop_duplicates().iloc[10]]
+    results = {
+        FADES: simulate(inputs.bars, early, inputs.instrument, inputs.account),
+        RULES: simulate(inputs.bars, early.iloc[:0], inputs.instrument, inputs.account),
+    }
+    return replace(inputs, results=results, summaries={name: summary(result) for name, result in results.items()})
+
+
 def with_no_trades(inputs: ReportInputs) -> ReportInputs:
     """The same, no order ever sent."""
     none = simulate(inputs.bars, inputs.signals.iloc[:0], inputs.instrument, inputs.account)

@@ -7,10 +7,11 @@ from pipeline.reports.equity_chart import equity_figure, session_drawdowns
 from pipeline.reports.gate_chart import gate_rates
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.session_panels import panel_figure, recent_sessions
+from pipeline.reports.stacking import stacked
 from pipeline.reports.tables import missing_sessions
 from pipeline.strategy import gate_pass_rates
 from tests.performance.results import trade
-from tests.reports.chain import FADES, report_inputs, walk
+from tests.reports.chain import FADES, report_inputs, walk, with_no_trades
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,36 @@ def test_session_drawdowns_take_the_deepest_bar_of_each_session():
 def test_equity_figure_ends_at_the_equity_of_the_last_bar(inputs):
     line = equity_figure(inputs).data[0]
     assert line.y[-1] == pytest.approx(inputs.results[FADES].equity.iloc[-1], abs=0.01)
+
+
+def test_equity_figure_of_a_constant_line_has_an_axis_of_different_labels(inputs):
+    figure = equity_figure(with_no_trades(inputs))
+    assert figure.layout.yaxis.range == (99_500.0, 100_500.0)
+    assert figure.layout.yaxis2.range == (-1, 0)
+
+
+def test_equity_figure_of_a_line_that_moves_leaves_its_axis_to_the_data(inputs):
+    assert equity_figure(inputs).layout.yaxis.range is None
+
+
+def test_stacked_sets_panels_one_below_the_other_and_back(inputs):
+    result = inputs.results[FADES]
+    figure = panel_figure(inputs, result, recent_sessions(result, inputs.profiles, 4))
+    narrow, wide = stacked(figure, 4, panel_height=200)
+    domains = [narrow[f"yaxis{number}.domain"] for number in ("", 2, 3, 4)]
+    assert narrow["height"] == 128 + 4 * 200 - 64 + 48
+    assert [domain[1] for domain in domains] == pytest.approx([1, 536 / 736, 336 / 736, 136 / 736], abs=1e-5)
+    assert [domain[0] for domain in domains] == pytest.approx([600 / 736, 400 / 736, 200 / 736, 0], abs=1e-5)
+    assert [narrow[f"annotations[{i}].y"] for i in range(4)] == [domain[1] for domain in domains]
+    assert narrow.keys() == wide.keys()
+    assert wide["xaxis2.domain"] == list(figure.layout.xaxis2.domain)
+    assert wide["height"] == figure.layout.height
+
+
+def test_panel_figure_hides_the_places_it_does_not_fill(inputs):
+    result = inputs.results[FADES]
+    figure = panel_figure(inputs, result, recent_sessions(result, inputs.profiles, 4))
+    assert [figure.layout[f"xaxis{number}"].visible for number in (4, 5, 6)] == [None, False, False]
 
 
 def test_recent_sessions_are_the_last_with_trades_in_order(inputs):

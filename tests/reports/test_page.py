@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.performance import verdict
+from pipeline.performance import COST_LINES, FEWEST_TRADES, format_value, verdict
 from pipeline.reports import ReportInputs, build_report
-from tests.reports.chain import FADES, RULES, report_inputs, walk, with_no_trades
+from pipeline.reports.tables import results_table
+from pipeline.reports.theme import FADED
+from tests.reports.chain import FADES, RULES, report_inputs, walk, with_few_trades, with_no_trades
 
 SECTIONS = [
     "verdict",
@@ -175,6 +177,53 @@ def test_page_without_any_trade_is_whole(inputs):
     assert "No trades, so there is nothing to judge." in shown.text
     assert "NaN" not in shown.text
     assert "nan" not in shown.text.split()
+
+
+def test_page_of_few_trades_judges_nothing_in_words_or_colour(inputs):
+    few = with_few_trades(inputs)
+    count = len(few.results[FADES].trades)
+    assert 1 < count < FEWEST_TRADES
+    page = build_report(few)
+    shown = Outline(page)
+    assert f"Too few trades to judge ({count}): an interval takes at least 30." in shown.text
+    assert "the probability that the true one" not in shown.text
+    assert page.count(f'class="verdict" style="border-color:{FADED}"') == 2
+    sessions = len(few.results[FADES].daily_returns)
+    assert f"{count} trades in {sessions} sessions with bars. The Sharpe ratio measured is " in shown.text
+    assert "Sharpe ratio measured is –" not in shown.text
+    assert not re.search(r"\b1 trades|\(s\)", shown.text)
+
+
+def test_page_says_of_which_sessions_it_counts(inputs, outline):
+    assert f"{len(inputs.profiles)} sessions with a profile" in outline.text
+    sessions = len(inputs.results[FADES].daily_returns)
+    assert outline.text.count(f"trades in {sessions} sessions with bars.") == 2
+
+
+def test_page_leads_from_profit_before_costs_to_net_profit(inputs, outline):
+    heads = (
+        "Profit or loss before costs",
+        "less slippage",
+        "Before commission",
+        "less commission",
+        "Net profit or loss",
+    )
+    value = inputs.summaries[FADES]["value"]
+    for name, head in zip(COST_LINES, heads, strict=True):
+        each = format_value(value[f"{name}_ticks"], "ticks")
+        assert f"{head} {format_value(value[name], '$')} {each} a contract" in outline.text
+
+
+def test_page_never_says_the_same_note_twice_in_a_row_of_the_results(inputs):
+    found = re.findall(r'<td class="remark">(.*?)</td>', results_table(with_few_trades(inputs)))
+    assert any(found)
+    for remark in found:
+        parts = remark.split("; ")
+        assert len(set(parts)) == len(parts)
+
+
+def test_page_names_no_paragraph_of_a_document_its_reader_has_not(outline):
+    assert "§" not in outline.text
 
 
 def test_page_of_results_without_their_summaries_is_refused(inputs):
