@@ -15,7 +15,7 @@ from pipeline.features.description import correlation_clusters, describe_feature
 from pipeline.home import expanded, vpoc_home
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, average_uniqueness, candidate_labels
 from pipeline.market.daily_series import read_daily_series
-from pipeline.reports.pictures import correlation_picture
+from pipeline.reports.pictures import correlation_picture, drift_picture
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["features", "labels", "training_set", "volatility_index"]
@@ -93,6 +93,9 @@ def features(
             "absent": ", ".join(absent) or "none",
             "missing": table(described.sort_values("missing", ascending=False).head(MOST_DRIFTED).reset_index()),
             "drift": table(described.sort_values("drift", ascending=False).head(MOST_DRIFTED).reset_index()),
+            "distributions": dg.MetadataValue.md(
+                drift_picture(frame, described["drift"], f"{dataset.key}: the most drifted features")
+            ),
             "say_the_same": dg.MetadataValue.json(clusters),
             "correlations": dg.MetadataValue.md(correlation_picture(frame, f"{dataset.key}: correlations of features")),
         },

@@ -11,7 +11,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["correlation_picture", "equity_picture"]
+__all__ = ["correlation_picture", "drift_picture", "equity_picture"]
 
 COLORS = ("#2b6cb0", "#c05621")
 
@@ -74,6 +74,42 @@ def correlation_picture(features: pd.DataFrame, title: str) -> str:
     axes.set_xticks([])
     axes.set_title(title, loc="left", fontsize=10)
     return _markdown(figure, title, label_size=5)
+
+
+def drift_picture(features: pd.DataFrame, drift: pd.Series, title: str, *, training_share: float = 0.7) -> str:
+    """Draw how the most drifted features were distributed in the training window and after it.
+
+    Parameters
+    ----------
+    features
+        Rows in order of time, shape (rows, features).
+    drift
+        Population stability index by feature, as :func:`pipeline.features.description.describe_features` gives it.
+    training_share
+        The first share of the rows.
+
+    Returns
+    -------
+    str
+        Markdown with an inline PNG.
+    """
+    chosen = drift.dropna().sort_values(ascending=False).head(12)
+    split = int(len(features) * training_share)
+    figure = _figure(9, 6.5)
+    axes = figure.subplots(3, 4).ravel()
+    for place, (name, index) in zip(axes, chosen.items(), strict=False):
+        values = features[name].to_numpy(np.float64)
+        known = values[np.isfinite(values)]
+        low, high = (float(bound) for bound in np.quantile(known, [0.005, 0.995]))
+        edges = np.linspace(low, high if high > low else low + 1, 31)
+        for part, color in zip((values[:split], values[split:]), COLORS, strict=True):
+            place.hist(part[np.isfinite(part)], bins=edges, density=True, color=color, alpha=0.5)
+        place.set_title(f"{name}  {index:.2f}", fontsize=6)
+        place.set_yticks([])
+    for place in axes[len(chosen) :]:
+        place.set_visible(False)
+    figure.suptitle(f"{title}: first {training_share:.0%} of the sessions blue, later ones orange", fontsize=9)
+    return _markdown(figure, title, label_size=6)
 
 
 def _figure(width: float, height: float) -> "Figure":
