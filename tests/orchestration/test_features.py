@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pytest
 
 from jobs.chain import run_chain
 from pipeline.datasets import find_dataset
@@ -55,3 +56,13 @@ def test_volatility_index_of_the_settings_gives_its_features_and_without_it_they
     shown = stored(home, "features")
     assert needs_vix <= set(shown)
     assert shown["vix_level"].dropna().unique().tolist() == [20.0]
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 3, 16])
+def test_few_sessions_make_a_report_all_the_same(home: Home, sessions: int) -> None:
+    home.settings.write_text(f"simulator: {{start: 2021-01-04, sessions: {sessions}, seed: 3, bar: 15min}}\n")
+
+    run_chain(defs, "ES-SIM", home, lambda event: None)
+
+    assert len(stored(home, "features")) == sessions
+    assert (home.reports / "ES-SIM.html").exists()
