@@ -53,12 +53,14 @@ def correlation_picture(features: pd.DataFrame, title: str) -> str:
     Returns
     -------
     str
-        Markdown with an inline PNG.
+        Markdown with an inline PNG; a sentence where fewer than two features vary.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
     varying = features.loc[:, features.std() > 0]
+    if varying.shape[1] < 2:
+        return "Fewer than two features vary: nothing to correlate."
     correlation = varying.rank().corr().fillna(0.0)
     if correlation.shape[0] > 2:
         distance = np.clip(1 - np.abs(correlation.to_numpy()), 0, None)

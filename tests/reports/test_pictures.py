@@ -43,3 +43,7 @@ def test_drift_picture_of_features_too_short_to_judge_is_empty_and_no_error() ->
     features = pd.DataFrame({"a": np.arange(20.0)})
 
     assert image(drift_picture(features, describe_features(features)["drift"], "drift")).width > 500
+
+
+def test_correlation_picture_of_nothing_that_varies_is_a_sentence() -> None:
+    assert correlation_picture(pd.DataFrame(index=range(3)), "none").startswith("Fewer than two features vary")
