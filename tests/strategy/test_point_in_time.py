@@ -97,7 +97,8 @@ def test_warm_up_catches_a_value_that_remembers_the_start(bars, es):
 
 
 def test_real_es_cut_off_at_any_session_is_the_same_to_the_bit(real_data, es):
-    profiles_package = pytest.importorskip("pipeline.profiles", exc_type=ImportError)
+    import pipeline.profiles as profiles_package
+
     bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet").iloc[:130_000]
 
     def build(held):
