@@ -43,6 +43,11 @@ class Home:
         return self.root / "mlflow"
 
     @property
+    def models(self) -> Path:
+        """Trainings' records: ``models/<symbol>/<family>/<training>``."""
+        return self.root / "models"
+
+    @property
     def logs(self) -> Path:
         """What is too long for the screen."""
         return self.root / "logs"

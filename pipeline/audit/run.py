@@ -16,11 +16,13 @@ from pipeline.audit.replay import check_incremental, check_truncation, check_war
 from pipeline.audit.report import AuditReport, Finding
 from pipeline.audit.rolls import check_rolls
 from pipeline.audit.separation import FEWEST_ROWS, audit_labels, audit_separation
+from pipeline.audit.sequence_replay import check_sequence_replay
 from pipeline.audit.tables import RawTable, available, raw_table
 from pipeline.audit.values import check_values
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.features import Feature, FeatureInputs, candidate_features, history_needed, registered
+from pipeline.features.sequences import sequence_features
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels, feature_transforms
 from pipeline.market import Instrument
 from pipeline.strategy import StrategySettings, make_candidates
@@ -171,6 +173,9 @@ def _check_learning(
         return [], {"labels": "no session makes a candidate; labels, folds and fits were not judged"}
     labels = candidate_labels(inputs.bars, candidates, inputs.instrument, account, hours=inputs.settings.hours)
     findings = check_label_replay(inputs, candidates, labels, account, places[-_LABEL_CUTOFFS:])
+    findings += check_sequence_replay(
+        inputs, candidates, sequence_features(inputs, candidates), places[-_LABEL_CUTOFFS:]
+    )
     findings += audit_labels(labels, candidates, inputs.instrument)
     paired = [name for name in features if features[name].mirror in features]
     table = candidate_features(candidates, whole.frame[paired], registry=features)

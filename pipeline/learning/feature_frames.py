@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from pipeline.errors import DataError
 
-__all__ = ["FeatureTransform"]
+__all__ = ["FeatureTransform", "some_of"]
 
 
 class FeatureTransform(TransformerMixin, BaseEstimator):
@@ -89,13 +89,13 @@ class FeatureTransform(TransformerMixin, BaseEstimator):
         who = f"{type(self).__name__} was fitted on"
         if missing := [name for name in expected if name not in found]:
             raise DataError(
-                f"{who} the column {_some(missing)}, which is missing; compute the features as for training"
+                f"{who} the column {some_of(missing)}, which is missing; compute the features as for training"
             )
         if strange := [name for name in found if name not in expected]:
-            raise DataError(f"{who} {len(expected)} columns without {_some(strange)}; leave it out or train again")
+            raise DataError(f"{who} {len(expected)} columns without {some_of(strange)}; leave it out or train again")
         if len(found) != len(expected):
             twice = [name for name in expected if found.count(name) > 1]
-            raise DataError(f"{who} the column {_some(twice)} once, but it comes twice; keep one of them")
+            raise DataError(f"{who} the column {some_of(twice)} once, but it comes twice; keep one of them")
         if found != expected:
             at = next(row for row, pair in enumerate(zip(expected, found, strict=True)) if pair[0] != pair[1])
             raise DataError(
@@ -115,7 +115,7 @@ def _values(frame: Any) -> NDArray[np.float64]:
     if unnamed := [name for name in frame.columns if not isinstance(name, str)]:
         raise DataError(f"feature columns need names, and {unnamed[0]!r} is none; name them as text")
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
-        raise DataError(f"the features have the column {_some(twice)} more than once; keep one of them")
+        raise DataError(f"the features have the column {some_of(twice)} more than once; keep one of them")
     for name, dtype in frame.dtypes.items():
         real = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
         if not real:
@@ -130,6 +130,7 @@ def _values(frame: Any) -> NDArray[np.float64]:
     return values
 
 
-def _some(names: list[Any]) -> str:
+def some_of(names: list[Any]) -> str:
+    """The first three of names, and how many more there are."""
     shown = ", ".join(map(str, names[:3]))
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

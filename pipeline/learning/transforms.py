@@ -1,5 +1,6 @@
 """Transforms of features, for use inside a model's own pipeline: what they learn comes from training rows only."""
 
+import logging
 from typing import Literal, get_args
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.learning.feature_frames import FeatureTransform
+from pipeline.learning.feature_frames import FeatureTransform, some_of
 
 __all__ = [
     "DropUninformative",
@@ -20,7 +21,12 @@ __all__ = [
     "feature_transforms",
 ]
 
-MissingPolicy = Literal["error", "keep", "median"]
+_log = logging.getLogger(__name__)
+
+MissingPolicy = Literal["error", "keep", "keep_known", "median", "impute"]
+
+# Policies that put a column's median somewhere.
+_FILLING = ("keep_known", "median", "impute")
 
 # Of a normal distribution the standard deviation is 1.4826 times the median absolute deviation, 1.2533 times the mean
 # one.
@@ -144,37 +150,45 @@ class MissingValues(FeatureTransform):
         ``error``: there must be none. ``keep``: they stay, for models that take them. ``median``: they become
         the column's median in the training rows, and a column ``NAME_missing`` (1.0 or 0.0) says where, for every
         column with missing training values. In a column without, a missing value at prediction is an error: the
-        model never learned what it means.
+        model never learned what it means. ``impute`` and ``keep_known``: as ``median`` and ``keep`` in columns with
+        missing training values; in the others the median stands in, and a warning says so. They are for models that
+        must go on predicting when a feature fails for the first time, ``keep_known`` for those that would take such
+        a gap for a number (LightGBM: for zero).
 
     Attributes
     ----------
     median_
-        Series, the columns' medians (``median`` only).
+        Series, the columns' medians (not ``error`` and ``keep``); NaN for a column never known (``keep_known``).
+    known_gaps_
+        Columns with missing training values, in column order (not ``error`` and ``keep``).
     indicated_
-        Columns with an indicator, in column order.
+        Those of them with an indicator (``median`` and ``impute``).
     """
 
     def __init__(self, policy: MissingPolicy = "error") -> None:
         self.policy = policy
 
     def _learn(self, frame: pd.DataFrame) -> None:
-        if self.policy not in get_args(MissingPolicy):
+        known = get_args(MissingPolicy)
+        if self.policy not in known:
             raise ConfigurationError(
-                f"the policy for missing values is {self.policy!r}; it must be error, keep or median"
+                f"the policy for missing values is {self.policy!r}; it must be {', '.join(known[:-1])} or {known[-1]}"
             )
         missing = frame.isna()
         self.indicated_: list[str] = []
         if self.policy == "error":
             self._refuse(missing)
-        if self.policy == "median":
+        if self.policy in _FILLING:
             self.median_ = frame.median()
+            self.known_gaps_ = frame.columns[missing.any()].tolist()
+        if self.policy in ("median", "impute"):
             if missing.all().any():
                 raise DataError(
                     f"feature {missing.all().idxmax()} is missing in all {len(frame)} training rows and has no "
                     "median; drop it, "
                     "e.g. with DropUninformative"
                 )
-            self.indicated_ = frame.columns[missing.any()].tolist()
+            self.indicated_ = [*self.known_gaps_]
             names = {f"{name}_missing" for name in self.indicated_}
             if taken := sorted(names & set(frame.columns)):
                 raise DataError(
@@ -185,19 +199,36 @@ class MissingValues(FeatureTransform):
         if self.policy == "keep":
             return frame
         missing = frame.isna()
-        self._refuse(missing.drop(columns=self.indicated_))
-        indicators = {f"{name}_missing": missing[name].astype(np.float64) for name in self.indicated_}
-        return frame.fillna(self.median_ if self.indicated_ else {}).assign(**indicators)
+        if self.policy == "error":
+            self._refuse(missing)
+            return frame
+        new = missing.drop(columns=self.known_gaps_)
+        if self.policy == "median":
+            self._refuse(new)
+        elif len(failed := new.columns[new.any()]):
+            _log.warning(
+                "%s had no missing values in training and now has some (%d in %d rows): the median stands in",
+                some_of(list(failed)),
+                int(new.to_numpy().sum()),
+                len(frame),
+            )
+        if self.policy == "keep_known":
+            return frame.fillna(self.median_.drop(self.known_gaps_))
+        indicators = missing[self.indicated_].astype(np.float64).add_suffix("_missing")
+        return pd.concat([frame.fillna(self.median_), indicators], axis="columns", sort=False)
 
     def _refuse(self, missing: pd.DataFrame) -> None:
         if (rows := missing.sum()).any():
             name = rows.ne(0).idxmax()
             place = missing.index[int(np.argmax(missing[name]))]
-            learned = "" if self.policy == "error" else ", which had no missing values in training"
+            learned, other = (
+                ("", "keep, median or impute")
+                if self.policy == "error"
+                else (", which had no missing values in training", "keep or impute")
+            )
             raise DataError(
                 f"feature {name}{learned}, is missing in {rows[name]} of {len(missing)} rows, first in {place}; "
-                "leave such rows "
-                f"out, or choose another policy ({'keep or median' if self.policy == 'error' else 'keep'})"
+                f"leave such rows out, or choose another policy ({other})"
             )
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
@@ -220,7 +251,7 @@ def feature_transforms(
     Parameters
     ----------
     missing
-        See :class:`MissingValues`. ``keep`` suits models that take NaN (LightGBM).
+        See :class:`MissingValues`. ``keep_known`` suits models that take NaN (LightGBM), ``impute`` the others.
     winsorize
         The two quantiles; None for none.
     signed_log, scale

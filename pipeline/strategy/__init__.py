@@ -1,4 +1,4 @@
-"""Candidates, gates and rule signals: what a session's close says about the next session."""
+"""Candidates, gates and signals: what a session's close says about the next session."""
 
 from pipeline.strategy.candidates import make_candidates, sessions_without_candidates
 from pipeline.strategy.gates import (
@@ -12,6 +12,7 @@ from pipeline.strategy.gates import (
     window_deviation,
 )
 from pipeline.strategy.history import session_history
+from pipeline.strategy.model_signals import model_signals
 from pipeline.strategy.null_rates import gate_pass_rates, null_pass_rates
 from pipeline.strategy.settings import ConfidenceWeights, StrategySettings
 from pipeline.strategy.signals import rule_signals
@@ -25,6 +26,7 @@ __all__ = [
     "is_calm",
     "longest_run",
     "make_candidates",
+    "model_signals",
     "null_pass_rates",
     "pass_gates",
     "rule_signals",

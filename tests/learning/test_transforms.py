@@ -26,7 +26,9 @@ ALL = [
     DropUninformative(),
     MadScaler(),
     MissingValues("median"),
+    MissingValues("impute"),
     MissingValues("keep"),
+    MissingValues("keep_known"),
     SignedLog(),
     Winsorizer(0.1, 0.8),
 ]
@@ -141,6 +143,50 @@ def test_missing_values_median_gap_in_a_column_without_any_in_training_is_an_err
         policy.transform(frame(a=[1.0], b=[NAN]))
 
 
+def test_missing_values_impute_gap_in_a_column_without_any_in_training_takes_the_median_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    policy = MissingValues("impute").fit(frame(a=[1.0, NAN, 3.0], b=[1.0, 2.0, 6.0], c=[1.0, 2.0, 3.0]))
+
+    filled = policy.transform(frame(a=[NAN, 5.0], b=[NAN, NAN], c=[1.0, NAN]))
+
+    assert filled.columns.tolist() == policy.get_feature_names_out().tolist() == ["a", "b", "c", "a_missing"]
+    assert filled.to_numpy().tolist() == [[2.0, 2.0, 1.0, 1.0], [5.0, 2.0, 2.0, 0.0]]
+    assert caplog.messages == [
+        "b, c had no missing values in training and now has some (3 in 2 rows): the median stands in"
+    ]
+
+
+def test_missing_values_impute_known_gaps_are_those_of_median_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    train, later = some(), some(9, seed=1)
+
+    imputed = MissingValues("impute").fit(train).transform(later)
+
+    assert imputed.equals(MissingValues("median").fit(train).transform(later))
+    assert not caplog.messages
+
+
+def test_missing_values_keep_known_leaves_known_gaps_and_fills_new_ones(caplog: pytest.LogCaptureFixture) -> None:
+    policy = MissingValues("keep_known").fit(frame(a=[1.0, NAN, 3.0], b=[1.0, 2.0, 6.0], never=[NAN, NAN, NAN]))
+
+    kept = policy.transform(frame(a=[NAN, 5.0], b=[NAN, 4.0], never=[NAN, 1.0]))
+
+    assert kept.equals(frame(a=[NAN, 5.0], b=[2.0, 4.0], never=[NAN, 1.0]))
+    assert caplog.messages == [
+        "b had no missing values in training and now has some (1 in 2 rows): the median stands in"
+    ]
+
+
+def test_missing_values_of_hundreds_of_columns_are_told_at_once() -> None:
+    # pandas warns, and the tests fail, where so many columns are put in one by one.
+    wide = pd.DataFrame({f"f{number}": [1.0, NAN, 3.0] for number in range(300)})
+
+    told = MissingValues("median").fit(wide).transform(wide)
+
+    assert told.shape == (3, 600)
+    assert told["f7_missing"].tolist() == [0.0, 1.0, 0.0]
+
+
 # --- what all have in common
 
 
@@ -246,7 +292,7 @@ def test_transforms_unfitted_say_so() -> None:
         ),
         (
             lambda: MissingValues("zero").fit(some()),
-            "the policy for missing values is 'zero'; it must be error, keep or",
+            "the policy for missing values is 'zero'; it must be error, keep, keep_known, median or impute",
         ),
         (
             lambda: MissingValues("median").fit(frame(a=[NAN])),

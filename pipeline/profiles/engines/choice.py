@@ -13,7 +13,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.profiles.engines.threads import processors, threaded_profiles
 from pipeline.profiles.histogram import SessionLevels, profile_sessions
 
-__all__ = ["CROSSOVERS", "Crossover", "choose_device", "on_device", "profile_sessions_on"]
+__all__ = ["CROSSOVERS", "Crossover", "choose_device", "on_device", "profile_sessions_on", "why_missing"]
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def choose_device(bars: int, *, threads: int | None = None, cuda: Callable[[], b
     """
     there = {
         "threads": lambda: (threads or processors()) > 1,
-        "cuda": cuda or (lambda: _missing("cuda") is None),
+        "cuda": cuda or (lambda: why_missing("cuda") is None),
     }
     for crossover in reversed(CROSSOVERS):
         if bars >= crossover.bars and there[crossover.device]():
@@ -146,7 +146,7 @@ def profile_sessions_on(
     on_device(device)
     engine = choose_device(len(steps)) if device == "auto" else device
     while True:
-        reason = _missing(engine)
+        reason = why_missing(engine)
         if reason is None:
             try:
                 return _engine(engine)(
@@ -183,7 +183,7 @@ def _next(device: str) -> str:
         return "cpu"
     # Of several devices those that are there go on, unless they all are: then they had too little memory.
     parts = device.split(",")
-    present = [part for part in parts if _missing(part) is None]
+    present = [part for part in parts if why_missing(part) is None]
     return ",".join(present) if 0 < len(present) < len(parts) else "threads"
 
 
@@ -196,7 +196,7 @@ def _torch_name(part: str) -> str:
     return "cpu" if part == "torch" else part
 
 
-def _missing(device: str) -> str | None:
+def why_missing(device: str) -> str | None:
     """Why a device can't be used; None where it can."""
     if device in ("cpu", "threads"):
         return None

@@ -1,0 +1,1 @@
+"""One file a model family; :func:`pipeline.learning.models.families` finds them."""

@@ -1,0 +1,52 @@
+"""Long short-term memory over the last sessions, weeks and half hours."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from pipeline.learning.models.networks import NetworkSpec
+from pipeline.learning.models.neural import aligned
+from pipeline.learning.models.protocol import ModelSettings
+from pipeline.learning.models.sequence_model import SequenceModel
+from pipeline.learning.training.settings import Share, TrainingSettings
+
+__all__ = ["LongShortTermMemory", "LongShortTermMemorySettings"]
+
+
+class LongShortTermMemorySettings(TrainingSettings):
+    """Of :class:`LongShortTermMemory`.
+
+    Attributes
+    ----------
+    width
+        Of each timeframe's state and of the head; raised to the next multiple of 32.
+    layers
+        LSTMs on top of each other in a timeframe.
+    dropout
+        Share of the values between layers and in the head set to zero in a training step.
+    """
+
+    width: Annotated[int, Field(ge=1, le=4096), AfterValidator(aligned)] = 32
+    layers: int = Field(1, ge=1, le=16)
+    dropout: Share = 0.3
+
+
+class LongShortTermMemory(SequenceModel):
+    """An LSTM a timeframe, the states after the newest step joined (Hochreiter and Schmidhuber 1997)."""
+
+    family = "lstm"
+    Settings: ClassVar[type[ModelSettings]] = LongShortTermMemorySettings
+
+    settings: LongShortTermMemorySettings
+
+    def _network(self, columns: Sequence[str]) -> NetworkSpec:
+        return NetworkSpec(
+            "lstm",
+            {
+                "channels": [len(each.channels) for each in self._layouts(columns)],
+                "width": self.settings.width,
+                "layers": self.settings.layers,
+                "dropout": self.settings.dropout,
+            },
+        )

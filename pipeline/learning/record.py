@@ -1,0 +1,396 @@
+"""A training's record: everything about it in one folder of the home, whether MLflow is there or not.
+
+``VPOC_HOME/models/<symbol>/<family>/<training>/`` holds
+
+=================  ==================================================================================
+``record.json``    parameters, metrics in all, by fold and by step, versions of data and code
+``model/``         the model as :meth:`Model.save` writes it
+``code/``          the package as it was, so that the model loads with the code that trained it
+``example.parquet``  a few rows of its input
+``plots/``         pictures
+``tables/``        frames, as CSV
+``uploaded.json``  where it was uploaded to; not there before
+=================  ==================================================================================
+"""
+
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError
+from pipeline.home import Home, write_whole
+from pipeline.learning.models.protocol import Model
+from pipeline.learning.models.pyfunc import requirements, ship_code
+from pipeline.learning.provenance import code_version, environment
+
+__all__ = [
+    "Step",
+    "StoredRecord",
+    "TrainingIdentity",
+    "TrainingResult",
+    "Upload",
+    "drop_older_uploads",
+    "flat_summary",
+    "locked",
+    "mark_uploaded",
+    "pending_records",
+    "read_record",
+    "write_record",
+]
+
+FORMAT = 1
+RECORD = "record.json"
+UPLOADED = "uploaded.json"
+EXAMPLE = "example.parquet"
+EXAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class TrainingIdentity:
+    """Which training it is.
+
+    Attributes
+    ----------
+    symbol, family
+        What was trained on what.
+    training
+        Name of this training, unlike any other of symbol and family; a training that is tried again keeps it.
+    started
+        When it began, UTC.
+    tags
+        What else tells where it belongs, such as Dagster's run.
+    """
+
+    symbol: str
+    family: str
+    training: str
+    started: dt.datetime
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training made.
+
+    Attributes
+    ----------
+    model
+        The fitted model that is to be used from now on.
+    example
+        Rows of its input; the last few are kept, columns that it does not take are left out.
+    data_version, source
+        Hash of what was learned from (:func:`pipeline.learning.provenance.data_version`), and where the bars are from.
+    rows
+        How many were learned from.
+    simulated
+        Whether the bars are the simulator's.
+    parameters
+        Hyperparameters and settings; the model's own are added as ``model.<name>``.
+    metrics
+        Figures of the whole, by name; those that are not finite are left out.
+    folds
+        A row a fold (integer index), a column a figure.
+    logs
+        Figures by step (index), by what was fitted: ``fold_1``, ``final``.
+    headline
+        The few figures to choose a model by, as text with their interval.
+    plots
+        PNG bytes by file name.
+    tables
+        Frames by name.
+    """
+
+    model: Model
+    example: pd.DataFrame
+    data_version: str
+    source: str
+    rows: int
+    simulated: bool = False
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    headline: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, bytes] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A figure at a step: fold number, epoch or boosting round."""
+
+    name: str
+    value: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where a record was uploaded to.
+
+    Attributes
+    ----------
+    server
+        The tracking store, without its password.
+    run
+        MLflow's run.
+    name, version
+        Of the registered model.
+    at
+        When, UTC.
+    """
+
+    server: str
+    run: str
+    name: str
+    version: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A record as it lies on the disk.
+
+    Attributes
+    ----------
+    folder
+        Where.
+    identity
+        Which training.
+    trained
+        When it ended, UTC.
+    parameters, metrics, headline, environment
+        By name.
+    steps
+        Figures by fold and by step.
+    data_version, source, rows, simulated
+        What it learned from.
+    code
+        Version of the package, hash of its files, commit.
+    probabilistic, inputs
+        Of the family.
+    columns
+        The model's features, in order.
+    requirements
+        Distributions that the model needs, pinned.
+    fingerprint
+        Hash of the model's files.
+    upload
+        Where it was uploaded to; None before.
+    """
+
+    folder: Path
+    identity: TrainingIdentity
+    trained: dt.datetime
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    steps: tuple[Step, ...]
+    headline: Mapping[str, str]
+    environment: Mapping[str, str]
+    data_version: str
+    source: str
+    rows: int
+    simulated: bool
+    code: Mapping[str, Any]
+    probabilistic: bool
+    inputs: str
+    columns: tuple[str, ...]
+    requirements: tuple[str, ...]
+    fingerprint: str
+    upload: Upload | None
+
+    @property
+    def model(self) -> Path:
+        """Folder of the saved model."""
+        return self.folder / "model"
+
+    @property
+    def shipped(self) -> Path:
+        """The package as it was."""
+        return self.folder / "code" / "pipeline"
+
+    @property
+    def example(self) -> pd.DataFrame:
+        """A few rows of the model's input, read anew."""
+        return pd.read_parquet(self.folder / EXAMPLE)
+
+
+def write_record(home: Home, identity: TrainingIdentity, result: TrainingResult) -> StoredRecord:
+    """Write a record whole: a killed training leaves none, one that is tried again replaces its own.
+
+    Raises
+    ------
+    DataError
+        For a folder that can't be written: names it.
+    """
+    place = home.models / identity.symbol / identity.family
+    folder = place / identity.training
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=place, prefix=f".{identity.training}-"))
+        try:
+            _fill(temporary, identity, result)
+            _put(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"the training's record can't be written to {folder}: {error.strerror or error}; make room there, or name "
+            "another folder in VPOC_HOME"
+        ) from error
+    return read_record(folder)
+
+
+def read_record(folder: Path) -> StoredRecord:
+    """Read a record.
+
+    Raises
+    ------
+    DataError
+        For a folder that holds none, or a broken one.
+    """
+    path = folder / RECORD
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw.pop("format") != FORMAT:
+            raise DataError(
+                f"{path} is of another version of this project; upload it with that one, or remove {folder}"
+            )
+        identity = raw.pop("identity")
+        stamp = folder / UPLOADED
+        upload = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else None
+        return StoredRecord(
+            folder=folder,
+            identity=TrainingIdentity(**{**identity, "started": dt.datetime.fromisoformat(identity["started"])}),
+            trained=dt.datetime.fromisoformat(raw.pop("trained")),
+            steps=tuple(Step(name, value, step) for name, value, step in raw.pop("steps")),
+            columns=tuple(raw.pop("columns")),
+            requirements=tuple(raw.pop("requirements")),
+            upload=upload and Upload(**{**upload, "at": dt.datetime.fromisoformat(upload["at"])}),
+            **raw,
+        )
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"the training's record {path} can't be read ({type(error).__name__}: {error}); remove {folder} and train "
+            "again"
+        ) from error
+
+
+def pending_records(home: Home) -> list[Path]:
+    """Folders of the records that have not been uploaded, the oldest training first."""
+    found = (path.parent for path in home.models.glob(f"[!.]*/[!.]*/[!.]*/{RECORD}"))
+    return sorted((path for path in found if not (path / UPLOADED).exists()), key=lambda path: path.stat().st_mtime_ns)
+
+
+def mark_uploaded(folder: Path, upload: Upload) -> None:
+    """Note where a record was uploaded to."""
+    write_whole(folder / UPLOADED, json.dumps({**asdict(upload), "at": upload.at.isoformat()}, indent=1))
+
+
+def drop_older_uploads(folder: Path) -> None:
+    """Remove the uploaded records beside this one that ended before it: MLflow holds them."""
+    own = read_record(folder).trained
+    for other in (path.parent for path in folder.parent.glob(f"[!.]*/{UPLOADED}")):
+        with suppress(DataError):  # a broken one is for its user to look at
+            if other != folder and read_record(other).trained < own:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from uploading the same record meanwhile; waits for one that does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def flat_summary(summary: pd.DataFrame, prefix: str = "") -> dict[str, float]:
+    """A summary (a row a metric; ``value``, ``low``, ``high``) as figures ``name``, ``name.low``, ``name.high``."""
+    return {
+        f"{prefix}{metric}{suffix}": float(row[column])
+        for metric, row in summary.iterrows()
+        for column, suffix in (("value", ""), ("low", ".low"), ("high", ".high"))
+    }
+
+
+def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult) -> None:
+    model = result.model
+    model.save(folder / "model")
+    ship_code(folder / "code")
+    result.example.loc[:, list(model.columns)].tail(EXAMPLE_ROWS).to_parquet(folder / EXAMPLE)
+    (folder / "plots").mkdir()
+    for name, content in result.plots.items():
+        (folder / "plots" / (name if name.endswith(".png") else f"{name}.png")).write_bytes(content)
+    (folder / "tables").mkdir()
+    tables = {**result.tables, **({"folds": result.folds} if len(result.folds) else {})}
+    for name, table in tables.items():
+        table.to_csv(folder / "tables" / f"{name}.csv")
+    (folder / "environment.json").write_text(json.dumps(environment(), indent=1), encoding="utf-8")
+    own = {f"model.{name}": value for name, value in model.settings.model_dump(mode="json").items()}
+    document = {
+        "format": FORMAT,
+        "identity": {**asdict(identity), "tags": dict(identity.tags), "started": identity.started.isoformat()},
+        "trained": dt.datetime.now(tz=dt.UTC).isoformat(timespec="milliseconds"),
+        "parameters": {name: str(value) for name, value in {**own, "seed": model.seed, **result.parameters}.items()},
+        "metrics": {name: float(value) for name, value in result.metrics.items() if math.isfinite(value)},
+        "steps": [[one.name, one.value, one.step] for one in _steps(result)],
+        "headline": dict(result.headline),
+        "environment": {name: value for name, value in environment().items() if not name.startswith("package ")},
+        "data_version": result.data_version,
+        "source": result.source,
+        "rows": int(result.rows),
+        "simulated": bool(result.simulated),
+        "code": asdict(code_version()),
+        "probabilistic": model.probabilistic,
+        "inputs": model.inputs,
+        "columns": list(model.columns),
+        "requirements": requirements(model),
+        "fingerprint": _fingerprint(folder / "model"),
+    }
+    (folder / RECORD).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def _steps(result: TrainingResult) -> Iterator[Step]:
+    tables = {"fold": result.folds, **result.logs}
+    for prefix, table in tables.items():
+        for name, column in table.items():
+            if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+                continue
+            for step, value in zip(table.index, column.to_numpy(float, na_value=math.nan), strict=True):
+                if math.isfinite(value):
+                    yield Step(f"{prefix}.{name}", float(value), int(step))
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    temporary.chmod(0o755)  # a temporary folder is its maker's alone
+    old = temporary.with_name(f"{temporary.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

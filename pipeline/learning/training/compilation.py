@@ -1,0 +1,41 @@
+"""When ``torch.compile`` pays: a fixed rule, for timing at run time would make the weights depend on the clock."""
+
+import importlib.util
+
+import torch
+from torch import nn
+
+from pipeline.learning.training.job import Job
+from pipeline.learning.training.schedule import batch_cuts
+
+__all__ = ["compiled", "earns_back", "pays"]
+
+# Compiling takes tens of seconds; what it can save of a small network's step is some of the time to launch kernels,
+# of the order of 0.1 ms. Derived so, not measured on a GPU.
+_BREAK_EVEN_STEPS = 200_000
+
+
+def pays(job: Job, device_type: str) -> bool:
+    """Whether a training is to be compiled where nothing else is asked for.
+
+    On the processor never: measured, steps of these networks get no faster (docs/training.md). On a GPU where the
+    training is long enough, and Triton, which compiling needs there, is installed.
+    """
+    return device_type != "cpu" and earns_back(job) and importlib.util.find_spec("triton") is not None
+
+
+def earns_back(job: Job) -> bool:
+    """Whether a training on a GPU has so many steps that they save more time than compiling takes."""
+    steps = job.epochs * (len(batch_cuts(len(job.train), job.settings.batch_size)) - 1)
+    return steps >= _BREAK_EVEN_STEPS
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """The network behind ``torch.compile``.
+
+    What was compiled before in this process is forgotten: after eight variants of one function torch would quietly go
+    on without compiling, and the weights would depend on what had been trained before.
+    """
+    torch.compiler.reset()
+    behind: nn.Module = torch.compile(network)  # type: ignore[assignment]
+    return behind
