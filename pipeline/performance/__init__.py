@@ -1,6 +1,16 @@
 """How good a backtest was, and how far that number can be trusted."""
 
+from pipeline.performance.classification import (
+    FEWEST_OF_A_KIND,
+    MODEL_METRICS,
+    ModelJudgement,
+    judge_model,
+    model_summary,
+    model_summary_by_fold,
+    model_verdict,
+)
 from pipeline.performance.display import format_interval, format_value
+from pipeline.performance.metric_table import MODEL_DIGITS
 from pipeline.performance.metrics import (
     Drawdown,
     annual_return,
@@ -16,7 +26,10 @@ from pipeline.performance.metrics import (
     turnover,
     win_rate,
 )
+from pipeline.performance.model_comparison import BASELINES, COMPARED_METRICS, baseline_verdict, compare_models
+from pipeline.performance.model_curves import calibration_curve, threshold_curve
 from pipeline.performance.overfitting import overfitting_logits, probability_of_backtest_overfitting
+from pipeline.performance.scored import SCORED_COLUMNS, require_scored, scored_rows
 from pipeline.performance.summary import (
     COST_LINES,
     FEWEST_TRADES,
@@ -37,15 +50,25 @@ from pipeline.performance.uncertainty import (
 )
 
 __all__ = [
+    "BASELINES",
+    "COMPARED_METRICS",
     "COST_LINES",
+    "FEWEST_OF_A_KIND",
     "FEWEST_TRADES",
     "HEADLINE_METRICS",
+    "MODEL_DIGITS",
+    "MODEL_METRICS",
+    "SCORED_COLUMNS",
     "Drawdown",
     "Interval",
+    "ModelJudgement",
     "SupportsSummary",
     "annual_return",
+    "baseline_verdict",
     "block_length",
     "bootstrap_interval",
+    "calibration_curve",
+    "compare_models",
     "deflated_sharpe_ratio",
     "drawdown_series",
     "expectancy",
@@ -53,17 +76,24 @@ __all__ = [
     "exposure",
     "format_interval",
     "format_value",
+    "judge_model",
     "maximum_drawdown",
+    "model_summary",
+    "model_summary_by_fold",
+    "model_verdict",
     "overfitting_logits",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
     "profit_factor",
+    "require_scored",
+    "scored_rows",
     "sharpe_probability",
     "sharpe_ratio",
     "sortino_ratio",
     "summary",
     "summary_to_dict",
     "tail_ratio",
+    "threshold_curve",
     "total_return",
     "turnover",
     "verdict",

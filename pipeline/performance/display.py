@@ -7,25 +7,26 @@ __all__ = ["format_interval", "format_value"]
 _COUNTS = ("trades", "sessions", "orders", "days", "minutes")
 
 
-def format_value(value: float, unit: str) -> str:
+def format_value(value: float, unit: str, *, digits: int | None = None) -> str:
     """A value with its unit: ``$1,234``, ``12.3 %``, ``0.25 R``, ``354``; ``–`` where there is none.
 
     The minus is the true sign, infinity ``∞``. Counts, days and minutes are whole, and their unit is left to the
-    row's name.
+    row's name. ``digits`` sets the decimals; by default unit and size do.
     """
-    return _shown(value, unit, _digits(value, unit))
+    return _shown(value, unit, _digits(value, unit) if digits is None else digits)
 
 
-def format_interval(low: float, high: float, unit: str, *, value: float = math.nan) -> str:
+def format_interval(low: float, high: float, unit: str, *, value: float = math.nan, digits: int | None = None) -> str:
     """An interval as ``low to high``, without the unit but for money and percent; empty where there is none.
 
-    Both ends have as many decimals as ``value`` is shown with, or without it those of the end further from 0.
+    Both ends have as many decimals as ``value`` is shown with, or without it those of the end further from 0, or
+    ``digits``.
     """
     if math.isnan(low) or math.isnan(high):
         return ""
     finite = [end for end in (low, high) if math.isfinite(end)]
     of = value if math.isfinite(value) and value else max(finite, key=abs, default=0.0)
-    digits = _digits(of, unit)
+    digits = _digits(of, unit) if digits is None else digits
     ends = [_shown(end, unit, digits) for end in (low, high)]
     if unit not in ("$", "%"):
         ends = [end.removesuffix(f" {unit}") for end in ends]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import session_schedule
 from pipeline.performance import kernels, metrics
+from pipeline.performance.metric_table import MetricTable, noted
 from pipeline.performance.uncertainty import (
     Interval,
     block_length,
@@ -102,23 +103,6 @@ class SupportsSummary(Protocol):
         """The instrument traded."""
 
 
-class _Table:
-    """Rows of the summary in the order they are added."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, tuple[float, float, float, str, str]] = {}
-
-    def add(self, name: str, value: float, unit: str, note: str = "", interval: Interval | None = None) -> None:
-        low, high = interval or (math.nan, math.nan)
-        self._rows[name] = (float(value), low, high, unit, note)
-
-    def frame(self) -> pd.DataFrame:
-        frame = pd.DataFrame.from_dict(
-            self._rows, orient="index", columns=["value", "low", "high", "unit", "note"]
-        ).rename_axis("metric")
-        return frame.astype({"value": float, "low": float, "high": float, "unit": str, "note": str})
-
-
 def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> pd.DataFrame:
     """Metrics of a backtest with their uncertainty.
 
@@ -144,7 +128,7 @@ def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> p
     Ratios and returns are resampled by session, results of trades by trade, each with 2,000 stationary-bootstrap
     resamples of blocks chosen from the data (see :func:`~pipeline.performance.uncertainty.block_length`).
     """
-    table = _Table()
+    table = MetricTable()
     _add_returns(table, result, seed)
     _add_drawdown(table, result, currency)
     _add_trades(table, result, seed, currency)
@@ -165,7 +149,7 @@ def _intervals(
     return {name: quantile_interval(np.concatenate(values), _LEVEL) for name, values in drawn.items()}
 
 
-def _add_returns(table: _Table, result: SupportsSummary, seed: int) -> None:
+def _add_returns(table: MetricTable, result: SupportsSummary, seed: int) -> None:
     returns = metrics.finite_values(result.daily_returns, "daily returns")
     year = result.instrument.periods_per_year
     statistics: dict[str, tuple[Kernel, str, str]] = {
@@ -181,17 +165,13 @@ def _add_returns(table: _Table, result: SupportsSummary, seed: int) -> None:
     for name, (kernel, unit, note) in statistics.items():
         value = float(kernel(returns))
         why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "an interval")
-        table.add(name, value, unit, _noted(note, why), intervals.get(name))
+        table.add(name, value, unit, noted(note, why), intervals.get(name))
         if name == "sharpe_ratio":
             probability = 100 * probabilistic_sharpe_ratio(returns) if count >= FEWEST_TRADES else math.nan
             why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "a probability")
-            note = _noted("probability that the true Sharpe ratio is above 0", why)
+            note = noted("probability that the true Sharpe ratio is above 0", why)
             table.add("probabilistic_sharpe_ratio", probability, "%", note)
     table.add("sessions", len(returns), "sessions", "with bars, idle ones included")
-
-
-def _noted(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
 
 
 def _counted(count: int, noun: str) -> str:
@@ -217,7 +197,7 @@ def _why_nan(name: str, returns: NDArray[np.float64]) -> str:
     }.get(name, "cannot be computed")
 
 
-def _add_drawdown(table: _Table, result: SupportsSummary, currency: str) -> None:
+def _add_drawdown(table: MetricTable, result: SupportsSummary, currency: str) -> None:
     worst = metrics.maximum_drawdown(result.equity, initial=result.account.initial_capital)
     note = "no bars" if math.isnan(worst.fraction) else "from equity at every bar's close"
     table.add("maximum_drawdown", 100 * worst.fraction, "%", note)
@@ -245,7 +225,7 @@ def _sessions_begun(result: SupportsSummary, instants: pd.DatetimeIndex) -> NDAr
     return np.searchsorted(sessions.asi8, dates, side="right")
 
 
-def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str) -> None:
+def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency: str) -> None:
     trades = result.trades
     pnl = trades["pnl"].to_numpy(dtype=np.float64)
     multiples = trades["r_multiple"].to_numpy(dtype=np.float64)
@@ -264,7 +244,7 @@ def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str
     for name, (sample, kernel, unit, note) in statistics.items():
         value = float(kernel(sample))
         why = "no losing trade" if np.isinf(value) else _too_few(len(pnl), "an interval")
-        table.add(name, value, unit, _noted(note, why), intervals.get(name))
+        table.add(name, value, unit, noted(note, why), intervals.get(name))
     for name, part in (("average_win", pnl[pnl > 0]), ("average_loss", pnl[pnl < 0])):
         table.add(name, float(kernels.mean(part)), currency, _counted(len(part), "trade"))
     entries = pd.DatetimeIndex(pd.to_datetime(trades["entry_time"], utc=True))
@@ -274,7 +254,7 @@ def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str
         "time_in_trade",
         float(kernels.mean(np.asarray(held, dtype=np.float64))),
         "minutes",
-        _noted("mean, from the entry bar's open to the exit bar's", "" if len(pnl) else "no trades"),
+        noted("mean, from the entry bar's open to the exit bar's", "" if len(pnl) else "no trades"),
     )
     bars = pd.DatetimeIndex(result.equity.index)
     table.add("exposure", 100 * metrics.exposure(bars, entries, exits), "%", "share of bars with a position")
@@ -282,7 +262,7 @@ def _add_trades(table: _Table, result: SupportsSummary, seed: int, currency: str
     _add_costs(table, result, quantity, currency)
 
 
-def _add_turnover(table: _Table, result: SupportsSummary, quantity: NDArray[np.float64]) -> None:
+def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64]) -> None:
     trades = result.trades
     prices = trades["entry_price"].to_numpy(dtype=np.float64) + trades["exit_price"].to_numpy(dtype=np.float64)
     notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
@@ -291,7 +271,7 @@ def _add_turnover(table: _Table, result: SupportsSummary, quantity: NDArray[np.f
     table.add("turnover", metrics.turnover(notional, average, years), "× a year", "notional, both sides, over equity")
 
 
-def _add_costs(table: _Table, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
+def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
     """Profit and loss before costs, each cost, and what was left, in money and in ticks a contract."""
     trades, tick_value = result.trades, result.instrument.tick_value
     ticks = result.account.slippage_ticks
@@ -317,7 +297,7 @@ def _add_costs(table: _Table, result: SupportsSummary, quantity: NDArray[np.floa
         table.add(f"{name}_ticks", each, "ticks", "a contract" if contracts else "no trades")
 
 
-def _add_orders(table: _Table, result: SupportsSummary) -> None:
+def _add_orders(table: MetricTable, result: SupportsSummary) -> None:
     orders = result.orders
     table.add("orders", len(orders), "orders")
     counts = orders["status"].value_counts()

@@ -14,10 +14,11 @@ from pipeline.reports.theme import FADED, MUTED, STRATEGY_COLORS, restyle
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["breakdown", "breakdown_figure", "multiples_figure"]
+__all__ = ["MOST_NUMBERED", "breakdown", "breakdown_figure", "multiples_figure"]
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _EXITS = ("stop", "target", "close", "margin_call")
+MOST_NUMBERED = 2  # strategies whose bars are wide enough for a number at each
 _LOWEST, _HIGHEST, _STEP = -2.0, 4.0, 0.25
 
 
@@ -84,7 +85,7 @@ def breakdown_figure(inputs: ReportInputs) -> "go.Figure":
                     showlegend=number == 0,
                     marker={"color": color},
                     text=["" if np.isnan(count) else f"{count:.0f}" for count in frame["trades"]],
-                    textposition="outside",
+                    textposition="outside" if len(parts) <= MOST_NUMBERED else "none",
                     textfont={"size": 10.5, "color": MUTED},
                     textangle=0,
                     cliponaxis=False,

@@ -9,13 +9,14 @@ from pipeline.market import label_sessions
 from pipeline.performance import drawdown_series
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import plain
-from pipeline.reports.theme import FADED, STRATEGY_COLORS, restyle
+from pipeline.reports.theme import FADED, STRATEGY_COLORS, STRATEGY_DASHES, restyle
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["equity_figure", "session_drawdowns"]
 
+_MOST_FILLED = 2  # areas over each other that can still be told apart
 _LEAST_SPAN = 0.01  # of the capital, that the equity axis shows
 
 
@@ -43,12 +44,13 @@ def equity_figure(inputs: ReportInputs) -> "go.Figure":
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.05)
     capital = inputs.account.initial_capital
     labels = None
-    for color, (name, result) in zip(STRATEGY_COLORS, inputs.results.items(), strict=False):
+    looks = zip(STRATEGY_COLORS, STRATEGY_DASHES, strict=True)
+    for (color, dash), (name, result) in zip(looks, inputs.results.items(), strict=False):
         value = capital * (1 + result.daily_returns).cumprod()
         if labels is None or len(labels) != len(result.equity):
             labels = label_sessions(pd.DatetimeIndex(result.equity.index), inputs.instrument).sessions
         falls = -100 * session_drawdowns(result.equity, capital, labels)
-        line = {"color": color, "width": 1.6}
+        line = {"color": color, "width": 1.6, "dash": dash}
         for row, series, hover in (
             (1, value.round(2), f"%{{x}}<br>{plain(inputs.currency)}%{{y:,.0f}}"),
             (2, falls.round(3), "%{x}<br>%{y:.1f} %"),
@@ -60,8 +62,8 @@ def equity_figure(inputs: ReportInputs) -> "go.Figure":
                     name=plain(name),
                     legendgroup=name,
                     showlegend=row == 1,
-                    line=line if row == 1 else {"color": color, "width": 1},
-                    fill="tozeroy" if row == 2 else None,
+                    line=line if row == 1 else line | {"width": 1},
+                    fill="tozeroy" if row == 2 and len(inputs.results) <= _MOST_FILLED else None,
                     hovertemplate=f"{plain(name)}<br>{hover}<extra></extra>",
                 ),
                 row=row,

@@ -1,15 +1,83 @@
 """What a report is made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
 import pandas as pd
 
 from pipeline.backtest import Account, BacktestResult
 from pipeline.market import Instrument
+from pipeline.performance import ModelJudgement, judge_model, scored_rows
 from pipeline.strategy import StrategySettings
 
-__all__ = ["ReportInputs"]
+__all__ = ["ModelFindings", "ReportInputs"]
+
+
+@dataclass(frozen=True)
+class ModelFindings:
+    """What is known of one model family: how good its out-of-fold scores were, and what they come from.
+
+    Attributes
+    ----------
+    judgement
+        From :func:`pipeline.performance.judge_model`.
+    strategy
+        Name of the backtest of its signals among the report's results; empty where there is none.
+    folds
+        A row a fold (index ``fold``), as a walk-forward makes it; of ``train_rows``, ``trained_until``, ``purged`` and
+        ``embargoed`` those there are, are shown.
+    importance
+        From :func:`pipeline.learning.importance.walk_forward_importance`; may be empty.
+    why_none
+        Why there is no score, in one sentence; empty where there are some.
+    """
+
+    judgement: ModelJudgement
+    strategy: str = ""
+    folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    importance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    why_none: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        predictions: pd.DataFrame,
+        outcomes: pd.DataFrame,
+        *,
+        probabilistic: bool = True,
+        strategy: str = "",
+        folds: pd.DataFrame | None = None,
+        importance: pd.DataFrame | None = None,
+        why_none: str = "",
+        seed: int = 0,
+        currency: str = "$",
+    ) -> Self:
+        """Judge stored predictions.
+
+        Parameters
+        ----------
+        predictions
+            By candidate, of a walk-forward: ``fold``, ``score``, ``threshold``, ``origin``.
+        outcomes
+            The training set: ``start``, ``session``, ``side``, ``label``, ``net``, ``r_multiple``, ``weight``.
+        probabilistic, seed, currency
+            As of :func:`pipeline.performance.judge_model`.
+        strategy, folds, importance, why_none
+            As the attributes; without folds, what the predictions' ``trained_until`` tells of them is shown.
+        """
+        scored = scored_rows(predictions, outcomes)
+        if folds is None and "trained_until" in predictions:
+            # Of the folds' table only this is kept with each score.
+            known = predictions[predictions["fold"].isin(scored["fold"].unique())]
+            folds = known.groupby("fold")["trained_until"].max().to_frame()
+        return cls(
+            judge_model(scored, probabilistic=probabilistic, seed=seed, currency=currency),
+            strategy=strategy,
+            folds=pd.DataFrame() if folds is None else folds,
+            importance=pd.DataFrame() if importance is None else importance,
+            why_none=why_none,
+        )
 
 
 @dataclass(frozen=True)
@@ -42,6 +110,10 @@ class ReportInputs:
         ``out_of_order``, ``off_step_volume``, and each reason of the quarantine. Those left out are not shown.
     currency
         The account's, which is the instrument's quote currency.
+    models
+        By family, in the order shown; empty where none was trained.
+    model_differences
+        From :func:`pipeline.performance.compare_models`; worked out of ``models`` where it is empty.
     """
 
     title: str
@@ -60,3 +132,5 @@ class ReportInputs:
     null_rates: pd.DataFrame
     cleaning: Mapping[str, int]
     currency: str = "$"
+    models: Mapping[str, ModelFindings] = field(default_factory=dict)
+    model_differences: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -1,9 +1,13 @@
 """Small pieces of HTML; everything that comes from data passes through :func:`plain`."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["bullets", "cell", "plain", "row", "section", "table"]
+__all__ = ["both", "bullets", "cell", "kept", "plain", "row", "section", "table"]
+
+_FIRST_WIDTH, _EVEN_WIDTH, _PAGE_WIDTH = 150, 104, 1100  # least pixels, and those of a wide page
+_MOST_FIRST_WIDTH = 220
 
 
 def plain(text: object) -> str:
@@ -17,20 +21,43 @@ def cell(content: str, kind: str = "", *, tag: str = "td", scope: str = "") -> s
     return f"<{tag}{attributes}>{content}</{tag}>"
 
 
+def kept(text: str) -> str:
+    """Escaped text in which no line ends between a number and its percent sign, or a minus and its dollar."""
+    return plain(text).replace(" %", "\N{NO-BREAK SPACE}%").replace("−$", "−\N{WORD JOINER}$")
+
+
+def both(value: str, below: str = "", *, words: bool = False, color: str = "") -> str:
+    """One table cell that holds a number and, below it, its interval or share, or a few ``words``."""
+    ends = (
+        _dates_kept(plain(below)) if words else " to ".join(f"<span>{plain(end)}</span>" for end in below.split(" to "))
+    )
+    shown = f'<span style="color:{color};font-weight:600">{plain(value)}</span>' if color else plain(value)
+    return cell(shown + (f'<div class="interval">{ends}</div>' if below else ""), "both")
+
+
+def _dates_kept(text: str) -> str:
+    return re.sub(r"(?<=\d)-(?=\d)", "\N{NON-BREAKING HYPHEN}", text)
+
+
 def row(cells: Iterable[str], kind: str = "") -> str:
     """One table row of ready cells."""
     attribute = f' class="{kind}"' if kind else ""
     return f"<tr{attribute}>{''.join(cells)}</tr>"
 
 
-def table(head: Sequence[str], body: Sequence[str], caption: str = "") -> str:
-    """A table of ready header cells and rows, which scrolls sideways where it is too wide, its caption above."""
+def table(head: Sequence[str], body: Sequence[str], caption: str = "", *, even: bool = False) -> str:
+    """A table of ready header cells and rows, which scrolls sideways where it is too wide, its caption above.
+
+    ``even`` columns share what width the first one leaves.
+    """
     # Not a caption element: that would be as wide as the table, and cut where the table is.
     title = f'<p class="note">{caption}</p>\n' if caption else ""
     lines = "\n".join(body)
-    return (
-        f'{title}<div class="scroll rows"><table><thead>{row(head)}</thead>\n<tbody>\n{lines}\n</tbody></table></div>'
-    )
+    others = _EVEN_WIDTH * (len(head) - 1)
+    first = min(_MOST_FIRST_WIDTH, max(_FIRST_WIDTH, _PAGE_WIDTH - others))
+    kind = f' class="even" style="min-width:{first + others}px;--first:{first}px"' if even else ""
+    inner = f"<table{kind}><thead>{row(head)}</thead>\n<tbody>\n{lines}\n</tbody></table>"
+    return f'{title}<div class="scroll rows">{inner}</div>'
 
 
 def bullets(items: Iterable[str]) -> str:

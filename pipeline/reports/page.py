@@ -9,11 +9,12 @@ import pandas as pd
 from pipeline.backtest import Account
 from pipeline.errors import DataError
 from pipeline.performance import FEWEST_TRADES, format_value, verdict
-from pipeline.reports.breakdown_charts import breakdown_figure, multiples_figure
+from pipeline.reports.breakdown_charts import MOST_NUMBERED, breakdown_figure, multiples_figure
 from pipeline.reports.equity_chart import equity_figure
 from pipeline.reports.gate_chart import gate_figure
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import bullets, plain, section
+from pipeline.reports.markup import bullets, kept, plain, section
+from pipeline.reports.model_section import model_section
 from pipeline.reports.profile_section import profile_section
 from pipeline.reports.session_panels import PANEL_HEIGHT, panel_figure, recent_sessions
 from pipeline.reports.stacking import stacked
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_report"]
 
-_PANELS = 12
+_PANELS, _PANELS_OF_MANY = 12, 6  # sessions with trades, a strategy
+_FEW = 2  # strategies, which have room for more
 # The browser is told, too, that this page loads nothing: what is not inline does not exist.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 _RESIZE = (
@@ -47,7 +49,7 @@ def build_report(inputs: ReportInputs) -> str:
     Raises
     ------
     DataError
-        If results and summaries don't have the same names, or there are none, or more than four.
+        If results and summaries don't have the same names, or there are none, or more than twelve.
     """
     from plotly.offline import get_plotlyjs
 
@@ -61,6 +63,7 @@ def build_report(inputs: ReportInputs) -> str:
         ("verdict", "Verdict", _verdict(inputs)),
         ("results", "Results", results_table(inputs)),
         ("equity", "Equity and drawdown", _equity(inputs)),
+        *([("models", "Models", model_section(inputs))] if inputs.models else []),
         ("trades", "Trades on price", "\n".join(_panels(inputs))),
         ("sessions", "The last sessions", profile_section(inputs)),
         ("breakdown", "Where it came from", _breakdown(inputs)),
@@ -127,9 +130,10 @@ def _verdict(inputs: ReportInputs) -> str:
             says = f"On a simulated market: {says[0].lower()}{says[1:]}"
         boxes.append(
             f'<div class="verdict" style="border-color:{color}"><p class="name">{plain(name)}</p>'
-            f'<p class="says">{_kept(says)}</p><p class="note">{_kept(_facts(table))}</p></div>'
+            f'<p class="says">{kept(says)}</p><p class="note">{kept(_facts(table))}</p></div>'
         )
-    return "\n".join(boxes)
+    found = "\n".join(boxes)
+    return f'<div class="verdicts">{found}</div>' if len(boxes) > _FEW else found
 
 
 def _facts(table: pd.DataFrame) -> str:
@@ -142,11 +146,6 @@ def _facts(table: pd.DataFrame) -> str:
     if not math.isnan(chance := value["probabilistic_sharpe_ratio"]):
         facts += f"; the probability that the true one is above 0 is {format_value(chance, '%')}"
     return f"{facts}."
-
-
-def _kept(text: str) -> str:
-    """Text in which no line ends between a number and its percent sign."""
-    return plain(text).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _equity(inputs: ReportInputs) -> str:
@@ -164,8 +163,9 @@ def _panels(inputs: ReportInputs) -> Iterator[str]:
         "target. Hover for the trade.</p>"
     )
     shown_open = False
+    count = _PANELS if len(inputs.results) <= _FEW else _PANELS_OF_MANY
     for number, (name, result) in enumerate(reversed(list(inputs.results.items()))):
-        sessions = recent_sessions(result, inputs.profiles, _PANELS)
+        sessions = recent_sessions(result, inputs.profiles, count)
         if not sessions:
             yield f'<p class="note">{plain(name)}: no trades.</p>'
             continue
@@ -178,9 +178,10 @@ def _panels(inputs: ReportInputs) -> Iterator[str]:
 def _breakdown(inputs: ReportInputs) -> str:
     if not any(len(result.trades) for result in inputs.results.values()):
         return '<p class="note">No trades.</p>'
+    counted = "the number at each bar is its trades" if len(inputs.results) <= MOST_NUMBERED else "hover for the trades"
     note = (
-        "Sum of profit and loss after costs; the number at each bar is its trades. Twenty-odd bars always hold a few "
-        "that look good: with no edge at all, one weekday in two ends above zero."
+        f"Sum of profit and loss after costs; {counted}. Twenty-odd bars always hold a few that look good: with no "
+        "edge at all, one weekday in two ends above zero."
     )
     figure = _grid(breakdown_figure(inputs), "breakdown-chart", 4)
     return f'<p class="note">{note}</p>{figure}'

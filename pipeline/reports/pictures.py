@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pipeline.reports.theme import STRATEGY_COLORS, STRATEGY_DASHES
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["correlation_picture", "drift_picture", "equity_picture"]
+__all__ = [
+    "correlation_picture",
+    "drift_picture",
+    "equity_picture",
+    "new_figure",
+    "picture_markdown",
+    "png",
+]
 
-COLORS = ("#2b6cb0", "#c05621")
+COLORS = ("#2b6cb0", "#c05621")  # before and after
 
 
 def equity_picture(equity: Mapping[str, pd.Series], title: str) -> str:
@@ -29,12 +38,19 @@ def equity_picture(equity: Mapping[str, pd.Series], title: str) -> str:
     str
         Markdown with an inline PNG.
     """
-    figure = _figure(9, 4.5)
+    figure = new_figure(9, 4.5)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    for (name, series), color in zip(equity.items(), COLORS, strict=False):
+    looks = zip(STRATEGY_COLORS, STRATEGY_DASHES, strict=True)
+    filled = len(equity) <= len(COLORS)
+    for (name, series), (color, dash) in zip(equity.items(), looks, strict=False):
         daily = series.groupby(pd.DatetimeIndex(series.index).floor("D")).last()
-        upper.plot(daily.index, daily.to_numpy(), color=color, linewidth=1.1, label=name)
-        lower.fill_between(daily.index, 100 * (daily / daily.cummax() - 1), color=color, alpha=0.35, linewidth=0)
+        style = {"dash": "dashed", "dot": "dotted"}.get(dash, "solid")
+        upper.plot(daily.index, daily.to_numpy(), color=color, linestyle=style, linewidth=1.1, label=name)
+        falls = 100 * (daily / daily.cummax() - 1)
+        if filled:
+            lower.fill_between(daily.index, falls, color=color, alpha=0.35, linewidth=0)
+        else:
+            lower.plot(daily.index, falls, color=color, linestyle=style, linewidth=0.8)
     upper.legend(loc="best", fontsize=8, frameon=False)
     upper.set_title(title, loc="left", fontsize=10)
     upper.set_ylabel("equity")
@@ -67,7 +83,7 @@ def correlation_picture(features: pd.DataFrame, title: str) -> str:
         np.fill_diagonal(distance, 0.0)
         order = leaves_list(linkage(squareform((distance + distance.T) / 2, checks=False), "average"))
         correlation = correlation.iloc[order, order]
-    figure = _figure(9, 8.2)
+    figure = new_figure(9, 8.2)
     axes = figure.subplots()
     image = axes.imshow(correlation.to_numpy(), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
     figure.colorbar(image, ax=axes, shrink=0.6, label="rank correlation")
@@ -97,7 +113,7 @@ def drift_picture(features: pd.DataFrame, drift: pd.Series, title: str, *, train
     """
     chosen = drift.dropna().sort_values(ascending=False).head(12)
     split = int(len(features) * training_share)
-    figure = _figure(9, 6.5)
+    figure = new_figure(9, 6.5)
     axes = figure.subplots(3, 4).ravel()
     for place, (name, index) in zip(axes, chosen.items(), strict=False):
         values = features[name].to_numpy(np.float64)
@@ -114,7 +130,8 @@ def drift_picture(features: pd.DataFrame, drift: pd.Series, title: str, *, train
     return _markdown(figure, title, label_size=6)
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of so many inches."""
     # Figure itself, not pyplot: no global state, no display.
     from matplotlib.figure import Figure
 
@@ -122,10 +139,20 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _markdown(figure: "Figure", alternative: str, *, label_size: int = 8) -> str:
+def png(figure: "Figure", *, label_size: float = 8) -> bytes:
+    """The figure as a PNG file; the same figure gives the same bytes."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=label_size)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    return f"![{alternative}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return buffer.getvalue()
+
+
+def picture_markdown(picture: bytes, alternative: str) -> str:
+    """Markdown with the PNG inside, for asset metadata."""
+    return f"![{alternative}](data:image/png;base64,{base64.b64encode(picture).decode()})"
+
+
+def _markdown(figure: "Figure", alternative: str, *, label_size: float = 8) -> str:
+    return picture_markdown(png(figure, label_size=label_size), alternative)

@@ -15,7 +15,7 @@ _BELOW = 48
 _ENTRY = 20  # a line of a legend
 
 
-def stacked(figure: "go.Figure", panels: int, *, panel_height: int) -> Layouts:
+def stacked(figure: "go.Figure", panels: int, *, panel_height: int, top: int = _TOP) -> Layouts:
     """What of a grid's layout differs on a narrow screen, and the same keys as they are on a wide one.
 
     Parameters
@@ -26,6 +26,8 @@ def stacked(figure: "go.Figure", panels: int, *, panel_height: int) -> Layouts:
         How many places of the grid are filled, the first ones.
     panel_height
         Of one chart with its title and labels, pixels.
+    top
+        Pixels above the first, for the legend.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def stacked(figure: "go.Figure", panels: int, *, panel_height: int) -> Layouts:
     """
     layout = figure.layout
     inner = panels * panel_height - _BETWEEN
-    narrow: dict[str, Any] = {"height": _TOP + inner + _BELOW, "margin.t": _TOP, "margin.l": 56, "margin.b": _BELOW}
+    narrow: dict[str, Any] = {"height": top + inner + _BELOW, "margin.t": top, "margin.l": 56, "margin.b": _BELOW}
     narrow["legend.y"] = 1 - 8 / narrow["height"]
     wide: dict[str, Any] = {
         "height": layout.height,
@@ -43,10 +45,10 @@ def stacked(figure: "go.Figure", panels: int, *, panel_height: int) -> Layouts:
     }
     for panel in range(panels):
         number = panel + 1 if panel else ""
-        top = 1 - panel * panel_height / inner
-        bottom = max(0.0, top - (panel_height - _BETWEEN) / inner)
-        narrow |= {f"xaxis{number}.domain": [0, 1], f"yaxis{number}.domain": [round(bottom, 5), round(top, 5)]}
-        narrow |= {f"annotations[{panel}].x": 0.5, f"annotations[{panel}].y": round(top, 5)}
+        high = 1 - panel * panel_height / inner
+        low = max(0.0, high - (panel_height - _BETWEEN) / inner)
+        narrow |= {f"xaxis{number}.domain": [0, 1], f"yaxis{number}.domain": [round(low, 5), round(high, 5)]}
+        narrow |= {f"annotations[{panel}].x": 0.5, f"annotations[{panel}].y": round(high, 5)}
         for axis in (f"xaxis{number}", f"yaxis{number}"):
             wide[f"{axis}.domain"] = list(layout[axis].domain)
         wide |= {f"annotations[{panel}].{way}": layout.annotations[panel][way] for way in ("x", "y")}

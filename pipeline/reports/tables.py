@@ -8,7 +8,7 @@ from pipeline.market import session_schedule
 from pipeline.performance import COST_LINES, FEWEST_TRADES, format_interval, format_value
 from pipeline.reports.gate_chart import GATE_NAMES, gate_rates
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import cell, plain, row, table
+from pipeline.reports.markup import both, bullets, cell, plain, row, table
 from pipeline.reports.theme import STRATEGY_COLORS
 
 __all__ = ["gates_table", "missing_sessions", "orders_table", "quality_table", "results_table"]
@@ -82,50 +82,89 @@ _CHANGES = {
     "off_step_volume": "kept, volume no whole number of steps",
 }
 _LISTED = 60
+_MOST_WIDE = 2  # strategies that a page has the width for with two columns each, and a remark
+
+
+def _compact(strategies: Mapping[str, object]) -> bool:
+    """Whether there are too many strategies for two columns each."""
+    return len(strategies) > _MOST_WIDE
 
 
 def _strategy_heads(names: Mapping[str, object]) -> list[str]:
-    """Header cells over two columns each: a number and its interval or share."""
+    """Header cells: a number and its interval or share in two columns each, or, where there are many, in one."""
+    kind = 'class="both" scope="col"' if _compact(names) else 'class="pair" colspan="2" scope="colgroup"'
     return [
-        f'<th class="pair" colspan="2" scope="colgroup"><span class="key" style="background:{color}"></span>'
-        f"{plain(name)}</th>"
+        f'<th {kind}><span class="key" style="background:{color}"></span>{plain(name).replace("_", "_<wbr>")}</th>'
         for color, name in zip(STRATEGY_COLORS, names, strict=False)
     ]
 
 
 def results_table(inputs: ReportInputs) -> str:
     """Every metric of every strategy with its interval."""
-    body = []
-    columns = 2 + 2 * len(inputs.summaries)
+    compact = _compact(inputs.summaries)
+    columns = 1 + len(inputs.summaries) if compact else 2 + 2 * len(inputs.summaries)
+    body, remarks = [], []
     for group, metrics in _GROUPS.items():
         body.append(row([f'<th colspan="{columns}" scope="colgroup">{group}</th>'], "group"))
         for metric, name in metrics.items():
             lines = [summary.loc[metric] for summary in inputs.summaries.values() if metric in summary.index]
             if len(lines) != len(inputs.summaries):
                 continue
-            cells = [cell(name, tag="th", scope="row")]
             shared, own = _notes([str(line["note"]) for line in lines])
-            for summary, line, reasons in zip(inputs.summaries.values(), lines, own, strict=True):
-                interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
-                cells += [cell(plain(format_value(line["value"], line["unit"])), "number")]
-                if metric in _NOTES_OF_ONE:
-                    cells += [cell(plain(line["note"]), "interval words")]
-                elif metric in COST_LINES:
-                    cells += [cell(plain(_a_contract(summary, metric)), "interval")]
-                else:
-                    beside = [interval, *([] if metric in _WITHOUT_NOTE else reasons)]
-                    cells += [
-                        cell(plain("; ".join(filter(None, beside))), "interval" if interval else "interval words")
-                    ]
             remark = "" if metric in _WITHOUT_NOTE else "; ".join(map(plain, shared))
-            body.append(row([*cells, cell(remark, "remark")]))
-    head = [cell("", tag="th"), *_strategy_heads(inputs.summaries), cell("", tag="th")]
+            cells = [cell(name, tag="th", scope="row")]
+            for summary, line, reasons in zip(inputs.summaries.values(), lines, own, strict=True):
+                value = format_value(line["value"], line["unit"])
+                if compact:
+                    reasons = [reason for reason in reasons if not _known(reason, summary)]
+                beside, words = _beside(metric, summary, line, reasons)
+                if compact:
+                    # Of a drawdown the last part, whether it was recovered.
+                    beside = beside.split(", ")[-1] if metric == "drawdown_length" else beside
+                    cells += [both(value, beside, words=words)]
+                else:
+                    words = words and metric not in COST_LINES
+                    cells += [cell(plain(value), "number"), cell(plain(beside), f"interval{' words' * words}")]
+            body.append(row(cells if compact else [*cells, cell(remark, "remark")]))
+            if remark:
+                remarks.append(f"{plain(name)}: {remark}")
+    head = [cell("", tag="th"), *_strategy_heads(inputs.summaries), *([] if compact else [cell("", tag="th")])]
     caption = (
         "Each value with its 95 % interval where one is meaningful (stationary bootstrap, 2,000 resamples: returns by "
         f"session, trade results by trade), which takes at least {FEWEST_TRADES} trades. All after commission and "
         "slippage, but for the lines that say before."
     )
-    return table(head, body, caption)
+    found = table(head, body, f"{caption}{plain(_begins(inputs))}", even=compact)
+    if compact:
+        found += f"\n<details><summary>What these lines are</summary>{bullets(remarks)}</details>"
+    return found
+
+
+def _begins(inputs: ReportInputs) -> str:
+    """Which strategies begin when; empty where all begin together."""
+    firsts: dict[str, list[str]] = {}
+    for name, result in inputs.results.items():
+        if len(result.daily_returns):
+            firsts.setdefault(f"{result.daily_returns.index[0]:%Y-%m-%d}", []).append(name)
+    if len(firsts) < 2:
+        return ""
+    parts = "; ".join(f"{', '.join(names)} on {first}" for first, names in sorted(firsts.items()))
+    return f" Not all begin at the same time: {parts}. What adds up over time is then not comparable."
+
+
+def _known(reason: str, summary: pd.DataFrame) -> bool:
+    """Whether the caption and the row of trades say it already: repeated in every cell it would hide the numbers."""
+    return not summary.loc["trades", "value"] or reason.startswith("too few trades (")
+
+
+def _beside(metric: str, summary: pd.DataFrame, line: pd.Series, reasons: list[str]) -> tuple[str, bool]:
+    """What stands beside a value, and whether it is words rather than an interval."""
+    interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
+    if metric in _NOTES_OF_ONE:
+        return str(line["note"]), True
+    if metric in COST_LINES:
+        return _a_contract(summary, metric), True
+    return "; ".join(filter(None, [interval, *([] if metric in _WITHOUT_NOTE else reasons)])), not interval
 
 
 def _a_contract(summary: pd.DataFrame, metric: str) -> str:
@@ -142,6 +181,7 @@ def _notes(notes: Sequence[str]) -> tuple[list[str], list[list[str]]]:
 
 def orders_table(inputs: ReportInputs) -> str:
     """Every end an order can have, with the number of orders that had it, and why some were not tried."""
+    compact = _compact(inputs.results)
     orders = [result.orders for result in inputs.results.values()]
     body = []
 
@@ -149,7 +189,7 @@ def orders_table(inputs: ReportInputs) -> str:
         cells = [cell(plain(name), tag="th", scope="row")]
         for count, total in zip(counts, totals or [len(frame) for frame in orders], strict=True):
             share = f"{100 * count / total:.1f} %" if total else "–"
-            cells += [cell(f"{count:,}", "number"), cell(share, "interval")]
+            cells += [both(f"{count:,}", share)] if compact else [cell(f"{count:,}", "number"), cell(share, "interval")]
         body.append(row(cells, kind))
 
     for status, name in _STATUSES.items():
@@ -165,7 +205,7 @@ def orders_table(inputs: ReportInputs) -> str:
     totals = [len(frame) for frame in trades]
     line("Trades with stop and target in one bar (ambiguous, counted as stopped)", ambiguous, totals=totals)
     head = [cell("", tag="th"), *_strategy_heads(inputs.results)]
-    return table(head, body, "Every order ends in exactly one way. The last row is a share of trades.")
+    return table(head, body, "Every order ends in exactly one way. The last row is a share of trades.", even=compact)
 
 
 def gates_table(inputs: ReportInputs) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "MUTED",
     "NARROW_SCRIPT",
     "STRATEGY_COLORS",
+    "STRATEGY_DASHES",
     "STYLE_SHEET",
     "figure_html",
     "restyle",
@@ -27,7 +28,14 @@ FADED = "#9aa5b1"
 GRID = "#e6e9ee"
 GOOD = "#12805c"
 BAD = "#c03a2b"
-STRATEGY_COLORS = ("#1f5fa8", "#d9771a", "#6b4fa0", "#3d8b8b")
+# Far apart for readers without one kind of cones, too.
+STRATEGY_COLORS = (
+    *("#1f5fa8", "#e07b1c", "#a06fd6", "#13705f"),
+    *("#e0609a", "#7a6420", "#8ecbf5", "#2b2f3a"),
+    *("#64d480", "#6e1414", "#2420d8", "#d2c24a"),
+)
+# Each four are told from the others by more than colour.
+STRATEGY_DASHES = ("solid",) * 4 + ("dash",) * 4 + ("dot",) * 4
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 # No way out of the file: plotly.js would otherwise offer to send a chart to its makers' server.
@@ -79,6 +87,15 @@ th.pair {{ text-align: center; white-space: nowrap; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 td.interval, th.interval {{ color: {MUTED}; white-space: nowrap; font-size: .86rem; padding-right: 16px; }}
 td.remark {{ color: {MUTED}; font-size: .84rem; padding-right: 0; min-width: 230px; }}
+td.both, th.both {{ text-align: right; padding-right: 10px; overflow-wrap: break-word; }}
+td.both .interval {{ display: block; color: {MUTED}; font-size: .8rem; line-height: 1.35; }}
+td.both .interval span {{ white-space: nowrap; }}
+table.even {{ table-layout: fixed; }}
+table.even thead th:first-child {{ width: var(--first); }}
+table.even tbody th {{ white-space: normal; padding-right: 10px; }}
+.overall {{ font-size: 1.12rem; font-weight: 600; margin-top: 6px; }}
+.verdicts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 0 28px; }}
+.verdicts .says {{ font-size: 1rem; }}
 td.interval.words {{ white-space: normal; font-size: .8rem; line-height: 1.35; }}
 tr.part th, tr.part td {{ border-bottom-color: #f2f4f7; }}
 tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
@@ -98,6 +115,7 @@ footer {{ color: {MUTED}; font-size: .85rem; padding-bottom: 40px; }}
   table {{ font-size: .84rem; }} th, td {{ padding-right: 10px; }}
   tbody th, tbody th.long {{ white-space: normal; min-width: 112px; padding-right: 10px;
     position: sticky; left: 0; background: #fff; }}
+  table.even thead th:first-child {{ width: 130px; }}
   tr.part th {{ padding-left: 10px; }} tr.group th {{ position: static; }}
   td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} td.remark {{ min-width: 200px; }} }}
 @media print {{ body {{ background: #fff; }} .simulated {{ position: static; }} section {{ break-inside: avoid; }} }}

@@ -7,9 +7,9 @@ import pandas as pd
 
 from pipeline.backtest import Account, simulate
 from pipeline.market import Instrument, session_schedule
-from pipeline.performance import summary
+from pipeline.performance import judge_model, summary
 from pipeline.profiles import session_profiles
-from pipeline.reports import ReportInputs
+from pipeline.reports import ModelFindings, ReportInputs
 from pipeline.strategy import StrategySettings, make_candidates, null_pass_rates, rule_signals, session_history
 
 FADES, RULES = "All fades", "Rule signals"
@@ -84,3 +84,74 @@ def with_no_trades(inputs: ReportInputs) -> ReportInputs:
     """The same, no order ever sent."""
     none = simulate(inputs.bars, inputs.signals.iloc[:0], inputs.instrument, inputs.account)
     return replace(inputs, results={FADES: none, RULES: none}, summaries={FADES: summary(none), RULES: summary(none)})
+
+
+def scored_candidates(
+    inputs: ReportInputs, *, edge: float = 0.0, seed: int = 0, threshold: float = 0.4
+) -> pd.DataFrame:
+    """Made-up out-of-fold scores and outcomes of the report's own candidates; scores of winners lie higher."""
+    random = np.random.default_rng(seed)
+    signals = inputs.signals
+    label = (np.random.default_rng(99).random(len(signals)) < 0.4).astype(float)
+    score = 1 / (1 + np.exp(0.4 - 0.5 * (random.standard_normal(len(signals)) + edge * (2 * label - 1))))
+    return pd.DataFrame(
+        {
+            "start": signals["decided_on"].dt.tz_localize("UTC") + pd.Timedelta("21h"),
+            "session": signals["session"],
+            "side": signals["side"],
+            "fold": 1 + 3 * np.arange(len(signals)) // len(signals),
+            "score": score,
+            "threshold": 0.4,
+            "label": label,
+            "net": np.where(label > 0, 500.0, -250.0),
+            "r_multiple": np.where(label > 0, 2.0, -1.0),
+            "weight": 1.0,
+        }
+    )
+
+
+def importances(seed: int = 0) -> pd.DataFrame:
+    """Made-up importance of thirty features in three folds by every measure."""
+    random = np.random.default_rng(seed)
+    rows = [
+        (method, fold, f"feature_{number}", random.normal(30 - number, 5))
+        for method in ("gain", "permutation", "shap")
+        for fold in (1, 2, 3)
+        for number in range(30)
+    ]
+    return pd.DataFrame(rows, columns=["method", "fold", "feature", "value"])
+
+
+def with_models(inputs: ReportInputs, *families: str, edge: float = 0.0) -> ReportInputs:
+    """The same with models; ``constant`` scores every trade of a fold alike."""
+    folds = pd.DataFrame(
+        {
+            "train_rows": [40, 80, 120],
+            "test_rows": [50, 50, 50],
+            "purged": [1, 2, 3],
+            "embargoed": 0,
+            "trained_until": pd.to_datetime(["2024-02-05", "2024-03-05", "2024-04-05"], utc=True),
+        },
+        index=pd.RangeIndex(1, 4, name="fold"),
+    )
+    found = {}
+    for number, family in enumerate(families):
+        scored = scored_candidates(inputs, edge=edge, seed=number)
+        if family == "constant":
+            scored["score"] = 0.38 + 0.01 * scored["fold"]
+        found[family] = ModelFindings(
+            judge_model(scored, probabilistic=family != "lightgbm_r"),
+            folds=folds,
+            importance=importances(number) if family != "constant" else pd.DataFrame(),
+        )
+    return replace(inputs, models=found)
+
+
+def with_eight_strategies(inputs: ReportInputs) -> ReportInputs:
+    """The same with six backtests more, which are the rules' under other names."""
+    names = [FADES, RULES, *(f"ML family_{number}" for number in range(6))]
+    return replace(
+        inputs,
+        results={name: inputs.results[FADES if name == FADES else RULES] for name in names},
+        summaries={name: inputs.summaries[FADES if name == FADES else RULES] for name in names},
+    )

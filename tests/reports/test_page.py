@@ -1,16 +1,25 @@
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
+from pipeline.backtest import simulate
 from pipeline.errors import DataError
-from pipeline.performance import COST_LINES, FEWEST_TRADES, format_value, verdict
+from pipeline.performance import COST_LINES, FEWEST_TRADES, format_value, summary, verdict
 from pipeline.reports import ReportInputs, build_report
 from pipeline.reports.tables import results_table
-from pipeline.reports.theme import FADED
-from tests.reports.chain import FADES, RULES, report_inputs, walk, with_few_trades, with_no_trades
+from pipeline.reports.theme import FADED, STRATEGY_COLORS
+from tests.reports.chain import (
+    FADES,
+    RULES,
+    report_inputs,
+    walk,
+    with_eight_strategies,
+    with_few_trades,
+    with_no_trades,
+)
+from tests.reports.outline import Outline
 
 SECTIONS = [
     "verdict",
@@ -34,41 +43,6 @@ CHARTS = [
     "multiples-chart",
     "gates-chart",
 ]
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Outline(HTMLParser):
-    """Tags in order, attributes, and the text outside scripts; fails where tags don't nest."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.identifiers: list[str] = []
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.words: list[str] = []
-        self.scripts: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.identifiers += [found["id"]] if "id" in found else []
-        self.links += [found["href"]] if "href" in found else []
-        self.sources += [found["src"]] if "src" in found else []
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        (self.scripts if self.open and self.open[-1] == "script" else self.words).append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +201,9 @@ def test_page_names_no_paragraph_of_a_document_its_reader_has_not(outline):
 
 
 def test_page_of_results_without_their_summaries_is_refused(inputs):
-    with pytest.raises(DataError, match="one to 4 strategies"):
+    with pytest.raises(DataError, match="one to 12 strategies"):
         build_report(replace(inputs, summaries={FADES: inputs.summaries[FADES]}))
-    with pytest.raises(DataError, match="one to 4 strategies"):
+    with pytest.raises(DataError, match="one to 12 strategies"):
         build_report(replace(inputs, results={}, summaries={}))
 
 
@@ -246,3 +220,41 @@ def test_page_of_seven_years_of_real_bars_stays_under_eight_megabytes(es, real_d
     bars["timestamp"] = bars["timestamp"].dt.as_unit("ns")
     found = build_report(replace(report_inputs(bars, es), source="es_5m_2015_2021.parquet"))
     assert len(found.encode()) < 8_000_000
+
+
+def test_page_of_eight_strategies_shows_every_one_in_every_table_and_chart(inputs):
+    eight = with_eight_strategies(inputs)
+    page = build_report(eight)
+    shown = Outline(page)
+    assert set(SECTIONS) | set(CHARTS) <= set(shown.identifiers)
+    for name, table in eight.summaries.items():
+        sharpe = format_value(table.loc["sharpe_ratio", "value"], "")
+        assert sharpe in shown.text
+        assert sum(f'"name":"{name}"' in script for script in shown.scripts) >= 3  # equity, breakdown, multiples
+    assert page.count('<th class="both" scope="col">') == 16  # results and orders
+    for color in STRATEGY_COLORS[:8]:
+        assert f'style="background:{color}"' in page
+
+
+def test_page_of_thirteen_strategies_is_refused(inputs):
+    names = [str(number) for number in range(13)]
+    results = dict.fromkeys(names, inputs.results[FADES])
+    with pytest.raises(DataError, match="one to 12 strategies"):
+        build_report(replace(inputs, results=results, summaries=dict.fromkeys(names, inputs.summaries[FADES])))
+
+
+def test_page_of_strategies_that_begin_at_different_sessions_says_so(inputs, outline):
+    assert "Not all begin at the same time" not in outline.text
+    later = inputs.bars[inputs.bars["timestamp"] >= pd.Timestamp("2024-03-01", tz="UTC")]
+    signals = inputs.signals[inputs.signals["session"] >= "2024-03-05"]
+    result = simulate(later, signals, inputs.instrument, inputs.account)
+    shown = Outline(
+        build_report(
+            replace(
+                inputs,
+                results={**inputs.results, "ML mlp": result},
+                summaries={**inputs.summaries, "ML mlp": summary(result)},
+            )
+        )
+    )
+    assert "Not all begin at the same time: All fades, Rule signals on 2024-01-02; ML mlp on 2024-03-01." in shown.text
