@@ -2,9 +2,11 @@
 
 import dagster as dg
 
-from assets.backtests import backtest_summary, fade_backtest, report, rule_backtest
-from assets.features import features, labels, training_set, volatility_index
+from assets.backtests import fade_backtest, rule_backtest
+from assets.features import features, labels, sequences, training_set, volatility_index
+from assets.judgement import backtest_summary, model_comparison, report
 from assets.market_data import market_data
+from assets.models import model_backtest, model_signals, models
 from assets.profile_structure import (
     composite_profiles,
     developing_levels,
@@ -35,9 +37,14 @@ def all_assets() -> list[dg.AssetsDefinition]:
         volatility_index,
         features,
         labels,
+        sequences,
         training_set,
         fade_backtest,
         rule_backtest,
+        models,
+        model_signals,
+        model_backtest,
+        model_comparison,
         backtest_summary,
         report,
     ]

@@ -12,13 +12,14 @@ from pipeline.audit import AuditReport, audit, audit_folds, audit_separation, la
 from pipeline.errors import DataError
 from pipeline.features import FeatureInputs, build_features, candidate_features, history_needed, registered
 from pipeline.features.description import correlation_clusters, describe_features
+from pipeline.features.sequences import sequence_features
 from pipeline.home import expanded, vpoc_home
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, average_uniqueness, candidate_labels
 from pipeline.market.daily_series import read_daily_series
 from pipeline.reports.pictures import correlation_picture, drift_picture
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
-__all__ = ["features", "labels", "training_set", "volatility_index"]
+__all__ = ["features", "labels", "sequences", "training_set", "volatility_index"]
 
 GROUP = "features"
 OWNERS = ["team:research"]
@@ -142,6 +143,44 @@ def labels(
             "share_above_zero": float(frame["label"].mean()),
             "mean_r": float(frame["r_multiple"].mean()),
             "ends": table(ends),
+        },
+    )
+
+
+@dg.asset(
+    ins={"bars": WHOLE, "volume_profiles": WHOLE},
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "pandas"},
+    code_version="1",
+)
+def sequences(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    volume_profiles: PartitionedFrames,
+    session_history: pd.DataFrame,
+    candidates: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+) -> dg.Output[pd.DataFrame]:
+    """What each candidate's decision could see step by step: sessions, weeks and half hours (docs/sequences.md)."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        inputs = FeatureInputs(
+            concatenated(bars, dataset, "bars"),
+            concatenated(volume_profiles, dataset, "volume_profiles"),
+            session_history,
+            dataset.instrument,
+            settings.load().strategy,
+        )
+        frame = sequence_features(inputs, candidates)
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "columns": frame.shape[1],
+            "missing": float(frame.isna().to_numpy().mean()) if frame.size else 0.0,
         },
     )
 

@@ -1,4 +1,4 @@
-"""The partition grid: months of trade dates × symbol for what is made from bars, symbol for the rest."""
+"""The partition grids: months × symbol for what is made from bars, family × symbol for models, symbol for the rest."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,19 +9,25 @@ import pandas as pd
 from pipeline.datasets import Dataset, dataset_keys
 from pipeline.environment import first_month
 from pipeline.errors import PipelineError
+from pipeline.learning.models import families
 
 __all__ = [
+    "FAMILIES",
     "FIRST_MONTH",
     "GRID",
+    "MODEL_GRID",
     "MONTHS",
+    "OF_SYMBOL",
     "RANGE_END_TAG",
     "RANGE_START_TAG",
     "SINGLE_RUN",
     "SYMBOLS",
     "WHOLE_HISTORY",
+    "WHOLE_HISTORY_OF_MODEL",
     "by_symbol",
     "concatenated",
     "grid_key",
+    "model_key",
     "user_errors",
 ]
 
@@ -31,6 +37,13 @@ MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m", end
 SYMBOLS = dg.StaticPartitionsDefinition(dataset_keys())
 GRID = dg.MultiPartitionsDefinition({"month": MONTHS, "symbol": SYMBOLS})
 WHOLE_HISTORY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
+FAMILIES = dg.StaticPartitionsDefinition(list(families()))
+MODEL_GRID = dg.MultiPartitionsDefinition({"family": FAMILIES, "symbol": SYMBOLS})
+# Between a symbol's asset and its models, either way; a model takes every month of its symbol.
+OF_SYMBOL = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
+WHOLE_HISTORY_OF_MODEL = dg.MultiPartitionMapping(
+    {"symbol": dg.DimensionPartitionMapping("symbol", dg.IdentityPartitionMapping())}
+)
 # As Dagster names them; it exports no constants.
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -41,6 +54,11 @@ SINGLE_RUN = dg.BackfillPolicy.single_run()
 def grid_key(month: str, symbol: str) -> dg.MultiPartitionKey:
     """The grid's key of a month and a symbol."""
     return dg.MultiPartitionKey({"month": month, "symbol": symbol})
+
+
+def model_key(family: str, symbol: str) -> dg.MultiPartitionKey:
+    """The models' grid key of a family and a symbol."""
+    return dg.MultiPartitionKey({"family": family, "symbol": symbol})
 
 
 def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -1,6 +1,8 @@
 """Jobs: which assets are made together."""
 
 from jobs.ingest import ingest
+from jobs.judge import judge
 from jobs.research import research
+from jobs.train import train
 
-__all__ = ["ingest", "research"]
+__all__ = ["ingest", "judge", "research", "train"]

@@ -1,10 +1,11 @@
-"""The whole chain for one symbol: ingest of all its months, then research, with progress as it goes."""
+"""The whole chain for one symbol: ingest of all its months, research, models, judgement; with progress."""
 
 import os
+import re
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,19 +14,34 @@ from dagster import DagsterEventType, DagsterInstance, RunsFilter
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
 
-from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key
+from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key
 from pipeline.errors import DataError
 from pipeline.home import Home
+from pipeline.learning.models import TrainingRows
+from pipeline.learning.walk_forward import too_few_rows
 from pipeline.market.months import trade_months
+from pipeline.settings import ModelSelection, load_settings
 from resources import BarSource
 
-__all__ = ["ChainError", "StepEvent", "close_dead_runs", "months_to_make", "run_chain"]
+__all__ = [
+    "ChainError",
+    "StepEvent",
+    "close_dead_runs",
+    "months_to_make",
+    "run_chain",
+    "train_families",
+    "train_family",
+]
 
 PROCESS_TAG = "vpoc/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 POLL_SECONDS = 0.1
 LONGEST = 400
+# What a training logs of its progress: which fit, and how far it is.
+FIT_MESSAGE = re.compile(r"(fold \d+|final)\b[^:]*: \d+ of at most \d+")
+# Checks whose words are told though they passed: what became of the rows, and what a model learned from.
+TELLING_CHECKS = ("accounting", "out_of_fold")
 
 
 class ChainError(Exception):
@@ -41,13 +57,14 @@ class StepEvent:
     step
         The step's name.
     kind
-        ``started``, ``finished``, ``check`` (an asset check that did not pass), or ``told`` (what became of the rows).
+        ``started``, ``going`` (how far a training is), ``finished``, ``check`` (an asset check that did not pass), or
+        ``told`` (what became of the rows, or of the models).
     text
-        What a check says.
+        What a check says, or how far it is.
     """
 
     step: str
-    kind: Literal["started", "finished", "check", "told"]
+    kind: Literal["started", "going", "finished", "check", "told"]
     text: str = ""
 
 
@@ -86,7 +103,77 @@ def run_chain(
         ingest_tags = {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
         runs = {"ingest": _execute(definitions, "ingest", instance, observe, tags=ingest_tags)}
         runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
+        selection = load_settings(home).models
+        why_not = _untrainable(definitions, symbol, instance, selection) if selection.families else None
+        if why_not is not None:
+            observe(StepEvent("models", "told", f"no models: {why_not}"))
+        for family in selection.families if why_not is None else ():
+            runs[f"train {family}"] = train_family(definitions, symbol, family, instance, observe)
+        runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
     return runs
+
+
+def train_families(
+    definitions: dg.Definitions,
+    symbol: str,
+    families: Iterable[str],
+    home: Home,
+    observe: Callable[[StepEvent], None],
+) -> Mapping[str, str]:
+    """Train model families on what the chain made of a symbol before, then judge it anew.
+
+    Returns
+    -------
+    Mapping
+        As of :func:`run_chain`.
+
+    Raises
+    ------
+    ChainError
+        If a step failed, or the symbol's training set has not been made: says what it said.
+    """
+    with _instance() as instance:
+        close_dead_runs(instance)
+        runs = {f"train {one}": train_family(definitions, symbol, one, instance, observe) for one in families}
+        runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
+    return runs
+
+
+def train_family(
+    definitions: dg.Definitions,
+    symbol: str,
+    family: str,
+    instance: DagsterInstance,
+    observe: Callable[[StepEvent], None],
+) -> str:
+    """Train one model family of a symbol, as a Dagster run; its steps are told as ``<step> <family>``.
+
+    Returns
+    -------
+    str
+        The Dagster run's id.
+
+    Raises
+    ------
+    ChainError
+        If a step failed: says what it said.
+    """
+    return _execute(
+        definitions,
+        "train",
+        instance,
+        lambda event: observe(replace(event, step=f"{event.step} {family}")),
+        partition_key=str(model_key(family, symbol)),
+    )
+
+
+def _untrainable(
+    definitions: dg.Definitions, symbol: str, instance: DagsterInstance, selection: ModelSelection
+) -> str | None:
+    """Why there is too little to train on, which is no failure of the chain: the report is made without models."""
+    loader = definitions.get_asset_value_loader(instance)
+    rows = TrainingRows.from_training_set(loader.load_asset_value("training_set", partition_key=symbol))
+    return too_few_rows(rows, selection.splitter())
 
 
 def months_to_make(symbol: str, home: Home) -> list[str]:
@@ -172,7 +259,10 @@ def _watch(instance: DagsterInstance, run_id: str, observe: Callable[[StepEvent]
 
 def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
     event = entry.dagster_event
-    if event is None or event.step_key is None:
+    if event is None:
+        said = FIT_MESSAGE.match(entry.user_message)
+        return StepEvent(entry.step_key, "going", said[0]) if said and entry.step_key else None
+    if event.step_key is None:
         return None
     if event.event_type == DagsterEventType.STEP_START:
         return StepEvent(event.step_key, "started")
@@ -183,7 +273,7 @@ def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
         if not check.passed:
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
             return StepEvent(event.step_key, "check", f"{name}: {check.description or 'did not pass'}")
-        if check.check_name == "accounting":
+        if check.check_name in TELLING_CHECKS:
             return StepEvent(event.step_key, "told", check.description or "")
     return None
 
@@ -229,3 +319,5 @@ def close_dead_runs(instance: DagsterInstance) -> None:
         host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
         if host == os.uname().nodename and process.isdigit() and not Path(f"/proc/{process}").exists():
             instance.report_run_failed(run, message="its process was killed")
+            # Else its place in the pool ``gpu`` would be taken for ever.
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

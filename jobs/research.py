@@ -1,4 +1,4 @@
-"""``research``: from a symbol's profiles to the judged backtest and its report."""
+"""``research``: from a symbol's profiles to its signals, its rules' backtests and what models learn from."""
 
 import dagster as dg
 
@@ -8,6 +8,6 @@ research = dg.define_asset_job(
     "research",
     selection=dg.AssetSelection.groups("signals", "features", "backtests")
     | dg.AssetSelection.assets("session_history", "profile_structure", "naked_vpocs", "composite_profiles"),
-    description="Make a symbol's history, signals, features, labels, backtests and report from all of its months.",
+    description="Make a symbol's history, signals, features, labels, training set and backtests from all its months.",
     executor_def=dg.in_process_executor,
 )

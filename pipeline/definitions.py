@@ -3,29 +3,57 @@
 import dagster as dg
 
 from assets import all_assets
-from jobs import ingest, research
-from jobs.chain import ChainError, StepEvent, close_dead_runs, run_chain
+from jobs import ingest, judge, research, train
+from jobs.chain import ChainError, StepEvent, close_dead_runs, run_chain, train_families
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
-from resources import BarSource, MLflowTracking, ParquetStore, ResearchSettings
-from schedules import nightly_schedules, research_after_ingest
+from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
+from resources.mlflow_store import StoreAwayError, mlflow_errors, open_store, sentence
+from resources.model_registry import Registered, registered_models, upload
+from schedules import (
+    judgement_after_failed_training,
+    judgement_after_training,
+    nightly_schedules,
+    research_after_ingest,
+    training_after_research,
+)
 
-__all__ = ["ChainError", "StepEvent", "close_dead_runs", "defs", "run_chain"]
+__all__ = [
+    "ChainError",
+    "Registered",
+    "StepEvent",
+    "StoreAwayError",
+    "close_dead_runs",
+    "defs",
+    "mlflow_errors",
+    "open_store",
+    "registered_models",
+    "run_chain",
+    "sentence",
+    "train_families",
+    "upload",
+]
 
 # Dagster loads this module in processes of its own (code server, runs): each needs the home's variables.
 prepare_environment(vpoc_home())
 
 defs = dg.Definitions(
     assets=all_assets(),
-    jobs=[ingest, research],
+    jobs=[ingest, research, train, judge],
     schedules=nightly_schedules(),
-    sensors=[research_after_ingest],
+    sensors=[
+        research_after_ingest,
+        training_after_research,
+        judgement_after_training,
+        judgement_after_failed_training,
+    ],
     # Steps of milliseconds, also of runs from the page and of backfills: a process each would cost seconds.
     executor=dg.in_process_executor,
     resources={
         "io_manager": ParquetStore(),
         "bar_source": BarSource(),
         "settings": ResearchSettings(),
+        "compute_device": ComputeDevice(),
         "mlflow_tracking": MLflowTracking(),
     },
 )

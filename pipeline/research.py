@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.backtest import BacktestResult, simulate
-from pipeline.market import Instrument
+from pipeline.market import Instrument, label_sessions
 from pipeline.profiles import session_profiles
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
 
-__all__ = ["FADES", "RULES", "Research", "make_profiles", "orders_of", "run_research"]
+__all__ = ["FADES", "RULES", "Research", "bars_from", "make_profiles", "model_strategy", "orders_of", "run_research"]
 
 FADES = "All fades"
 RULES = "Rule signals"
@@ -50,6 +50,17 @@ def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: Strategy
         expansion_rows=strategy.expansion_rows,
         hours=strategy.hours,
     )
+
+
+def model_strategy(family: str) -> str:
+    """What the backtest of a model family's signals is called."""
+    return f"ML {family}"
+
+
+def bars_from(bars: pd.DataFrame, session: pd.Timestamp, instrument: Instrument) -> pd.DataFrame:
+    """The bars of a session and those after it, so that strategies are compared over the same time."""
+    sessions = label_sessions(pd.DatetimeIndex(bars["timestamp"]), instrument).sessions
+    return bars[sessions >= session].reset_index(drop=True)
 
 
 def orders_of(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -2,18 +2,21 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home
+from pipeline.learning import PurgedWalkForward
+from pipeline.learning.compute import ComputeSettings
+from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
 from pipeline.strategy import StrategySettings
 
-__all__ = ["Settings", "SimulatorSettings", "load_settings", "read_yaml_mapping"]
+__all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings", "read_yaml_mapping"]
 
 
 class SimulatorSettings(BaseModel):
@@ -26,6 +29,72 @@ class SimulatorSettings(BaseModel):
     seed: int = Field(default=7, ge=0)
     edge: float = Field(default=0.0, ge=0, le=1)
     bar: str = "5min"
+
+
+Weights = Literal["equal", "uniqueness"]
+
+
+class ModelSelection(BaseModel):
+    """Which models are trained on the candidates, on which folds, and when their score makes a signal.
+
+    Attributes
+    ----------
+    families
+        Trained by ``vpoc run`` and nightly, and shown in the report beside the rules; empty for none.
+    weights
+        How trades count in training: ``equal``, or by the ``uniqueness`` of their label's life. A stop ends a life
+        sooner than a target, so the second counts losers more and makes every probability too low.
+    splits, embargo, train_size
+        As of :class:`pipeline.learning.PurgedWalkForward`.
+    threshold
+        A score from which on a candidate is an ML signal, 0.5 say, or ``tuned``: what would have earned most, for each
+        fold among its own training rows only. With targets twice as far as stops a trade pays from about 0.36 on, and
+        honest probabilities hardly ever reach 0.5.
+    require_rules
+        Whether an ML signal must be a rule signal too.
+    parameters
+        Family → hyperparameters that differ from its defaults.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    families: tuple[str, ...] = ("lightgbm", "mlp")
+    weights: Weights = "equal"
+    splits: int = Field(default=5, ge=1, le=50)
+    embargo: str = "0D"
+    train_size: int | str | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["tuned"] = "tuned"
+    require_rules: bool = False
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("families")
+    @classmethod
+    def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            find_family(name)
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f"families names one twice: {', '.join(names)}; name each once")
+        return names
+
+    @field_validator("parameters")
+    @classmethod
+    def _known_parameters(cls, parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, given in parameters.items():
+            make_model(name, given)
+        return parameters
+
+    @model_validator(mode="after")
+    def _possible_splits(self) -> Self:
+        self.splitter()
+        return self
+
+    def splitter(self) -> PurgedWalkForward:
+        """The walk-forward folds."""
+        return PurgedWalkForward(self.splits, embargo=self.embargo, train_size=self.train_size)
+
+    def model(self, family: str, seed: int) -> Model:
+        """An unfitted model of a family with the user's hyperparameters."""
+        return make_model(family, self.parameters.get(family), seed=seed)
 
 
 class Settings(BaseModel):
@@ -42,9 +111,13 @@ class Settings(BaseModel):
     off_tick
         What becomes of prices off the tick: ``snap`` to the nearest, or ``reject`` to the quarantine.
     seed
-        Of bootstrap intervals and null pass rates.
+        Of bootstrap intervals, null pass rates and models.
     volatility_index
         File of the VIX, daily (Cboe's VIX_History.csv, say); its features are absent without it.
+    models
+        Which models are trained, and how.
+    compute
+        Where they are trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,10 +128,19 @@ class Settings(BaseModel):
     off_tick: Literal["snap", "reject"] = "snap"
     seed: int = Field(default=0, ge=0)
     volatility_index: str | None = Field(default=None, min_length=1)
+    models: ModelSelection = ModelSelection()
+    compute: ComputeSettings = ComputeSettings()
 
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""
         return Account.for_instrument(instrument, **self.account)
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "simulator": SimulatorSettings,
+    "models": ModelSelection,
+    "compute": ComputeSettings,
+}
 
 
 def load_settings(home: Home) -> Settings:
@@ -80,7 +162,7 @@ def load_settings(home: Home) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            model = SimulatorSettings if name.startswith("simulator.") else Settings
+            model = _SECTIONS.get(name.partition(".")[0], Settings)
             raise ConfigurationError(
                 f"{home.settings}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
             ) from error

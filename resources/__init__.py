@@ -1,8 +1,19 @@
-"""The outside world, wrapped: bar source, Parquet store, settings, MLflow."""
+"""The outside world, wrapped: bar source, Parquet store, settings, compute device, MLflow."""
 
 from resources.bar_source import BarSource
-from resources.mlflow_tracking import MLflowTracking, TrackedRun
+from resources.compute import ComputeDevice, training_pool
+from resources.mlflow_tracking import MLflowTracking, TrackedRun, TrackedTraining
 from resources.parquet_store import ParquetStore, PartitionedFrames
 from resources.research_settings import ResearchSettings
 
-__all__ = ["BarSource", "MLflowTracking", "ParquetStore", "PartitionedFrames", "ResearchSettings", "TrackedRun"]
+__all__ = [
+    "BarSource",
+    "ComputeDevice",
+    "MLflowTracking",
+    "ParquetStore",
+    "PartitionedFrames",
+    "ResearchSettings",
+    "TrackedRun",
+    "TrackedTraining",
+    "training_pool",
+]

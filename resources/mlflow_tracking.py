@@ -1,54 +1,71 @@
-"""MLflow: one tracked run for each Dagster run and symbol, found again by its tags.
+"""MLflow: a tracked run for each Dagster run and symbol, and one for each training, found again by their tags.
 
 ``dagster-mlflow`` holds pandas below 3 and keeps its run in the process; here a run is looked up by tags
-(Dagster run, symbol), so that another step, a retry or another process reopens the same one.
+(Dagster run, symbol), so that another step, a retry or another process reopens the same one. Where MLflow is away
+nothing waits for it: the work goes on, and a training's record waits in the home.
 """
 
+import datetime as dt
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from pipeline.environment import make_tracking_store
 from pipeline.home import Home, vpoc_home
+from pipeline.learning.record import StoredRecord, TrainingIdentity, TrainingResult, Upload, write_record
+from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
+from resources.model_registry import KIND_TAG, TRAINING, identity_tags, upload
 
-__all__ = ["MLflowTracking", "TrackedRun"]
+__all__ = ["MLflowTracking", "TrackedRun", "TrackedTraining"]
 
 DAGSTER_RUN_TAG = "dagster.run_id"
+DAGSTER_ROOT_TAG = "dagster.root_run_id"
+DAGSTER_RETRY_TAG = "dagster.retry"
+ASSET_TAG = "dagster.asset"
+PARTITION_TAG = "dagster.partition"
 SYMBOL_TAG = "vpoc.symbol"
+FAILURE_TAG = "vpoc.failure"
+RESEARCH = "research"
+# A sample a second, ten to a record; MLflow's own ten seconds would miss most trainings whole.
+SAMPLING_SECONDS = 1
+SAMPLES_A_RECORD = 10
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """An open MLflow run.
+    """An open MLflow run; where MLflow is away, one that records nothing.
 
     Attributes
     ----------
     client
         MLflow's client on the tracking store.
     run_id
-        The run's identifier.
+        The run's identifier; None where MLflow is away.
     experiment_id
         The experiment it belongs to.
     """
 
-    client: Any
-    run_id: str
-    experiment_id: str
+    client: Any = None
+    run_id: str | None = None
+    experiment_id: str | None = None
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
         """Record settings; one logged before with the same value is left alone."""
+        if self.run_id is None:
+            return
         from mlflow.entities import Param
 
         self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Record figures; those that are not finite are left out, since MLflow's stores differ in them."""
+        if self.run_id is None:
+            return
         from mlflow.entities import Metric
 
         timestamp = self.client.get_run(self.run_id).info.start_time
@@ -59,7 +76,71 @@ class TrackedRun:
 
     def log_file(self, path: Path) -> None:
         """Record a file as an artifact."""
-        self.client.log_artifact(self.run_id, str(path))
+        if self.run_id is not None:
+            self.client.log_artifact(self.run_id, str(path))
+
+
+@dataclass
+class TrackedTraining:
+    """A training while it runs.
+
+    Attributes
+    ----------
+    identity
+        Which training.
+    run_id
+        MLflow's run; None where MLflow was away when it began.
+    record
+        What was kept of it; None before.
+    uploaded
+        Where it was uploaded to; None while it waits.
+    """
+
+    identity: TrainingIdentity
+    home: Home
+    log: logging.Logger
+    store: Store | None = None
+    run_id: str | None = None
+    record: StoredRecord | None = None
+    uploaded: Upload | None = None
+    waits: str = field(default="", repr=False)
+
+    def keep(self, result: TrainingResult) -> StoredRecord:
+        """Write the training's record and upload it; where MLflow is away it waits, with a warning.
+
+        The last thing to do in a training: what fails after it leaves a registered model and a failed run.
+
+        Raises
+        ------
+        DataError
+            If the record can't be written.
+        """
+        self.record = write_record(self.home, self.identity, result)
+        try:
+            # Asked again: it may have come back, or gone, while the model was trained.
+            store = open_store(self.home)
+            self.uploaded = upload(store, self.record.folder)
+            self.store, self.run_id = store, self.uploaded.run
+        except mlflow_errors() as error:
+            self.store, self.waits = None, sentence(error)
+            self.log.warning(
+                "%s; the training waits in %s, and 'vpoc models upload' uploads it", self.waits, self.record.folder
+            )
+        return self.record
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """For Dagster: MLflow's run, the registered version, the record's folder."""
+        if self.record is None:
+            return {"mlflow_run": self.run_id or "none: MLflow is away"}
+        found: dict[str, Any] = {"training_record": dg.MetadataValue.path(str(self.record.folder))}
+        if self.uploaded is None:
+            waits = f"not yet, vpoc models upload does it: {self.waits}"
+            return found | {"mlflow_run": "none yet", "registered": waits}
+        return found | {
+            "mlflow_run": self.uploaded.run,
+            "registered": f"{self.uploaded.name} version {self.uploaded.version}",
+        }
 
 
 class MLflowTracking(dg.ConfigurableResource):
@@ -71,52 +152,157 @@ class MLflowTracking(dg.ConfigurableResource):
     ) -> Iterator[TrackedRun]:
         """Open the MLflow run of this Dagster run and symbol: made at first, reopened afterwards.
 
-        It ends ``FINISHED``, or ``FAILED`` where the body raises.
+        It ends ``FINISHED``, or ``FAILED`` where the body raises. Where MLflow is away, a warning says so and nothing
+        is recorded.
         """
-        home = vpoc_home()
-        client = _client(make_tracking_store(home))
-        experiment_id = _experiment(client, symbol, home)
-        run_id = _find_run(client, experiment_id, context.run.run_id, symbol)
-        if run_id is None:
-            made = client.create_run(
-                experiment_id,
-                run_name=f"{context.job_name} {context.run.run_id[:8]}",
-                tags={DAGSTER_RUN_TAG: context.run.run_id, SYMBOL_TAG: symbol},
-            )
-            run_id = made.info.run_id
-        client.update_run(run_id, status="RUNNING")
-        for name, value in (tags or {}).items():
-            client.set_tag(run_id, name, value)
+        own = {KIND_TAG: RESEARCH, DAGSTER_RUN_TAG: context.run.run_id, SYMBOL_TAG: symbol}
         try:
-            yield TrackedRun(client, run_id, experiment_id)
-        except BaseException:
-            client.set_terminated(run_id, status="FAILED")
+            store = open_store(vpoc_home())
+            experiment_id = store.experiment(symbol)
+            found = store.find_runs(experiment_id, own)
+            name = f"{context.job_name} {context.run.run_id[:8]}"
+            run_id = _opened(store, experiment_id, found[0] if found else None, name, {**own, **(tags or {})})
+        except mlflow_errors() as error:
+            context.log.warning(f"{sentence(error)}: this run's figures are not recorded there")
+            yield TrackedRun()
+            return
+        try:
+            yield TrackedRun(store.client, run_id, experiment_id)
+        except BaseException as error:
+            _end_failed(store, run_id, error)
             raise
-        client.set_terminated(run_id, status="FINISHED")
+        store.client.set_terminated(run_id, status="FINISHED")
+
+    @contextmanager
+    def training(
+        self,
+        context: dg.AssetExecutionContext,
+        symbol: str,
+        family: str,
+        tags: Mapping[str, str] | None = None,
+    ) -> Iterator[TrackedTraining]:
+        """Open the MLflow run of this training: of this Dagster run, asset and partition.
+
+        A step that Dagster tries again, and a run that it tries again from one that failed, reopen the same run. While
+        the body runs, MLflow's system metrics are sampled. The run ends ``FINISHED``, or ``FAILED`` where the body
+        raises, with what failed in the tag ``vpoc.failure``. Where MLflow is away, a warning says so and the body runs
+        all the same; :meth:`TrackedTraining.keep` keeps what it made.
+        """
+        identity = _identity(context, symbol, family, tags)
+        training = TrackedTraining(identity, vpoc_home(), context.log)
+        try:
+            _begin(training, context)
+        except mlflow_errors() as error:
+            training.store = None
+            context.log.warning(f"{sentence(error)}: the training goes on, and is kept in {training.home.models}")
+        monitor = _monitor(training)
+        try:
+            yield training
+        except BaseException as error:
+            _stop(monitor, training)
+            if training.store is not None and training.run_id is not None:
+                _end_failed(training.store, training.run_id, error)
+            raise
+        _stop(monitor, training)
+        if training.record is None and training.store is not None:
+            with suppress(*mlflow_errors()):
+                training.store.client.set_terminated(training.run_id, status="FINISHED")
 
 
-def _client(uri: str) -> Any:
-    from mlflow.tracking import MlflowClient
-
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # after the import, which sets levels
-    return MlflowClient(tracking_uri=uri)
-
-
-def _experiment(client: Any, symbol: str, home: Home) -> str:
-    name = f"vpoc-{symbol}"
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    if client.tracking_uri.startswith(("http://", "https://")):
-        return str(client.create_experiment(name))  # the server knows where its artifacts lie
-    return str(client.create_experiment(name, artifact_location=(home.mlflow / "artifacts" / name).as_uri()))
-
-
-def _find_run(client: Any, experiment_id: str, dagster_run_id: str, symbol: str) -> str | None:
-    found = client.search_runs(
-        [experiment_id],
-        filter_string=f"tags.`{DAGSTER_RUN_TAG}` = '{dagster_run_id}' and tags.`{SYMBOL_TAG}` = '{symbol}'",
-        max_results=1,
+def _identity(
+    context: dg.AssetExecutionContext, symbol: str, family: str, tags: Mapping[str, str] | None
+) -> TrainingIdentity:
+    assets = sorted(key.to_user_string() for key in context.selected_asset_keys)
+    return TrainingIdentity(
+        symbol=symbol,
+        family=family,
+        training=context.run.run_id,
+        started=dt.datetime.now(tz=dt.UTC),
+        tags={
+            **(tags or {}),
+            DAGSTER_RUN_TAG: context.run.run_id,
+            DAGSTER_ROOT_TAG: context.run.root_run_id or context.run.run_id,
+            DAGSTER_RETRY_TAG: str(context.retry_number),
+            "dagster.job": context.job_name,
+            ASSET_TAG: ", ".join(assets),
+            PARTITION_TAG: context.partition_key if context.has_partition_key else "",
+        },
     )
-    return str(found[0].info.run_id) if found else None
+
+
+def _begin(training: TrackedTraining, context: dg.AssetExecutionContext) -> None:
+    store = open_store(training.home)
+    identity = training.identity
+    experiment_id = store.experiment(identity.symbol)
+    _close_dead(store, experiment_id, context.instance)
+    same = {KIND_TAG: TRAINING, "vpoc.family": identity.family, ASSET_TAG: identity.tags[ASSET_TAG]}
+    same[PARTITION_TAG] = identity.tags[PARTITION_TAG]
+    tried = store.find_runs(experiment_id, {**same, DAGSTER_ROOT_TAG: identity.tags[DAGSTER_ROOT_TAG]})
+    # This Dagster run's own, or that of the run which failed and is now tried again. One that ended well stays.
+    own = [one for one in tried if one.data.tags[DAGSTER_RUN_TAG] == context.run.run_id]
+    failed = [one for one in tried if one.info.status != "FINISHED"]
+    name = f"train {identity.family} {context.run.run_id[:8]}"
+    training.run_id = _opened(
+        store, experiment_id, next(iter(own + failed), None), name, {**identity.tags, **identity_tags(identity)}
+    )
+    training.store = store
+
+
+def _opened(store: Store, experiment_id: str, found: Any, name: str, tags: Mapping[str, str]) -> str:
+    """A run that is ``RUNNING``: the one that was found, else a new one."""
+    from mlflow.entities import RunTag
+
+    if found is None:
+        return str(store.client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
+    run_id = str(found.info.run_id)
+    store.client.update_run(run_id, status="RUNNING")
+    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    if FAILURE_TAG in found.data.tags:
+        store.client.delete_tag(run_id, FAILURE_TAG)
+    return run_id
+
+
+def _end_failed(store: Store, run_id: str, error: BaseException) -> None:
+    # The error is on its way to Dagster; that MLflow can't hear of it now must not take its place.
+    with suppress(*mlflow_errors()):
+        store.client.set_tag(run_id, FAILURE_TAG, f"{type(error).__name__}: {sentence(error)}")
+        store.client.set_terminated(run_id, status="FAILED")
+
+
+def _close_dead(store: Store, experiment_id: str, instance: dg.DagsterInstance) -> None:
+    """Mark runs ``FAILED`` whose process was killed: those that Dagster knows to have failed."""
+    gone = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    for one in store.client.search_runs([experiment_id], filter_string="attributes.status = 'RUNNING'"):
+        run = instance.get_run_by_id(one.data.tags.get(DAGSTER_RUN_TAG, ""))
+        if run is not None and run.status in gone:
+            store.client.set_terminated(one.info.run_id, status="FAILED")
+
+
+def _monitor(training: TrackedTraining) -> Any:
+    """MLflow's own monitor of processor, memory, disk, network and GPU, started; None where it can't be."""
+    if training.store is None:
+        return None
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(
+        training.run_id,
+        sampling_interval=SAMPLING_SECONDS,
+        samples_before_logging=SAMPLES_A_RECORD,
+        resume_logging=True,
+        tracking_uri=training.store.uri,
+    )
+    monitor.start()
+    return monitor
+
+
+def _stop(monitor: Any, training: TrackedTraining) -> None:
+    """Stop sampling; what was sampled since the last record is recorded too."""
+    if monitor is None:
+        return
+    monitor.finish()
+    if training.store is None:  # gone meanwhile
+        return
+    with suppress(*mlflow_errors()):
+        monitor.collect_metrics()
+        monitor.publish_metrics(monitor.aggregate_metrics())
+        monitor.mlflow_logger.flush()

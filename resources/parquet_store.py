@@ -67,11 +67,13 @@ class ParquetIOManager(dg.UPathIOManager):
             raise dg.DagsterInvariantViolationError(f"{context.asset_key} made no frame for {sorted(left)}")
 
     def load_input(self, context: InputContext) -> pd.DataFrame | PartitionedFrames:
-        """Read one frame, or give those of a month grid as they are asked for."""
+        """Read one frame, or give those of a grid as they are asked for, by what the asset's input is declared as."""
         if not context.has_asset_partitions:
             return self.load_from_path(context, self._get_path(context))
         paths = self._get_paths_for_partitions(context)
-        if not any(isinstance(key, MultiPartitionKey) for key in context.asset_partition_keys):
+        # Of a grid an asset may take one frame, which it says by its input's type, or many, were it only one.
+        on_grid = any(isinstance(key, MultiPartitionKey) for key in context.asset_partition_keys)
+        if not on_grid or context.dagster_type.typing_type is pd.DataFrame:
             return self.load_from_path(context, paths[context.asset_partition_key])
         allow_missing = (context.definition_metadata or {}).get("allow_missing_partitions", False)
         if allow_missing:

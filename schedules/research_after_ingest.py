@@ -20,4 +20,5 @@ def research_after_ingest(context: dg.RunStatusSensorContext) -> dg.RunRequest |
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != "research":
         return dg.SkipReason("the ingest did not ask for research")
-    return dg.RunRequest(run_key=run.run_id, partition_key=run.tags[SYMBOL_TAG])
+    symbol = run.tags[SYMBOL_TAG]
+    return dg.RunRequest(run_key=run.run_id, partition_key=symbol, tags={SYMBOL_TAG: symbol, THEN_TAG: "train"})

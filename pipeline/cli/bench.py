@@ -45,6 +45,32 @@ def fills(repeat: RepeatOption = 5, as_json: JsonOption = False) -> None:
     _show(bench_backtest(repeat=repeat), "backtest", as_json=as_json)
 
 
+@bench.command()
+def training(
+    repeat: RepeatOption = 3,
+    rows: Annotated[int, typer.Option(min=10, help="Rows of the table to make.")] = 5_000,
+    columns: Annotated[int, typer.Option(min=1, help="Its columns.")] = 210,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 20,
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Measure torch.compile, a minute.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Training: the project's loop, a plain DataLoader loop, the arithmetic alone; LightGBM; GPUs that are there."""
+    from pipeline.bench.training import bench_training
+
+    found = bench_training(rows=rows, columns=columns, epochs=epochs, repeat=repeat, compiled=compiled)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    frame = pd.DataFrame(found)
+    done = zip(frame["per_second"], frame["unit"], strict=True)
+    frame["a second"] = ["–" if pd.isna(count) else f"{count:.3g} {unit}" for count, unit in done]
+    for name in ("times_plain", "ratio_to_floor"):
+        frame[name] = frame[name].astype(float).round(2)
+    shown = ["engine", "a second", "times_plain", "ratio_to_floor", "agrees", "note"]
+    for workload, part in frame.groupby("workload", sort=False):
+        Console().print(frame_table(part[shown], f"training: {workload}"))
+
+
 def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

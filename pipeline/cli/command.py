@@ -12,6 +12,7 @@ from pipeline.cli.audit import audit
 from pipeline.cli.backtest import backtest
 from pipeline.cli.bench import bench
 from pipeline.cli.doctor import doctor
+from pipeline.cli.models import models
 from pipeline.cli.profile import profile
 from pipeline.cli.run import run
 from pipeline.cli.ui import ui
@@ -35,6 +36,7 @@ app.command()(backtest)
 app.command()(audit)
 app.command()(doctor)
 app.command()(ui)
+app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 
 

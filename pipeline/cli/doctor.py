@@ -1,6 +1,7 @@
 """``vpoc doctor``: versions, device, storage, calendars and data: what is there, what is missing, how to get it."""
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ import sqlite3
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +19,9 @@ from pipeline.cli.options import JsonOption
 from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
 from pipeline.home import PROJECT, Home, vpoc_home
+
+if TYPE_CHECKING:
+    from pipeline.learning.compute_environment import TorchBuild
 
 __all__ = ["doctor"]
 
@@ -56,7 +60,7 @@ class Finding:
 def doctor(as_json: JsonOption = False) -> None:
     """Look at everything a run needs; exit 1 where something won't work."""
     home = vpoc_home()
-    findings = [*_versions(), *_device(), *_storage(home), *_calendars(), *_data(home)]
+    findings = [*_versions(), *_device(home), *_storage(home), *_calendars(), *_data(home)]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -91,17 +95,136 @@ def _versions() -> list[Finding]:
     return found
 
 
-def _device() -> list[Finding]:
-    found = [Finding("device", "processors", "good", f"{os.cpu_count()} cores")]
+def _device(home: Home) -> list[Finding]:
+    return [*_processors(), *_torch(), *_lightgbm(), *_training(home)]
+
+
+def _processors() -> list[Finding]:
+    from pipeline.profiles.engines.threads import processors
+
+    return [Finding("device", "processors", "good", f"{processors()} of {os.cpu_count()} for this process")]
+
+
+def _torch() -> list[Finding]:
+    from pipeline.learning.compute_environment import attention_kernels, torch_build
+
+    build = torch_build()
     try:
         import torch
-    except ImportError:
-        return [*found, Finding("device", "torch", "bad", "can't be imported", "make clean setup")]
-    if torch.cuda.is_available():
-        kind = "ROCm" if torch.version.hip else "CUDA"
-        names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
-        return [*found, Finding("device", "GPU", "good", f"{kind}: {names}")]
-    return [*found, Finding("device", "GPU", "note", "none that torch can use: everything runs on the processor")]
+    except (ImportError, OSError) as error:
+        return [Finding("device", "torch", "bad", f"can't be imported: {error}", "make clean setup")]
+    if build is None:
+        return [Finding("device", "torch", "bad", f"{torch.__file__} says no version", "make clean setup")]
+    made_for = "the processor" if build.kind == "CPU" else f"{build.kind} {build.toolkit}"
+    return [
+        Finding("device", "torch", "good", f"{build.version}, built for {made_for}"),
+        *_gpus(build),
+        Finding("device", "attention on the processor", "good", ", ".join(attention_kernels("cpu"))),
+    ]
+
+
+def _gpus(build: "TorchBuild") -> list[Finding]:
+    import torch
+
+    from pipeline.learning.compute_environment import allocator_settings, missing_device, visible_devices
+
+    if build.kind == "CPU":
+        remedy = "for a GPU, install the torch built for it: docs/gpu.md"
+        return [Finding("device", "GPU", "note", "none: this torch is built for the processor", remedy)]
+    hidden = visible_devices(build)
+    said = ", ".join(f"{name}={value}" for name, value in hidden.items())
+    found = [Finding("device", "visible devices", "note" if hidden else "good", said or "all")]
+    reason = missing_device("cuda:0")
+    if reason is not None:
+        remedy = (
+            f"unset {' and '.join(hidden)}, or name other devices"
+            if hidden
+            else f"install the {'NVIDIA' if build.kind == 'CUDA' else 'AMD'} driver for {build.kind} {build.toolkit}"
+        )
+        return [*found, Finding("device", "GPU", "note", f"{reason}; everything runs on the processor", remedy)]
+    for number in range(torch.cuda.device_count()):
+        found += _gpu(build, f"cuda:{number}")
+    allocator = allocator_settings()
+    set_by = "=".join(allocator) if allocator else "torch's own; trainings set theirs before torch starts"
+    collective = "RCCL" if build.kind == "ROCm" else "NCCL"
+    several = torch.distributed.is_available() and torch.distributed.is_nccl_available()
+    return [
+        *found,
+        Finding("device", "GPU memory", "good", set_by),
+        Finding(
+            "device", "several GPUs", "good" if several else "note",
+            f"{collective}, as torch's backend nccl" if several else f"this torch has no {collective}",
+        ),
+        _utilization(build),
+    ]  # fmt: skip
+
+
+def _gpu(build: "TorchBuild", device: str) -> list[Finding]:
+    import torch
+
+    from pipeline.learning.compute_environment import attention_kernels, has_bfloat16, missing_device
+
+    reason = missing_device(device)
+    if reason is not None:
+        return [Finding("device", device, "note", reason, "leave it out of compute: device in settings.yaml")]
+    about = torch.cuda.get_device_properties(device)
+    free, total = torch.cuda.mem_get_info(device)
+    architecture = about.gcnArchName if build.kind == "ROCm" else f"compute capability {about.major}.{about.minor}"
+    number_format = "bfloat16" if has_bfloat16(device) else "no bfloat16 in hardware: fp32"
+    memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    kernels = attention_kernels(device)
+    return [
+        Finding("device", device, "good", f"{about.name} ({architecture}), {memory}, {number_format}"),
+        Finding(
+            "device", f"attention on {device}", "good" if "flash" in kernels else "note", ", ".join(kernels),
+        ),
+    ]  # fmt: skip
+
+
+def _utilization(build: "TorchBuild") -> Finding:
+    module, remedy = (
+        ("amdsmi", "pip install amdsmi, of ROCm's version")
+        if build.kind == "ROCm"
+        else ("pynvml", "pip install nvidia-ml-py")
+    )
+    if importlib.util.find_spec(module) is None:
+        return Finding("device", "utilization", "note", f"not recorded: there is no {module}", remedy)
+    return Finding("device", "utilization", "good", f"by {module}")
+
+
+def _lightgbm() -> list[Finding]:
+    from pipeline.learning.compute_environment import lightgbm_problem
+
+    devices: tuple[Literal["gpu", "cuda"], ...] = ("gpu", "cuda")
+    problems = {device: lightgbm_problem(device) for device in devices}
+    remedies = {
+        "gpu": "only to try OpenCL: install the GPU's OpenCL driver",
+        "cuda": "only to try CUDA or ROCm: docs/gpu.md says how to build LightGBM for it",
+    }
+    return [
+        Finding("device", "LightGBM on the processor", "good", "as made for it"),
+        *(
+            Finding("device", f"LightGBM on {device}", "note" if problem else "good", problem or "works",
+                    remedies[device] if problem else "")
+            for device, problem in problems.items()
+        ),
+    ]  # fmt: skip
+
+
+def _training(home: Home) -> list[Finding]:
+    from pipeline.settings import load_settings
+
+    try:
+        settings = load_settings(home).compute
+    except PipelineError:
+        return []  # told with the files
+    compute = settings.choose()
+    where = " and ".join(compute.devices)
+    memory = "" if compute.memory_share is None else f", at most {compute.memory_share:.0%} of its memory"
+    said = f"device: {settings.device} is {where}, {compute.precision}{memory}; LightGBM on {compute.lightgbm_device}"
+    kept = settings.named_devices in ((), compute.devices)
+    remedy = "" if kept else "mend compute: device in settings.yaml, or see docs/gpu.md"
+    return [Finding("device", "trainings", "good" if kept else "note", said, remedy)]
 
 
 def _storage(home: Home) -> list[Finding]:

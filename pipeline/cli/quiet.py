@@ -12,5 +12,6 @@ def quieten() -> None:
 
     # Partition mappings and backfill policies: pinned by the lock, so that a change can't come unseen.
     warnings.filterwarnings("ignore", category=BetaWarning)
-    for name in ("alembic", "mlflow", "dagster"):
+    # The transforms tell of every gap that training rows did not have, in each of the dozens of fits of a walk-forward.
+    for name in ("alembic", "mlflow", "dagster", "pipeline.learning.transforms"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
 from pipeline.cli.profile_trades import source_holds_trades
+from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
-from pipeline.cli.tables import results_table
+from pipeline.cli.tables import results_table, side_by_side_table
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, load_sources, remember_source
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
@@ -69,7 +69,9 @@ def run(
         console.print(taken, soft_wrap=True, highlight=False, markup=False)
     quieten()
     try:
-        _materialize(key, home, console)
+        from pipeline.definitions import defs, run_chain
+
+        shown_while(console, lambda observe: run_chain(defs, key, home, observe))
     except DataError as error:
         if data is None or before is None or before == source:
             raise
@@ -79,30 +81,6 @@ def run(
             f"{error}; {key}'s source is {before.path} as before: 'vpoc run --symbol {key}' makes its months anew"
         ) from error
     _show(key, home, console, as_json=as_json)
-
-
-def _materialize(key: str, home: Home, console: Console) -> None:
-    from pipeline.definitions import ChainError, StepEvent, defs, run_chain
-
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn(), console=console
-    ) as progress:
-        tasks = {}
-
-        def observe(event: StepEvent) -> None:
-            if event.kind == "started":
-                tasks[event.step] = progress.add_task(event.step.replace("_", " "), total=None)
-            elif event.kind == "finished":
-                progress.update(tasks[event.step], total=1, completed=1)
-            elif event.kind == "told":
-                progress.console.print(f"  {event.text}", soft_wrap=True, highlight=False)
-            else:
-                progress.console.print(f"  [yellow]note[/] {event.text}", soft_wrap=True, highlight=False)
-
-        try:
-            run_chain(defs, key, home, observe)
-        except ChainError as failure:
-            raise DataError(str(failure)) from failure
 
 
 def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
@@ -133,7 +111,10 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
         typer.echo(json.dumps(document, indent=2))
         return
     title = f"{key}: {dataset.identity}"
-    console.print(results_table(summary, title))
+    names = list(summary.index.get_level_values(0).unique())
+    console.print(results_table(summary.loc[names[:2]], title))
+    if len(names) > 2:
+        console.print(side_by_side_table(summary, f"{key}: rules and models side by side"))
     for strategy, part in summary.groupby(level=0, sort=False):
         console.print(f"{strategy}: {verdict(part.droplevel(0))}", highlight=False)
     console.print(f"Report     {report}", soft_wrap=True, highlight=False)

@@ -10,11 +10,18 @@ from pipeline.market import Instrument
 from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
 from pipeline.profiles.pictures import tick_decimals
 
-__all__ = ["frame_table", "results_table", "sessions_table"]
+__all__ = ["frame_table", "results_table", "sessions_table", "side_by_side_table"]
 
 LONGEST_WHOLE = 12
 _LEVELS = ("vpoc", "val", "vah", "low", "high")
 _COUNTS = ("orders", "closed", "not_reached", "gapped_past_stop", "skipped", "cancelled", "ambiguous")
+_COMPARED = {
+    "trades": "trades",
+    "PF": "profit_factor",
+    "Sharpe": "sharpe_ratio",
+    "net": "pnl",
+}
+_WITH_INTERVAL = ("profit_factor", "sharpe_ratio")
 _NAMES = {
     "probabilistic_sharpe_ratio": "P(Sharpe > 0)",
     "expectancy_r": "expectancy (R)",
@@ -48,6 +55,31 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
                 format_value(row["value"], row["unit"]),
                 format_interval(row["low"], row["high"], row["unit"], value=row["value"]),
             ]
+        table.add_row(*cells)
+    return table
+
+
+def side_by_side_table(summary: pd.DataFrame, title: str) -> Table:
+    """A row a strategy with the figures to compare them by, intervals beside.
+
+    Parameters
+    ----------
+    summary
+        As for :func:`results_table`.
+    """
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("", no_wrap=True)
+    for name, metric in _COMPARED.items():
+        table.add_column(name, justify="right", no_wrap=True)
+        if metric in _WITH_INTERVAL:
+            table.add_column("95 %", style="dim", no_wrap=True)
+    for strategy, part in summary.groupby(level=0, sort=False):
+        cells = [str(strategy)]
+        for metric in _COMPARED.values():
+            row = part.droplevel(0).loc[metric]
+            cells.append(format_value(row["value"], row["unit"]))
+            if metric in _WITH_INTERVAL:
+                cells.append(format_interval(row["low"], row["high"], row["unit"], value=row["value"]))
         table.add_row(*cells)
     return table
 

@@ -79,8 +79,10 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(hom
     client = MlflowClient(tracking_uri(home))
     experiment = client.get_experiment_by_name("vpoc-ES-SIM")
     logged = client.search_runs([experiment.experiment_id])
-    assert [run.data.tags["dagster.run_id"] for run in logged] == [runs["research"]]
-    assert logged[0].info.status == "FINISHED"
+    kinds = {run.data.tags["dagster.run_id"]: run.data.tags["vpoc.kind"] for run in logged}
+    assert kinds == {runs["train lightgbm"]: "training", runs["train mlp"]: "training", runs["judge"]: "research"}
+    assert {run.info.status for run in logged} == {"FINISHED"}
+    logged = [run for run in logged if run.data.tags["dagster.run_id"] == runs["judge"]]
     assert logged[0].data.tags["vpoc.simulated"] == "true"
     summary = stored(home, "backtest_summary", "ES-SIM")
     assert logged[0].data.metrics["rules.trades"] == summary.loc[(RULES, "trades"), "value"]

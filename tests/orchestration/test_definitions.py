@@ -24,6 +24,7 @@ ASSETS = {
     "volatility_index": "features",
     "features": "features",
     "labels": "features",
+    "sequences": "features",
     "training_set": "features",
     "fade_backtest": "backtests",
     "fade_orders": "backtests",
@@ -31,8 +32,15 @@ ASSETS = {
     "rule_backtest": "backtests",
     "rule_orders": "backtests",
     "rule_equity": "backtests",
-    "backtest_summary": "backtests",
-    "report": "backtests",
+    "models": "models",
+    "model_importance": "models",
+    "model_signals": "models",
+    "model_backtest": "models",
+    "model_orders": "models",
+    "model_equity": "models",
+    "model_comparison": "judgement",
+    "backtest_summary": "judgement",
+    "report": "judgement",
 }
 
 
@@ -62,6 +70,15 @@ def test_grid_assets_take_a_range_of_months_in_one_run(graph: AssetGraph) -> Non
         assert node.partitions_def.partition_dimension_names == ["month", "symbol"]
 
 
+def test_model_assets_are_made_a_family_and_symbol_each(graph: AssetGraph) -> None:
+    for name in ("models", "model_signals", "model_backtest"):
+        partitions = graph.get(dg.AssetKey(name)).partitions_def
+        assert partitions.partition_dimension_names == ["family", "symbol"]
+        assert {"constant", "logistic", "lightgbm", "mlp", "lstm", "attention", "ensemble"} <= set(
+            partitions.get_partitions_def_for_dimension("family").get_partition_keys()
+        )
+
+
 def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> None:
     blocking = {
         f"{key.asset_key.to_user_string()}.{key.name}"
@@ -78,11 +95,18 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
         "training_set.clean_for_learning",
         "fade_backtest.books_balance",
         "rule_backtest.books_balance",
+        "models.out_of_fold",
+        "model_backtest.books_balance",
     }
 
 
 def test_jobs_and_schedules_are_there() -> None:
-    assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {"ingest", "research"}
+    assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {
+        "ingest",
+        "research",
+        "train",
+        "judge",
+    }
     assert {schedule.name for schedule in defs.schedules} == {"nightly_CMES", "nightly_XNYS", "nightly_24_7"}
 
 

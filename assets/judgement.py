@@ -1,0 +1,373 @@
+"""Judgement: the models compared, rules and models backtested side by side, their statistics and the report."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import dagster as dg
+import pandas as pd
+
+from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
+from assets.tables import table
+from pipeline.backtest import Account, BacktestResult, restored, simulate
+from pipeline.datasets import Dataset
+from pipeline.home import vpoc_home, write_whole
+from pipeline.market import Instrument
+from pipeline.modelling import LearningInputs, baseline_judgements, learning_version
+from pipeline.performance import (
+    HEADLINE_METRICS,
+    ModelJudgement,
+    compare_models,
+    format_interval,
+    format_value,
+    judge_model,
+    scored_rows,
+    summary,
+)
+from pipeline.reports import ModelFindings, ReportInputs, build_report
+from pipeline.reports.model_pictures import differences_picture
+from pipeline.reports.pictures import equity_picture, picture_markdown
+from pipeline.research import FADES, RULES, bars_from, model_strategy, orders_of
+from pipeline.settings import Settings
+from resources import BarSource, MLflowTracking, PartitionedFrames, ResearchSettings
+
+__all__ = ["backtest_summary", "model_comparison", "report"]
+
+GROUP = "judgement"
+OWNERS = ["team:research"]
+WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
+EVERY_FAMILY = dg.AssetIn(partition_mapping=OF_SYMBOL, metadata={"allow_missing_partitions": True})
+MODEL_BOOKS = dict.fromkeys(("model_backtest", "model_orders", "model_equity"), EVERY_FAMILY)
+RULES_IN_THEIR_TIME = "Rules, same time"
+
+
+@dg.asset(
+    ins={"models": EVERY_FAMILY},
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "pandas"},
+    code_version="1",
+)
+def model_comparison(
+    context: dg.AssetExecutionContext,
+    models: PartitionedFrames,
+    training_set: pd.DataFrame,
+    candidates: pd.DataFrame,
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+) -> dg.Output[pd.DataFrame]:
+    """Every trained family less the baselines, on the same trades and folds, with the difference's interval."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        chosen = settings.load()
+        inputs = LearningInputs.of(training_set, candidates, features, labels, source=dataset.identity)
+        judged = _judged(models, inputs, chosen, dataset)
+        frame = compare_models(
+            {family: one.scored for family, one in judged.items()},
+            probabilistic={family: one.probabilistic for family, one in judged.items()},
+            seed=chosen.seed,
+            currency=dataset.instrument.currency,
+        )
+    picture = differences_picture(frame, f"{dataset.key}: models less the baselines")
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "families": ", ".join(judged) or "none trained on the present candidates",
+            "differences": table(frame.reset_index()),
+            "picture": dg.MetadataValue.md(picture_markdown(picture, "differences") if picture else "nothing compared"),
+        },
+    )
+
+
+@dg.asset(
+    ins={"bars": WHOLE, **MODEL_BOOKS},
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "mlflow"},
+    code_version="2",
+)
+def backtest_summary(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    rule_signals: pd.DataFrame,
+    fade_backtest: pd.DataFrame,
+    fade_orders: pd.DataFrame,
+    fade_equity: pd.DataFrame,
+    rule_backtest: pd.DataFrame,
+    rule_orders: pd.DataFrame,
+    rule_equity: pd.DataFrame,
+    model_backtest: PartitionedFrames,
+    model_orders: PartitionedFrames,
+    model_equity: PartitionedFrames,
+    training_set: pd.DataFrame,
+    candidates: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+    mlflow_tracking: MLflowTracking,
+) -> dg.Output[pd.DataFrame]:
+    """Every metric of each backtest with its 95 % interval, rules and models side by side; logged to MLflow."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        chosen = settings.load()
+        results = _results(
+            dataset,
+            chosen,
+            {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
+            (model_backtest, model_orders, model_equity),
+            learning_version(training_set, candidates, dataset.identity),
+            bars=concatenated(bars, dataset, "bars"),
+            signals=rule_signals,
+        )
+        summaries = {
+            name: summary(result, seed=chosen.seed, currency=dataset.instrument.currency)
+            for name, result in results.items()
+        }
+        whole = pd.concat(summaries, names=["strategy", "metric"])
+        with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
+            run.log_parameters(_parameters(chosen, dataset))
+            run.log_metrics(_metrics(summaries))
+    return dg.Output(
+        whole,
+        metadata={
+            "equity": dg.MetadataValue.md(
+                equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.key}: equity")
+            ),
+            "headline": table(_headline(summaries)),
+            "mlflow_run": run.run_id or "none: MLflow is away",
+        },
+    )
+
+
+@dg.asset(
+    ins={
+        "bars": WHOLE,
+        "quarantine": WHOLE,
+        "volume_profiles": WHOLE,
+        "models": EVERY_FAMILY,
+        "model_importance": EVERY_FAMILY,
+        **MODEL_BOOKS,
+    },
+    partitions_def=SYMBOLS,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"plotly", "mlflow"},
+    code_version="2",
+)
+def report(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    quarantine: PartitionedFrames,
+    volume_profiles: PartitionedFrames,
+    session_history: pd.DataFrame,
+    rule_signals: pd.DataFrame,
+    gate_null_rates: pd.DataFrame,
+    backtest_summary: pd.DataFrame,
+    fade_backtest: pd.DataFrame,
+    fade_orders: pd.DataFrame,
+    fade_equity: pd.DataFrame,
+    rule_backtest: pd.DataFrame,
+    rule_orders: pd.DataFrame,
+    rule_equity: pd.DataFrame,
+    models: PartitionedFrames,
+    model_importance: PartitionedFrames,
+    model_comparison: pd.DataFrame,
+    model_backtest: PartitionedFrames,
+    model_orders: PartitionedFrames,
+    model_equity: PartitionedFrames,
+    training_set: pd.DataFrame,
+    candidates: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+    mlflow_tracking: MLflowTracking,
+) -> dg.MaterializeResult:
+    """One page with everything: results with intervals, models, trades on price, gates, order ends, data quality."""
+    with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        chosen = settings.load()
+        version = learning_version(training_set, candidates, dataset.identity)
+        whole_bars = concatenated(bars, dataset, "bars")
+        page = build_report(
+            ReportInputs(
+                title=f"{dataset.key}: value-area fades",
+                symbol=dataset.key,
+                source=dataset.identity,
+                simulated=dataset.simulated,
+                instrument=dataset.instrument,
+                account=chosen.account_for(dataset.instrument),
+                settings=chosen.strategy,
+                bars=whole_bars,
+                profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
+                history=session_history,
+                results=_results(
+                    dataset,
+                    chosen,
+                    {
+                        FADES: (fade_backtest, fade_orders, fade_equity),
+                        RULES: (rule_backtest, rule_orders, rule_equity),
+                    },
+                    (model_backtest, model_orders, model_equity),
+                    version,
+                    bars=whole_bars,
+                    signals=rule_signals,
+                ),
+                summaries={
+                    str(name): part.droplevel(0) for name, part in backtest_summary.groupby(level=0, sort=False)
+                },
+                signals=rule_signals,
+                null_rates=gate_null_rates,
+                models=_findings(models, model_importance, training_set, version, chosen, dataset),
+                model_differences=model_comparison,
+                cleaning=_cleaning(bars, quarantine),
+                currency=dataset.instrument.currency,
+            )
+        )
+        path = vpoc_home().reports / f"{dataset.key}.html"
+        write_whole(path, page)
+        with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
+            run.log_file(path)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(path)),
+            "bytes": len(page.encode()),
+            "mlflow_run": run.run_id or "none: MLflow is away",
+        }
+    )
+
+
+def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row a metric, a column a strategy: value and interval as a reader wants them."""
+    columns = {
+        strategy: [_shown(summary.loc[metric]) for metric in HEADLINE_METRICS]
+        for strategy, summary in summaries.items()
+    }
+    return pd.DataFrame({"metric": [name.replace("_", " ") for name in HEADLINE_METRICS], **columns})
+
+
+def _shown(row: pd.Series) -> str:
+    interval = format_interval(row["low"], row["high"], row["unit"], value=row["value"])
+    return format_value(row["value"], row["unit"]) + (f" ({interval})" if interval else "")
+
+
+def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[str, int]:
+    """Rows by what became of them, over all months."""
+    counts: Counter[str] = Counter()
+    for frame in bars.values():
+        counts.update(frame.attrs["cleaning"])
+    del counts["rows_quarantined"]  # shown by reason
+    for frame in quarantine.values():
+        counts.update(frame["reason"].value_counts().sort_index().to_dict())
+    return dict(counts)
+
+
+def _results(
+    dataset: Dataset,
+    settings: Settings,
+    rules: Mapping[str, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]],
+    models: tuple[PartitionedFrames, PartitionedFrames, PartitionedFrames],
+    version: str,
+    *,
+    bars: pd.DataFrame,
+    signals: pd.DataFrame,
+) -> dict[str, BacktestResult]:
+    """Backtests as they were before they were stored: the rules', and those of the models that settings name.
+
+    Models are scored, and traded, from their first fold on only; so the rules are shown over that time as well.
+    """
+    account, instrument = settings.account_for(dataset.instrument), dataset.instrument
+    found = {name: _restored(books, account, instrument) for name, books in rules.items()}
+    books = [_of_families(frames, version) for frames in models]
+    shown = [family for family in settings.models.families if all(family in frames for frames in books)]
+    if shown:
+        first = min(pd.Timestamp(books[0][family].attrs["first_session"]) for family in shown)
+        found[RULES_IN_THEIR_TIME] = simulate(
+            bars_from(bars, first, instrument),
+            orders_of(signals[signals["session"] >= first])[RULES],
+            instrument,
+            account,
+            hours=settings.strategy.hours,
+        )
+    for family in shown:
+        trades, orders, equity = (frames[family] for frames in books)
+        found[model_strategy(family)] = _restored((trades, orders, equity), account, instrument)
+    return found
+
+
+def _restored(
+    books: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], account: Account, instrument: Instrument
+) -> BacktestResult:
+    trades, orders, equity = books
+    return restored(trades, orders, equity.set_index("timestamp")["equity"], account, instrument)
+
+
+def _of_families(frames: PartitionedFrames, version: str) -> dict[str, pd.DataFrame]:
+    """Frames by family; those made from other candidates or outcomes than the present ones are left out."""
+    found = {key.partition("|")[0]: frame for key, frame in frames.items()}
+    return {family: frame for family, frame in found.items() if frame.attrs.get("made_from") == version}
+
+
+def _findings(
+    models: PartitionedFrames,
+    importance: PartitionedFrames,
+    training_set: pd.DataFrame,
+    version: str,
+    settings: Settings,
+    dataset: Dataset,
+) -> dict[str, ModelFindings]:
+    """What the report shows of each family trained on the present candidates."""
+    leant_on = _of_families(importance, version)
+    return {
+        family: ModelFindings.of(
+            frame,
+            training_set,
+            probabilistic=bool(frame.attrs["probabilistic"]),
+            strategy=model_strategy(family),
+            importance=leant_on[family],
+            seed=settings.seed,
+            currency=dataset.instrument.currency,
+        )
+        for family, frame in _of_families(models, version).items()
+    }
+
+
+def _judged(
+    models: PartitionedFrames, inputs: LearningInputs, settings: Settings, dataset: Dataset
+) -> dict[str, ModelJudgement]:
+    """Each family's out-of-fold scores judged, the baselines first; none where no model was trained."""
+    predictions = _of_families(models, inputs.version)
+    if not predictions:
+        return {}
+    currency = dataset.instrument.currency
+    judged = baseline_judgements(inputs, settings.models, seed=settings.seed, currency=currency)
+    for family, frame in predictions.items():
+        judged[family] = judge_model(
+            scored_rows(frame, inputs.training_set),
+            probabilistic=bool(frame.attrs["probabilistic"]),
+            seed=settings.seed,
+            currency=currency,
+        )
+    return judged
+
+
+def _tags(dataset: Dataset) -> dict[str, str]:
+    return {"vpoc.source": dataset.identity, "vpoc.simulated": str(dataset.simulated).lower()}
+
+
+def _parameters(settings: Settings, dataset: Dataset) -> dict[str, object]:
+    flat = {f"strategy.{name}": value for name, value in settings.strategy.model_dump().items()}
+    flat |= {f"account.{name}": value for name, value in settings.account_for(dataset.instrument).model_dump().items()}
+    return flat | {"instrument": dataset.instrument.symbol, "seed": settings.seed, "source": dataset.identity}
+
+
+def _metrics(summaries: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    names = {FADES: "fades", RULES: "rules", RULES_IN_THEIR_TIME: "rules_same_time"}
+    logged: dict[str, float] = {}
+    for strategy, frame in summaries.items():
+        for metric, row in frame.iterrows():
+            name = "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in str(metric))
+            for suffix, value in (("", row["value"]), (".low", row["low"]), (".high", row["high"])):
+                logged[f"{names.get(strategy, strategy.replace(' ', '.').lower())}.{name}{suffix}"] = float(value)
+    return logged

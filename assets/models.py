@@ -1,0 +1,298 @@
+"""Models by family and symbol: trained walk-forward, tracked, registered; their signals and the backtest of them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+import pandas as pd
+
+from assets.backtests import backtest_check, backtest_outputs, backtest_outs
+from assets.partitions import MODEL_GRID, OF_SYMBOL, WHOLE_HISTORY_OF_MODEL, concatenated, user_errors
+from assets.tables import table
+from pipeline.backtest import simulate
+from pipeline.datasets import Dataset
+from pipeline.errors import PipelineError
+from pipeline.home import vpoc_home
+from pipeline.learning.importance import importance_table
+from pipeline.learning.models import Progress
+from pipeline.learning.record import TrainingResult
+from pipeline.learning.usage import Usage, watched
+from pipeline.learning.walk_forward import out_of_fold_findings
+from pipeline.modelling import LearningInputs, Trained, train_model, training_result
+from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
+from pipeline.reports.model_pictures import model_pictures
+from pipeline.reports.pictures import picture_markdown
+from pipeline.research import bars_from, model_strategy
+from pipeline.settings import Settings, load_settings
+from pipeline.strategy import model_signals as make_model_signals
+from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings, training_pool
+
+__all__ = ["model_backtest", "model_signals", "models"]
+
+GROUP = "models"
+OWNERS = ["team:research"]
+SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
+TELL_SECONDS = 5.0
+IMPORTANT = 20
+
+
+def _pool() -> str | None:
+    try:
+        return training_pool(load_settings(vpoc_home()).compute)
+    except PipelineError:
+        return None  # told when a run reads the settings
+
+
+@dg.multi_asset(
+    name="models",
+    ins=dict.fromkeys(("training_set", "candidates", "features", "labels", "sequences"), SYMBOLS_OWN),
+    outs={
+        "models": dg.AssetOut(
+            description="Each candidate's score by a model that learned only from what was known before, fold by fold; "
+            "the final model, of all rows, is registered in MLflow.",
+            group_name=GROUP,
+            owners=OWNERS,
+            kinds={"parquet", "mlflow"},
+            code_version="1",
+        ),
+        "model_importance": dg.AssetOut(
+            description="Which features each fold's model leans on: gain, permutation and SHAP.",
+            group_name=GROUP,
+            owners=OWNERS,
+            kinds={"parquet"},
+            code_version="1",
+        ),
+    },
+    partitions_def=MODEL_GRID,
+    pool=_pool(),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "out_of_fold",
+            asset="models",
+            blocking=True,
+            description="every score's model learned only from labels known before the candidate was decided",
+        )
+    ],
+)
+def models(
+    context: dg.AssetExecutionContext,
+    training_set: pd.DataFrame,
+    candidates: pd.DataFrame,
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    sequences: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+    compute_device: ComputeDevice,
+    mlflow_tracking: MLflowTracking,
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
+    """Train a family on purged folds, score every candidate out of fold, fit on all rows, keep and register it."""
+    family, symbol = _names(context)
+    with user_errors():
+        dataset = bar_source.dataset(symbol)
+        chosen = settings.load()
+        compute = compute_device.choose(chosen.compute)
+        inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
+        with mlflow_tracking.training(context, symbol, family) as tracked:
+            with watched(compute) as usage:
+                trained = train_model(
+                    inputs,
+                    chosen.models,
+                    family,
+                    seed=chosen.seed,
+                    currency=dataset.instrument.currency,
+                    usage=usage,
+                    compute=compute,
+                    checkpoints=vpoc_home().models / symbol / family / f".{inputs.version}",
+                    observe=_teller(context),
+                )
+            pictures = model_pictures(
+                trained.judgement,
+                f"{symbol} {family}",
+                currency=dataset.instrument.currency,
+                importance=trained.importance,
+                logs=trained.walk.logs,
+            )
+            tracked.keep(_result(trained, inputs, dataset, chosen, usage, pictures))
+    predictions = candidates[["session", "decided_on", "side"]].join(trained.walk.predictions)
+    predictions.attrs = {
+        "source": dataset.identity,
+        "made_from": inputs.version,
+        "probabilistic": trained.judgement.probabilistic,
+    }
+    summary = trained.judgement.summary
+    yield dg.Output(
+        predictions,
+        "models",
+        metadata={
+            "dagster/row_count": len(predictions),
+            "scored_out_of_fold": int((predictions["origin"] == "out_of_fold").sum()),
+            "verdict": model_verdict(summary, family),
+            "metrics": table(summary.reset_index()),
+            "folds": table(trained.walk.folds.reset_index()),
+            **{name.removesuffix(".png"): _picture(name, png) for name, png in pictures.items()},
+            **tracked.metadata,
+            **usage.metadata(),
+        },
+    )
+    trained.importance.attrs = {"made_from": inputs.version}
+    yield dg.Output(
+        trained.importance,
+        "model_importance",
+        metadata={"most_important": table(_most_important(trained.importance))},
+    )
+    yield _out_of_fold(predictions, labels["start"], trained)
+
+
+@dg.asset(
+    ins={"rule_signals": SYMBOLS_OWN},
+    partitions_def=MODEL_GRID,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "pandas"},
+    code_version="1",
+)
+def model_signals(
+    context: dg.AssetExecutionContext,
+    rule_signals: pd.DataFrame,
+    models: pd.DataFrame,
+    settings: ResearchSettings,
+) -> dg.Output[pd.DataFrame]:
+    """Candidates whose out-of-fold score passes the threshold (contract §5); those of the coming session too."""
+    with user_errors():
+        frame = make_model_signals(rule_signals, models, require_rules=settings.load().models.require_rules)
+    frame.attrs = dict(models.attrs)
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "model_signals": int(frame["model_signal"].sum()),
+            "next_orders": table(frame[(frame["origin"] == "final") & frame["model_signal"]]),
+        },
+    )
+
+
+@dg.multi_asset(
+    name="model_backtest",
+    ins={"bars": dg.AssetIn(partition_mapping=WHOLE_HISTORY_OF_MODEL, metadata={"allow_missing_partitions": True})},
+    outs=backtest_outs("model", "The model's signals traded, from the first session that a fold scored", GROUP),
+    partitions_def=MODEL_GRID,
+    check_specs=[backtest_check("model")],
+)
+def model_backtest(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    model_signals: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
+    """Trade the model's signals under the same fills as the rules."""
+    family, symbol = _names(context)
+    with user_errors():
+        dataset = bar_source.dataset(symbol)
+        chosen = settings.load()
+        first = model_signals.loc[model_signals["origin"] == "out_of_fold", "session"].min()
+        result = simulate(
+            bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument),
+            model_signals[model_signals["model_signal"]],
+            dataset.instrument,
+            chosen.account_for(dataset.instrument),
+            hours=chosen.strategy.hours,
+        )
+    attributes = {**model_signals.attrs, "first_session": str(first.date())}
+    yield from backtest_outputs(result, "model", dataset, model_strategy(family), attributes)
+
+
+def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
+    """Family and symbol of the partition."""
+    keys = context.partition_key
+    if not isinstance(keys, dg.MultiPartitionKey):
+        raise dg.DagsterInvariantViolationError(f"{keys!r} is no key of the family × symbol grid")
+    return keys.keys_by_dimension["family"], keys.keys_by_dimension["symbol"]
+
+
+def _teller(context: dg.AssetExecutionContext) -> Callable[[str, Progress], None]:
+    """Tell of a training in Dagster's log: each fit as it begins, and every few seconds."""
+    last_fit, last_told = "", 0.0
+
+    def tell(fit: str, progress: Progress) -> None:
+        nonlocal last_fit, last_told
+        now = time.monotonic()
+        if fit == last_fit and now - last_told < TELL_SECONDS:
+            return
+        last_fit, last_told = fit, now
+        stage = f" ({progress.stage})" if progress.stage else ""
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in progress.figures.items())
+        context.log.info(f"{fit.replace('_', ' ')}{stage}: {progress.step} of at most {progress.steps}: {figures}")
+
+    return tell
+
+
+def _result(
+    trained: Trained,
+    inputs: LearningInputs,
+    dataset: Dataset,
+    chosen: Settings,
+    usage: Usage,
+    pictures: Mapping[str, bytes],
+) -> TrainingResult:
+    selection = chosen.models
+    parameters = {
+        "splits": selection.splits,
+        "embargo": selection.embargo,
+        "train_size": selection.train_size,
+        "threshold": selection.threshold,
+        "require_rules": selection.require_rules,
+        "instrument": dataset.instrument.symbol,
+        "device": ", ".join(usage.compute.devices),
+        "precision": usage.compute.precision,
+        **{f"strategy.{name}": value for name, value in chosen.strategy.model_dump().items()},
+    }
+    return training_result(
+        trained,
+        inputs,
+        source=dataset.identity,
+        simulated=dataset.simulated,
+        parameters=parameters,
+        figures=usage.figures(),
+        headline=_headline(trained),
+        plots=pictures,
+    )
+
+
+def _picture(name: str, png: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(picture_markdown(png, name))
+
+
+def _headline(trained: Trained) -> dict[str, str]:
+    """The few figures to choose a model by."""
+    shown = {}
+    for metric in ("auc_within_folds", "log_loss", "trades_taken", "precision", "net"):
+        shown[metric] = _shown(trained.judgement.summary.loc[metric], metric)
+    return shown
+
+
+def _shown(row: pd.Series, metric: str) -> str:
+    digits = MODEL_DIGITS.get(metric)
+    interval = format_interval(row["low"], row["high"], row["unit"], value=row["value"], digits=digits)
+    return format_value(row["value"], row["unit"], digits=digits) + (f" ({interval})" if interval else "")
+
+
+def _most_important(importance: pd.DataFrame) -> pd.DataFrame:
+    ranked = importance_table(importance).reset_index()
+    return ranked[ranked["rank"] <= IMPORTANT]
+
+
+def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained) -> dg.AssetCheckResult:
+    found = out_of_fold_findings(predictions, starts)
+    scored = int(predictions["score"].notna().sum())
+    auc = _shown(trained.judgement.summary.loc["auc_within_folds"], "auc_within_folds")
+    return dg.AssetCheckResult(
+        check_name="out_of_fold",
+        asset_key="models",
+        passed=found.empty,
+        description=f"{trained.family}: {scored:,} of {len(predictions):,} candidates scored out of fold in "
+        f"{len(trained.walk.folds)} folds, AUC {auc}"
+        if found.empty
+        else f"{len(found)} scores are of models that knew the outcome, first candidate {found.index[0]}",
+    )

@@ -1,0 +1,12 @@
+"""``judge``: the backtests of rules and models side by side, and the report."""
+
+import dagster as dg
+
+__all__ = ["judge"]
+
+judge = dg.define_asset_job(
+    "judge",
+    selection=dg.AssetSelection.groups("judgement"),
+    description="Compare a symbol's models, judge its backtests and make its report, with every model there is.",
+    executor_def=dg.in_process_executor,
+)

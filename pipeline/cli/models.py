@@ -1,0 +1,197 @@
+"""``vpoc models``: the registered models, and uploading of trainings that MLflow has not seen yet."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cli.options import JsonOption
+from pipeline.cli.progress import shown_while
+from pipeline.cli.quiet import quieten
+from pipeline.datasets import find_dataset
+from pipeline.environment import prepare_environment
+from pipeline.errors import DataError
+from pipeline.home import vpoc_home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.definitions import Registered
+
+__all__ = ["models"]
+
+models = typer.Typer(no_args_is_help=True, help="Registered models, and trainings that wait for MLflow.")
+
+SHOWN_FIGURES = 3
+
+
+@models.command()
+def train(
+    families: Annotated[list[str], typer.Argument(help="Model families, such as lstm attention ensemble.")],
+    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Whose candidates to learn from.")] = "ES",
+) -> None:
+    """Train model families on what 'vpoc run' made of a symbol, and make its report anew."""
+    from pipeline.learning.models import find_family
+
+    home = vpoc_home()
+    for family in families:
+        find_family(family)
+    find_dataset(symbol, home)
+    prepare_environment(home)
+    quieten()
+    from pipeline.definitions import defs, train_families
+
+    console = Console()
+    shown_while(console, lambda observe: train_families(defs, symbol, families, home, observe))
+    report = home.reports / f"{symbol}.html"
+    console.print(f"Report     {report}", soft_wrap=True, highlight=False)
+    console.print("Models     vpoc models list", highlight=False)
+
+
+@models.command("list")
+def list_(
+    latest: Annotated[
+        int, typer.Option(min=1, help="How many versions of each model; those with an alias always.")
+    ] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the registered models, and trainings that are not uploaded yet."""
+    home = vpoc_home()
+    prepare_environment(home)
+    quieten()
+    from pipeline.definitions import mlflow_errors, open_store, registered_models, sentence
+    from pipeline.learning.record import pending_records
+
+    waiting = [_described(folder) for folder in pending_records(home)]
+    away, found = None, []
+    try:
+        found = registered_models(open_store(home), latest=latest)
+    except mlflow_errors() as error:
+        away = sentence(error)
+    if as_json:
+        registered = [{**asdict(one), "trained": one.trained and one.trained.isoformat()} for one in found]
+        typer.echo(json.dumps({"registered": registered, "waiting": waiting, "away": away}, indent=2))
+    else:
+        _show(found, waiting, away)
+    if away is not None:
+        raise DataError(f"{away}; start it, or name another one in MLFLOW_TRACKING_URI")
+
+
+@models.command()
+def upload(as_json: JsonOption = False) -> None:
+    """Upload the trainings that MLflow has not seen yet, the oldest first; what is there already stays as it is.
+
+    Exit code 0: nothing waits any more; 1: something still does.
+    """
+    home = vpoc_home()
+    prepare_environment(home)
+    quieten()
+    from pipeline.definitions import StoreAwayError, mlflow_errors, open_store, sentence
+    from pipeline.definitions import upload as upload_record
+    from pipeline.learning.record import pending_records
+
+    console = Console(soft_wrap=True, highlight=False, quiet=as_json)
+    waiting = pending_records(home)
+    done: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+    away = None
+    if waiting:
+        try:
+            store = open_store(home)
+        except mlflow_errors() as error:
+            away = sentence(error)
+    for folder in waiting if away is None else []:
+        try:
+            uploaded = upload_record(store, folder)
+        except DataError as error:  # this record's own fault: others may be well
+            failed[_called(folder)] = str(error)
+        except mlflow_errors() as error:
+            failed[_called(folder)] = sentence(error)
+            try:
+                open_store(home)
+            except StoreAwayError as gone:
+                away = str(gone)
+                break
+        else:
+            done.append({"training": _called(folder), "model": uploaded.name, "version": uploaded.version})
+            done[-1]["run"] = uploaded.run
+            console.print(f"{_called(folder)}: {uploaded.name} version {uploaded.version}, run {uploaded.run}")
+    left = len(waiting) - len(done)
+    if as_json:
+        typer.echo(json.dumps({"uploaded": done, "failed": failed, "away": away, "waiting": left}, indent=2))
+    elif not waiting:
+        console.print("nothing waits: every training is uploaded")
+    for name, why in failed.items():
+        Console(stderr=True, soft_wrap=True, highlight=False, quiet=as_json).print(f"{name}: {why}", markup=False)
+    if away is not None:
+        raise DataError(
+            f"{away}; {_trainings(left)} in {home.models}: start it, or name another one in MLFLOW_TRACKING_URI, "
+            "and run 'vpoc models upload' again"
+        )
+    if left:
+        raise DataError(f"{_trainings(left)} in {home.models}: mend what is said above, and run it again")
+
+
+def _trainings(number: int) -> str:
+    return f"{number} training{'s wait' if number > 1 else ' waits'}"
+
+
+def _called(folder: "Path") -> str:
+    """A record as symbol/family/training."""
+    return "/".join(folder.parts[-3:])
+
+
+def _described(folder: "Path") -> dict[str, Any]:
+    from pipeline.learning.record import read_record
+
+    try:
+        record = read_record(folder)
+    except DataError as error:
+        return {"training": _called(folder), "trained": None, "headline": {}, "broken": str(error)}
+    return {
+        "training": _called(folder),
+        "trained": record.trained.isoformat(),
+        "headline": dict(record.headline),
+        "broken": None,
+    }
+
+
+def _show(found: "Sequence[Registered]", waiting: Sequence[dict[str, Any]], away: str | None) -> None:
+    console = Console(highlight=False)
+    if found:
+        console.print(_registered_table(found))
+    elif away is None:
+        console.print("no model is registered yet: 'vpoc run' trains and registers some", soft_wrap=True)
+    if waiting:
+        console.print(f"\n{_trainings(len(waiting))} for 'vpoc models upload':", soft_wrap=True)
+    for one in waiting:
+        said = one["broken"] or ", ".join(f"{name} {value}" for name, value in one["headline"].items())
+        console.print(f"  {one['training']}  {_minute(one['trained'])}  {said}", soft_wrap=True, markup=False)
+
+
+def _registered_table(found: "Sequence[Registered]") -> Table:
+    names = list(dict.fromkeys(name for one in found for name in one.headline))[:SHOWN_FIGURES]
+    table = Table(show_edge=False)
+    for name in ("model", "version", "called", "trained (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("_", " "))
+    shown = ""
+    for one in found:
+        table.add_row(
+            one.name if one.name != shown else "",
+            str(one.version),
+            ", ".join(one.aliases),
+            _minute(one.trained.isoformat() if one.trained else None),
+            *(one.headline.get(name, "") for name in names),
+        )
+        shown = one.name
+    return table
+
+
+def _minute(time: str | None) -> str:
+    return time[:16].replace("T", " ") if time else ""

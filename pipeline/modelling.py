@@ -1,0 +1,284 @@
+"""Models without an orchestrator: what they learn from, their walk-forward, and what is kept of it.
+
+The asset ``models`` calls this, and so can a script or a test.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import DataError
+from pipeline.features import candidate_features
+from pipeline.learning.compute import Compute
+from pipeline.learning.importance import importance_table, sequence_groups, walk_forward_importance
+from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows
+from pipeline.learning.models.protocol import Inputs
+from pipeline.learning.provenance import data_version
+from pipeline.learning.record import TrainingResult, flat_summary
+from pipeline.learning.usage import Usage
+from pipeline.learning.walk_forward import FINAL, WalkForward, fit_name, walk_forward
+from pipeline.performance import BASELINES, ModelJudgement, judge_model, scored_rows
+from pipeline.settings import ModelSelection, Weights
+
+__all__ = [
+    "LearningInputs",
+    "Trained",
+    "baseline_judgements",
+    "judged",
+    "learning_version",
+    "train_model",
+    "training_result",
+]
+
+
+@dataclass(frozen=True)
+class LearningInputs:
+    """What a symbol's models learn from, and the candidates that they score.
+
+    Attributes
+    ----------
+    training_set
+        Asset of that name: a row a candidate that became a trade.
+    features, sequences
+        Of all candidates, filled or not, in one index; sequences may be absent.
+    starts
+        When each candidate was decided.
+    pending
+        Which of them wait for their session.
+    version
+        Hash of all of it: models trained on another version are not those of these candidates.
+    """
+
+    training_set: pd.DataFrame
+    features: pd.DataFrame
+    sequences: pd.DataFrame | None
+    starts: pd.Series
+    pending: pd.Series
+    version: str
+
+    @classmethod
+    def of(
+        cls,
+        training_set: pd.DataFrame,
+        candidates: pd.DataFrame,
+        features: pd.DataFrame,
+        labels: pd.DataFrame,
+        sequences: pd.DataFrame | None = None,
+        *,
+        source: str,
+    ) -> "LearningInputs":
+        """From the assets of these names, all of one symbol, and the identity of its bars."""
+        return cls(
+            training_set,
+            candidate_features(candidates, features),
+            sequences,
+            labels["start"],
+            labels["status"] == "pending",
+            learning_version(training_set, candidates, source),
+        )
+
+    def scored(self, inputs: Inputs) -> pd.DataFrame:
+        """Model inputs of every candidate."""
+        if inputs == "features":
+            return self.features
+        if self.sequences is None:
+            raise DataError("this family learns from sequences, which are not made yet: materialize sequences first")
+        if inputs == "sequences":
+            return self.sequences
+        return pd.concat([self.features, self.sequences], axis=1)
+
+    def rows(self, inputs: Inputs, weights: Weights) -> TrainingRows:
+        """The candidates that became trades, with their outcome, counted equally or by their uniqueness."""
+        outcome = TrainingRows.from_training_set(self.training_set).outcome
+        if weights == "equal":
+            outcome = outcome.assign(weight=1.0)
+        return TrainingRows(self.scored(inputs).loc[outcome.index], outcome)
+
+
+def learning_version(training_set: pd.DataFrame, candidates: pd.DataFrame, source: str) -> str:
+    """Hash of what models learn from and of the candidates they score; another one means another training."""
+    return "-".join(data_version(frame, source)[:16] for frame in (training_set, candidates))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model family trained on a symbol.
+
+    Attributes
+    ----------
+    family
+        Its name.
+    walk
+        Predictions, folds and models.
+    judgement
+        How good the out-of-fold scores were.
+    importance
+        By measure, fold and feature.
+    """
+
+    family: str
+    walk: WalkForward
+    judgement: ModelJudgement
+    importance: pd.DataFrame
+
+
+def train_model(
+    inputs: LearningInputs,
+    selection: ModelSelection,
+    family: str,
+    *,
+    seed: int,
+    currency: str,
+    usage: Usage | None = None,
+    compute: Compute | None = None,
+    checkpoints: Path | None = None,
+    observe: Callable[[str, Progress], None] | None = None,
+) -> Trained:
+    """Walk a family forward over a symbol's candidates, and judge what came out.
+
+    Parameters
+    ----------
+    inputs
+        Of the symbol.
+    selection
+        Folds, threshold and hyperparameters.
+    family
+        Which.
+    seed
+        Of the model, the bootstrap and the shuffles.
+    currency
+        Unit of money.
+    usage
+        Counts the samples, where given.
+    compute
+        Where to train; the processor by default.
+    checkpoints
+        Folder by which a killed training goes on; removed once all is done.
+    observe
+        Called with the fit's name after each epoch or round.
+
+    Raises
+    ------
+    DataError, ConfigurationError
+        As :func:`pipeline.learning.walk_forward.walk_forward`.
+    """
+    kind = selection.model(family, seed).inputs
+    rows = inputs.rows(kind, selection.weights)
+    splitter = selection.splitter()
+    sizes = _sizes(rows, selection)
+
+    def options(name: str) -> FitOptions:
+        told = _told(name, observe)
+        if usage is not None:
+            told = usage.counted(sizes.get(name, len(rows)), told)
+        path = checkpoints / f"{name}.pt" if checkpoints is not None else None
+        return FitOptions(compute or Compute(), told, path)
+
+    if checkpoints is not None:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    walk = walk_forward(
+        lambda: selection.model(family, seed),
+        rows,
+        inputs.scored(kind),
+        inputs.starts,
+        splitter,
+        threshold=selection.threshold,
+        options_for=options,
+        pending=inputs.pending,
+    )
+    groups = sequence_groups(rows.features.columns) if kind != "features" else None
+    trained = Trained(
+        family,
+        walk,
+        judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency),
+        walk_forward_importance(walk.models, rows, walk.predictions["fold"], seed=seed, groups=groups),
+    )
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return trained
+
+
+def judged(
+    predictions: pd.DataFrame, training_set: pd.DataFrame, model: Model, *, seed: int, currency: str
+) -> ModelJudgement:
+    """How good a model's out-of-fold scores were."""
+    rows = scored_rows(predictions, training_set)
+    return judge_model(rows, probabilistic=model.probabilistic, seed=seed, currency=currency)
+
+
+def baseline_judgements(
+    inputs: LearningInputs, selection: ModelSelection, *, seed: int, currency: str
+) -> dict[str, ModelJudgement]:
+    """What every model has to beat, on the same folds: the share of winners so far, and a logistic regression."""
+    found = {}
+    for family in BASELINES:
+        walk = walk_forward(
+            lambda family=family: selection.model(family, seed),  # type: ignore[misc]
+            inputs.rows("features", selection.weights),
+            inputs.features,
+            inputs.starts,
+            selection.splitter(),
+        )
+        found[family] = judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency)
+    return found
+
+
+def training_result(
+    trained: Trained,
+    inputs: LearningInputs,
+    *,
+    source: str,
+    simulated: bool,
+    parameters: Mapping[str, object],
+    figures: Mapping[str, float],
+    headline: Mapping[str, str],
+    plots: Mapping[str, bytes],
+) -> TrainingResult:
+    """What is kept of a training in its record and in MLflow."""
+    walk, judgement = trained.walk, trained.judgement
+    by_fold = (
+        judgement.by_fold.reset_index()
+        .pivot_table(index="fold", columns="metric", values="value")
+        .reindex(walk.folds.index)
+    )
+    counts = walk.folds[["train_rows", "test_rows", "purged", "embargoed", "scored", "threshold", "seconds"]]
+    return TrainingResult(
+        model=walk.final,
+        example=inputs.scored(walk.final.inputs).dropna(how="all").tail(),
+        data_version=inputs.version,
+        source=source,
+        rows=len(inputs.training_set),
+        simulated=simulated,
+        parameters=parameters,
+        metrics={**flat_summary(judgement.summary), **figures},
+        folds=pd.concat([by_fold, counts.astype(np.float64)], axis=1),
+        logs=walk.logs,
+        headline=headline,
+        plots=plots,
+        tables={
+            "summary": judgement.summary,
+            "by_fold": judgement.by_fold,
+            "calibration": judgement.calibration,
+            "thresholds": judgement.thresholds,
+            "importance": importance_table(trained.importance),
+            "predictions": walk.predictions,
+        },
+    )
+
+
+def _sizes(rows: TrainingRows, selection: ModelSelection) -> dict[str, int]:
+    try:
+        splits = list(selection.splitter().split(rows.outcome))
+    except DataError:  # the walk-forward says what is wrong
+        return {}
+    return {fit_name(number): len(train) for number, (train, _) in enumerate(splits, 1)} | {FINAL: len(rows)}
+
+
+def _told(name: str, observe: Callable[[str, Progress], None] | None) -> Callable[[Progress], None] | None:
+    if observe is None:
+        return None
+    return lambda progress: observe(name, progress)

@@ -1,0 +1,203 @@
+"""MLflow's tracking store: opened only where it answers, and asked so that nothing waits for minutes."""
+
+import http.client
+import logging
+import os
+import socket
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pipeline.environment import make_tracking_store, tracking_uri
+from pipeline.errors import DataError
+from pipeline.home import Home
+
+__all__ = ["Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence", "shown_uri"]
+
+PROBE_SECONDS = 2
+# Name resolution keeps no time limit of its own.
+GIVE_UP_SECONDS = 3
+GATEWAY_ERRORS = (502, 503, 504)
+DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+# By itself MLflow tries for four minutes before it says that a server is gone, prints addresses between our lines, and
+# takes a uv project in the current folder for the model's.
+DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+}
+LONGEST_SENTENCE = 500
+# That a server went away is told once, by whoever needed it: not by each request, nor by the monitor of the machine.
+LEVELS = {
+    "alembic": logging.WARNING,
+    "mlflow": logging.WARNING,
+    "mlflow.system_metrics": logging.CRITICAL,
+    "urllib3.connectionpool": logging.ERROR,
+}
+
+
+class StoreAwayError(DataError):
+    """The tracking store does not answer."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store that answered.
+
+    Attributes
+    ----------
+    client
+        MLflow's client.
+    uri
+        Where it is.
+    home
+        Whose artifacts lie with it, where it is a database and no server.
+    """
+
+    client: Any
+    uri: str
+    home: Home
+
+    @property
+    def is_server(self) -> bool:
+        """Whether an MLflow server stands before the database."""
+        return self.uri.startswith(("http://", "https://"))
+
+    def experiment(self, symbol: str) -> str:
+        """Identifier of a symbol's experiment, made where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        name = f"vpoc-{symbol}"
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        # A server knows where its artifacts lie.
+        place = None if self.is_server else (self.home.mlflow / "artifacts" / name).as_uri()
+        try:
+            return str(self.client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was first
+
+    def find_runs(self, experiment_id: str, tags: Mapping[str, str]) -> list[Any]:
+        """Runs that bear all these tags, the latest first."""
+        named = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        return list(
+            self.client.search_runs(
+                [experiment_id], filter_string=named, order_by=["attributes.start_time DESC"], max_results=50
+            )
+        )
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Make it MLflow's default store meanwhile: its database stores look some things up there."""
+        before = os.environ.get("MLFLOW_TRACKING_URI")
+        os.environ["MLFLOW_TRACKING_URI"] = self.uri
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["MLFLOW_TRACKING_URI"]
+            else:
+                os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+def open_store(home: Home) -> Store:
+    """Open the tracking store: ``MLFLOW_TRACKING_URI``, or SQLite in the home.
+
+    Raises
+    ------
+    StoreAwayError
+        If it does not answer within some seconds: says where it should be.
+    """
+    reason = _why_away(tracking_uri(home))
+    if reason is not None:
+        raise StoreAwayError(f"MLflow at {shown_uri(tracking_uri(home))} does not answer ({reason})")
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    try:
+        uri = make_tracking_store(home)
+    except mlflow_errors() as error:
+        raise StoreAwayError(
+            f"MLflow at {shown_uri(tracking_uri(home))} can't be opened ({sentence(error)})"
+        ) from error
+    from mlflow.tracking import MlflowClient
+
+    for name, level in LEVELS.items():
+        logging.getLogger(name).setLevel(level)  # after the import, which sets levels
+    try:
+        return Store(MlflowClient(tracking_uri=uri), uri, home)
+    except mlflow_errors() as error:
+        raise StoreAwayError(f"MLflow at {shown_uri(uri)} can't be opened ({sentence(error)})") from error
+
+
+def mlflow_errors() -> tuple[type[Exception], ...]:
+    """What is raised where a store is away, full, broken or of another version."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (StoreAwayError, MlflowException, SQLAlchemyError, OSError)
+
+
+def shown_uri(uri: str) -> str:
+    """An address without what may be secret in it: user, password and query."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri.partition("?")[0]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+
+
+def sentence(error: BaseException) -> str:
+    """An error's text on one line, not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]} ..."
+
+
+def _why_away(uri: str) -> str | None:
+    """What keeps a store from answering; None where it does, or lies on this machine's disk."""
+    parts = urlsplit(uri)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme not in DEFAULT_PORTS or parts.hostname is None:
+        return None
+    found: list[str | None] = []
+    probe = threading.Thread(target=lambda: found.append(_probe(uri)), daemon=True)
+    probe.start()
+    probe.join(GIVE_UP_SECONDS)
+    return found[0] if found else f"no answer within {GIVE_UP_SECONDS} s"
+
+
+def _probe(uri: str) -> str | None:
+    parts = urlsplit(uri)
+    scheme = parts.scheme.partition("+")[0]
+    try:
+        if scheme in ("http", "https"):
+            return _probe_http(uri)
+        address = (str(parts.hostname), parts.port or DEFAULT_PORTS[scheme])
+        with socket.create_connection(address, PROBE_SECONDS):
+            return None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return sentence(getattr(error, "reason", None) or error)
+
+
+def _probe_http(uri: str) -> str | None:
+    parts = urlsplit(uri)
+    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        with urllib.request.urlopen(f"{plain.rstrip('/')}/health", timeout=PROBE_SECONDS):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as error:
+        # Any other answer, a refusal too, is the server's: whether it will serve us, MLflow finds out.
+        return f"HTTP {error.code} {error.reason}" if error.code in GATEWAY_ERRORS else None
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLError):
+            return None
+        raise
