@@ -32,6 +32,7 @@ __all__ = ["model_backtest", "model_signals", "models"]
 GROUP = "models"
 OWNERS = ["team:research"]
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
+OUT_OF_FOLD = "out_of_fold"
 TELL_SECONDS = 5.0
 IMPORTANT = 20
 
@@ -126,7 +127,7 @@ def models(
         "models",
         metadata={
             "dagster/row_count": len(predictions),
-            "scored_out_of_fold": int((predictions["origin"] == "out_of_fold").sum()),
+            "scored_out_of_fold": int((predictions["origin"] == OUT_OF_FOLD).sum()),
             "verdict": model_verdict(summary, family),
             "metrics": table(summary.reset_index()),
             "folds": table(trained.walk.folds.reset_index()),
@@ -191,7 +192,7 @@ def model_backtest(
     with user_errors():
         dataset = bar_source.dataset(symbol)
         chosen = settings.load()
-        first = model_signals.loc[model_signals["origin"] == "out_of_fold", "session"].min()
+        first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
         result = simulate(
             bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument),
             model_signals[model_signals["model_signal"]],
@@ -243,10 +244,12 @@ def _result(
         "train_size": selection.train_size,
         "threshold": selection.threshold,
         "require_rules": selection.require_rules,
+        "weights": selection.weights,
         "instrument": dataset.instrument.symbol,
         "device": ", ".join(usage.compute.devices),
         "precision": usage.compute.precision,
         **{f"strategy.{name}": value for name, value in chosen.strategy.model_dump().items()},
+        **{f"account.{name}": value for name, value in chosen.account_for(dataset.instrument).model_dump().items()},
     }
     return training_result(
         trained,
@@ -285,7 +288,7 @@ def _most_important(importance: pd.DataFrame) -> pd.DataFrame:
 
 def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained) -> dg.AssetCheckResult:
     found = out_of_fold_findings(predictions, starts)
-    scored = int(predictions["score"].notna().sum())
+    scored = int((predictions["origin"] == OUT_OF_FOLD).sum())
     auc = _shown(trained.judgement.summary.loc["auc_within_folds"], "auc_within_folds")
     return dg.AssetCheckResult(
         check_name="out_of_fold",

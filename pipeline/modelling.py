@@ -222,6 +222,7 @@ def baseline_judgements(
             inputs.features,
             inputs.starts,
             selection.splitter(),
+            threshold=selection.threshold,
         )
         found[family] = judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency)
     return found
@@ -254,7 +255,8 @@ def training_result(
         rows=len(inputs.training_set),
         simulated=simulated,
         parameters=parameters,
-        metrics={**flat_summary(judgement.summary), **figures},
+        # Those of the summary are of the folds' models; the threshold is the one to use with the model that is kept.
+        metrics={**flat_summary(judgement.summary), "final_threshold": walk.final_threshold, **figures},
         folds=pd.concat([by_fold, counts.astype(np.float64)], axis=1),
         logs=walk.logs,
         headline=headline,

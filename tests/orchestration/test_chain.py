@@ -79,10 +79,8 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(hom
     client = MlflowClient(tracking_uri(home))
     experiment = client.get_experiment_by_name("vpoc-ES-SIM")
     logged = client.search_runs([experiment.experiment_id])
-    kinds = {run.data.tags["dagster.run_id"]: run.data.tags["vpoc.kind"] for run in logged}
-    assert kinds == {runs["train lightgbm"]: "training", runs["train mlp"]: "training", runs["judge"]: "research"}
-    assert {run.info.status for run in logged} == {"FINISHED"}
-    logged = [run for run in logged if run.data.tags["dagster.run_id"] == runs["judge"]]
+    assert [run.data.tags["dagster.run_id"] for run in logged] == [runs["judge"]]
+    assert logged[0].info.status == "FINISHED"
     assert logged[0].data.tags["vpoc.simulated"] == "true"
     summary = stored(home, "backtest_summary", "ES-SIM")
     assert logged[0].data.metrics["rules.trades"] == summary.loc[(RULES, "trades"), "value"]
@@ -98,7 +96,8 @@ def test_chain_tells_its_steps_in_order(home: Home) -> None:
 
     finished = [step for step, kind in seen if kind == "finished"]
     assert finished[:2] == ["market_data", "volume_profiles"]
-    assert finished[-2:] == ["backtest_summary", "report"]
+    assert set(finished[-3:-1]) == {"backtest_summary", "model_comparison"}
+    assert finished[-1] == "report"
 
 
 def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(home: Home, tmp_path: Path) -> None:

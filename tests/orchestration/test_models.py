@@ -157,6 +157,9 @@ def test_training_run_in_mlflow_holds_parameters_folds_and_where_it_came_from(ma
     assert run.data.tags["dagster.partition"] == "mlp|ES-SIM"
     assert run.data.params["model.epochs"] == "3"
     assert run.data.params["splits"] == "2"
+    assert run.data.params["weights"] == "equal"
+    assert run.data.params["account.slippage_ticks"] == "1"
+    assert run.data.metrics["final_threshold"] == 0.3
     folds = client.get_metric_history(run.info.run_id, "fold.train_rows")
     assert [point.step for point in folds] == [1, 2]
     rows = len(stored(small, "training_set", "ES-SIM"))
@@ -281,11 +284,11 @@ def test_killed_training_leaves_no_place_taken_and_goes_on(small: Home, instance
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(small.models.glob("ES-SIM/mlp/.*/*.pt")) and time.monotonic() < deadline:
+    while not list(small.models.glob("ES-SIM/mlp/.*/fold_1.pt*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(small.models.glob("ES-SIM/mlp/.*/*.pt"))  # what it goes on from
+    assert list(small.models.glob("ES-SIM/mlp/.*/fold_1.pt*"))  # what it goes on from
 
     close_dead_runs(instance)
     small.settings.write_text(MARKET + MODELS)
