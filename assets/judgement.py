@@ -75,7 +75,7 @@ def model_comparison(
         frame,
         metadata={
             "dagster/row_count": len(frame),
-            "families": ", ".join(judged) or "none trained on the present candidates",
+            "families": ", ".join(judged) or "none trained on the present candidates and folds",
             "differences": table(frame.reset_index()),
             "picture": dg.MetadataValue.md(picture_markdown(picture, "differences") if picture else "nothing compared"),
         },
@@ -279,7 +279,7 @@ def _results(
     """
     account, instrument = settings.account_for(dataset.instrument), dataset.instrument
     found = {name: _restored(books, account, instrument) for name, books in rules.items()}
-    books = [_of_families(frames, version) for frames in models]
+    books = [_of_families(frames, version, settings) for frames in models]
     shown = [family for family in settings.models.families if all(family in frames for frames in books)]
     if shown:
         first = min(pd.Timestamp(books[0][family].attrs["first_session"]) for family in shown)
@@ -303,10 +303,11 @@ def _restored(
     return restored(trades, orders, equity.set_index("timestamp")["equity"], account, instrument)
 
 
-def _of_families(frames: PartitionedFrames, version: str) -> dict[str, pd.DataFrame]:
-    """Frames by family; those made from other candidates or outcomes than the present ones are left out."""
+def _of_families(frames: PartitionedFrames, version: str, settings: Settings) -> dict[str, pd.DataFrame]:
+    """Frames by family; those made from other candidates, outcomes or folds than the present ones are left out."""
+    wanted = {"made_from": version, "folds": settings.models.folds}
     found = {key.partition("|")[0]: frame for key, frame in frames.items()}
-    return {family: frame for family, frame in found.items() if frame.attrs.get("made_from") == version}
+    return {family: frame for family, frame in found.items() if wanted.items() <= frame.attrs.items()}
 
 
 def _findings(
@@ -318,18 +319,18 @@ def _findings(
     dataset: Dataset,
 ) -> dict[str, ModelFindings]:
     """What the report shows of each family trained on the present candidates."""
-    leant_on = _of_families(importance, version)
+    leant_on = _of_families(importance, version, settings)
     return {
         family: ModelFindings.of(
             frame,
             training_set,
             probabilistic=bool(frame.attrs["probabilistic"]),
             strategy=model_strategy(family),
-            importance=leant_on[family],
+            importance=leant_on.get(family),
             seed=settings.seed,
             currency=dataset.instrument.currency,
         )
-        for family, frame in _of_families(models, version).items()
+        for family, frame in _of_families(models, version, settings).items()
     }
 
 
@@ -337,7 +338,7 @@ def _judged(
     models: PartitionedFrames, inputs: LearningInputs, settings: Settings, dataset: Dataset
 ) -> dict[str, ModelJudgement]:
     """Each family's out-of-fold scores judged, the baselines first; none where no model was trained."""
-    predictions = _of_families(models, inputs.version)
+    predictions = _of_families(models, inputs.version, settings)
     if not predictions:
         return {}
     currency = dataset.instrument.currency

@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.home import vpoc_home
 from pipeline.learning.importance import importance_table
 from pipeline.learning.models import Progress
-from pipeline.learning.record import TrainingResult
+from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
 from pipeline.learning.usage import Usage, watched
 from pipeline.learning.walk_forward import out_of_fold_findings
 from pipeline.modelling import LearningInputs, Trained, train_model, training_result
@@ -94,7 +94,13 @@ def models(
         chosen = settings.load()
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
-        with mlflow_tracking.training(context, symbol, family) as tracked:
+        others = f"another training of {family} on {symbol} is going on: waiting for its end"
+        with (
+            training_alone(vpoc_home(), symbol, family, lambda: context.log.warning(others)) as folder,
+            mlflow_tracking.training(context, symbol, family) as tracked,
+        ):
+            checkpoints = folder / f".{inputs.version}"
+            drop_leftovers(folder, keep=checkpoints)
             with watched(compute) as usage:
                 trained = train_model(
                     inputs,
@@ -104,7 +110,7 @@ def models(
                     currency=dataset.instrument.currency,
                     usage=usage,
                     compute=compute,
-                    checkpoints=vpoc_home().models / symbol / family / f".{inputs.version}",
+                    checkpoints=checkpoints,
                     observe=_teller(context),
                 )
             pictures = model_pictures(
@@ -119,6 +125,7 @@ def models(
     predictions.attrs = {
         "source": dataset.identity,
         "made_from": inputs.version,
+        "folds": chosen.models.folds,
         "probabilistic": trained.judgement.probabilistic,
     }
     summary = trained.judgement.summary
@@ -129,14 +136,14 @@ def models(
             "dagster/row_count": len(predictions),
             "scored_out_of_fold": int((predictions["origin"] == OUT_OF_FOLD).sum()),
             "verdict": model_verdict(summary, family),
-            "metrics": table(summary.reset_index()),
-            "folds": table(trained.walk.folds.reset_index()),
-            **{name.removesuffix(".png"): _picture(name, png) for name, png in pictures.items()},
             **tracked.metadata,
-            **usage.metadata(),
+            "metrics": table(_metrics(summary)),
+            "by_fold": table(trained.walk.folds.reset_index()),
+            **{f"{name.removesuffix('.png')}_picture": _picture(name, png) for name, png in pictures.items()},
+            **{name: _rounded(value) for name, value in usage.metadata().items()},
         },
     )
-    trained.importance.attrs = {"made_from": inputs.version}
+    trained.importance.attrs = {name: predictions.attrs[name] for name in ("made_from", "folds")}
     yield dg.Output(
         trained.importance,
         "model_importance",
@@ -273,6 +280,16 @@ def _headline(trained: Trained) -> dict[str, str]:
     for metric in ("auc_within_folds", "log_loss", "trades_taken", "precision", "net"):
         shown[metric] = _shown(trained.judgement.summary.loc[metric], metric)
     return shown
+
+
+def _metrics(summary: pd.DataFrame) -> pd.DataFrame:
+    """A row a metric: value and interval as a reader wants them."""
+    shown = {"metric": list(summary.index), "value": [_shown(row, name) for name, row in summary.iterrows()]}
+    return pd.DataFrame(shown)
+
+
+def _rounded(value: float | str) -> float | str:
+    return value if isinstance(value, str) else float(f"{value:.4g}")
 
 
 def _shown(row: pd.Series, metric: str) -> str:

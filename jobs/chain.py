@@ -1,20 +1,21 @@
 """The whole chain for one symbol: ingest of all its months, research, models, judgement; with progress."""
 
+import logging
 import os
 import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterInstance, RunsFilter
+from dagster import DagsterEventType, DagsterInstance
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
 
 from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key
+from jobs.processes import close_dead_runs, process_tag
 from pipeline.errors import DataError
 from pipeline.home import Home
 from pipeline.learning.models import TrainingRows
@@ -26,18 +27,18 @@ from resources import BarSource
 __all__ = [
     "ChainError",
     "StepEvent",
-    "close_dead_runs",
     "months_to_make",
     "run_chain",
     "train_families",
     "train_family",
 ]
 
-PROCESS_TAG = "vpoc/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 POLL_SECONDS = 0.1
 LONGEST = 400
+# Dagster's own words for a step that waits for its place in a pool.
+BLOCKED = "Step blocked by limit for pool "
 # What a training logs of its progress: which fit, and how far it is.
 FIT_MESSAGE = re.compile(r"(fold \d+|final)\b[^:]*: \d+ of at most \d+")
 # Checks whose words are told though they passed: what became of the rows, and what a model learned from.
@@ -57,14 +58,14 @@ class StepEvent:
     step
         The step's name.
     kind
-        ``started``, ``going`` (how far a training is), ``finished``, ``check`` (an asset check that did not pass), or
-        ``told`` (what became of the rows, or of the models).
+        ``started``, ``going`` (how far a training is), ``finished``, ``check`` (an asset check that did not pass),
+        ``warned`` (what went otherwise than it should), or ``told`` (what became of the rows, or of the models).
     text
-        What a check says, or how far it is.
+        What a check or a warning says, or how far it is.
     """
 
     step: str
-    kind: Literal["started", "going", "finished", "check", "told"]
+    kind: Literal["started", "going", "finished", "check", "warned", "told"]
     text: str = ""
 
 
@@ -227,7 +228,7 @@ def _execute(
             run_id=run_id,
             run_config=QUIET,
             partition_key=partition_key,
-            tags={PROCESS_TAG: _process(), **(tags or {})},
+            tags={**process_tag(run_id), **(tags or {})},
             raise_on_error=False,
         )
     except DagsterExecutionInterruptedError as stop:
@@ -260,10 +261,12 @@ def _watch(instance: DagsterInstance, run_id: str, observe: Callable[[StepEvent]
 def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
     event = entry.dagster_event
     if event is None:
-        said = FIT_MESSAGE.match(entry.user_message)
-        return StepEvent(entry.step_key, "going", said[0]) if said and entry.step_key else None
+        return _logged(entry)
     if event.step_key is None:
         return None
+    if event.event_type == DagsterEventType.ENGINE_EVENT and (event.message or "").startswith(BLOCKED):
+        pool = str(event.message).removeprefix(BLOCKED)
+        return StepEvent(event.step_key, "warned", f"waiting for what runs in the pool {pool}")
     if event.event_type == DagsterEventType.STEP_START:
         return StepEvent(event.step_key, "started")
     if event.event_type == DagsterEventType.STEP_SUCCESS:
@@ -276,6 +279,16 @@ def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
         if check.check_name in TELLING_CHECKS:
             return StepEvent(event.step_key, "told", check.description or "")
     return None
+
+
+def _logged(entry: dg.EventLogEntry) -> StepEvent | None:
+    """How far a training is, or a warning of a step."""
+    if entry.step_key is None:
+        return None
+    if entry.level == logging.WARNING:  # errors, and what they keep from being done, are told when the run has failed
+        return StepEvent(entry.step_key, "warned", entry.user_message)
+    said = FIT_MESSAGE.match(entry.user_message)
+    return StepEvent(entry.step_key, "going", said[0]) if said else None
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
@@ -303,21 +316,3 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
                 said = f"{said[:LONGEST]}… ('vpoc ui' shows all of it)"
             return f"step {event.step_key} failed: {said}"
     return "the run failed; Dagster's page shows its events ('vpoc ui')"
-
-
-def _process() -> str:
-    return f"{os.uname().nodename}:{os.getpid()}"
-
-
-def close_dead_runs(instance: DagsterInstance) -> None:
-    """Mark runs of the command line whose process is gone: a killed one can't do it itself.
-
-    Left as they are, they would count among those going on, and Dagster's queue would wait for them.
-    """
-    going = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
-    for run in instance.get_runs(RunsFilter(statuses=going)):
-        host, _, process = run.tags.get(PROCESS_TAG, "").rpartition(":")
-        if host == os.uname().nodename and process.isdigit() and not Path(f"/proc/{process}").exists():
-            instance.report_run_failed(run, message="its process was killed")
-            # Else its place in the pool ``gpu`` would be taken for ever.
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from jobs.processes import one_process
+
 __all__ = ["ingest"]
 
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.assets("bars", "quarantine", "volume_profiles"),
     description="Clean the bars of the months asked for and make their volume profiles.",
-    executor_def=dg.in_process_executor,  # steps of milliseconds: a process each would cost seconds
+    executor_def=one_process,
 )

@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from jobs.processes import one_process
+
 __all__ = ["judge"]
 
 judge = dg.define_asset_job(
     "judge",
     selection=dg.AssetSelection.groups("judgement"),
     description="Compare a symbol's models, judge its backtests and make its report, with every model there is.",
-    executor_def=dg.in_process_executor,
+    executor_def=one_process,
 )

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from jobs.processes import one_process
+
 __all__ = ["research"]
 
 research = dg.define_asset_job(
@@ -9,5 +11,5 @@ research = dg.define_asset_job(
     selection=dg.AssetSelection.groups("signals", "features", "backtests")
     | dg.AssetSelection.assets("session_history", "profile_structure", "naked_vpocs", "composite_profiles"),
     description="Make a symbol's history, signals, features, labels, training set and backtests from all its months.",
-    executor_def=dg.in_process_executor,
+    executor_def=one_process,
 )

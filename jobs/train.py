@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from jobs.processes import one_process
+
 __all__ = ["train"]
 
 train = dg.define_asset_job(
     "train",
     selection=dg.AssetSelection.groups("models"),
     description="Train a model family on a symbol's candidates, walk-forward; register it; trade its signals.",
-    executor_def=dg.in_process_executor,
+    executor_def=one_process,
 )

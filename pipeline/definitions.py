@@ -4,13 +4,15 @@ import dagster as dg
 
 from assets import all_assets
 from jobs import ingest, judge, research, train
-from jobs.chain import ChainError, StepEvent, close_dead_runs, run_chain, train_families
+from jobs.chain import ChainError, StepEvent, run_chain, train_families
+from jobs.processes import close_dead_runs, one_process
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
 from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
 from resources.mlflow_store import StoreAwayError, mlflow_errors, open_store, sentence
 from resources.model_registry import Registered, registered_models, upload
 from schedules import (
+    dead_runs,
     judgement_after_failed_training,
     judgement_after_training,
     nightly_schedules,
@@ -46,9 +48,9 @@ defs = dg.Definitions(
         training_after_research,
         judgement_after_training,
         judgement_after_failed_training,
+        dead_runs,
     ],
-    # Steps of milliseconds, also of runs from the page and of backfills: a process each would cost seconds.
-    executor=dg.in_process_executor,
+    executor=one_process,  # of runs from the page and of backfills too
     resources={
         "io_manager": ParquetStore(),
         "bar_source": BarSource(),

@@ -71,7 +71,19 @@ class LearningInputs:
         *,
         source: str,
     ) -> "LearningInputs":
-        """From the assets of these names, all of one symbol, and the identity of its bars."""
+        """From the assets of these names, all of one symbol, and the identity of its bars.
+
+        Raises
+        ------
+        DataError
+            If they were made from other bars: a model must not be said to be of bars that it has not seen.
+        """
+        made_from = features.attrs.get("source", source)
+        if made_from != source:
+            raise DataError(
+                f"features were made from {made_from!r}, but the symbol's source is now {source!r}: run 'vpoc run' for "
+                "it, which makes everything anew"
+            )
         return cls(
             training_set,
             candidate_features(candidates, features),

@@ -92,6 +92,11 @@ class ModelSelection(BaseModel):
         """The walk-forward folds."""
         return PurgedWalkForward(self.splits, embargo=self.embargo, train_size=self.train_size)
 
+    @property
+    def folds(self) -> str:
+        """The folds in words: scores of two families can be compared where these are the same."""
+        return f"{self.splits} splits, embargo {self.embargo}, train size {self.train_size or 'all before'}"
+
     def model(self, family: str, seed: int) -> Model:
         """An unfitted model of a family with the user's hyperparameters."""
         return make_model(family, self.parameters.get(family), seed=seed)

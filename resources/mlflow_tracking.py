@@ -185,8 +185,8 @@ class MLflowTracking(dg.ConfigurableResource):
 
         A step that Dagster tries again, and a run that it tries again from one that failed, reopen the same run. While
         the body runs, MLflow's system metrics are sampled. The run ends ``FINISHED``, or ``FAILED`` where the body
-        raises, with what failed in the tag ``vpoc.failure``. Where MLflow is away, a warning says so and the body runs
-        all the same; :meth:`TrackedTraining.keep` keeps what it made.
+        raises, with what failed in the tag ``vpoc.failure``. Where MLflow is away the body runs all the same, and
+        :meth:`TrackedTraining.keep` keeps what it made and warns.
         """
         identity = _identity(context, symbol, family, tags)
         training = TrackedTraining(identity, vpoc_home(), context.log)
@@ -194,7 +194,8 @@ class MLflowTracking(dg.ConfigurableResource):
             _begin(training, context)
         except mlflow_errors() as error:
             training.store = None
-            context.log.warning(f"{sentence(error)}: the training goes on, and is kept in {training.home.models}")
+            # No warning yet: it may be back when the training ends.
+            context.log.info(f"{sentence(error)}: the training goes on, and is kept in {training.home.models}")
         monitor = _monitor(training)
         try:
             yield training
@@ -265,7 +266,9 @@ def _opened(store: Store, experiment_id: str, found: Any, name: str, tags: Mappi
 def _end_failed(store: Store, run_id: str, error: BaseException) -> None:
     # The error is on its way to Dagster; that MLflow can't hear of it now must not take its place.
     with suppress(*mlflow_errors()):
-        store.client.set_tag(run_id, FAILURE_TAG, f"{type(error).__name__}: {sentence(error)}")
+        # What is no Exception is Ctrl-C, or the stop button of Dagster's page.
+        said = f"{type(error).__name__}: {sentence(error)}" if isinstance(error, Exception) else "stopped from outside"
+        store.client.set_tag(run_id, FAILURE_TAG, said)
         store.client.set_terminated(run_id, status="FAILED")
 
 

@@ -21,6 +21,7 @@ from pipeline.learning.record import (
     locked,
     mark_uploaded,
     read_record,
+    require_whole,
 )
 from resources.mlflow_store import Store, shown_uri
 
@@ -100,7 +101,7 @@ def upload(store: Store, folder: Path) -> Upload:
     Raises
     ------
     DataError
-        For a record that can't be read.
+        For a record that can't be read, or a model that is no longer as it was written.
     MlflowException, OSError, SQLAlchemyError
         Where the store is away or refuses; what was done stays done, and the next call goes on from there.
     """
@@ -108,6 +109,7 @@ def upload(store: Store, folder: Path) -> Upload:
         record = read_record(folder)
         if record.upload is not None:
             return record.upload
+        require_whole(record)
         experiment_id = store.experiment(record.identity.symbol)
         run_id = _run(store, experiment_id, record)
         _log(store, run_id, record)
@@ -199,7 +201,7 @@ def _log(store: Store, run_id: str, record: StoredRecord) -> None:
     client.log_artifact(run_id, str(record.folder / "record.json"))
     client.log_artifact(run_id, str(record.folder / "environment.json"))
     for name in ("plots", "tables"):
-        if any((record.folder / name).iterdir()):
+        if any((record.folder / name).glob("*")):
             client.log_artifacts(run_id, str(record.folder / name), name)
 
 
@@ -239,8 +241,15 @@ def _description(record: StoredRecord) -> str:
     lines = [
         f"{identity.family} on {identity.symbol}{' (simulated)' if record.simulated else ''}: {record.rows} rows of "
         f"{record.source}, {len(record.columns)} columns, trained {record.trained:%Y-%m-%d %H:%M} UTC.",
-        *(f"- {name}: {value}" for name, value in record.headline.items()),
     ]
+    if record.headline:
+        lines += [
+            "",
+            "Figures are of the walk-forward: of models like this one, on trades that they had not learned from. This "
+            "one learned from all of them and was judged on none.",
+            "",
+            *(f"- {name}: {value}" for name, value in record.headline.items()),
+        ]
     return "\n".join(lines)
 
 

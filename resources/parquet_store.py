@@ -104,10 +104,17 @@ class ParquetIOManager(dg.UPathIOManager):
             with path.open("rb") as file:
                 return pd.read_parquet(file)
         except FileNotFoundError:
-            name = context.asset_key.to_user_string()
-            whose = f" for {path.parent.name} {path.stem}" if "|" in context.partition_key else f" for {path.stem}"
-            made = f"{name} has not been made{whose if context.has_asset_partitions else ''}"
-            raise dg.Failure(f"{made}: materialize {name} first", allow_retries=False) from None
+            name, of, run = _called(context, path)
+            raise dg.Failure(
+                f"{name} has not been made{of}: materialize {name} first{run}", allow_retries=False
+            ) from None
+        except (OSError, ValueError) as error:  # pyarrow's own errors are one or the other
+            name, of, run = _called(context, path)
+            said = " ".join(str(error).split())
+            raise dg.Failure(
+                f"{name}{of} can't be read from {path} ({said}): remove the file and materialize {name} again{run}",
+                allow_retries=False,
+            ) from error
 
     def _single_path(self, context: OutputContext) -> UPath:
         if not context.has_asset_partitions:
@@ -129,6 +136,18 @@ class ParquetStore(dg.ConfigurableIOManagerFactory):
     def create_io_manager(self, context: dg.InitResourceContext) -> ParquetIOManager:
         """Make the IO manager for a run."""
         return ParquetIOManager(base_path=UPath(self.base_path or vpoc_home().assets))
+
+
+def _called(context: InputContext, path: UPath) -> tuple[str, str, str]:
+    """An input's asset, of which partition its file is, and what makes everything of that symbol."""
+    name = context.asset_key.to_user_string()
+    if not context.has_asset_partitions:
+        return name, "", ""
+    on_grid = any(isinstance(key, MultiPartitionKey) for key in context.asset_partition_keys)
+    symbol, of = (
+        (path.parent.name, f" for {path.parent.name} {path.stem}") if on_grid else (path.stem, f" for {path.stem}")
+    )
+    return name, of, f", or run 'vpoc run --symbol {symbol}'"
 
 
 def _checked(obj: object) -> Iterable[tuple[str, pd.DataFrame]]:

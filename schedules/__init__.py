@@ -1,5 +1,6 @@
 """When jobs run by themselves."""
 
+from schedules.dead_runs import dead_runs
 from schedules.nightly import nightly_schedules
 from schedules.research_after_ingest import research_after_ingest
 from schedules.training_after_research import (
@@ -9,6 +10,7 @@ from schedules.training_after_research import (
 )
 
 __all__ = [
+    "dead_runs",
     "judgement_after_failed_training",
     "judgement_after_training",
     "nightly_schedules",

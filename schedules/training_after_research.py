@@ -58,9 +58,13 @@ def _judgement(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipRea
     going = context.instance.get_runs(dg.RunsFilter(job_name=train.name, tags={BATCH_TAG: batch}, statuses=GOING))
     if going:
         return dg.SkipReason(f"{len(going)} more trainings of {symbol} are going on")
-    if context.instance.get_runs(dg.RunsFilter(job_name=judge.name, tags={BATCH_TAG: batch}), limit=1):
+    record = context.instance.get_run_record_by_id(run.run_id)
+    ended = (record.end_time if record is not None else None) or 0.0
+    judged = context.instance.get_run_records(dg.RunsFilter(job_name=judge.name, tags={BATCH_TAG: batch}), limit=1)
+    if judged and judged[0].create_timestamp.timestamp() >= ended:
         return dg.SkipReason(f"{symbol} has been judged after these trainings")  # by the other sensor
-    return dg.RunRequest(run_key=batch, partition_key=symbol, tags={BATCH_TAG: batch})
+    # By its own key: one that was executed again from the page, after the batch was judged, is judged as well.
+    return dg.RunRequest(run_key=run.run_id, partition_key=symbol, tags={BATCH_TAG: batch})
 
 
 @dg.run_status_sensor(

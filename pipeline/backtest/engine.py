@@ -24,12 +24,13 @@ from pipeline.backtest.fills import (
     TRADABLE,
     replay,
 )
-from pipeline.backtest.ledger import BacktestResult, equity_by_session, trade_table
+from pipeline.backtest.ledger import BacktestResult, session_ends, trade_table
 from pipeline.backtest.orders import OrderBook, read_orders
+from pipeline.errors import ConfigurationError
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions
 from pipeline.market.bars import bar_columns, require_bars
 
-__all__ = ["simulate"]
+__all__ = ["PreparedBars", "Run", "simulate"]
 
 _log = logging.getLogger(__name__)
 
@@ -51,10 +52,149 @@ class _Grid:
     segment_first: NDArray[np.int64]
     segment_end: NDArray[np.int64]
     segment_session: NDArray[np.int64]  # per segment, its row in ``sessions``
+    segment_contract: NDArray[np.object_] | None  # per segment; None where the bars carry none
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of orders leaves, as numbers.
+
+    Attributes
+    ----------
+    equity
+        At each bar's close, shape (n,).
+    status, reason
+        Per order, numbers of ``STATUSES`` and ``ORDER_REASONS``, shape (m,).
+    rows
+        The orders that became trades, in the order of entry, shape (t,).
+    ends, commissions
+        Of these, as :func:`~pipeline.backtest.fills.replay` gives them, shapes (9, t) and (t,).
+    """
+
+    equity: NDArray[np.float64]
+    status: NDArray[np.int64]
+    reason: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    commissions: NDArray[np.float64]
+
+
+class PreparedBars:
+    """Bars as :func:`simulate` needs them, worked out once for many sets of orders: ticks, sessions, contracts.
+
+    Parameters
+    ----------
+    bars, instrument
+        As of :func:`simulate`.
+
+    Raises
+    ------
+    DataError
+        For bars that can't be used.
+    """
+
+    def __init__(self, bars: pd.DataFrame, instrument: Instrument) -> None:
+        columns = bar_columns(bars, ("timestamp", *_PRICES))
+        self.instrument = instrument
+        self.timestamps = pd.DatetimeIndex(columns["timestamp"], copy=True)  # results keep it
+        self.labels = label_sessions(self.timestamps, instrument)
+        self.contract = pd.Series(columns["contract"]) if "contract" in columns else None
+        self.ticks, self.off_tick = _ticks(columns, instrument)
+        if self.off_tick:
+            _log.warning(
+                "%s of %s bars have prices off %s's tick; the nearest tick is taken",
+                self.off_tick,
+                len(bars),
+                instrument.symbol,
+            )
+        self._changes: NDArray[np.int64] | None = None
+        self._grids: dict[tuple[Hours, bool], _Grid] = {}
+        self._cutoff_bars: dict[tuple[Hours, dt.time], NDArray[np.int64]] = {}
+        self._session_ends: tuple[NDArray[np.int64], pd.DatetimeIndex] | None = None
+
+    def run(
+        self,
+        book: OrderBook,
+        account: Account,
+        hours: Hours,
+        finer: tuple[NDArray[np.int64], NDArray[np.int64]] = _NO_FINER,
+    ) -> Run:
+        """Run checked orders; ``finer`` are finer bars in ticks and each bar's range of them."""
+        instrument, grid = self.instrument, self.grid(hours, account.hold_overnight)
+        segment, status, reason = _place(book, grid)
+        live = np.flatnonzero(segment >= 0)
+        first_bar = grid.segment_first[segment[live]]
+        last_bar = grid.segment_end[segment[live]]
+        if account.entry_cutoff is not None:
+            cutoff_bar = self.cutoff_bars(hours, account.entry_cutoff)
+            last_bar = np.minimum(last_bar, cutoff_bar[grid.segment_session[segment[live]]])
+        rank = np.lexsort((live, -book.side[live], first_bar))
+        live, first_bar, last_bar = live[rank], first_bar[rank], last_bar[rank]
+
+        day, night = _margins(account, grid, int(segment[live[0]]) if len(live) else -1)
+        equity, ends, commissions = replay(
+            self.ticks,
+            grid.flags,
+            *finer,
+            book.side[live],
+            book.entry[live],
+            book.stop[live],
+            book.target[live],
+            book.quantity[live],
+            book.risk[live],
+            first_bar,
+            last_bar,
+            grid.session_first,
+            *day,
+            *night,
+            account.initial_capital,
+            instrument.tick_value,
+            instrument.commission_per_side,
+            instrument.commission_rate,
+            account.slippage_ticks,
+            account.trade_through_ticks,
+            account.max_positions,
+            account.max_contracts or 0,
+            account.hold_overnight,
+        )
+        status[live], reason[live] = ends[0], ends[1]
+        closed = np.flatnonzero(ends[0] == CLOSED)
+        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were looked at
+        return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
+
+    def grid(self, hours: Hours, hold_overnight: bool) -> _Grid:
+        """What the replay sees in these hours."""
+        key = hours, hold_overnight
+        if key not in self._grids:
+            if self._changes is None:
+                self._changes = _contract_changes(self.contract, len(self.timestamps))
+            self._grids[key] = _grid(self.labels, self.contract, self._changes, hours, hold_overnight)
+        return self._grids[key]
+
+    def cutoff_bars(self, hours: Hours, cutoff: dt.time) -> NDArray[np.int64]:
+        """Per session with tradable bars, the first bar that can't enter any more."""
+        key = hours, cutoff
+        if key not in self._cutoff_bars:
+            sessions = self.grid(hours, False).sessions
+            instants = _cutoffs(sessions, cutoff, self.labels.schedule, self.instrument, hours)
+            self._cutoff_bars[key] = np.searchsorted(self.timestamps.asi8, instants.asi8, side="left")
+        return self._cutoff_bars[key]
+
+    @property
+    def session_ends(self) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:
+        """The row of every session's last bar, and the sessions."""
+        if self._session_ends is None:
+            self._session_ends = session_ends(self.labels)
+        return self._session_ends
+
+    def session_equity(self, equity: NDArray[np.float64]) -> pd.Series:
+        """Equity at the last bar of every session."""
+        ends, sessions = self.session_ends
+        return pd.Series(equity[ends], index=sessions, name="equity")
 
 
 def simulate(
-    bars: pd.DataFrame,
+    bars: pd.DataFrame | PreparedBars,
     orders: pd.DataFrame,
     instrument: Instrument,
     account: Account,
@@ -69,7 +209,7 @@ def simulate(
     bars
         Clean bars: timestamp (the bar's open, with a zone, strictly increasing), open, high, low, close; optional
         contract. All are marked to market; only those in ``hours`` trade. Prices off the tick are taken at the
-        nearest one.
+        nearest one. :class:`PreparedBars` of the same instrument where many sets of orders are run on them.
     orders
         One bracket order a row: session, side (+1, −1), entry, stop, target (prices on the tick); optional quantity
         (fixed contracts, else the sizing rule), contract (cancelled where the session has bars of another only) and
@@ -95,91 +235,57 @@ def simulate(
     ConfigurationError
         For settings that don't fit the orders (a margin table that starts too late, no volatility).
     """
-    columns = bar_columns(bars, ("timestamp", *_PRICES))
-    book = read_orders(orders, instrument, account)
-    timestamps = pd.DatetimeIndex(columns["timestamp"], copy=True)  # the result keeps it
-    labels = label_sessions(timestamps, instrument)
-    contract = pd.Series(columns["contract"]) if "contract" in columns else None
-    grid = _grid(labels, contract, hours, account.hold_overnight)
-    ticks, off_tick = _ticks(columns, instrument)
-    if off_tick:
-        _log.warning(
-            "%s of %s bars have prices off %s's tick; the nearest tick is taken", off_tick, len(bars), instrument.symbol
+    if isinstance(bars, PreparedBars) and bars.instrument != instrument:
+        raise ConfigurationError(
+            f"the bars were prepared for {bars.instrument.symbol}, not for {instrument.symbol} as it is given here; "
+            "prepare them with that"
         )
+    prepared = bars if isinstance(bars, PreparedBars) else PreparedBars(bars, instrument)
+    timestamps, contract = prepared.timestamps, prepared.contract
+    book = read_orders(orders, instrument, account)
     finer = _NO_FINER if finer_bars is None else _within(finer_bars, timestamps, contract, instrument)
 
-    segment, status, reason = _place(book, grid, contract)
-    live = np.flatnonzero(segment >= 0)
-    first_bar = grid.segment_first[segment[live]]
-    last_bar = grid.segment_end[segment[live]]
-    if account.entry_cutoff is not None:
-        instants = _cutoffs(grid.sessions, account.entry_cutoff, labels.schedule, instrument, hours)
-        cutoff_bar = np.searchsorted(timestamps.asi8, instants.asi8, side="left")
-        last_bar = np.minimum(last_bar, cutoff_bar[grid.segment_session[segment[live]]])
-    rank = np.lexsort((live, -book.side[live], first_bar))
-    live, first_bar, last_bar = live[rank], first_bar[rank], last_bar[rank]
-
-    day, night = _margins(account, grid, int(segment[live[0]]) if len(live) else -1)
-    equity, ends, commissions = replay(
-        ticks,
-        grid.flags,
-        *finer,
-        book.side[live],
-        book.entry[live],
-        book.stop[live],
-        book.target[live],
-        book.quantity[live],
-        book.risk[live],
-        first_bar,
-        last_bar,
-        grid.session_first,
-        *day,
-        *night,
-        account.initial_capital,
-        instrument.tick_value,
-        instrument.commission_per_side,
-        instrument.commission_rate,
-        account.slippage_ticks,
-        account.trade_through_ticks,
-        account.max_positions,
-        account.max_contracts or 0,
-        account.hold_overnight,
-    )
-    status[live], reason[live] = ends[0], ends[1]
-    closed = np.flatnonzero(ends[0] == CLOSED)
-    closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were looked at
-    rows = live[closed]
+    run = prepared.run(book, account, hours, finer)
     trades = trade_table(
-        ends[:, closed],
-        commissions[closed],
-        session=book.session[rows],
-        side=book.side[rows],
-        risk_ticks=np.abs(book.entry[rows] - book.stop[rows]),
-        labels=orders.index[rows],
+        run.ends,
+        run.commissions,
+        session=book.session[run.rows],
+        side=book.side[run.rows],
+        risk_ticks=np.abs(book.entry[run.rows] - book.stop[run.rows]),
+        labels=orders.index[run.rows],
         timestamps=timestamps,
         contract=contract,
         instrument=instrument,
     )
-    at_close = pd.Series(equity, index=timestamps.rename("timestamp"), name="equity")
     return BacktestResult(
         trades=trades,
-        orders=orders.assign(status=_names(STATUSES, status), reason=_names(ORDER_REASONS, reason)),
-        equity=at_close,
-        session_equity=equity_by_session(at_close, labels),
+        orders=orders.assign(status=_names(STATUSES, run.status), reason=_names(ORDER_REASONS, run.reason)),
+        equity=pd.Series(run.equity, index=timestamps.rename("timestamp"), name="equity"),
+        session_equity=prepared.session_equity(run.equity),
         account=account,
         instrument=instrument,
-        off_tick_bars=off_tick,
+        off_tick_bars=prepared.off_tick,
     )
 
 
-def _grid(labels: SessionLabels, contract: pd.Series | None, hours: Hours, hold_overnight: bool) -> _Grid:
-    tradable = np.flatnonzero(labels.mask(hours))
-    n = len(labels.position)
+def _contract_changes(contract: pd.Series | None, count: int) -> NDArray[np.int64]:
     # Counted over all bars, so that a change between two tradable bars shows in them.
-    changes = np.zeros(n, np.int64)
-    if contract is not None and n:
+    changes = np.zeros(count, np.int64)
+    if contract is not None and count:
         codes = pd.factorize(contract)[0]
         changes[1:] = np.cumsum(codes[1:] != codes[:-1])
+    return changes
+
+
+def _grid(
+    labels: SessionLabels,
+    contract: pd.Series | None,
+    changes: NDArray[np.int64],
+    hours: Hours,
+    hold_overnight: bool,
+) -> _Grid:
+    tradable = np.flatnonzero(labels.mask(hours))
+    n = len(labels.position)
     session = labels.position[tradable]
     run = changes[tradable]
     new_session = np.ones(len(tradable), np.bool_)
@@ -201,6 +307,7 @@ def _grid(labels: SessionLabels, contract: pd.Series | None, hours: Hours, hold_
         segment_first=tradable[starts],
         segment_end=tradable[ends_session | ends_run] + 1,
         segment_session=(np.cumsum(new_session) - 1)[starts],
+        segment_contract=None if contract is None else contract.iloc[tradable[starts]].to_numpy(dtype=object),
     )
 
 
@@ -218,9 +325,7 @@ def _ticks(bars: Mapping[str, Any] | pd.DataFrame, instrument: Instrument) -> tu
     return ticks, int(off.sum())
 
 
-def _place(
-    book: OrderBook, grid: _Grid, contract: pd.Series | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _place(book: OrderBook, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Each order's segment, −1 where it has none, with status and reason then."""
     m = len(book.session)
     status, reason = np.zeros(m, np.int64), np.zeros(m, np.int64)
@@ -231,15 +336,13 @@ def _place(
     status[~found], reason[~found] = CANCELLED, NO_BARS
     # Without a contract of its own, an order is meant for the one the session opens with.
     segment[found] = np.searchsorted(grid.segment_session, row[found], side="left")
-    if contract is None or book.contract is None:
+    held = grid.segment_contract
+    if held is None or book.contract is None:
         return segment, status, reason
-    held = contract.iloc[grid.segment_first].to_numpy(dtype=object)
-    for order in np.flatnonzero(found):
-        wanted = book.contract[order]
-        if wanted is None or held[segment[order]] == wanted:
-            continue
+    named = np.flatnonzero(found & (book.contract != None))  # noqa: E711 (elementwise)
+    for order in named[held[segment[named]] != book.contract[named]]:
         end = np.searchsorted(grid.segment_session, row[order], side="right")
-        others = [s for s in range(segment[order], end) if held[s] == wanted]
+        others = [s for s in range(segment[order], end) if held[s] == book.contract[order]]
         if others:
             segment[order] = others[0]
         else:

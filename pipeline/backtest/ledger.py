@@ -10,7 +10,7 @@ from pipeline.backtest.account import Account
 from pipeline.backtest.fills import EXIT_REASONS
 from pipeline.market import Instrument, SessionLabels
 
-__all__ = ["BacktestResult", "equity_by_session", "trade_table"]
+__all__ = ["BacktestResult", "daily_returns", "equity_by_session", "session_ends", "trade_pnl", "trade_table"]
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,35 @@ class BacktestResult:
         The first is on the initial capital. Once equity is zero or less there is nothing to earn a return
         on: the sessions after it return 0.
         """
-        end = self.session_equity
-        base = end.shift(1, fill_value=self.account.initial_capital)
-        return (end / base - 1).where(base > 0, 0.0).rename("daily_return")
+        return daily_returns(self.session_equity, self.account)
+
+
+def daily_returns(session_equity: pd.Series, account: Account) -> pd.Series:
+    """:attr:`BacktestResult.daily_returns` from equity by session."""
+    base = session_equity.shift(1, fill_value=account.initial_capital)
+    return (session_equity / base - 1).where(base > 0, 0.0).rename("daily_return")
+
+
+def session_ends(labels: SessionLabels) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:
+    """The row of every session's last bar, and the sessions, shape (s,) each; ``labels`` are those of the bars."""
+    inside = np.flatnonzero(labels.position >= 0)
+    position = labels.position[inside]
+    ends = inside[np.append(position[1:] != position[:-1], True)] if len(inside) else inside
+    return ends, pd.DatetimeIndex(labels.schedule.index[labels.position[ends]]).rename("session")
 
 
 def equity_by_session(equity: pd.Series, labels: SessionLabels) -> pd.Series:
     """Equity at the last bar of every session, indexed by session; ``labels`` are those of equity's bars."""
-    inside = np.flatnonzero(labels.position >= 0)
-    position = labels.position[inside]
-    ends = inside[np.append(position[1:] != position[:-1], True)] if len(inside) else inside
-    sessions = labels.schedule.index[labels.position[ends]].rename("session")
+    ends, sessions = session_ends(labels)
     return pd.Series(equity.to_numpy()[ends], index=sessions, name="equity")
+
+
+def trade_pnl(
+    ends: NDArray[np.int64], commissions: NDArray[np.float64], side: NDArray[np.int64], instrument: Instrument
+) -> NDArray[np.float64]:
+    """Money of closed positions after commission, shape (t,), from the kernel's rows as :func:`trade_table`."""
+    quantity, _, entry_tick, _, exit_tick, _, _ = ends[2:]
+    return side * (exit_tick - entry_tick) * instrument.tick_value * quantity - commissions
 
 
 def trade_table(
@@ -85,7 +102,7 @@ def trade_table(
     ``risk_ticks`` is ``|entry − stop|``, ``labels`` the orders' row labels; shapes (t,) each, in the order of entry.
     """
     quantity, entry_bar, entry_tick, exit_bar, exit_tick, exit_reason, ambiguous = ends[2:]
-    pnl = side * (exit_tick - entry_tick) * instrument.tick_value * quantity - commissions
+    pnl = trade_pnl(ends, commissions, side, instrument)
     columns: dict[str, object] = {
         "session": session,
         "side": side,

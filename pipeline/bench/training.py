@@ -20,7 +20,7 @@ from pipeline.learning.training.job import Inputs, Job, Rows, Trained
 from pipeline.learning.training.settings import TrainingSettings
 from pipeline.learning.usage import watched
 
-__all__ = ["bench_training", "crossover"]
+__all__ = ["bench_training", "crossover", "made_table"]
 
 _LAYERS = (128, 64)
 _BATCH = 256
@@ -73,7 +73,7 @@ def bench_training(
             f"rows is {rows}, columns {columns}, epochs {epochs}, trees {trees} and repeat {repeat}; rows must be 10 "
             "or more, the others 1 or more"
         )
-    made = _table(rows, columns, seed)
+    made = made_table(rows, columns, seed)
     job = _job(made, epochs, seed)
     processor = choose_compute("cpu", "fp32")
     found = _loops(job, processor, repeat)
@@ -101,7 +101,7 @@ def crossing_rows(
 
     found, seconds = [], {}
     for size in sizes:
-        job = _job(_table(size, columns, seed), epochs, seed)
+        job = _job(made_table(size, columns, seed), epochs, seed)
         for compute in (processor, gpu):
             spent = best_seconds(lambda job=job, compute=compute: run(job, compute), 1) / epochs  # type: ignore[misc]
             seconds[size, compute] = spent
@@ -134,7 +134,7 @@ def crossover(sizes: Sequence[int], processor: Sequence[float], gpu: Sequence[fl
 def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
     import torch
 
-    from pipeline.bench.training_loops import bare_steps, plain_loop
+    from pipeline.bench.training_loops import bare_products, bare_steps, plain_loop
     from pipeline.learning.training.loop import run
     from pipeline.learning.training.torch_state import settled
 
@@ -143,9 +143,13 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
     threads = int(trained.facts["threads"])
     device = torch.device(compute.device)
 
-    def floor_steps() -> None:
+    def products() -> None:
+        with settled(device, threads), torch.inference_mode():
+            bare_products(job, compute)
+
+    def floor_steps(dropout_of_torch: bool = False) -> None:
         with settled(device, threads):
-            bare_steps(job, compute, trained.offset)
+            bare_steps(job, compute, trained.offset, dropout_of_torch=dropout_of_torch)
 
     def plain_epochs() -> None:
         before = torch.get_num_threads()
@@ -161,7 +165,8 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
         run(job, compute)
         while time.perf_counter() < end:
             run(job, compute)
-    floor, plain, ours = _in_turn((floor_steps, plain_epochs, lambda: run(job, compute)), repeat)
+    calls = (floor_steps, plain_epochs, lambda: run(job, compute), products, lambda: floor_steps(True))
+    floor, plain, ours, multiplied, drawn = _in_turn(calls, repeat)
     where = f"{compute.device}, {compute.precision}"
     name = _name(job)
     said = f"{threads} thread{'' if threads == 1 else 's'}"
@@ -178,8 +183,14 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
         )
 
     return [
+        row("matrix products alone", multiplied, note=f"of one batch again and again; {said}"),
         row("floor: forward, backward, step", floor, note=f"one batch again and again; {said}"),
-        row("plain DataLoader loop", plain, note=f"TensorDataset, AdamW, loss.item() at each step; {said}"),
+        row("the floor with torch's dropout", drawn, note=f"as the plain loop has it; {said}"),
+        row(
+            "plain DataLoader loop",
+            plain,
+            note=f"TensorDataset, AdamW, torch's dropout, loss.item() at each step; {said}",
+        ),
         row(
             "ours",
             ours,
@@ -306,7 +317,7 @@ def _lightgbm_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in own}
 
 
-def _table(rows: int, columns: int, seed: int) -> TrainingRows:
+def made_table(rows: int, columns: int, seed: int) -> TrainingRows:
     """Columns of noise, of which the first five tell a little of the label."""
     random = np.random.default_rng(seed)
     values = random.standard_normal((rows, columns))

@@ -10,16 +10,19 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
 
 from pipeline.learning.compute import Compute
+from pipeline.learning.models.dropout import Dropout
 from pipeline.learning.models.networks import build
 from pipeline.learning.training.job import Job
 from pipeline.learning.training.schedule import batch_cuts, learning_rate
-from pipeline.learning.training.torch_state import derived_seed
+from pipeline.learning.training.torch_state import derived_seed, seed_generators
 
-__all__ = ["bare_steps", "plain_loop"]
+__all__ = ["bare_products", "bare_steps", "plain_loop", "with_dropout_of_torch"]
 
 
 def plain_loop(job: Job, compute: Compute, offset: float, *, same_order: bool = False) -> list[float]:
     """Train as a tutorial does: ``TensorDataset``, ``DataLoader``, AdamW, ``loss.item()`` at each step.
+
+    The network is the project's, but for its dropout, which is torch's.
 
     Parameters
     ----------
@@ -36,7 +39,7 @@ def plain_loop(job: Job, compute: Compute, offset: float, *, same_order: bool = 
         Weighted mean loss of each epoch.
     """
     device = torch.device(compute.device)
-    network = _network(job, device)
+    network = with_dropout_of_torch(_network(job, device))
     optimizer = torch.optim.AdamW(_groups(network, job.settings.weight_decay), lr=job.settings.learning_rate)
     rows = TensorDataset(*_tensors(job))
     cuts = batch_cuts(len(job.train), job.settings.batch_size)
@@ -62,13 +65,14 @@ def plain_loop(job: Job, compute: Compute, offset: float, *, same_order: bool = 
     return losses
 
 
-def bare_steps(job: Job, compute: Compute, offset: float) -> None:
+def bare_steps(job: Job, compute: Compute, offset: float, *, dropout_of_torch: bool = False) -> None:
     """The floor: forward, backward and the optimizer's step, on one batch that lies on the device, and nothing else."""
     device = torch.device(compute.device)
     network = _network(job, device)
+    if dropout_of_torch:
+        network = with_dropout_of_torch(network)
     optimizer = torch.optim.AdamW(_groups(network, job.settings.weight_decay), lr=1e-6, fused=True)
-    steps = len(batch_cuts(len(job.train), job.settings.batch_size)) - 1
-    rows = math.ceil(len(job.train) / steps)
+    steps, rows = _steps(job)
     features, label, weight = (tensor[:rows].to(device) for tensor in _tensors(job))
     network.train()
     for _ in range(job.epochs * steps):
@@ -79,8 +83,41 @@ def bare_steps(job: Job, compute: Compute, offset: float) -> None:
         torch.cuda.synchronize(device)
 
 
+def bare_products(job: Job, compute: Compute) -> None:
+    """The matrix products of those steps alone: what no loop in these products' precision can do without."""
+    device = torch.device(compute.device)
+    steps, rows = _steps(job)
+    dtype = torch.bfloat16 if compute.precision == "bf16" else torch.float32
+    matrices = [one.detach().to(dtype) for one in _network(job, device).parameters() if one.ndim > 1]
+    inputs = [torch.randn(rows, matrix.shape[1], device=device, dtype=dtype) for matrix in matrices]
+    slopes = [torch.randn(rows, matrix.shape[0], device=device, dtype=dtype) for matrix in matrices]
+    for _ in range(job.epochs * steps):
+        for layer, (matrix, given, slope) in enumerate(zip(matrices, inputs, slopes, strict=True)):
+            given @ matrix.t()
+            slope.t() @ given
+            if layer:  # nobody asks for the gradient of the features
+                slope @ matrix
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def with_dropout_of_torch(network: nn.Module) -> nn.Module:
+    """The same network, each :class:`~pipeline.learning.models.dropout.Dropout` in it made torch's own."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Dropout):
+                setattr(parent, name, nn.Dropout(child.p))
+    return network
+
+
+def _steps(job: Job) -> tuple[int, int]:
+    """Batches an epoch, and rows of the largest."""
+    steps = len(batch_cuts(len(job.train), job.settings.batch_size)) - 1
+    return steps, math.ceil(len(job.train) / steps)
+
+
 def _network(job: Job, device: torch.device) -> nn.Module:
-    torch.manual_seed(derived_seed(job.seed, "weights"))
+    seed_generators(derived_seed(job.seed, "weights"), device)
     return build(job.network).to(device)
 
 

@@ -71,6 +71,31 @@ def training(
         Console().print(frame_table(part[shown], f"training: {workload}"))
 
 
+@bench.command()
+def tuning(
+    sessions: Annotated[int, typer.Option(min=60, help="Sessions of five-minute bars to make; 2520 are 10 years.")] = (
+        2_520
+    ),
+    trials: Annotated[int, typer.Option(min=10, help="Trials of the strategy.")] = 200,
+    rows: Annotated[int, typer.Option(min=200, help="Rows of the table LightGBM learns from.")] = 5_000,
+    columns: Annotated[int, typer.Option(min=1, help="Its columns.")] = 210,
+    model_trials: Annotated[int, typer.Option(min=1, help="Trials of LightGBM.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Tuning: trials a second of the strategy and of LightGBM, beside loops that start anew at each trial."""
+    from pipeline.bench.tuning import bench_tuning
+
+    found = bench_tuning(sessions=sessions, trials=trials, rows=rows, columns=columns, model_trials=model_trials)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    frame = pd.DataFrame(found).round({"milliseconds": 1, "processor_milliseconds": 1, "times_naive": 1})
+    frame["trials/s"] = [f"{rate:.3g}" for rate in frame["trials_per_second"]]
+    shown = ["engine", "trials/s", "milliseconds", "processor_milliseconds", "times_naive", "agrees", "note"]
+    for workload, part in frame.groupby("workload", sort=False):
+        Console().print(frame_table(part[shown], f"tuning: {workload}"))
+
+
 def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

@@ -15,6 +15,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.models import models
 from pipeline.cli.profile import profile
 from pipeline.cli.run import run
+from pipeline.cli.tune import tune
 from pipeline.cli.ui import ui
 from pipeline.errors import ConfigurationError, PipelineError, UnknownSymbolError
 
@@ -34,6 +35,7 @@ app.command()(run)
 app.command()(profile)
 app.command()(backtest)
 app.command()(audit)
+app.command()(tune)
 app.command()(doctor)
 app.command()(ui)
 app.add_typer(models, name="models")

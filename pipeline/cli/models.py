@@ -1,13 +1,14 @@
 """``vpoc models``: the registered models, and uploading of trainings that MLflow has not seen yet."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from pipeline.cli.options import JsonOption
 from pipeline.cli.progress import shown_while
@@ -26,8 +27,6 @@ __all__ = ["models"]
 
 models = typer.Typer(no_args_is_help=True, help="Registered models, and trainings that wait for MLflow.")
 
-SHOWN_FIGURES = 3
-
 
 @models.command()
 def train(
@@ -40,6 +39,7 @@ def train(
     home = vpoc_home()
     for family in families:
         find_family(family)
+    families = list(dict.fromkeys(families))
     find_dataset(symbol, home)
     prepare_environment(home)
     quieten()
@@ -162,35 +162,25 @@ def _described(folder: "Path") -> dict[str, Any]:
 
 def _show(found: "Sequence[Registered]", waiting: Sequence[dict[str, Any]], away: str | None) -> None:
     console = Console(highlight=False)
-    if found:
-        console.print(_registered_table(found))
-    elif away is None:
+    for name in dict.fromkeys(one.name for one in found):
+        console.print(name, soft_wrap=True)
+        for version in (one for one in found if one.name == name):
+            called = f" {', '.join(version.aliases)}" if version.aliases else ""
+            trained = f"  {_minute(version.trained.isoformat())} UTC" if version.trained else ""
+            console.print(f"  version {version.version}{called}{trained}", soft_wrap=True)
+            if version.headline:
+                console.print(Padding(Text(_figures(version.headline)), (0, 0, 0, 4)))
+    if not found and away is None:
         console.print("no model is registered yet: 'vpoc run' trains and registers some", soft_wrap=True)
     if waiting:
         console.print(f"\n{_trainings(len(waiting))} for 'vpoc models upload':", soft_wrap=True)
     for one in waiting:
-        said = one["broken"] or ", ".join(f"{name} {value}" for name, value in one["headline"].items())
+        said = one["broken"] or _figures(one["headline"])
         console.print(f"  {one['training']}  {_minute(one['trained'])}  {said}", soft_wrap=True, markup=False)
 
 
-def _registered_table(found: "Sequence[Registered]") -> Table:
-    names = list(dict.fromkeys(name for one in found for name in one.headline))[:SHOWN_FIGURES]
-    table = Table(show_edge=False)
-    for name in ("model", "version", "called", "trained (UTC)"):
-        table.add_column(name, no_wrap=True)
-    for name in names:
-        table.add_column(name.replace("_", " "))
-    shown = ""
-    for one in found:
-        table.add_row(
-            one.name if one.name != shown else "",
-            str(one.version),
-            ", ".join(one.aliases),
-            _minute(one.trained.isoformat() if one.trained else None),
-            *(one.headline.get(name, "") for name in names),
-        )
-        shown = one.name
-    return table
+def _figures(headline: Mapping[str, str]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in headline.items())
 
 
 def _minute(time: str | None) -> str:

@@ -10,12 +10,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline.errors import ConfigurationError
 
-__all__ = ["CPU", "GPU_POOL", "THIS_MACHINE", "Compute", "ComputeSettings", "Machine", "Precision", "choose_compute"]
+__all__ = [
+    "CPU",
+    "CUBLAS_SETTINGS",
+    "CUBLAS_VARIABLE",
+    "GPU_POOL",
+    "THIS_MACHINE",
+    "Compute",
+    "ComputeSettings",
+    "Machine",
+    "Precision",
+    "choose_compute",
+]
 
 Precision = Literal["fp32", "bf16"]
 
 GPU_POOL = "gpu"
 """Dagster's pool of what trains on a GPU."""
+
+CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
+CUBLAS_SETTINGS = (":4096:8", ":16:8")
+"""Those under which torch takes matrix products for deterministic; it looks once, at the process's first product."""
 
 _log = logging.getLogger(__name__)
 

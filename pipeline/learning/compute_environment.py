@@ -14,7 +14,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Literal
 
-from pipeline.learning.compute import ComputeSettings
+from pipeline.learning.compute import CUBLAS_SETTINGS, CUBLAS_VARIABLE, ComputeSettings
 from pipeline.profiles.engines.choice import why_missing
 
 __all__ = [
@@ -106,7 +106,9 @@ def prepare_torch(
 
     Visible devices: ``CUDA_VISIBLE_DEVICES``, or ``HIP_VISIBLE_DEVICES`` where torch is built for ROCm. Allocator:
     ``PYTORCH_ALLOC_CONF``, by default ``expandable_segments:True`` on CUDA and nothing on ROCm. Variables that a user
-    has set, by any of their names, are left alone. Nothing is set where torch is built for the processor.
+    has set, by any of their names, are left alone. cuBLAS: what deterministic products need, since torch looks for it
+    once, at the first product that anything in this process computes. Nothing is set where torch is built for the
+    processor.
 
     Parameters
     ----------
@@ -119,6 +121,7 @@ def prepare_torch(
     built = build or torch_build()
     if built is None or built.kind == "CPU":
         return
+    variables.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTINGS[0])
     wanted = {}
     names = VISIBLE_VARIABLES[built.kind]
     if settings.visible_devices is not None and not any(name in variables for name in names):

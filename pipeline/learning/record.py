@@ -21,7 +21,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,12 +41,15 @@ __all__ = [
     "TrainingIdentity",
     "TrainingResult",
     "Upload",
+    "drop_leftovers",
     "drop_older_uploads",
     "flat_summary",
     "locked",
     "mark_uploaded",
     "pending_records",
     "read_record",
+    "require_whole",
+    "training_alone",
     "write_record",
 ]
 
@@ -290,6 +293,21 @@ def read_record(folder: Path) -> StoredRecord:
         ) from error
 
 
+def require_whole(record: StoredRecord) -> None:
+    """Make sure that a record's model is as it was written.
+
+    Raises
+    ------
+    DataError
+        For a model whose files have changed, or are gone.
+    """
+    if _fingerprint(record.model) != record.fingerprint:
+        raise DataError(
+            f"the model in {record.model} is broken: its files are not those that were written; remove "
+            f"{record.folder} and train again"
+        )
+
+
 def pending_records(home: Home) -> list[Path]:
     """Folders of the records that have not been uploaded, the oldest training first."""
     found = (path.parent for path in home.models.glob(f"[!.]*/[!.]*/[!.]*/{RECORD}"))
@@ -311,14 +329,38 @@ def drop_older_uploads(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from uploading the same record meanwhile; waits for one that does."""
+def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Keep other processes from a folder meanwhile; waits for one that has it, after telling so by ``wait``."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if wait is not None:
+                wait()
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def training_alone(home: Home, symbol: str, family: str, wait: Callable[[], None] | None = None) -> Iterator[Path]:
+    """Keep other processes from training the same family of a symbol meanwhile; yields the folder of its records.
+
+    Two at once would write the same checkpoints.
+    """
+    folder = home.models / symbol / family
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, wait):
+        yield folder
+
+
+def drop_leftovers(folder: Path, keep: Path) -> None:
+    """Remove what killed trainings of other data left beside the records, but for the checkpoints ``keep``."""
+    for path in folder.glob(".*"):
+        if path != keep:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def flat_summary(summary: pd.DataFrame, prefix: str = "") -> dict[str, float]:

@@ -3,6 +3,7 @@
 from pipeline.performance.classification import (
     FEWEST_OF_A_KIND,
     MODEL_METRICS,
+    NO_EDGE_BY_ITSELF,
     ModelJudgement,
     judge_model,
     model_summary,
@@ -58,6 +59,7 @@ __all__ = [
     "HEADLINE_METRICS",
     "MODEL_DIGITS",
     "MODEL_METRICS",
+    "NO_EDGE_BY_ITSELF",
     "SCORED_COLUMNS",
     "Drawdown",
     "Interval",

@@ -20,6 +20,7 @@ from pipeline.performance.uncertainty import Interval, quantile_interval
 __all__ = [
     "FEWEST_OF_A_KIND",
     "MODEL_METRICS",
+    "NO_EDGE_BY_ITSELF",
     "ModelJudgement",
     "judge_model",
     "model_summary",
@@ -46,6 +47,12 @@ MODEL_METRICS = (
 )
 FEWEST_OF_A_KIND = 10
 """Winners, and losers, below which an AUC has no interval: resamples would repeat a handful of one kind."""
+
+# A far target ends more trades at the session's close, half of them above zero, and pays no more on average.
+NO_EDGE_BY_ITSELF = (
+    "That alone is no edge: how far stop and target lie tells winners from losers where nothing can be earned, too."
+)
+"""What has to be said wherever an AUC is called evidence."""
 
 _LEVEL = 0.95
 _REPLICATIONS = 2000
@@ -201,7 +208,7 @@ def _ranking_verdict(summary: pd.DataFrame, name: str) -> str:
     if low > 0.5:
         return (
             f"Some evidence that {name} tells winners from losers, before any correction for how many models were "
-            f"tried: {spread}."
+            f"tried: {spread}. {NO_EDGE_BY_ITSELF}"
         )
     if high < 0.5:
         return f"Evidence that {name} ranks losers above winners: {spread}."

@@ -3,7 +3,8 @@
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours, session_schedule
 from pipeline.profiles.engines import on_device
+from pipeline.profiles.engines.choice import Engine
 from pipeline.profiles.histogram import spread_rows
 from pipeline.profiles.kernels import MAX_STEPS, MICRO_LOTS
 from pipeline.profiles.value_area import check_value_area_settings
 
-__all__ = ["Allocation", "profile_rows", "select_sessions", "session_profiles"]
+__all__ = ["Allocation", "ProfileBars", "profile_rows", "select_sessions", "session_profiles"]
 
 Allocation = Literal["uniform", "close"]
 
@@ -94,36 +96,82 @@ def session_profiles(
     """
     _check_allocation(allocation)
     check_value_area_settings(value_area_basis_points, expansion_rows)
-    profile = on_device(device)
-    clean = bar_columns(bars, ("timestamp", *_PRICES))
-    sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
-    low, high, steps, rounded = _integers(clean, instrument, allocation, narrow=True)
-    contracts: NDArray[np.object_] | None = None
-    if "contract" in clean:
-        codes, names = pd.factorize(clean["contract"])
-        steps, winners = _one_contract(codes, steps, starts, stops)
-        contracts = np.asarray(names, dtype=object)[winners]
-    levels = profile(
-        low,
-        high,
-        steps,
-        starts,
-        stops,
-        value_area_basis_points=value_area_basis_points,
-        expansion_rows=expansion_rows,
-        name=lambda k: f"session {sessions[k].date()} of {instrument.symbol}",
-    )
-    traded = levels.total > 0
-    columns = {
-        name: instrument.to_prices(getattr(levels, name)[traded]) for name in ("vpoc", "val", "vah", "low", "high")
-    }
-    columns["volume"] = _to_volume(levels.total[traded], instrument)
-    columns["value_area_volume"] = _to_volume(levels.held[traded], instrument)
-    profiles = pd.DataFrame(columns, index=sessions[traded])
-    if contracts is not None:
-        profiles["contract"] = pd.array(contracts[traded], dtype="str")
-    profiles.attrs.update(rounded)
-    return profiles
+    engine = on_device(device)
+    prepared = ProfileBars.of(bars, instrument, allocation=allocation, hours=hours)
+    return prepared.profiles(value_area_basis_points, expansion_rows, engine)
+
+
+@dataclass(frozen=True)
+class ProfileBars:
+    """What session profiles are made from, whatever share the value area holds: worked out once, used many times.
+
+    Attributes
+    ----------
+    instrument
+        Whose bars they are.
+    sessions
+        Sessions with bars in the hours, shape (s,).
+    low, high, steps
+        Ticks from and to, and volume in steps (0 in a session's lesser contract), shape (n,).
+    starts, stops
+        Each session's slice of them, shape (s,).
+    contracts
+        Each session's contract, shape (s,); None where the bars carry none.
+    rounded
+        How many bars had a price or a volume rounded.
+    """
+
+    instrument: Instrument
+    sessions: pd.DatetimeIndex
+    low: NDArray[Any]
+    high: NDArray[Any]
+    steps: NDArray[Any]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    contracts: NDArray[np.object_] | None
+    rounded: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls, bars: pd.DataFrame, instrument: Instrument, *, allocation: Allocation = "uniform", hours: Hours = "rth"
+    ) -> Self:
+        """Check bars and turn them into whole numbers; as :func:`session_profiles`."""
+        _check_allocation(allocation)
+        clean = bar_columns(bars, ("timestamp", *_PRICES))
+        sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
+        low, high, steps, rounded = _integers(clean, instrument, allocation, narrow=True)
+        contracts: NDArray[np.object_] | None = None
+        if "contract" in clean:
+            codes, names = pd.factorize(clean["contract"])
+            steps, winners = _one_contract(codes, steps, starts, stops)
+            contracts = np.asarray(names, dtype=object)[winners]
+        return cls(instrument, sessions, low, high, steps, starts, stops, contracts, rounded)
+
+    def profiles(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> pd.DataFrame:
+        """The frame of :func:`session_profiles`; on one thread where no engine is given."""
+        check_value_area_settings(value_area_basis_points, expansion_rows)
+        levels = (engine or on_device("cpu"))(
+            self.low,
+            self.high,
+            self.steps,
+            self.starts,
+            self.stops,
+            value_area_basis_points=value_area_basis_points,
+            expansion_rows=expansion_rows,
+            name=lambda k: f"session {self.sessions[k].date()} of {self.instrument.symbol}",
+        )
+        traded = levels.total > 0
+        columns = {
+            name: self.instrument.to_prices(getattr(levels, name)[traded])
+            for name in ("vpoc", "val", "vah", "low", "high")
+        }
+        columns["volume"] = _to_volume(levels.total[traded], self.instrument)
+        columns["value_area_volume"] = _to_volume(levels.held[traded], self.instrument)
+        profiles = pd.DataFrame(columns, index=self.sessions[traded])
+        if self.contracts is not None:
+            profiles["contract"] = pd.array(self.contracts[traded], dtype="str")
+        profiles.attrs.update(self.rounded)
+        return profiles
 
 
 def profile_rows(

@@ -12,6 +12,7 @@ from pipeline.performance import (
     BASELINES,
     FEWEST_TRADES,
     MODEL_DIGITS,
+    NO_EDGE_BY_ITSELF,
     ModelJudgement,
     baseline_verdict,
     compare_models,
@@ -67,8 +68,9 @@ _OF_MONEY = ("trades_taken", "precision", "net", "mean_r")
 _ABOUT = (
     "Every score here was made by a model that learned only from trades whose outcome was known before the decision "
     "it scores (walk-forward, purged). Each filled candidate counts once, with one contract, whether or not the "
-    "account would have had room for it; the backtests above trade the same signals with the account's rules. AUC is "
-    "the chance that a winner scores above a loser; 0.5 is a coin."
+    "account would have had room for it; the backtests above trade the same signals with the account's rules, and with "
+    "the setting require_rules only those that are rule signals too. AUC is the chance that a winner scores above a "
+    "loser; 0.5 is a coin."
 )
 _COMPARED = (
     "The model less the baseline on the same trades and the same resampled sessions, so that what both share cancels. "
@@ -132,10 +134,13 @@ def overall_verdict(summaries: Mapping[str, pd.DataFrame]) -> str:
     names = " and ".join(family_name(family) for family in found)
     says = f"{names} {'shows' if len(found) == 1 else 'show'} some evidence of telling winners from losers"
     if len(known) == 1:
-        return f"{says}."
+        return f"{says}. {NO_EDGE_BY_ITSELF}"
     # 97.5 % of the intervals of a model that knows nothing do not lie above one half.
     chance = 100 * (1 - 0.975 ** len(known))
-    return f"{says}; of {len(known)} models that know nothing, at least one does in up to {chance:.0f} cases of 100."
+    return (
+        f"{says}; of {len(known)} models that know nothing, at least one does in up to {chance:.0f} cases of 100. "
+        f"{NO_EDGE_BY_ITSELF}"
+    )
 
 
 def _missing(models: Mapping[str, ModelFindings]) -> str:
@@ -172,7 +177,8 @@ def _verdicts(judged: Mapping[str, ModelJudgement], differences: pd.DataFrame) -
     for family, judgement in judged.items():
         name = family_name(family)
         low, high = (float(judgement.summary.loc["auc_within_folds", end]) for end in ("low", "high"))
-        color = GOOD if low > 0.5 else BAD if high < 0.5 else FADED
+        earns = float(judgement.summary.loc["net", "low"]) > 0
+        color = GOOD if low > 0.5 and earns else BAD if high < 0.5 else FADED
         first, _, rest = model_verdict(judgement.summary, name).partition(". ")
         note = " ".join(filter(None, [rest, baseline_verdict(differences, family)]))
         boxes.append(

@@ -1,5 +1,7 @@
 """The two setups each session offers the next one: fade the value area from either end (contract §5)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -8,7 +10,9 @@ from pipeline.errors import ConfigurationError
 from pipeline.market import Instrument, next_session
 from pipeline.strategy.settings import StrategySettings
 
-__all__ = ["make_candidates", "sessions_without_candidates"]
+__all__ = ["Setups", "find_setups", "make_candidates", "sessions_without_candidates"]
+
+Ints = NDArray[np.int64]
 
 # Distances are whole ticks or means of whole ticks: what is nearer to a whole tick than this is float noise.
 _NOISE = 1e-6
@@ -53,30 +57,56 @@ def make_candidates(
         If the history was made with another ATR window.
     """
     chosen = settings or StrategySettings()
-    stop, distance, reason = _stops(history, instrument, chosen)
-    offered = np.flatnonzero(reason == "")
-    val, vah = (instrument.to_ticks(history[name])[offered] for name in ("val", "vah"))
-    stop, distance = stop[offered], distance[offered]
-    decided = pd.DatetimeIndex(history.index)[offered]
-    # Long and short alternate within a session.
-    entry = np.stack([val, vah], axis=1).ravel()
-    stops = np.stack([val - stop, vah + stop], axis=1).ravel()
-    target = np.stack([vah, val], axis=1).ravel()
+    found = find_setups(*_areas(history, instrument), _known_ranges(history, chosen), instrument, chosen)
+    decided = pd.DatetimeIndex(history.index)[found.row]
     candidates = pd.DataFrame(
         {
-            "session": next_session(decided, instrument).repeat(2),
-            "decided_on": decided.repeat(2),
-            "side": np.tile(np.array([1, -1], np.int64), len(offered)),
-            "entry": instrument.to_prices(entry),
-            "stop": instrument.to_prices(stops),
-            "target": instrument.to_prices(target),
+            "session": next_session(decided, instrument),
+            "decided_on": decided,
+            "side": found.side,
+            "entry": instrument.to_prices(found.entry),
+            "stop": instrument.to_prices(found.stop),
+            "target": instrument.to_prices(found.target),
         }
     )
     if "contract" in history.columns:
-        candidates["contract"] = pd.array(history["contract"].to_numpy(object)[offered].repeat(2), dtype="str")
-    candidates["stop_ticks"] = stop.repeat(2)
-    candidates["target_ticks"] = distance.repeat(2)
+        candidates["contract"] = pd.array(history["contract"].to_numpy(object)[found.row], dtype="str")
+    candidates["stop_ticks"] = np.abs(found.entry - found.stop)
+    candidates["target_ticks"] = np.abs(found.target - found.entry)
     return candidates
+
+
+@dataclass(frozen=True)
+class Setups:
+    """The candidates of some sessions as numbers, two or none a session, the long first; shape (2k,) each.
+
+    Attributes
+    ----------
+    row
+        The session each comes from.
+    side
+        +1, −1.
+    entry, stop, target
+        Ticks.
+    """
+
+    row: Ints
+    side: Ints
+    entry: Ints
+    stop: Ints
+    target: Ints
+
+
+def find_setups(
+    val: Ints, vah: Ints, average_range: NDArray[np.float64], instrument: Instrument, settings: StrategySettings
+) -> Setups:
+    """The setups of :func:`make_candidates` from value areas in ticks and average true ranges, shape (n,) each."""
+    stop, distance, reason = _stops(val, vah, average_range, instrument, settings)
+    row = np.flatnonzero(reason == "").repeat(2)
+    # Long and short alternate within a session.
+    side = np.tile(np.array([1, -1], np.int64), len(row) // 2)
+    entry = np.where(side > 0, val[row], vah[row])
+    return Setups(row, side, entry, entry - side * stop[row], entry + side * distance[row])
 
 
 def sessions_without_candidates(
@@ -91,7 +121,8 @@ def sessions_without_candidates(
         average true range too narrow for a stop of ``min_stop_ticks``). With those of :func:`make_candidates` every
         session of the history is accounted for.
     """
-    reason = _stops(history, instrument, settings or StrategySettings())[2]
+    chosen = settings or StrategySettings()
+    reason = _stops(*_areas(history, instrument), _known_ranges(history, chosen), instrument, chosen)[2]
     without = np.flatnonzero(reason != "")
     return pd.DataFrame(
         {
@@ -101,18 +132,25 @@ def sessions_without_candidates(
     )
 
 
-def _stops(
-    history: pd.DataFrame, instrument: Instrument, settings: StrategySettings
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.object_]]:
-    """Per session: stop and target distance in ticks, and why there is no candidate ('' where there is)."""
+def _areas(history: pd.DataFrame, instrument: Instrument) -> tuple[Ints, Ints]:
+    return instrument.to_ticks(history["val"]), instrument.to_ticks(history["vah"])
+
+
+def _known_ranges(history: pd.DataFrame, settings: StrategySettings) -> NDArray[np.float64]:
     if settings.atr_column not in history.columns:
         raise ConfigurationError(
             f"the session history has no {settings.atr_column}; make it with the same atr_window, {settings.atr_window}"
         )
-    distance = instrument.to_ticks(history["vah"]) - instrument.to_ticks(history["val"])
-    atr = history[settings.atr_column].to_numpy(np.float64)
-    known = ~np.isnan(atr)
-    reach = settings.stop_atr_factor * np.where(known, atr, 0.0) / instrument.tick_size
+    return history[settings.atr_column].to_numpy(np.float64)
+
+
+def _stops(
+    val: Ints, vah: Ints, average_range: NDArray[np.float64], instrument: Instrument, settings: StrategySettings
+) -> tuple[Ints, Ints, NDArray[np.object_]]:
+    """Per session: stop and target distance in ticks, and why there is no candidate ('' where there is)."""
+    distance = vah - val
+    known = ~np.isnan(average_range)
+    reach = settings.stop_atr_factor * np.where(known, average_range, 0.0) / instrument.tick_size
     stop = np.ceil(np.minimum(reach, distance / 2) - _NOISE).astype(np.int64)
     narrow = np.where(stop < settings.min_stop_ticks, "stop_below_minimum", "").astype(object)
     return stop, distance, np.where(known, narrow, "no_atr").astype(object)

@@ -3,6 +3,8 @@
 Everything in row t comes from sessions up to t and acts from the next session on (contract §4).
 """
 
+from typing import Self
+
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,6 +14,7 @@ from pipeline.errors import DataError
 from pipeline.market import Hours, Instrument, label_sessions
 from pipeline.market.bars import require_bars
 from pipeline.strategy.gates import (
+    GateValues,
     direction_probability,
     is_calm,
     longest_run,
@@ -22,7 +25,7 @@ from pipeline.strategy.gates import (
 )
 from pipeline.strategy.settings import StrategySettings
 
-__all__ = ["session_history"]
+__all__ = ["HistoryParts", "session_history"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -94,34 +97,112 @@ def session_history(
         For unusable bars or profiles, or profiles that are not of these bars and hours.
     """
     chosen = settings or StrategySettings()
-    sessions = _checked_profiles(profiles)
-    history = _session_bars(bars, profiles, sessions, instrument, hours or chosen.hours)
-    for column in ("vpoc", "val", "vah"):
-        history[column] = profiles[column].to_numpy(np.float64)
+    return HistoryParts.of(bars, profiles, instrument, hours=hours or chosen.hours).history(profiles, chosen)
 
-    contracts = _contract_numbers(history)
-    rolled = np.ones(len(history), np.bool_)
-    rolled[1:] = contracts[1:] != contracts[:-1]
-    ticks = instrument.to_ticks(history["vpoc"])
 
-    moves = np.full(len(history), np.nan)
-    moves[1:] = np.diff(ticks)
-    moves[rolled] = np.nan
-    returns = _log_returns(history["close"].to_numpy(), rolled)
-    history["vpoc_move"] = moves
-    history["log_return"] = returns
-    history[chosen.atr_column] = _average_true_range(history, rolled, instrument, chosen.atr_window)
+class HistoryParts:
+    """The columns of a session history, each worked out once for the windows it depends on.
 
-    for name, values in _trend_columns(ticks, contracts, moves, chosen.trend_window).items():
-        history[name] = values
-    history["direction_probability"] = direction_probability(trailing_windows(moves, chosen.direction_window))
-    short, long = (
-        window_deviation(trailing_windows(returns, window)) for window in (chosen.calm_short, chosen.calm_long)
-    )
-    short_name, long_name = chosen.volatility_columns
-    history[short_name], history[long_name] = short, long
-    history["calm"] = is_calm(short, long)
-    return history
+    One serves every setting that leaves the VPOCs as they are: hours and allocation are the same, windows and value
+    area may differ.
+
+    Parameters
+    ----------
+    summary
+        Open, high, low, close, volume and, where there is one, contract of every session.
+    vpocs
+        Prices, shape (n,).
+    instrument
+        Whose they are.
+    """
+
+    def __init__(self, summary: pd.DataFrame, vpocs: Floats, instrument: Instrument) -> None:
+        self._summary = summary
+        self._instrument = instrument
+        self._vpocs = vpocs
+        self._ticks = instrument.to_ticks(vpocs)
+        self._contracts = _contract_numbers(summary)
+        self._rolled = np.ones(len(summary), np.bool_)
+        self._rolled[1:] = self._contracts[1:] != self._contracts[:-1]
+        self._moves = np.full(len(summary), np.nan)
+        self._moves[1:] = np.diff(self._ticks)
+        self._moves[self._rolled] = np.nan
+        self._returns = _log_returns(summary["close"].to_numpy(), self._rolled)
+        self._ranges: dict[int, Floats] = {}
+        self._trends: dict[int, dict[str, Floats]] = {}
+        self._directions: dict[int, Floats] = {}
+        self._deviations: dict[int, Floats] = {}
+
+    @classmethod
+    def of(cls, bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth") -> Self:
+        """Summarise bars by the sessions of their profiles; as :func:`session_history`."""
+        sessions = _checked_profiles(profiles)
+        return cls(_session_bars(bars, profiles, sessions, instrument, hours), _floats(profiles, "vpoc"), instrument)
+
+    def history(self, profiles: pd.DataFrame, settings: StrategySettings) -> pd.DataFrame:
+        """The frame of :func:`session_history`; the profiles may differ from the first ones in their value areas."""
+        short, long = self._deviation(settings.calm_short), self._deviation(settings.calm_long)
+        short_name, long_name = settings.volatility_columns
+        columns = {
+            "vpoc": self._vpocs,
+            "val": _floats(profiles, "val"),
+            "vah": _floats(profiles, "vah"),
+            "vpoc_move": self._moves,
+            "log_return": self._returns,
+            settings.atr_column: self.average_true_range(settings.atr_window),
+            **self._trend(settings.trend_window),
+            "direction_probability": self._direction(settings.direction_window),
+            short_name: short,
+            long_name: long,
+            "calm": is_calm(short, long),
+        }
+        return pd.concat([self._summary, pd.DataFrame(columns, index=self._summary.index)], axis=1)
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """The sessions, shape (n,)."""
+        return pd.DatetimeIndex(self._summary.index)
+
+    @property
+    def contracts(self) -> NDArray[np.object_] | None:
+        """Each session's contract, shape (n,); None where the bars carry none."""
+        return self._summary["contract"].to_numpy(object) if "contract" in self._summary.columns else None
+
+    def gate_values(self, settings: StrategySettings) -> GateValues:
+        """What the gates look at, of every session."""
+        trends = self._trend(settings.trend_window)
+        return GateValues(
+            slope=trends["slope"],
+            r_squared=trends["r_squared"],
+            runs_p_value=trends["runs_p_value"],
+            direction_probability=self._direction(settings.direction_window),
+            calm=is_calm(self._deviation(settings.calm_short), self._deviation(settings.calm_long)),
+        )
+
+    def average_true_range(self, window: int) -> Floats:
+        """The column ``atr_14`` for any window, shape (n,)."""
+        if window not in self._ranges:
+            self._ranges[window] = _average_true_range(self._summary, self._rolled, self._instrument, window)
+        return self._ranges[window]
+
+    def _trend(self, window: int) -> dict[str, Floats]:
+        if window not in self._trends:
+            self._trends[window] = _trend_columns(self._ticks, self._contracts, self._moves, window)
+        return self._trends[window]
+
+    def _direction(self, window: int) -> Floats:
+        if window not in self._directions:
+            self._directions[window] = direction_probability(trailing_windows(self._moves, window))
+        return self._directions[window]
+
+    def _deviation(self, window: int) -> Floats:
+        if window not in self._deviations:
+            self._deviations[window] = window_deviation(trailing_windows(self._returns, window))
+        return self._deviations[window]
+
+
+def _floats(profiles: pd.DataFrame, column: str) -> Floats:
+    return profiles[column].to_numpy(np.float64)
 
 
 def _checked_profiles(profiles: pd.DataFrame) -> pd.DatetimeIndex:

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from pipeline.bench import training
 from pipeline.bench.training import bench_training, crossing_rows, crossover
-from pipeline.bench.training_loops import plain_loop
+from pipeline.bench.training_loops import plain_loop, with_dropout_of_torch
 from pipeline.errors import ConfigurationError
 from pipeline.learning.compute import CPU, Compute
+from pipeline.learning.models.dropout import Dropout
+from pipeline.learning.models.networks import build
 
 KEYS = {
     "engine",
@@ -36,6 +39,8 @@ def test_bench_training_ours_agrees_with_the_plain_loop_and_lightgbm_with_itself
         for name in ("ours, cpu, fp32", "plain DataLoader loop, cpu, fp32", "floor: forward, backward, step, cpu, fp32")
     )
     assert ours["agrees"] is True
+    for engine in ("matrix products alone, cpu, fp32", "the floor with torch's dropout, cpu, fp32"):
+        assert rows[engine]["times_plain"] == pytest.approx(rows[engine]["per_second"] / plain["per_second"])
     assert (plain["times_plain"], floor["ratio_to_floor"]) == (1, 1)
     assert ours["times_plain"] == pytest.approx(ours["per_second"] / plain["per_second"])
     assert ours["ratio_to_floor"] == pytest.approx(floor["per_second"] / ours["per_second"])
@@ -49,7 +54,7 @@ def test_bench_training_ours_agrees_with_the_plain_loop_and_lightgbm_with_itself
 
 
 def test_plain_loop_with_another_learning_rate_is_far_outside_the_tolerance() -> None:
-    job = training._job(training._table(300, 4, 0), 2, 0)
+    job = training._job(training.made_table(300, 4, 0), 2, 0)
     other = replace(job, settings=job.settings.model_copy(update={"learning_rate": 1.01e-3}))
 
     losses = [plain_loop(each, CPU, 0.0, same_order=True) for each in (job, other)]
@@ -57,8 +62,19 @@ def test_plain_loop_with_another_learning_rate_is_far_outside_the_tolerance() ->
     assert abs(losses[0][1] / losses[1][1] - 1) > 3 * training._TOLERANCE["fp32"]
 
 
+def test_plain_loop_learns_with_the_dropout_of_torch() -> None:
+    job = training._job(training.made_table(300, 4, 0), 2, 0)
+
+    network = with_dropout_of_torch(build(job.network))
+
+    kinds = [type(module) for module in network.modules() if isinstance(module, nn.Dropout)]
+    assert kinds == [nn.Dropout] * 3
+    assert [module.p for module in network.modules() if isinstance(module, nn.Dropout)] == [0.1, 0.3, 0.3]
+    assert sum(type(module) is Dropout for module in build(job.network).modules()) == 3
+
+
 def test_agree_holds_for_bfloat16_and_uneven_batches() -> None:
-    job = training._job(training._table(611, 33, 1), 2, 1)
+    job = training._job(training.made_table(611, 33, 1), 2, 1)
 
     assert training._agree(job, Compute(precision="bf16"))[0]
     assert training._agree(job, CPU)[0]

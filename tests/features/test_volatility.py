@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pipeline.features import build_features
 from pipeline.features.families import volatility
@@ -123,6 +124,17 @@ def test_garch_forecast_is_the_same_in_every_run(es):
     first, second = (build_features(clustered(es), ["garch_forecast"]) for _ in range(2))
 
     assert first.equals(second)
+
+
+def test_garch_estimate_does_not_hang_on_the_number_of_threads():
+    returns = np.random.default_rng(0).normal(0, 1, (12, 250))
+    sessions = pd.bdate_range("2019-01-01", periods=250)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append([volatility._estimate(row, "ES", sessions) for row in returns])
+
+    assert found[0] == found[1]
 
 
 def test_garch_without_a_moving_price_stands_in_with_ewma(es):

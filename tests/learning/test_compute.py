@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT
-from pipeline.learning.compute import CPU, Compute, ComputeSettings, Machine, choose_compute
+from pipeline.learning.compute import CPU, CUBLAS_VARIABLE, Compute, ComputeSettings, Machine, choose_compute
 from pipeline.learning.compute_environment import (
     ALLOCATOR_VARIABLES,
     TorchBuild,
@@ -220,6 +220,12 @@ def test_torch_build_is_torchs_own_account() -> None:
     ("build", "settings", "before", "after"),
     [
         (CUDA, {}, {}, {"PYTORCH_ALLOC_CONF": "expandable_segments:True"}),
+        (
+            CUDA,
+            {},
+            {CUBLAS_VARIABLE: ":16:8"},
+            {CUBLAS_VARIABLE: ":16:8", "PYTORCH_ALLOC_CONF": "expandable_segments:True"},
+        ),
         (ROCM, {}, {}, {}),
         (TorchBuild("2.13.0+cpu", "CPU"), {"visible_devices": "0", "allocator": "max_split_size_mb:64"}, {}, {}),
         (
@@ -243,7 +249,8 @@ def test_prepare_torch_sets_what_a_user_has_not(build: TorchBuild, settings: dic
 
     prepare_torch(ComputeSettings(**settings), environ, build=build)
 
-    assert environ == after
+    cublas = {} if build.kind == "CPU" else {CUBLAS_VARIABLE: ":4096:8"}
+    assert environ == cublas | after
 
 
 def test_prepare_torch_after_torch_has_started_warns(
@@ -251,6 +258,7 @@ def test_prepare_torch_after_torch_has_started_warns(
 ) -> None:
     for name in ALLOCATOR_VARIABLES:
         monkeypatch.setenv(name, "")
+    monkeypatch.setenv(CUBLAS_VARIABLE, ":4096:8")
 
     prepare_torch(ComputeSettings(), build=CUDA)
 

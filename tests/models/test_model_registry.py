@@ -71,6 +71,7 @@ def test_upload_registers_a_version_with_tags_description_and_alias(store: Store
     assert (str(version.version), version.run_id) == (done.version, done.run)
     assert version.tags["headline.AUC"] == "0.61 (0.52 to 0.70)"
     assert "- AUC: 0.61 (0.52 to 0.70)" in version.description
+    assert "This one learned from all of them and was judged on none." in version.description
 
 
 def test_logged_model_has_signature_example_requirements_and_the_package_alone(

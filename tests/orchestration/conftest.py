@@ -1,15 +1,25 @@
-"""A home of its own for each test of the orchestration."""
+"""Homes of the orchestration's tests: one made whole for those that only look, and one of its own for each other."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from jobs.chain import StepEvent, run_chain
+from pipeline.definitions import defs
 from pipeline.environment import prepare_environment
 from pipeline.home import PROJECT, Home, vpoc_home
 
-SMALL_MARKET = "simulator: {start: 2021-01-04, sessions: 320, seed: 3, bar: 15min}\nmodels: {families: []}\n"
+MARKET = "simulator: {start: 2021-01-04, sessions: 320, seed: 3, bar: 15min}\n"
+SMALL_MARKET = MARKET + "models: {families: []}\n"
+# Enough of a market for two folds, and as little training as shows that everything is in its place.
+MODELS = (
+    "models: {families: [lightgbm, mlp], splits: 2, threshold: 0.3, parameters: {"
+    "lightgbm: {rounds: 10, patience: 5}, mlp: {epochs: 3, layers: [32]}}}\n"
+)
 
 
 def made_home(folder: Path, patch: pytest.MonkeyPatch) -> Home:
@@ -35,3 +45,31 @@ def instance(home: Home) -> Iterator[dg.DagsterInstance]:
     """The home's Dagster instance."""
     with dg.DagsterInstance.get() as opened:
         yield opened
+
+
+@dataclass(frozen=True)
+class Made:
+    """A chain with models that has been run: what it told by the way, and its Dagster runs by job."""
+
+    home: Home
+    told: list[StepEvent]
+    runs: Mapping[str, str]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A home with everything in it, made once: for tests that only look."""
+    told: list[StepEvent] = []
+    with pytest.MonkeyPatch.context() as patch:
+        home = made_home(tmp_path_factory.mktemp("made"), patch)
+        home.settings.write_text(MARKET + MODELS)
+        runs = run_chain(defs, "ES-SIM", home, told.append)
+    return Made(home, told, runs)
+
+
+@pytest.fixture
+def copied(made: Made, home: Home) -> Home:
+    """A home of its own that begins with everything that the chain has made, but Dagster's and MLflow's records."""
+    shutil.copytree(made.home.assets, home.assets, dirs_exist_ok=True)
+    shutil.copy(made.home.settings, home.settings)
+    return home

@@ -20,7 +20,7 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import PROJECT, Home
 from pipeline.research import FADES, RULES, run_research
 from pipeline.settings import load_settings
-from tests.orchestration.conftest import SMALL_MARKET
+from tests.orchestration.conftest import MARKET, MODELS, SMALL_MARKET, Made
 
 
 def nothing(event: object) -> None:
@@ -45,9 +45,8 @@ def write_months(home: Home, months: list[str], path: Path) -> None:
     bars[own].to_parquet(path)
 
 
-def test_chain_gives_what_the_same_steps_give_without_dagster(home: Home) -> None:
-    run_chain(defs, "ES-SIM", home, nothing)
-
+def test_chain_gives_what_the_same_steps_give_without_dagster(made: Made) -> None:
+    home = made.home
     dataset = find_dataset("ES-SIM", home)
     bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
     expected = run_research(bars, dataset.instrument, load_settings(home))
@@ -61,24 +60,21 @@ def test_chain_gives_what_the_same_steps_give_without_dagster(home: Home) -> Non
     assert "simulated" in page.lower()
 
 
-def test_chain_twice_gives_the_same_bytes(home: Home) -> None:
-    run_chain(defs, "ES-SIM", home, nothing)
-    first, page = digests(home.assets), (home.reports / "ES-SIM.html").read_bytes()
+def test_chain_twice_gives_the_same_bytes(made: Made, copied: Home) -> None:
+    run_chain(defs, "ES-SIM", copied, nothing)
 
-    run_chain(defs, "ES-SIM", home, nothing)
-
-    assert digests(home.assets) == first
-    assert (home.reports / "ES-SIM.html").read_bytes() == page
+    assert digests(copied.assets) == digests(made.home.assets)
+    pages = [(home.reports / "ES-SIM.html").read_bytes() for home in (copied, made.home)]
+    assert pages[0] == pages[1]
 
 
-def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(home: Home) -> None:
+def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(made: Made) -> None:
     from mlflow.tracking import MlflowClient
 
-    runs = run_chain(defs, "ES-SIM", home, nothing)
-
+    home, runs = made.home, made.runs
     client = MlflowClient(tracking_uri(home))
     experiment = client.get_experiment_by_name("vpoc-ES-SIM")
-    logged = client.search_runs([experiment.experiment_id])
+    logged = client.search_runs([experiment.experiment_id], "tags.`vpoc.kind` = 'research'")
     assert [run.data.tags["dagster.run_id"] for run in logged] == [runs["judge"]]
     assert logged[0].info.status == "FINISHED"
     assert logged[0].data.tags["vpoc.simulated"] == "true"
@@ -89,26 +85,20 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(hom
     assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == ["ES-SIM.html"]
 
 
-def test_chain_tells_its_steps_in_order(home: Home) -> None:
-    seen = []
-
-    run_chain(defs, "ES-SIM", home, lambda event: seen.append((event.step, event.kind)))
-
-    finished = [step for step, kind in seen if kind == "finished"]
+def test_chain_tells_its_steps_in_order(made: Made) -> None:
+    finished = [event.step for event in made.told if event.kind == "finished"]
     assert finished[:2] == ["market_data", "volume_profiles"]
     assert set(finished[-3:-1]) == {"backtest_summary", "model_comparison"}
     assert finished[-1] == "report"
 
 
-def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(home: Home, tmp_path: Path) -> None:
-    run_chain(defs, "ES-SIM", home, nothing)
-    clean = digests(home.assets)
+def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(made: Made, tmp_path: Path) -> None:
     script = "from pipeline.cli import main; import sys; sys.argv = ['vpoc', 'run']; main()"
 
     for seconds in (6.0,):
         other = Home(tmp_path / f"killed-{seconds}")
         other.root.mkdir()
-        other.settings.write_text(SMALL_MARKET)
+        other.settings.write_text(MARKET + MODELS)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("VPOC", "MLFLOW"))},
             "VPOC_HOME": str(other.root),
@@ -120,7 +110,7 @@ def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(home: Home, t
         process.send_signal(signal.SIGKILL)
         process.wait()
         subprocess.run([sys.executable, "-c", script], env=environment, cwd=PROJECT, check=True, capture_output=True)
-        assert digests(other.assets) == clean
+        assert digests(other.assets) == digests(made.home.assets)
         left = [path.name for path in other.assets.rglob(".*") if path.is_file()]
         assert len(left) <= 1  # at most the temporary file of the moment it was killed in
 
@@ -162,14 +152,15 @@ def test_symbol_assets_refuse_months_of_another_source(
     assert "vpoc run --symbol ES" in said
 
 
-def test_one_month_materialized_alone_equals_its_part_of_the_range(home: Home, instance: dg.DagsterInstance) -> None:
-    run_chain(defs, "ES-SIM", home, nothing)
-    before = digests(home.assets)
+def test_one_month_materialized_alone_equals_its_part_of_the_range(copied: Home, instance: dg.DagsterInstance) -> None:
+    before = digests(copied.assets)
+    bars = copied.assets / "bars" / "ES-SIM" / "2021-05.parquet"
+    bars.unlink()
 
     result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="2021-05|ES-SIM")
 
     assert result.success
-    assert digests(home.assets) == before
+    assert digests(copied.assets) == before
 
 
 def test_month_without_bars_is_stored_empty(home: Home, instance: dg.DagsterInstance) -> None:

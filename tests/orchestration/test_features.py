@@ -13,16 +13,15 @@ from pipeline.definitions import defs
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered
 from pipeline.home import Home
 from pipeline.learning import average_uniqueness, candidate_labels
-from tests.orchestration.conftest import SMALL_MARKET
+from tests.orchestration.conftest import SMALL_MARKET, Made
 
 
 def stored(home: Home, asset: str, key: str = "ES-SIM") -> pd.DataFrame:
     return pd.read_parquet(home.assets / asset / f"{key}.parquet")
 
 
-def test_training_set_is_made_of_features_labels_and_weights_of_the_functions(home: Home) -> None:
-    run_chain(defs, "ES-SIM", home, lambda event: None)
-
+def test_training_set_is_made_of_features_labels_and_weights_of_the_functions(made: Made) -> None:
+    home = made.home
     dataset = find_dataset("ES-SIM", home)
     bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
     built = build_features(FeatureInputs.from_bars(bars, dataset.instrument))
@@ -41,19 +40,18 @@ def test_training_set_is_made_of_features_labels_and_weights_of_the_functions(ho
 
 
 def test_volatility_index_of_the_settings_gives_its_features_and_without_it_they_are_absent(
-    home: Home, instance: dg.DagsterInstance, tmp_path: Path
+    copied: Home, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    run_chain(defs, "ES-SIM", home, lambda event: None)
     needs_vix = {name for name, one in registered().items() if one.needs == ("vix",)}
     assert needs_vix
-    assert not needs_vix & set(stored(home, "features"))
+    assert not needs_vix & set(stored(copied, "features"))
 
     days = pd.date_range("2019-06-03", "2022-06-30", freq="B")
     pd.DataFrame({"DATE": days.strftime("%m/%d/%Y"), "CLOSE": 20.0}).to_csv(tmp_path / "vix.csv", index=False)
-    home.settings.write_text(SMALL_MARKET + "volatility_index: vix.csv\n")
-    run_chain(defs, "ES-SIM", home, lambda event: None)
+    copied.settings.write_text(SMALL_MARKET + "volatility_index: vix.csv\n")
+    assert defs.resolve_job_def("research").execute_in_process(instance=instance, partition_key="ES-SIM").success
 
-    shown = stored(home, "features")
+    shown = stored(copied, "features")
     assert needs_vix <= set(shown)
     assert shown["vix_level"].dropna().unique().tolist() == [20.0]
 

@@ -4,9 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -15,50 +14,19 @@ import pandas as pd
 import pytest
 
 from assets.partitions import model_key
-from jobs.chain import ChainError, StepEvent, close_dead_runs, run_chain, train_family
+from jobs.chain import ChainError, StepEvent, run_chain, train_families, train_family
+from jobs.processes import close_dead_runs
 from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT, Home
 from pipeline.learning.models import make_model
-from pipeline.learning.record import pending_records
+from pipeline.learning.record import pending_records, training_alone
 from pipeline.modelling import LearningInputs, train_model
 from pipeline.research import RULES, model_strategy
 from pipeline.settings import load_settings
-from tests.orchestration.conftest import SMALL_MARKET, made_home
-from tests.orchestration.test_chain import digests, nothing, stored
-
-# Enough of a market for two folds, and as little training as shows that everything is in its place.
-MODELS = (
-    "models: {families: [lightgbm, mlp], splits: 2, threshold: 0.3, parameters: {"
-    "lightgbm: {rounds: 10, patience: 5}, mlp: {epochs: 3, layers: [32]}}}\n"
-)
-MARKET = SMALL_MARKET.split("models:")[0]
-
-
-@pytest.fixture
-def small(home: Home) -> Home:
-    """A home whose settings train two small models."""
-    home.settings.write_text(MARKET + MODELS)
-    return home
-
-
-@dataclass(frozen=True)
-class Made:
-    """A chain with models that has been run: for tests that only look."""
-
-    home: Home
-    told: list[StepEvent]
-    runs: Mapping[str, str]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    with pytest.MonkeyPatch.context() as patch:
-        home = made_home(tmp_path_factory.mktemp("models"), patch)
-        home.settings.write_text(MARKET + MODELS)
-        told: list[StepEvent] = []
-        yield Made(home, told, run_chain(defs, "ES-SIM", home, told.append))
+from tests.orchestration.conftest import MARKET, MODELS, Made
+from tests.orchestration.test_chain import nothing, stored
 
 
 def of_family(home: Home, asset: str, family: str) -> pd.DataFrame:
@@ -100,14 +68,6 @@ def test_chain_trains_the_families_of_the_settings_as_the_functions_do_and_shows
     assert any(event.kind == "going" and event.text.startswith("fold 1: 1 of at most") for event in told)
 
 
-def test_chain_with_models_twice_gives_the_same_bytes(made: Made, small: Home) -> None:
-    run_chain(defs, "ES-SIM", small, nothing)
-
-    assert digests(small.assets) == digests(made.home.assets)
-    pages = [(home.reports / "ES-SIM.html").read_bytes() for home in (small, made.home)]
-    assert pages[0] == pages[1]
-
-
 def test_no_score_of_the_backtest_is_of_a_model_that_knew_the_outcome(made: Made) -> None:
     small = made.home
     labels = stored(small, "labels", "ES-SIM")
@@ -130,7 +90,7 @@ def test_registered_challenger_gives_the_scores_that_the_pipeline_gave_the_comin
         predictions = of_family(small, "models", family)
         coming = predictions.index[predictions["origin"] == "final"]
         assert len(coming) == 2  # a long and a short
-        inputs_of(small, "").features.loc[coming].to_parquet(tmp_path / "rows.parquet")
+        inputs_of(small, predictions.attrs["source"]).features.loc[coming].to_parquet(tmp_path / "rows.parquet")
         # In a process of its own, for it brings the code that it was trained with.
         script = (
             "import mlflow, pandas as pd\n"
@@ -183,37 +143,58 @@ def test_too_few_trades_make_a_report_without_models_and_say_so(home: Home) -> N
 
 
 def test_training_on_too_few_trades_fails_with_its_sentence_and_a_failed_mlflow_run(
-    home: Home, instance: dg.DagsterInstance
+    copied: Home, instance: dg.DagsterInstance
 ) -> None:
     from mlflow.tracking import MlflowClient
 
-    home.settings.write_text(MARKET.replace("sessions: 320", "sessions: 60") + MODELS)
-    run_chain(defs, "ES-SIM", home, nothing)
+    copied.settings.write_text(MARKET + MODELS.replace("splits: 2", "splits: 40"))
 
-    with pytest.raises(ChainError, match="too few"):
+    with pytest.raises(ChainError, match=r"^218 trades are too few to train on: fold 1 of 40 would learn from 5"):
         train_family(defs, "ES-SIM", "lightgbm", instance, nothing)
 
-    client = MlflowClient(tracking_uri(home))
+    client = MlflowClient(tracking_uri(copied))
     experiment = client.get_experiment_by_name("vpoc-ES-SIM")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`vpoc.kind` = 'training'")
     assert run.info.status == "FAILED"
     assert "too few" in run.data.tags["vpoc.failure"]
 
 
-def test_models_of_other_candidates_are_left_out_of_the_judgement(small: Home) -> None:
-    run_chain(defs, "ES-SIM", small, nothing)
-    small.settings.write_text(MARKET.replace("seed: 3", "seed: 4") + "models: {families: []}\n")
+def test_models_of_other_candidates_are_left_out_of_the_judgement(copied: Home) -> None:
+    copied.settings.write_text(MARKET.replace("seed: 3", "seed: 4") + "models: {splits: 2, families: []}\n")
 
-    run_chain(defs, "ES-SIM", small, nothing)
+    run_chain(defs, "ES-SIM", copied, nothing)
 
-    assert list(stored(small, "backtest_summary", "ES-SIM").index.get_level_values(0).unique()) == ["All fades", RULES]
-    assert len(stored(small, "model_comparison", "ES-SIM")) == 0
+    strategies = stored(copied, "backtest_summary", "ES-SIM").index.get_level_values(0)
+    assert list(strategies.unique()) == ["All fades", RULES]
+    assert len(stored(copied, "model_comparison", "ES-SIM")) == 0
+
+
+def test_model_is_not_trained_on_what_was_made_from_other_bars_than_it_would_be_said_to_be_of(
+    copied: Home, instance: dg.DagsterInstance
+) -> None:
+    copied.settings.write_text(MARKET.replace("seed: 3", "seed: 4") + MODELS)
+
+    with pytest.raises(ChainError, match=r"^features were made from '.*seed 3.*' but .* is now '.*seed 4.*'.*vpoc run"):
+        train_family(defs, "ES-SIM", "constant", instance, nothing)
+
+    assert pending_records(copied) == []
+
+
+def test_families_of_other_folds_are_not_compared(copied: Home) -> None:
+    copied.settings.write_text(MARKET + MODELS.replace("splits: 2", "splits: 3"))
+
+    train_families(defs, "ES-SIM", ["constant"], copied, nothing)
+
+    assert set(stored(copied, "model_comparison", "ES-SIM").index.get_level_values("family")) == {"logistic"}
+    strategies = stored(copied, "backtest_summary", "ES-SIM").index.get_level_values(0)
+    assert list(strategies.unique()) == ["All fades", RULES]
 
 
 def test_another_family_is_trained_by_its_partition_and_compared_though_no_setting_names_it(
-    small: Home, instance: dg.DagsterInstance
+    copied: Home, instance: dg.DagsterInstance
 ) -> None:
-    run_chain(defs, "ES-SIM", small, nothing)
+    # As if the training of the MLP had been killed between its scores and their importance.
+    (copied.assets / "model_importance" / "ES-SIM" / "mlp.parquet").unlink()
 
     trained = defs.resolve_job_def("train").execute_in_process(
         instance=instance, partition_key=model_key("lightgbm_r", "ES-SIM")
@@ -222,29 +203,48 @@ def test_another_family_is_trained_by_its_partition_and_compared_though_no_setti
     judged = defs.resolve_job_def("judge").execute_in_process(instance=instance, partition_key="ES-SIM")
 
     assert judged.success
-    compared = stored(small, "model_comparison", "ES-SIM").index.get_level_values("family").unique()
+    compared = stored(copied, "model_comparison", "ES-SIM").index.get_level_values("family").unique()
     assert set(compared) == {"logistic", "lightgbm", "lightgbm_r", "mlp"}
-    assert model_strategy("lightgbm_r") not in stored(small, "backtest_summary", "ES-SIM").index.get_level_values(0)
+    summary = stored(copied, "backtest_summary", "ES-SIM")
+    assert model_strategy("lightgbm_r") not in summary.index.get_level_values(0)
 
 
-def test_mlflow_away_trains_all_the_same_and_the_upload_follows(small: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_materialized_models_show_their_pictures_and_tables_each(copied: Home, instance: dg.DagsterInstance) -> None:
+    result = defs.resolve_job_def("train").execute_in_process(
+        instance=instance, partition_key=model_key("logistic", "ES-SIM")
+    )
+
+    (made,) = result.asset_materializations_for_node("models")[:1]
+    tables = {name for name, value in made.metadata.items() if isinstance(value, dg.TableMetadataValue)}
+    pictures = {name for name, value in made.metadata.items() if isinstance(value, dg.MarkdownMetadataValue)}
+    assert tables == {"metrics", "by_fold"}
+    assert pictures >= {f"{name}_picture" for name in ("folds", "calibration", "thresholds", "scores", "importance")}
+    assert made.metadata["registered"].value == "vpoc-ES-SIM-logistic version 1"
+    assert len(made.metadata["by_fold"].records) == 2
+
+
+def test_mlflow_away_trains_all_the_same_says_so_and_the_upload_follows(
+    copied: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow.tracking import MlflowClient
 
-    store = tracking_uri(small)
+    store = tracking_uri(copied)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
-    began = time.monotonic()
-    run_chain(defs, "ES-SIM", small, nothing)
-    assert time.monotonic() - began < 120  # no minutes of retries
-    waiting = pending_records(small)
+    told: list[StepEvent] = []
+    train_families(defs, "ES-SIM", ["lightgbm", "mlp"], copied, told.append)
+    waiting = pending_records(copied)
     assert {folder.parent.name for folder in waiting} == {"lightgbm", "mlp"}
-    assert (small.reports / "ES-SIM.html").exists()
+    assert (copied.reports / "ES-SIM.html").exists()
+    warned = [event.text for event in told if event.kind == "warned"]
+    assert [text for text in warned if "'vpoc models upload' uploads it" in text] == warned[:2]
+    assert len(warned) == 4  # and that the figures of summary and report are not recorded
 
     environment = {**os.environ, "MLFLOW_TRACKING_URI": store}
     script = "import sys; from pipeline.cli import main; sys.argv = ['vpoc', 'models', 'upload']; main()"
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=PROJECT, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    assert pending_records(small) == []
+    assert pending_records(copied) == []
     versions = MlflowClient(store).search_model_versions("name = 'vpoc-ES-SIM-mlp'")
     assert [int(version.version) for version in versions] == [1]
 
@@ -271,31 +271,79 @@ def test_settings_of_models_that_are_impossible_are_named(home: Home, setting: s
     assert "\n" not in str(caught.value)
 
 
-def test_killed_training_leaves_no_place_taken_and_goes_on(small: Home, instance: dg.DagsterInstance) -> None:
-    run_chain(defs, "ES-SIM", small, nothing)
-    clean = of_family(small, "models", "mlp")
-    # Long enough to be caught in the middle, at the first checkpoint.
-    small.settings.write_text(
-        MARKET + MODELS.replace("epochs: 3,", "epochs: 4000, patience: 4000, checkpoint_every: 1,")
-    )
-    script = (
-        "from pipeline.definitions import defs, train_family; import dagster as dg\n"
-        "with dg.DagsterInstance.get() as instance: train_family(defs, 'ES-SIM', 'mlp', instance, lambda event: None)"
-    )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(small.models.glob("ES-SIM/mlp/.*/fold_1.pt*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert list(small.models.glob("ES-SIM/mlp/.*/fold_1.pt*"))  # what it goes on from
+# A run as Dagster's page starts it, with the asset in the pool of a GPU that is not there.
+FROM_THE_PAGE = """
+import sys
+from types import SimpleNamespace
+from pipeline.learning import compute_environment
+compute_environment.torch_build = lambda: SimpleNamespace(kind="CUDA")
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from pipeline.definitions import defs
+job = defs.resolve_job_def("train")
+tags = {"dagster/partition": "mlp|ES-SIM", "dagster/partition/family": "mlp", "dagster/partition/symbol": "ES-SIM"}
+with dg.DagsterInstance.get() as instance:
+    run = instance.create_run_for_job(job, tags=tags)
+    print(run.run_id, flush=True)
+    sys.exit(not execute_run(InMemoryJob(job), run, instance).success)
+"""
 
-    close_dead_runs(instance)
-    small.settings.write_text(MARKET + MODELS)
+
+def test_killed_training_leaves_no_place_taken_and_goes_on(copied: Home, instance: dg.DagsterInstance) -> None:
+    # Long enough to be caught in the middle, at its first checkpoint.
+    copied.settings.write_text(
+        MARKET + MODELS.replace("epochs: 3,", "epochs: 300, patience: 300, checkpoint_every: 1,")
+    )
     train_family(defs, "ES-SIM", "mlp", instance, nothing)
+    clean = of_family(copied, "models", "mlp")
+    command = [sys.executable, "-c", FROM_THE_PAGE]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 120
+    while not list(copied.models.glob("ES-SIM/mlp/.*/fold_1.pt*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    killed = process.communicate()[0].strip()
+    assert list(copied.models.glob("ES-SIM/mlp/.*/fold_1.pt*"))  # what it goes on from
+    pool = instance.event_log_storage.get_concurrency_info
+    assert pool("gpu").active_run_ids == {killed}
 
-    pd.testing.assert_frame_equal(of_family(small, "models", "mlp"), clean)
-    assert not list(small.models.glob("ES-SIM/mlp/.*"))
+    assert close_dead_runs(instance) == [killed]
+
+    assert instance.get_run_by_id(killed).status == dg.DagsterRunStatus.FAILURE
+    assert pool("gpu").active_slot_count == 0
+    again = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    first = next(
+        entry.user_message
+        for entry in instance.all_logs(again.stdout.strip())
+        if entry.user_message.startswith("fold 1")
+    )
+    assert int(first.split(": ")[1].split()[0]) > 1  # its first epoch was not its first
+    pd.testing.assert_frame_equal(of_family(copied, "models", "mlp"), clean)
+    assert not list(copied.models.glob("ES-SIM/mlp/.*"))
+    assert pool("gpu").active_slot_count == 0
+
+
+def test_two_trainings_of_a_family_at_once_follow_each_other(copied: Home, instance: dg.DagsterInstance) -> None:
+    left = copied.models / "ES-SIM" / "constant" / ".of-other-data"
+    left.mkdir(parents=True)
+    told: list[StepEvent] = []
+    with training_alone(copied, "ES-SIM", "constant"):
+        other = threading.Thread(target=train_family, args=(defs, "ES-SIM", "constant", instance, told.append))
+        other.start()
+        deadline = time.monotonic() + 60
+        while not any(event.kind == "warned" for event in told) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert other.is_alive()
+        assert not list(copied.models.glob("ES-SIM/constant/*/record.json"))
+    other.join(timeout=60)
+
+    assert [event.text for event in told if event.kind == "warned"] == [
+        "another training of constant on ES-SIM is going on: waiting for its end"
+    ]
+    assert len(list(copied.models.glob("ES-SIM/constant/*/record.json"))) == 1
+    assert not left.exists()
 
 
 def test_every_family_can_be_chosen_in_the_settings(home: Home) -> None:

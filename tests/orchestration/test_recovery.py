@@ -4,13 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
 
-from jobs.chain import PROCESS_TAG, ChainError, StepEvent, close_dead_runs, run_chain
+from jobs.chain import ChainError, StepEvent, run_chain
+from jobs.processes import PROCESS_TAG, close_dead_runs, process_tag
 from pipeline.datasets import FileSource, remember_source
 from pipeline.definitions import defs
 from pipeline.environment import make_tracking_store
@@ -92,20 +94,51 @@ def test_interrupt_stops_the_chain_as_an_interrupt(home: Home) -> None:
         run_chain(defs, "ES-SIM", home, interrupt)
 
 
-def test_dead_runs_are_closed_and_living_ones_left(home: Home, instance: dg.DagsterInstance) -> None:
+def test_runs_are_closed_whose_process_is_gone(home: Home, instance: dg.DagsterInstance) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    host = os.uname().nodename
+    host, before = os.uname().nodename, int(time.time()) - 9000
     job = defs.resolve_job_def("research")
-    runs = [
-        instance.create_run_for_job(job, tags={PROCESS_TAG: f"{host}:{process}"}, status=dg.DagsterRunStatus.STARTED)
-        for process in (gone.pid, os.getpid())
-    ]
+
+    def begun(status: str) -> dg.DagsterRun:
+        return instance.create_run_for_job(job, status=dg.DagsterRunStatus[status])
+
+    runs = [begun(status) for status in ("STARTED", "CANCELING", "STARTED", "STARTED", "STARTED", "STARTED", "SUCCESS")]
+    killed, canceled, number_reused, elsewhere, copied, untold, ended = runs
+    for run in (killed, canceled, ended):
+        instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{run.run_id}@{host}:{gone.pid}:{before}"})
+    instance.add_run_tags(number_reused.run_id, {PROCESS_TAG: f"{number_reused.run_id}@{host}:{os.getpid()}:{before}"})
+    instance.add_run_tags(elsewhere.run_id, {PROCESS_TAG: f"{elsewhere.run_id}@elsewhere:{gone.pid}:{before}"})
+    # Dagster copies tags to a run that is executed again.
+    instance.add_run_tags(copied.run_id, {PROCESS_TAG: f"{killed.run_id}@{host}:{gone.pid}:{before}"})
+    own = begun("STARTED")
+    instance.add_run_tags(own.run_id, process_tag(own.run_id))
+
+    assert set(close_dead_runs(instance)) == {killed.run_id, canceled.run_id, number_reused.run_id}
+
+    statuses = [instance.get_run_by_id(run.run_id).status.name for run in (killed, canceled, number_reused)]
+    assert statuses == ["FAILURE", "CANCELED", "FAILURE"]
+    for run in (elsewhere, copied, untold, own):
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def test_place_in_a_pool_is_given_back_by_runs_that_have_ended_and_kept_by_those_that_go_on(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    job = defs.resolve_job_def("train")
+    storage = instance.event_log_storage
+    taken = {}
+    # Of a run that Dagster's own page marked as failed, the place stays taken.
+    for pool, status in (("one", dg.DagsterRunStatus.FAILURE), ("two", dg.DagsterRunStatus.STARTED)):
+        run = instance.create_run_for_job(job, status=status)
+        storage.initialize_concurrency_limit_to_default(pool)
+        assert storage.claim_concurrency_slot(pool, run.run_id, "models").is_claimed
+        taken[pool] = run
 
     close_dead_runs(instance)
 
-    found = [instance.get_run_by_id(run.run_id) for run in runs]
-    assert [run.status for run in found] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]
+    assert storage.get_concurrency_info("one").active_slot_count == 0
+    assert storage.get_concurrency_info("two").active_run_ids == {taken["two"].run_id}
 
 
 def test_tracking_store_made_by_two_programs_at_once_is_whole_and_leaves_nothing_else(home: Home) -> None:
@@ -123,4 +156,5 @@ def test_tracking_store_made_by_two_programs_at_once_is_whole_and_leaves_nothing
 
 
 def test_runs_from_the_page_take_their_steps_in_one_process() -> None:
-    assert defs.resolve_implicit_global_asset_job_def().executor_def.name == "in_process"
+    names = {job.executor_def.name for job in defs.resolve_all_job_defs()}
+    assert names == {"one_process"}

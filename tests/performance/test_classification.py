@@ -11,6 +11,7 @@ from pipeline.performance import (
     FEWEST_OF_A_KIND,
     FEWEST_TRADES,
     MODEL_METRICS,
+    NO_EDGE_BY_ITSELF,
     judge_model,
     model_summary,
     model_summary_by_fold,
@@ -276,6 +277,7 @@ def test_model_verdict_says_what_the_interval_allows(edge, said):
     verdict = model_verdict(table, "LightGBM")
     assert verdict.startswith(said)
     assert f"AUC {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in verdict
+    assert (NO_EDGE_BY_ITSELF in verdict) == (edge > 0)
 
 
 def test_model_verdict_of_scores_the_wrong_way_round_says_so():

@@ -5,7 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.performance import compare_models, format_value, judge_model, model_summary, model_verdict
+from pipeline.performance import (
+    NO_EDGE_BY_ITSELF,
+    compare_models,
+    format_value,
+    judge_model,
+    model_summary,
+    model_verdict,
+)
 from pipeline.reports import ModelFindings, ReportInputs, build_report
 from pipeline.reports.model_charts import threshold_figure
 from pipeline.reports.model_names import family_colors, family_name
@@ -99,6 +106,17 @@ def test_model_section_of_an_edge_is_green_and_the_wrong_way_round_red(bare):
     assert f'class="verdict" style="border-color:{BAD}"' in model_section(with_models(bare, "mlp", edge=-1.5))
 
 
+def test_model_section_of_winners_told_from_losers_without_a_profit_is_not_green(bare):
+    found = with_models(bare, "mlp", edge=1.5)
+    scored = found.models["mlp"].judgement.scored
+    # Winners make no more than they cost.
+    poor = judge_model(scored.assign(net=scored["net"].where(scored["label"] == 0, 0.01)))
+    section = model_section(replace(found, models={"mlp": ModelFindings(poor)}))
+    assert "Some evidence that MLP tells winners from losers" in section
+    assert NO_EDGE_BY_ITSELF in section
+    assert f'class="verdict" style="border-color:{GOOD}"' not in section
+
+
 def test_model_section_shows_when_each_fold_learned_and_scored(inputs, outline):
     scored = inputs.models["mlp"].judgement.scored
     part = scored[scored["fold"] == 2]
@@ -189,9 +207,9 @@ def _summary(low: float, high: float) -> pd.DataFrame:
         (
             {"mlp": (0.45, 0.55), "lstm": (0.51, 0.6), "attention": (0.4, 0.6), "lightgbm": (np.nan, np.nan)},
             "LSTM shows some evidence of telling winners from losers; of 3 models that know nothing, at least one does "
-            "in up to 7 cases of 100.",
+            f"in up to 7 cases of 100. {NO_EDGE_BY_ITSELF}",
         ),
-        ({"mlp": (0.51, 0.6)}, "MLP shows some evidence of telling winners from losers."),
+        ({"mlp": (0.51, 0.6)}, f"MLP shows some evidence of telling winners from losers. {NO_EDGE_BY_ITSELF}"),
         ({"mlp": (np.nan, np.nan)}, "Of no model can it be said whether it tells winners from losers."),
     ],
 )

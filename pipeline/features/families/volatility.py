@@ -162,8 +162,10 @@ def _estimate(returns: Floats, symbol: str, sessions: pd.Index) -> _Garch:
         _log.debug("%s: no GARCH estimate after %s: %s; EWMA's parameters stand in", symbol, _end(sessions), reason)
         return ewma
     from arch import arch_model
+    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+    # On one thread: the optimizer's sums, and with them the last digits, hang on how many there are.
+    with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
         # What the optimizer warns of is in its result, which is looked at below.
         warnings.simplefilter("ignore")
         # Returns of size 1, whatever the market: the optimizer's tolerances are absolute.

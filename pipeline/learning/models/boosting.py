@@ -22,6 +22,7 @@ from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.transforms import feature_transforms
 from pipeline.learning.validation import validation_slice
+from pipeline.search_space import Real, SearchSpace, Whole
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -159,6 +160,19 @@ class BoostedModel(Model):
 
     packages = ("lightgbm",)
     Settings: ClassVar[type[ModelSettings]] = BoostingSettings
+    space: ClassVar[SearchSpace] = SearchSpace(
+        {
+            "learning_rate": Real(0.005, 0.3, log=True),
+            "num_leaves": Whole(2, 64, log=True),
+            "max_depth": Whole(1, 8),
+            "min_data_in_leaf": Whole(5, 200, log=True),
+            "feature_fraction": Real(0.05, 1.0),
+            "bagging_fraction": Real(0.3, 1.0),
+            "lambda_l1": Real(0.0, 10.0),
+            "lambda_l2": Real(0.1, 1000.0, log=True),
+            "min_gain_to_split": Real(0.0, 2.0),
+        }
+    )
     settings: BoostingSettings
 
     learns_from: ClassVar[tuple[str, ...]] = ()

@@ -166,6 +166,7 @@ class NeuralModel(Model):
     def _predict(self, features: pd.DataFrame) -> NDArray[np.float64]:
         import torch
 
+        from pipeline.learning.training.resident import aligned_tensor
         from pipeline.learning.training.torch_state import settled
 
         assert self._learned is not None  # noqa: S101 - the base class asks for a fitted model
@@ -176,7 +177,7 @@ class NeuralModel(Model):
         with settled(torch.device("cpu"), threads=1), torch.inference_mode():
             for first in range(0, len(features), _BLOCK):
                 block = inputs.take(slice(first, first + _BLOCK))
-                tensors = (torch.from_numpy(_filled_up(array)) for array in block.arrays)
+                tensors = (aligned_tensor(array, _BLOCK) for array in block.arrays)
                 logits[first : first + _BLOCK] = self._module(*tensors).numpy()
         logit = logits[: len(features)] + self._offset
         return np.exp(-np.logaddexp(0.0, -logit))
@@ -214,9 +215,3 @@ class NeuralModel(Model):
             module = build(self.network_spec)
         module.load_state_dict(state)
         self._module = module.eval()
-
-
-def _filled_up(array: NDArray[Any]) -> NDArray[Any]:
-    filled = np.zeros((_BLOCK, *array.shape[1:]), array.dtype)
-    filled[: len(array)] = array
-    return filled

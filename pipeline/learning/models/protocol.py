@@ -19,6 +19,7 @@ from pipeline.learning.calibration import Calibration, Calibrator, calibrator_fr
 from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models.out_of_fold import at_level, level_of, out_of_fold_evidence
 from pipeline.learning.models.rows import TrainingRows
+from pipeline.search_space import SearchSpace
 
 __all__ = ["FitOptions", "Inputs", "Model", "ModelSettings", "Progress"]
 
@@ -129,6 +130,8 @@ class Model(ABC):
         Whether it runs on torch's device.
     Settings
         Its hyperparameters.
+    space
+        Those of them that tuning changes, and between which values; each point makes valid settings.
     calibrator
         What the last fit learned to turn raw scores into probabilities; None where nothing was asked for.
     out_of_fold
@@ -147,6 +150,7 @@ class Model(ABC):
     packages: tuple[str, ...] = ()
     uses_device: bool = False
     Settings: ClassVar[type[ModelSettings]] = ModelSettings
+    space: ClassVar[SearchSpace] = SearchSpace()
 
     def __init__(self, settings: ModelSettings | Mapping[str, Any] | None = None, *, seed: int = 0) -> None:
         """Make an unfitted model.

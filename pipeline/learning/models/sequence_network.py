@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.learning.models.dropout import Dropout
+
 __all__ = ["SequenceNetwork", "with_known"]
 
 
@@ -44,10 +46,10 @@ class SequenceNetwork(nn.Module):
         joined = len(encoders) * width
         self.join = nn.Sequential(
             nn.LayerNorm(joined),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(joined, width),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
         self.head = nn.Linear(width, 1)
         # Nothing learned says nothing: the first output is the base rate, which the training adds.

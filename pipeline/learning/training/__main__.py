@@ -6,20 +6,23 @@
 import argparse
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pyarrow import ArrowInvalid
 
-from pipeline.errors import PipelineError
-from pipeline.learning.compute import Compute
+from pipeline.errors import DataError, PipelineError
+from pipeline.learning.compute import choose_compute
 from pipeline.learning.models import FitOptions, Progress, TrainingRows, make_model
 
 _log = logging.getLogger("pipeline.learning.training")
 
 
-def main() -> None:
-    """Read rows, train, and let the first process save the model."""
-    arguments = _parser().parse_args()
+def main(given: Sequence[str] | None = None) -> None:
+    """Read rows, train, and let the first process save the model; the command line's arguments where none are given."""
+    arguments = _parser().parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         _train(arguments)
@@ -28,13 +31,22 @@ def main() -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    rows = TrainingRows.from_training_set(pd.read_parquet(arguments.rows))
-    compute = Compute(devices=tuple(arguments.device.split(",")), precision=arguments.precision)
-    model = make_model(arguments.family, json.loads(arguments.settings), seed=arguments.seed)
+    rows = TrainingRows.from_training_set(_read(arguments.rows))
+    compute = choose_compute(arguments.device, arguments.precision)
+    model = make_model(arguments.family, arguments.settings, seed=arguments.seed)
     model.fit(rows, FitOptions(compute, _say, arguments.checkpoint))
     if _first_process():
         model.save(arguments.save)
         _log.info("saved in %s", arguments.save)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ArrowInvalid) as error:
+        raise DataError(
+            f"{path} can't be read ({type(error).__name__}); give the asset training_set, a Parquet file"
+        ) from error
 
 
 def _say(progress: Progress) -> None:
@@ -48,12 +60,19 @@ def _first_process() -> bool:
     return not distributed.is_initialized() or distributed.get_rank() == 0
 
 
+def _hyperparameters(text: str) -> dict[str, Any]:
+    read = json.loads(text)
+    if not isinstance(read, dict):
+        raise argparse.ArgumentTypeError(f"{text} is no JSON object")
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.training", description=__doc__)
     parser.add_argument("--family", default="mlp", help="model family")
     parser.add_argument("--rows", type=Path, required=True, help="the asset training_set, a Parquet file")
     parser.add_argument("--save", type=Path, required=True, help="folder for the model")
-    parser.add_argument("--settings", default="{}", help="hyperparameters, JSON")
+    parser.add_argument("--settings", type=_hyperparameters, default="{}", help="hyperparameters, JSON")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or several with commas between")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))

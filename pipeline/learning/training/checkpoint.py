@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.learning.models import networks
+from pipeline.learning.models import dropout, networks, sequence_network
 from pipeline.learning.training.job import Job, Rows
 
-__all__ = ["fingerprint", "pack", "read", "unpack", "write"]
+__all__ = ["fingerprint", "pack", "read", "sources", "unpack", "write"]
 
 _log = logging.getLogger(__name__)
 
@@ -110,9 +110,14 @@ def _arrays(rows: Rows) -> list[np.ndarray]:
 @cache
 def _code() -> str:
     """A hash of the sources that a training runs through."""
-    folders = [Path(__file__).parent, *map(Path, networks.__path__)]
-    sources = [source for folder in folders for source in sorted(folder.glob("*.py"))]
     digest = hashlib.sha256()
-    for source in sources:
+    for source in sources():
         digest.update(source.name.encode() + source.read_bytes())
     return digest.hexdigest()
+
+
+def sources() -> list[Path]:
+    """Files that decide what is learned from a job: the training core and the networks."""
+    folders = [Path(__file__).parent, *map(Path, networks.__path__)]
+    shared = [Path(str(module.__file__)) for module in (dropout, sequence_network)]
+    return [source for folder in folders for source in sorted(folder.glob("*.py"))] + shared

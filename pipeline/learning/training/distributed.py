@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import torch
 from torch import distributed
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, start_processes
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.learning.compute import Compute
 from pipeline.learning.training import checkpoint as checkpoints
 from pipeline.learning.training.job import Job, Trained
@@ -60,9 +61,7 @@ def under_torchrun() -> bool:
 
 
 def _joined(job: Job, compute: Compute, checkpoint: Path | None, observe: Observer | None) -> Trained:
-    local = int(os.environ["LOCAL_RANK"])
-    name = compute.devices[local] if local < len(compute.devices) else f"{compute.device.split(':')[0]}:{local}"
-    device = torch.device("cpu") if name.startswith("cpu") else torch.device(name)
+    device = _device(compute, int(os.environ["LOCAL_RANK"]))
     if not distributed.is_initialized():
         _join(device)
         atexit.register(distributed.destroy_process_group)
@@ -75,6 +74,20 @@ def _joined(job: Job, compute: Compute, checkpoint: Path | None, observe: Observ
             f"training {job.family} ran out of memory on {device} with batches of {job.settings.batch_size} over "
             f"{distributed.get_world_size()} processes; give a smaller batch_size"
         ) from error
+
+
+def _device(compute: Compute, local: int) -> torch.device:
+    """That of torchrun's process of this number on this machine: the one named, or one of the same kind."""
+    if compute.device.startswith("cpu"):
+        return torch.device("cpu")
+    named = [torch.device(device) for device in compute.devices]
+    device = named[local] if local < len(named) else torch.device("cuda", local)
+    if device in named[:local]:
+        raise ConfigurationError(
+            f"torchrun started process {local + 1} of this machine, and no GPU is left for it beside "
+            f"{', '.join(compute.devices)}; name a device for each process, or start fewer"
+        )
+    return device
 
 
 def _spawned(job: Job, compute: Compute, checkpoint: Path | None, observe: Observer | None) -> Trained:
@@ -120,11 +133,13 @@ def _attempt(
     try:
         ended = False
         while not ended:
-            ended = processes.join(timeout=_POLL_SECONDS)
-            while not told.empty():
-                epoch, figures = told.get()
-                if observe is not None:
-                    observe(epoch, figures)
+            try:
+                ended = processes.join(timeout=_POLL_SECONDS)
+            finally:  # also where one fails: these epochs were trained, and may be kept in a checkpoint
+                while not told.empty():
+                    epoch, figures = told.get()
+                    if observe is not None:
+                        observe(epoch, figures)
     except (ProcessRaisedException, ProcessExitedException):
         # A process that loses its peer fails too; the one that failed first says why.
         said = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("failure-*.json"))]
@@ -181,12 +196,14 @@ def _read_result(folder: Path) -> Trained:
 
 def _join(device: torch.device, rendezvous: Path | None = None, rank: int = -1, world: int = -1) -> None:
     """Join the process group: by a file on this machine, or as torchrun's environment says."""
+    # A store, for torch reads a path from a URL without undoing its %20.
+    store = None if rendezvous is None else distributed.FileStore(str(rendezvous), world)
     cuda = device.type == "cuda"
     if cuda:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         "nccl" if cuda else "gloo",
-        init_method="env://" if rendezvous is None else rendezvous.as_uri(),
+        store=store,
         rank=rank,
         world_size=world,
         device_id=device if cuda else None,
@@ -203,10 +220,12 @@ def _run(
 ) -> Trained:
     place = Place(device, distributed.get_rank(), distributed.get_world_size())
     marks: list[str] = [""] * place.world
-    distributed.all_gather_object(marks, checkpoints.fingerprint(job))
+    mark = checkpoints.fingerprint(job, precision=compute.precision, resumes=checkpoint is not None)
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        distributed.all_gather_object(marks, mark)
     if len(set(marks)) > 1:
         raise DataError(
-            f"the {place.world} processes that train {job.family} together were given different rows, settings or "
-            "seeds; give all of them the same"
+            f"the {place.world} processes that train {job.family} together were given different rows, settings, seeds, "
+            "precision, or not all of them a checkpoint; give all of them the same"
         )
     return run(job, compute, place=place, batch_size=batch_size, checkpoint=checkpoint, observe=observe)

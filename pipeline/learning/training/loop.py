@@ -24,11 +24,11 @@ from pipeline.learning.models.networks import build
 from pipeline.learning.training import checkpoint as checkpoints
 from pipeline.learning.training.compilation import compiled, pays
 from pipeline.learning.training.job import Job, Rows, Trained
-from pipeline.learning.training.nonfinite import NonFiniteError, find_culprit
+from pipeline.learning.training.nonfinite import LESS, NonFiniteError, find_culprit
 from pipeline.learning.training.place import Place
 from pipeline.learning.training.resident import Resident
 from pipeline.learning.training.schedule import batch_cuts, learning_rate
-from pipeline.learning.training.torch_state import available_threads, derived_seed, settled
+from pipeline.learning.training.torch_state import available_threads, derived_seed, seed_generators, settled
 
 __all__ = ["Observer", "is_out_of_memory", "run"]
 
@@ -36,6 +36,15 @@ _log = logging.getLogger(__name__)
 
 Observer = Callable[[int, Mapping[str, float]], None]
 """Told the number of the epoch that ended, from 1, and its figures."""
+
+# What the processor's allocator says, the driver, and libraries that allocate by themselves.
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "HIP error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 # Multiplications a step from which a second thread on the processor is worth waking (docs/training.md).
 _WORTH_THREADS = 1_000_000_000
@@ -81,10 +90,14 @@ def run(
         settled(place.device, threads, compute.memory_share),
         torch.cuda.device(place.device) if cuda else nullcontext(),
     ):
+        begun = False
         try:
             training = _Training(job, compute, place, threads, batch_size, checkpoint, observe)
+            begun = True
+            return training.run()
         except RuntimeError as error:
-            if not is_out_of_memory(error):
+            # Processes that train together stop and start together, with smaller batches.
+            if not is_out_of_memory(error) or (begun and place.world > 1):
                 raise
             held = [job.train, *([] if job.validation is None else [job.validation])]
             size = sum(array.nbytes for rows in held for array in rows.inputs.arrays)
@@ -92,13 +105,12 @@ def run(
                 f"{place.device} has no memory for the network of {job.family} and {sum(map(len, held))} rows "
                 f"({size / 2**30:.2f} GiB); use a smaller network or another device"
             ) from error
-        return training.run()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says so; the processor's allocator has no type of its own for it."""
+    """Whether an error says so; but for torch's own allocator on GPUs none has a type of its own for it."""
     return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     )
 
 
@@ -127,7 +139,7 @@ class _Training:
         self.offset = _base_rate_logit(job.train)
 
         # Drawn on the processor, so that the first weights are the same on every device.
-        torch.manual_seed(derived_seed(job.seed, "weights"))
+        seed_generators(derived_seed(job.seed, "weights"), self.device)
         self.network = build(job.network).to(self.device)
         self.parameters = [one for one in self.network.parameters() if one.requires_grad]
         groups: list[dict[str, Any]] = [
@@ -172,9 +184,11 @@ class _Training:
                 self._write(mark)
             if self.observe is not None and self.place.first:
                 self.observe(self.epoch, figures)
-        state = self.network.state_dict() if self.held is None else self.best_state
+        weights = self.network.state_dict() if self.held is None else self.best_state
+        state = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        self._require_finite(state)
         return Trained(
-            {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
+            state,
             self.offset,
             self.best_epoch,
             self.log,
@@ -252,13 +266,13 @@ class _Training:
         """The order of this epoch, and the rows in it; sets the generator that dropout draws from."""
         generator = torch.Generator().manual_seed(derived_seed(self.job.seed, "order", self.epoch))
         order = torch.randperm(len(self.rows), generator=generator).to(self.device)
-        torch.manual_seed(derived_seed(self.job.seed, "dropout", self.epoch, self.place.rank))
+        seed_generators(derived_seed(self.job.seed, "dropout", self.epoch, self.place.rank), self.device)
         return order, self.rows.in_order(order)
 
     def _steps(self, rows: Resident, cuts: Sequence[int], steps: int) -> Tensor:
         """Train the first so many batches; per batch the weighted sum of losses, gradient norm and sum of weights."""
         self.network.train()
-        record = torch.zeros(max(steps, 1), 3, device=self.device)
+        figures: list[Tensor] = []
         clip = math.inf if self.settings.gradient_clip is None else self.settings.gradient_clip
         for step in range(steps):
             rate = self._rate(step, len(cuts) - 1)
@@ -266,18 +280,25 @@ class _Training:
                 group["lr"] = rate
             first, last = cuts[step], cuts[step + 1]
             total = rows.weight[first:last].sum()
-            loss = self._loss(self.stepping, rows.part(self.place.share(first, last)))
+            loss = self._loss(self.stepping, self._own(rows, first, last))
             # Gradients are averaged over the processes; scaled so, the average is the whole batch's gradient.
             (loss * (self.place.world / total)).backward()
             norm = nn.utils.clip_grad_norm_(self.parameters, clip)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-            record[step, 0], record[step, 1], record[step, 2] = loss.detach(), norm, total
-        return record
+            figures += [loss.detach(), norm, total]
+        return torch.stack(figures).reshape(-1, 3) if figures else torch.empty(0, 3, device=self.device)
+
+    def _own(self, rows: Resident, first: int, last: int) -> Resident:
+        """The part of a batch that is this process's; of one with too few rows for all a row that counts nothing."""
+        share = self.place.share(first, last)
+        # Not every kernel takes no rows at all, and the others wait for this process's gradients.
+        return rows.part(share) if share.start < share.stop else rows.part(slice(first, first + 1)).weightless()
 
     def _loss(self, network: nn.Module, rows: Resident) -> Tensor:
         """Weighted sum of the rows' log losses."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        bf16 = self.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16) if bf16 else nullcontext():
             logits = network(*rows.inputs)
         return binary_cross_entropy_with_logits(
             logits.float() + self.offset, rows.label, weight=rows.weight, reduction="sum"
@@ -301,7 +322,6 @@ class _Training:
         self._steps(rows, cuts, step)
         batch = slice(cuts[step], cuts[step + 1])
         part = rows.part(batch)
-        self.network.train()
         culprit, advice = find_culprit(
             self.network, part.inputs, self.job.train, order[batch], lambda: self._loss(self.network, part)
         )
@@ -311,12 +331,19 @@ class _Training:
         held, rows = self.held, self.job.validation
         assert held is not None  # noqa: S101
         assert rows is not None  # noqa: S101
-        self.network.eval()
         with torch.no_grad():
             culprit, advice = find_culprit(
                 self.network, held.inputs, rows, torch.arange(len(held)), lambda: self._loss(self.network, held)
             )
         raise NonFiniteError(self.job.family, self.epoch + 1, None, len(cuts) - 1, culprit, advice)
+
+    def _require_finite(self, state: Mapping[str, Tensor]) -> None:
+        """The last step's weights have no step after them, nor always a validation, in which they would show."""
+        bad = next((name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())), None)
+        if bad is not None:
+            steps = len(batch_cuts(len(self.rows), self.batch_size)) - 1
+            culprit = f"{bad} is not finite after it"
+            raise NonFiniteError(self.job.family, self.epoch, steps, steps, culprit, LESS)
 
     def _state(self) -> dict[str, Any]:
         """Weights and optimizer, copied on the device."""

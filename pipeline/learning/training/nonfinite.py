@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from pipeline.errors import DataError
 from pipeline.learning.training.job import Rows
 
-__all__ = ["NonFiniteError", "find_culprit"]
+__all__ = ["LESS", "NonFiniteError", "find_culprit"]
 
-_LOWER = "lower learning_rate or gradient_clip, or train in fp32"
+LESS = "lower learning_rate or gradient_clip, or train in fp32"
+"""What to do about numbers that grow too large."""
 
 
 class NonFiniteError(DataError):
@@ -73,7 +74,7 @@ def find_culprit(
             return f"the {what} of row {rows.names[int(positions[row])]} is {float(held[row])}", "mend the training set"
     for name, parameter in network.named_parameters():
         if _first(parameter.detach().reshape(1, -1)) is not None:
-            return f"parameter {name} is not finite", _LOWER
+            return f"parameter {name} is not finite", LESS
     outputs: list[str] = []
     hooks = [
         module.register_forward_hook(_noting(f"the output of {name} ({type(module).__name__})", outputs))
@@ -86,16 +87,21 @@ def find_culprit(
         for hook in hooks:
             hook.remove()
     if outputs:
-        return f"{outputs[0]} is not finite", _LOWER
+        return f"{outputs[0]} is not finite", LESS
     if not bool(torch.isfinite(loss)):
-        return f"the loss is {float(loss)}", _LOWER
+        return f"the loss is {float(loss.detach())}", LESS
     if loss.requires_grad:
         network.zero_grad(set_to_none=True)
         loss.backward()
         for name, parameter in reversed(list(network.named_parameters())):
             if parameter.grad is not None and _first(parameter.grad.reshape(1, -1)) is not None:
-                return f"the gradient of parameter {name} is not finite", _LOWER
-    return "the loss or a gradient was not finite, and is when computed again", _LOWER
+                return f"the gradient of parameter {name} is not finite", LESS
+        # Squares overflow before what they are of does.
+        if not bool(
+            torch.isfinite(nn.utils.get_total_norm([one.grad for one in network.parameters() if one.grad is not None]))
+        ):
+            return "the norm of all gradients is not finite", LESS
+    return "the loss or a gradient was not finite, and is when computed again", LESS
 
 
 def _first(values: Tensor) -> tuple[int, int] | None:

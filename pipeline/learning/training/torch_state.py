@@ -4,17 +4,20 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
 
 import torch
+from torch import backends
 from torch.utils import deterministic
 
-__all__ = ["available_threads", "derived_seed", "settled"]
+from pipeline.errors import ConfigurationError
+from pipeline.learning.compute import CUBLAS_SETTINGS, CUBLAS_VARIABLE
+
+__all__ = ["available_threads", "derived_seed", "seed_generators", "settled"]
 
 # Generators, thread counts and determinism belong to the process: two trainings at once would disturb each other.
 _ONE_AT_A_TIME = threading.RLock()
-
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def available_threads() -> int:
@@ -28,40 +31,84 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed the processor's generator and the device's: those that :func:`settled` puts back.
+
+    ``torch.manual_seed`` seeds every GPU there is, also such as are not in use yet, and nothing puts those back.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def settled(device: torch.device, threads: int, memory_share: float | None = None) -> Iterator[None]:
-    """Deterministic algorithms, so many threads, generators of one's own; all as it was afterwards.
+    """Deterministic algorithms, float32 as such, so many threads, generators of one's own; all as it was afterwards.
 
     One at a time in a process; a second waits. On CUDA, deterministic matrix products need a setting of cuBLAS from
     before its first use; where the environment has none it is set and stays.
+
+    Raises
+    ------
+    ConfigurationError
+        Where the environment has a setting of cuBLAS that lets products differ from run to run.
     """
     cuda = device.type == "cuda"
     if cuda:
-        os.environ.setdefault(_CUBLAS, ":4096:8")
-    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[device] if cuda else []):
-        before = (
-            torch.get_num_threads(),
-            torch.are_deterministic_algorithms_enabled(),
-            torch.is_deterministic_algorithms_warn_only_enabled(),
-            deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
-            torch.backends.cudnn.benchmark,
-            torch.get_float32_matmul_precision(),
-        )
+        _settle_cublas()
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[device] if cuda else []), ExitStack() as undo:
+        undo.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
+        undo.callback(
+            torch.use_deterministic_algorithms,
+            torch.are_deterministic_algorithms_enabled(),
+            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+        )
         torch.use_deterministic_algorithms(True)
         # Filling fresh memory would only cost time: nothing here reads what it has not written.
-        deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = False
-        torch.set_float32_matmul_precision("highest")
+        _set(undo, deterministic, "fill_uninitialized_memory", False)
+        _set(undo, backends.cudnn, "benchmark", False)
+        _settle_products(undo, cuda)
         if cuda and memory_share is not None:
-            torch.cuda.set_per_process_memory_fraction(memory_share, device)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before[0])
-            torch.use_deterministic_algorithms(before[1], warn_only=before[2])
-            deterministic.fill_uninitialized_memory = before[3]  # type: ignore[attr-defined]
-            torch.backends.cudnn.benchmark = before[4]
-            torch.set_float32_matmul_precision(before[5])
-            if cuda and memory_share is not None:
-                torch.cuda.set_per_process_memory_fraction(1.0, device)
+            before = torch.cuda.get_per_process_memory_fraction(device)
+            undo.callback(torch.cuda.set_per_process_memory_fraction, before, device)
+            torch.cuda.set_per_process_memory_fraction(float(memory_share), device)
+        yield
+
+
+def _settle_cublas() -> None:
+    said = os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTINGS[0])
+    if said not in CUBLAS_SETTINGS:
+        raise ConfigurationError(
+            f"{CUBLAS_VARIABLE} is {said!r}, by which matrix products on a GPU differ from run to run; set it to "
+            f"{' or '.join(CUBLAS_SETTINGS)}, or not at all"
+        )
+
+
+def _settle_products(undo: ExitStack, cuda: bool) -> None:
+    """No products in TF32 or bfloat16 where float32 is said.
+
+    Torch says so in two ways, and refuses to read the older one where the newer was used. cuDNN's LSTM computes in
+    TF32 unless told not to, whatever the precision of matrix products.
+    """
+    mkldnn, cudnn = cast(Any, backends.mkldnn), cast(Any, backends.cudnn)
+    kinds = [backends.cuda.matmul, mkldnn.matmul, mkldnn.rnn, *([cudnn.rnn, cudnn.conv] if cuda else [])]
+    for kind in kinds:
+        undo.callback(setattr, kind, "fp32_precision", kind.fp32_precision)
+    try:
+        undo.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        if cuda:
+            undo.callback(setattr, cudnn, "allow_tf32", cudnn.allow_tf32)
+    except RuntimeError:
+        pass  # set in the newer way, which is put back as it was
+    torch.set_float32_matmul_precision("highest")
+    if cuda:
+        cudnn.allow_tf32 = False
+    for kind in kinds:
+        kind.fp32_precision = "ieee"
+
+
+def _set(undo: ExitStack, holder: Any, name: str, value: Any) -> None:
+    undo.callback(setattr, holder, name, getattr(holder, name))
+    setattr(holder, name, value)

@@ -1,3 +1,4 @@
+import importlib
 import os
 import signal
 import subprocess
@@ -7,12 +8,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.learning.compute import Compute
 from pipeline.learning.models.networks import NetworkSpec
-from pipeline.learning.training import checkpoint
+from pipeline.learning.training import checkpoint, loop
 from pipeline.learning.training.checkpoint import fingerprint
-from pipeline.learning.training.job import Job
+from pipeline.learning.training.job import Inputs, Job
 from pipeline.learning.training.loop import run
 from tests.learning.training.jobs import job, perceptron, rows, same_weights
 
@@ -88,6 +90,19 @@ def test_run_interrupted_at_any_epoch_goes_on_to_the_same_bits(after: int, tmp_p
     assert same_weights(resumed, run(one, CPU))
 
 
+def test_run_interrupted_after_its_best_epoch_still_knows_it(tmp_path: Path) -> None:
+    one = job(train=rows(60), validation=rows(60, seed=1, strength=-2.0), epochs=50, patience=4, checkpoint_every=1)
+    straight = run(one, CPU)
+    assert len(straight.log) == straight.best_epoch + 4
+    interrupted(one, tmp_path / "checkpoint", straight.best_epoch + 2)
+
+    resumed = run(one, CPU, checkpoint=tmp_path / "checkpoint")
+
+    assert resumed.facts["resumed_from_epoch"] == straight.best_epoch + 2
+    assert (resumed.best_epoch, len(resumed.log)) == (straight.best_epoch, len(straight.log))
+    assert same_weights(resumed, straight)
+
+
 def test_run_that_ended_is_not_trained_again(tmp_path: Path) -> None:
     told: list[int] = []
     first = run(job(), CPU, checkpoint=tmp_path / "checkpoint")
@@ -142,20 +157,37 @@ def test_run_with_a_checkpoint_of_other_rows_trains_anew(tmp_path: Path) -> None
     assert same_weights(trained, run(other, CPU))
 
 
-def test_run_with_a_batch_halved_before_the_kill_goes_on_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [Compute(threads=1, precision="bf16"), Compute(threads=2)])
+def test_run_with_a_checkpoint_of_another_precision_or_more_threads_trains_anew(
+    other: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_WORTH_THREADS", 0)
+    one = job(checkpoint_every=1)
+    interrupted(one, tmp_path / "checkpoint", 2)
+
+    assert run(one, other, checkpoint=tmp_path / "checkpoint").facts["resumed_from_epoch"] == 0
+
+
+def test_run_with_a_batch_halved_before_the_kill_goes_on_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     greedy = job(NetworkSpec("greedy", {"width": 8, "most": 10}), checkpoint_every=1)
     interrupted(greedy, tmp_path / "checkpoint", 2)
+    caplog.clear()
 
     resumed = run(greedy, CPU, checkpoint=tmp_path / "checkpoint")
 
     assert resumed.facts["batch_size"] == 8
+    assert not caplog.records  # memory doesn't run out again
     assert same_weights(resumed, run(greedy, CPU))
 
 
 def test_write_leaves_no_half_written_file(tmp_path: Path) -> None:
     path = tmp_path / "made" / "checkpoint"
     checkpoint.write(path, b"old")
-    checkpoint.write(path, b"new")
+    with path.open("rb") as held:
+        checkpoint.write(path, b"new")
+        assert held.read() == b"old"
 
     assert path.read_bytes() == b"new"
     assert [file.name for file in path.parent.iterdir()] == ["checkpoint"]
@@ -169,6 +201,7 @@ def test_unpack_refuses_what_would_need_pickle() -> None:
 def test_fingerprint_changes_with_all_that_decides_the_weights_and_nothing_else() -> None:
     one = job(validation=rows(40, seed=1))
     heavier, relabelled, other = rows(150), rows(150), rows(150)
+    (values,) = one.train.inputs.arrays
     heavier.weight[3] *= 1.5
     relabelled.label[3] = 1 - relabelled.label[3]
     other.inputs.arrays[0][3, 3] = np.nextafter(other.inputs.arrays[0][3, 3], np.float32(9))
@@ -182,6 +215,7 @@ def test_fingerprint_changes_with_all_that_decides_the_weights_and_nothing_else(
         replace(one, train=heavier),
         replace(one, train=relabelled),
         replace(one, train=other),
+        replace(one, train=replace(one.train, inputs=Inputs((values.reshape(-1, 4, 2),), one.train.inputs.names))),
     ]
 
     marks = [fingerprint(each, device="cpu") for each in (one, *changed)] + [fingerprint(one, device="cuda")]
@@ -190,6 +224,30 @@ def test_fingerprint_changes_with_all_that_decides_the_weights_and_nothing_else(
     rarer = replace(one, settings=one.settings.model_copy(update={"checkpoint_every": 7}))
     assert fingerprint(rarer, device="cpu") == marks[0]
     assert fingerprint(job(validation=rows(40, seed=1)), device="cpu") == marks[0]
+
+
+def test_fingerprint_changes_with_torch_and_with_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "loop.py"
+    monkeypatch.setattr(checkpoint, "_code", checkpoint._code.__wrapped__)
+    monkeypatch.setattr(checkpoint, "sources", lambda: [source])
+    marks = []
+    for version, text in (("2.13.0", "one"), ("2.13.0", "two"), ("2.13.1", "two")):
+        source.write_text(text)
+        monkeypatch.setattr(torch, "__version__", version)
+        marks.append(fingerprint(job()))
+
+    assert len(set(marks)) == 3
+
+
+def test_fingerprint_reads_all_code_that_networks_are_made_of() -> None:
+    read = {source.name for source in checkpoint.sources()}
+
+    for name in ("mlp", "lstm", "attention"):
+        module = importlib.import_module(f"pipeline.learning.models.networks.{name}")
+        used = {sys.modules[each.__module__] for each in vars(module).values() if hasattr(each, "__module__")}
+        own = {Path(str(each.__file__)).name for each in used if each.__name__.startswith("pipeline.")}
+        assert own <= read
+    assert {"loop.py", "schedule.py", "dropout.py", "sequence_network.py", "attention.py"} <= read
 
 
 def test_run_offered_more_threads_than_pay_goes_on_from_the_same_checkpoint(tmp_path: Path) -> None:

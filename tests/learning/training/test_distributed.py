@@ -2,6 +2,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import ConfigurationError
 from pipeline.learning.compute import Compute
+from pipeline.learning.models.networks import NetworkSpec
 from pipeline.learning.training import checkpoint
-from pipeline.learning.training.distributed import train
-from pipeline.learning.training.job import Job
+from pipeline.learning.training.distributed import _device, train
+from pipeline.learning.training.job import Inputs, Job
 from pipeline.learning.training.nonfinite import NonFiniteError
 from pipeline.learning.training.place import Place
 from tests.learning.training.jobs import WIDTH, FailingSpec, job, largest_difference, perceptron, rows, same_weights
@@ -31,13 +34,16 @@ from pipeline.learning.compute import Compute
 from pipeline.learning.training import checkpoint
 from pipeline.learning.training.distributed import train
 from tests.learning.training.jobs import job
-from tests.learning.training.test_distributed import broken_job, exact_job
+from tests.learning.training.test_distributed import broken_job, exact_job, few_job, same_rows_job
 
 rank, compute = int(os.environ["RANK"]), Compute(threads=2)
-found = {"first": train(exact_job(), compute).state, "again": train(exact_job(), compute).state}
-for name, wrong in {"different": job(seed=rank), "broken": broken_job()}.items():
+jobs = {"first": exact_job(), "again": exact_job(), "few": few_job(), "dropped": same_rows_job(64)}
+found = {name: train(one, compute).state for name, one in jobs.items()}
+other = Compute(threads=2, precision=("fp32", "bf16")[rank])
+wrong = {"different": (job(seed=rank), compute), "otherwise": (job(), other), "broken": (broken_job(), compute)}
+for name, given in wrong.items():
     try:
-        train(wrong, compute)
+        train(*given)
     except DataError as error:
         found[name] = str(error)
 checkpoint.write(Path(sys.argv[1]) / str(rank), checkpoint.pack(found))
@@ -47,6 +53,22 @@ checkpoint.write(Path(sys.argv[1]) / str(rank), checkpoint.pack(found))
 def exact_job() -> Job:
     """Without dropout, which each process draws for its own rows; 150 rows in batches of 30 and 75 to validate."""
     return job(perceptron(0.0), validation=rows(75, seed=1), epochs=6, checkpoint_every=1)
+
+
+def few_job() -> Job:
+    """The last batch is one row, so that the first process has none of it; an LSTM takes no empty batch everywhere."""
+    given = rows(3)
+    values, known = given.inputs.arrays[0].reshape(3, 4, 2), np.ones((3, 4, 2), np.bool_)
+    names = given.inputs.names[0]
+    network = NetworkSpec("lstm", {"channels": [2], "width": 8})
+    return job(network, train=replace(given, inputs=Inputs((values, known), (names, names))), batch_size=2)
+
+
+def same_rows_job(count: int) -> Job:
+    """One batch of rows that are all the same: only dropout tells them apart."""
+    given = rows(count)
+    given.inputs.arrays[0][:], given.label[:], given.weight[:] = 0.5, 1.0, 1.0
+    return job(perceptron(0.5), train=given, batch_size=count, warmup=0.0)
 
 
 def broken_job() -> Job:
@@ -71,13 +93,55 @@ def test_share_of_all_processes_is_the_whole_batch_once(first: int, last: int, w
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_train_by_two_processes_gives_the_weights_of_one() -> None:
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        (("cpu",), ["cpu", "cpu"]),
+        (("cuda:0",), ["cuda:0", "cuda:1"]),
+        (("cuda:2", "cuda:0"), ["cuda:2", "cuda:0"]),
+    ],
+)
+def test_device_of_each_of_torchruns_processes_is_another_gpu(named: tuple[str, ...], found: list[str]) -> None:
+    assert [_device(Compute(devices=named), local) for local in range(2)] == [torch.device(name) for name in found]
+
+
+def test_device_that_another_process_has_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="started process 2 of this machine, and no GPU is left for it beside"):
+        _device(Compute(devices=("cuda:1",)), 1)
+
+
+@pytest.fixture
+def spaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files whose name takes more than letters."""
+    folder = tmp_path / "names with spaces, ünd %41"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_train_by_two_processes_gives_the_weights_of_one_also_where_memory_runs_out(
+    spaced: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Memory runs out in the third epoch: of 30 rows each process holds 15.
+    def greedy(most: int) -> Job:
+        network = FailingSpec("greedy", {"width": WIDTH, "after": 11, "most": most})
+        return job(network, validation=rows(75, seed=1), epochs=6, checkpoint_every=1)
+
+    # What one process alone has kept is not gone on from.
+    def stop(epoch: int, figures: object) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(greedy(8), ONE, checkpoint=spaced / "kept", observe=stop)
     told: list[int] = []
-    alone = train(exact_job(), ONE)
+    with caplog.at_level(logging.WARNING):
+        together = train(greedy(8), TWO, checkpoint=spaced / "kept", observe=lambda epoch, figures: told.append(epoch))
 
-    together = train(exact_job(), TWO, observe=lambda epoch, figures: told.append(epoch))
-
-    assert together.facts["processes"] == 2
+    assert "ran out of memory on cpu: goes on from its checkpoint with batches of 16" in caplog.text
+    alone = train(greedy(15), ONE)
+    for trained in (together, alone):
+        assert trained.facts["batch_size"] == 16
+    assert (together.facts["processes"], together.facts["resumed_from_epoch"]) == (2, 2)
     assert largest_difference(alone, together) < TOLERANCE
     assert together.best_epoch == alone.best_epoch
     assert told == [1, 2, 3, 4, 5, 6]
@@ -98,29 +162,16 @@ def test_train_by_torchrun_gives_the_weights_of_one_on_every_process(tmp_path: P
     assert largest_difference(alone, by_torchrun) < TOLERANCE
     for state in (first["again"], second["first"], second["again"]):
         assert same_weights(by_torchrun, replace(alone, state=state))
+    # Each process draws dropout of its own: the first alone, with its half of the rows, learns something else.
+    half = replace(alone, state=train(same_rows_job(32), ONE).state)
+    assert largest_difference(half, replace(alone, state=first["dropped"])) > 1e-3
     # Processes that were given different jobs don't train together.
     assert first["different"] == second["different"]
-    assert "were given different rows, settings or seeds" in first["different"]
+    assert "were given different rows, settings, seeds, precision" in first["different"]
+    assert first["otherwise"] == first["different"]
+    for found in (first, second):
+        assert largest_difference(train(few_job(), ONE), replace(alone, state=found["few"])) < TOLERANCE
     # What is wrong with a row is said by all, in the words of one process alone.
     with pytest.raises(NonFiniteError) as caught:
         train(broken_job(), ONE)
     assert first["broken"] == second["broken"] == str(caught.value)
-
-
-def test_train_by_two_processes_that_run_out_of_memory_goes_on_from_the_checkpoint_with_half_the_batch(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    # Memory runs out in the third epoch: of 30 rows each process holds 15.
-    short = {"width": WIDTH, "after": 11}
-
-    with caplog.at_level(logging.WARNING):
-        together = train(
-            job(FailingSpec("greedy", {**short, "most": 8}), checkpoint_every=1), TWO, checkpoint=tmp_path / "kept"
-        )
-
-    assert "ran out of memory on cpu: goes on from its checkpoint with batches of 16" in caplog.text
-    assert together.facts["batch_size"] == 16
-    assert together.facts["resumed_from_epoch"] == 2
-    alone = train(job(FailingSpec("greedy", {**short, "most": 15})), ONE)
-    assert alone.facts["batch_size"] == 16
-    assert largest_difference(alone, together) < TOLERANCE

@@ -1,6 +1,4 @@
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows, load_model, make_model
 from pipeline.learning.models.families.mlp import Perceptron
+from pipeline.learning.training.__main__ import main
 
 QUICK = {"layers": [32], "epochs": 8, "batch_size": 64}
 
@@ -243,23 +242,41 @@ def test_fit_in_bfloat16_on_the_processor_predicts_in_float32(tmp_path: Path) ->
 
 
 def test_command_trains_from_a_file_and_saves_the_same_model(tmp_path: Path) -> None:
-    rows = table(200)
-    pd.concat([rows.features, rows.outcome], axis="columns").to_parquet(tmp_path / "rows.parquet")
-    settings = '{"layers": [32], "epochs": 2}'
-    command = [sys.executable, "-m", "pipeline.learning.training", "--rows", str(tmp_path / "rows.parquet")]
+    rows, file = table(200), tmp_path / "rows.parquet"
+    pd.concat([rows.features, rows.outcome], axis="columns").to_parquet(file)
+    given = ["--rows", str(file), "--save", str(tmp_path / "model")]
 
-    ended = subprocess.run(
-        [*command, "--save", str(tmp_path / "model"), "--settings", settings],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    main([*given, "--settings", '{"layers": [32], "epochs": 2}'])
 
-    assert ended.returncode == 0, ended.stderr
     here = make_model("mlp", {"layers": [32], "epochs": 2}).fit(rows)
     assert (load_model(tmp_path / "model").predict_proba(rows.features) == here.predict_proba(rows.features)).all()
-    wrong = subprocess.run(
-        [*command, "--save", "x", "--settings", '{"layer": 1}'], capture_output=True, text=True, check=False
-    )
-    assert wrong.returncode == 1
-    assert wrong.stderr.startswith("mlp has no setting layer")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--settings", '{"layer": 1}'], "mlp has no setting layer"),
+        (["--rows", "nowhere.parquet"], r"nowhere.parquet can't be read \(FileNotFoundError\)"),
+        (["--rows", __file__], r"can't be read \(ArrowInvalid\)"),
+        (["--device", "gpu"], "device is 'gpu'"),
+    ],
+)
+def test_command_given_what_is_wrong_ends_with_one_sentence(wrong: list[str], said: str, tmp_path: Path) -> None:
+    rows = table(20)
+    pd.concat([rows.features, rows.outcome], axis="columns").to_parquet(tmp_path / "rows.parquet")
+
+    with pytest.raises(SystemExit, match=said) as caught:
+        main(["--rows", str(tmp_path / "rows.parquet"), "--save", str(tmp_path / "model"), *wrong])
+
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("settings", ["{", "[1]"])
+def test_command_given_settings_that_are_no_json_object_says_so(
+    settings: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--rows", "x", "--save", "y", "--settings", settings])
+
+    assert "argument --settings:" in capsys.readouterr().err

@@ -1,15 +1,17 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline.errors import DataError
 from pipeline.learning.compute import Compute
-from pipeline.learning.models.networks import NetworkSpec
+from pipeline.learning.models.networks import NetworkSpec, build
 from pipeline.learning.training.loop import run
-from pipeline.learning.training.nonfinite import NonFiniteError
+from pipeline.learning.training.nonfinite import NonFiniteError, find_culprit
 from pipeline.learning.training.schedule import batch_cuts
 from pipeline.learning.training.torch_state import derived_seed
-from tests.learning.training.jobs import WIDTH, job, rows
+from tests.learning.training.jobs import WIDTH, job, perceptron, rows
 
 CPU = Compute(threads=1)
 
@@ -39,11 +41,50 @@ def test_run_with_a_broken_input_names_column_row_and_step(value: float) -> None
     )
 
 
-def test_run_with_a_broken_weight_names_the_row() -> None:
+@pytest.mark.parametrize("what", ["label", "weight"])
+def test_run_with_a_broken_label_or_weight_names_the_row(what: str) -> None:
     given = rows(150)
-    given.weight[12] = np.nan
+    getattr(given, what)[12] = np.nan
 
-    assert failure(job(train=given)).culprit == "the weight of row row 12 is nan"
+    assert failure(job(train=given)).culprit == f"the {what} of row row 12 is nan"
+
+
+def test_find_culprit_names_a_parameter_before_what_comes_of_it() -> None:
+    given, network = rows(10), build(perceptron())
+    network.body[1].weight.data[3, 2] = np.inf
+    values = torch.from_numpy(given.inputs.arrays[0])
+
+    culprit, advice = find_culprit(network, [values], given, torch.arange(10), lambda: network(values).sum())
+
+    assert culprit == "parameter body.1.weight is not finite"
+    assert advice == "lower learning_rate or gradient_clip, or train in fp32"
+
+
+def test_find_culprit_leaves_no_hooks_behind() -> None:
+    given, network = rows(10), build(perceptron())
+    values = torch.from_numpy(given.inputs.arrays[0])
+
+    culprit, _ = find_culprit(network, [values], given, torch.arange(10), lambda: network(values).sum())
+
+    assert culprit == "the loss or a gradient was not finite, and is when computed again"
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "said"),
+    [
+        (lambda outputs: outputs.sum() + np.inf, "the loss is inf"),
+        # Every gradient is NaN: the one nearest to the loss is named.
+        (lambda outputs: (outputs * 0).sum().sqrt(), "the gradient of parameter head.bias is not finite"),
+    ],
+)
+def test_find_culprit_looks_from_the_loss_backwards(loss_of: Callable[[torch.Tensor], torch.Tensor], said: str) -> None:
+    given, network = rows(10), build(perceptron())
+    values = torch.from_numpy(given.inputs.arrays[0])
+
+    found = find_culprit(network, [values], given, torch.arange(10), lambda: loss_of(network(values)))
+
+    assert found[0] == said
 
 
 def test_run_with_a_broken_validation_row_names_it() -> None:
@@ -54,6 +95,13 @@ def test_run_with_a_broken_validation_row_names_it() -> None:
 
     assert (error.epoch, error.step) == (1, None)
     assert str(error).startswith("training mlp stopped in epoch 1, its validation: input column column 0 is inf in row")
+
+
+def test_run_whose_network_breaks_in_validation_alone_names_the_module() -> None:
+    error = failure(job(NetworkSpec("fragile", {"width": WIDTH, "how": "validation"}), validation=rows(40, seed=1)))
+
+    assert (error.epoch, error.step) == (1, None)
+    assert error.culprit == "the output of 1 (Unlearned) is not finite"
 
 
 def test_run_whose_network_grows_beyond_all_bounds_names_the_module_epoch_and_step() -> None:
@@ -77,6 +125,25 @@ def test_run_whose_weights_overflow_names_a_parameter_or_output() -> None:
     assert error.epoch == 1
     assert error.culprit.startswith(("parameter", "the output of", "the gradient of"))
     assert str(error).endswith("lower learning_rate or gradient_clip, or train in fp32")
+
+
+def test_run_whose_last_step_breaks_the_weights_says_so() -> None:
+    # One step of one epoch, without validation: no later loss tells.
+    one = job(epochs=1, batch_size=512, learning_rate=3e38, warmup=0.0, weight_decay=1e3)
+
+    error = failure(one)
+
+    assert (error.epoch, error.step) == (1, 1)
+    assert error.culprit.endswith("is not finite after it")
+    assert str(error).startswith("training mlp stopped in epoch 1, step 1 of 1: ")
+
+
+def test_run_whose_gradients_are_finite_and_their_norm_is_not_says_so() -> None:
+    # The square of a gradient above 2e19 is more than float32 holds.
+    error = failure(job(NetworkSpec("fragile", {"width": WIDTH, "how": "steep"})))
+
+    assert (error.epoch, error.step) == (1, 1)
+    assert error.culprit == "the norm of all gradients is not finite"
 
 
 def test_run_that_fails_in_a_later_epoch_tells_the_same_step_when_run_again() -> None:

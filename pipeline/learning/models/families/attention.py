@@ -10,6 +10,7 @@ from pipeline.learning.models.neural import aligned
 from pipeline.learning.models.protocol import ModelSettings
 from pipeline.learning.models.sequence_model import SequenceModel
 from pipeline.learning.training.settings import Share, TrainingSettings
+from pipeline.search_space import Choice, Real, SearchSpace, Whole
 
 __all__ = ["Attention", "AttentionSettings"]
 
@@ -48,6 +49,16 @@ class Attention(SequenceModel):
 
     family = "attention"
     Settings: ClassVar[type[ModelSettings]] = AttentionSettings
+    space: ClassVar[SearchSpace] = SearchSpace(
+        {
+            "width": Whole(32, 128, step=32),
+            "heads": Choice([1, 2, 4, 8]),  # each divides each width
+            "blocks": Whole(1, 3),
+            "dropout": Real(0.0, 0.7),
+            "learning_rate": Real(1e-5, 1e-2, log=True),
+            "weight_decay": Real(1e-3, 3.0, log=True),
+        }
+    )
 
     settings: AttentionSettings
 

@@ -21,6 +21,7 @@ from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings
 from pipeline.learning.models.registry import load_model, make_model
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.splits import CombinatorialPurged
+from pipeline.search_space import Choice, SearchSpace
 
 __all__ = ["Ensemble", "EnsembleSettings", "Member"]
 
@@ -117,6 +118,7 @@ class Ensemble(Model):
 
     family = "ensemble"
     Settings: ClassVar[type[ModelSettings]] = EnsembleSettings
+    space: ClassVar[SearchSpace] = SearchSpace({"method": Choice(["average", "weighted", "stacked"])})
 
     settings: EnsembleSettings
 

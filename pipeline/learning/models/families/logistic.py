@@ -17,6 +17,7 @@ from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.transforms import DropUninformative, feature_transforms
+from pipeline.search_space import Choice, Real, SearchSpace
 
 __all__ = ["Logistic", "LogisticSettings"]
 
@@ -66,6 +67,13 @@ class Logistic(Model):
 
     family: ClassVar[str] = "logistic"
     Settings: ClassVar[type[ModelSettings]] = LogisticSettings
+    space: ClassVar[SearchSpace] = SearchSpace(
+        {
+            "strength": Real(1e-6, 10.0, log=True),
+            "winsorize": Choice([None, (0.01, 0.99), (0.05, 0.95)]),
+            "signed_log": Choice([False, True]),
+        }
+    )
     settings: LogisticSettings
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:

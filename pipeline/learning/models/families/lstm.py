@@ -10,6 +10,7 @@ from pipeline.learning.models.neural import aligned
 from pipeline.learning.models.protocol import ModelSettings
 from pipeline.learning.models.sequence_model import SequenceModel
 from pipeline.learning.training.settings import Share, TrainingSettings
+from pipeline.search_space import Real, SearchSpace, Whole
 
 __all__ = ["LongShortTermMemory", "LongShortTermMemorySettings"]
 
@@ -37,6 +38,15 @@ class LongShortTermMemory(SequenceModel):
 
     family = "lstm"
     Settings: ClassVar[type[ModelSettings]] = LongShortTermMemorySettings
+    space: ClassVar[SearchSpace] = SearchSpace(
+        {
+            "width": Whole(32, 128, step=32),
+            "layers": Whole(1, 2),
+            "dropout": Real(0.0, 0.7),
+            "learning_rate": Real(1e-5, 1e-2, log=True),
+            "weight_decay": Real(1e-3, 3.0, log=True),
+        }
+    )
 
     settings: LongShortTermMemorySettings
 

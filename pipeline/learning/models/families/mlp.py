@@ -9,6 +9,7 @@ from pipeline.learning.models.networks import NetworkSpec
 from pipeline.learning.models.neural import NeuralModel, aligned
 from pipeline.learning.models.protocol import ModelSettings
 from pipeline.learning.training.settings import Share, TrainingSettings
+from pipeline.search_space import Choice, Real, SearchSpace, Whole
 
 __all__ = ["Perceptron", "PerceptronSettings"]
 
@@ -38,6 +39,16 @@ class Perceptron(NeuralModel):
 
     family = "mlp"
     Settings: ClassVar[type[ModelSettings]] = PerceptronSettings
+    space: ClassVar[SearchSpace] = SearchSpace(
+        {
+            "layers": Choice([(32,), (64,), (128,), (64, 32), (128, 64), (256, 128)]),
+            "batch_size": Whole(64, 256, step=64),
+            "input_dropout": Real(0.0, 0.7),
+            "dropout": Real(0.0, 0.7),
+            "learning_rate": Real(1e-5, 1e-2, log=True),
+            "weight_decay": Real(1e-3, 3.0, log=True),
+        }
+    )
 
     settings: PerceptronSettings
 

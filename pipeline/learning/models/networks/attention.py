@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from pipeline.learning.models.dropout import Dropout
 from pipeline.learning.models.sequence_network import SequenceNetwork
 
 __all__ = ["StepAttention", "attend", "make"]
@@ -84,7 +85,7 @@ class _Block(nn.Module):
             nn.SiLU(),
             nn.Linear(2 * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, steps: Tensor, there: Tensor) -> Tensor:
         """From and to (n, steps, width)."""

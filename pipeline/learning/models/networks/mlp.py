@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from pipeline.learning.models.dropout import Dropout
+
 __all__ = ["Perceptron", "make"]
 
 
@@ -12,9 +14,9 @@ class Perceptron(nn.Module):
 
     def __init__(self, width: int, layers: Sequence[int], dropout: float, input_dropout: float) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [nn.Dropout(input_dropout)]
+        blocks: list[nn.Module] = [Dropout(input_dropout)]
         for wide in layers:
-            blocks += [nn.Linear(width, wide), nn.LayerNorm(wide), nn.SiLU(), nn.Dropout(dropout)]
+            blocks += [nn.Linear(width, wide), nn.LayerNorm(wide), nn.SiLU(), Dropout(dropout)]
             width = wide
         self.body = nn.Sequential(*blocks)
         self.head = nn.Linear(width, 1)

@@ -1,0 +1,91 @@
+"""Which process does a run, said by a tag of the run; closing runs whose process is gone.
+
+A killed process, or a computer that was switched off, leaves its run as one that is going on: Dagster's queue would
+count it, and its place in a pool would stay taken.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+
+import dagster as dg
+import psutil
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
+
+__all__ = ["close_dead_runs", "one_process", "process_tag"]
+
+PROCESS_TAG = "vpoc/process"
+# With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given anew.
+PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<started>\d+)")
+CLOCK_SECONDS = 60  # how far the clock may have been set meanwhile
+GOING = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def process_tag(run_id: str) -> dict[str, str]:
+    """The tag that says that a run is done by this very process."""
+    own = psutil.Process()
+    return {PROCESS_TAG: f"{run_id}@{os.uname().nodename}:{own.pid}:{own.create_time():.0f}"}
+
+
+class OneProcess(InProcessExecutor):
+    """Dagster's executor of all steps in one process, which first says which process that is."""
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Do the run's steps."""
+        plan_context.instance.add_run_tags(plan_context.run_id, process_tag(plan_context.run_id))
+        yield from super().execute(plan_context, execution_plan)
+
+
+@dg.executor(name="one_process")
+def one_process(_: dg.InitExecutorContext) -> OneProcess:
+    """All steps of a run in one process: they take milliseconds, and a process each would cost seconds."""
+    return OneProcess(retries=RetryMode.ENABLED)
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs of this machine whose process is gone, and give back the places in pools that ended runs still hold.
+
+    Returns
+    -------
+    list
+        Ids of the runs that were marked.
+    """
+    closed = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=GOING)):
+        if _is_gone(run):
+            if run.status == dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(run, message="its process is gone")
+            else:
+                instance.report_run_failed(run, message="its process was killed")
+            closed.append(run.run_id)
+    storage = instance.event_log_storage
+    for run_id in storage.get_concurrency_run_ids() if storage.supports_global_concurrency_limits else ():
+        holder = instance.get_run_by_id(run_id)
+        # One that Dagster itself has marked, whose process was killed under its page, keeps its place as well.
+        if holder is None or holder.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
+    return closed
+
+
+def _is_gone(run: dg.DagsterRun) -> bool:
+    said = PROCESS.fullmatch(run.tags.get(PROCESS_TAG, ""))
+    if said is None or said["run"] != run.run_id or said["host"] != os.uname().nodename:
+        return False
+    try:
+        process = psutil.Process(int(said["number"]))
+        another = abs(process.create_time() - int(said["started"])) > CLOCK_SECONDS
+        return another or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:  # another user's, who may well have taken the number over
+        return False

@@ -1,0 +1,158 @@
+"""A study from beginning to end: run or gone on with, each trial put into the ledger, judged by how many there were."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from pipeline.search_space import SearchSpace
+from pipeline.tuning.ledger import Ledger, Look
+from pipeline.tuning.looks import Looks
+from pipeline.tuning.objectives import Evidence
+from pipeline.tuning.storage import StudyStorage
+from pipeline.tuning.study import Progress, StudyResult, StudySettings, TrialRecord, run_study
+
+__all__ = ["Campaign", "KeptMoney", "Subject", "run_campaign"]
+
+
+class Target(Protocol):
+    """What is tuned: :class:`~pipeline.tuning.model_target.ModelTarget` or a strategy's."""
+
+    space: SearchSpace
+
+    def __call__(self, params: Mapping[str, Any], report: Callable[[int, float], None]) -> float | tuple[float, ...]:
+        """Value of parameters."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a study is about.
+
+    Attributes
+    ----------
+    symbol
+        Market, such as ``ES``.
+    target
+        What is tuned, such as ``lightgbm`` or ``strategy``.
+    version
+        Hash of the data: trials on other data are another study's.
+    first, last
+        Sessions that its trials look at.
+    capital
+        Money that returns are counted on.
+    """
+
+    symbol: str
+    target: str
+    version: str
+    first: pd.Timestamp
+    last: pd.Timestamp
+    capital: float
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return f"{self.symbol}/{self.target}/{self.version}"
+
+
+@dataclass(frozen=True)
+class KeptMoney:
+    """Money by session of each complete trial, in a file by its parameters; picklable, for workers."""
+
+    folder: Path
+
+    def __call__(self, params: Mapping[str, Any], evidence: Evidence) -> None:
+        """Keep a trial's."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        evidence.daily.rename("money").to_frame().to_parquet(self._path(params))
+
+    def returns(self, trial: TrialRecord, capital: float) -> pd.Series | None:
+        """A trial's returns on a capital; None where nothing was kept."""
+        path = self._path(trial.params)
+        if trial.state != "complete" or not path.exists():
+            return None
+        money = pd.read_parquet(path)["money"]
+        return (money / capital).set_axis(pd.DatetimeIndex(money.index).tz_localize(None).normalize())
+
+    def _path(self, params: Mapping[str, Any]) -> Path:
+        text = json.dumps(dict(params), sort_keys=True, default=str)
+        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.parquet"
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A study and what its number of looks leaves of its best.
+
+    Attributes
+    ----------
+    result
+        The study.
+    looks
+        Every trial ever made on this market in this period, of all studies.
+    deflated_sharpe
+        Probability that the best trial's true Sharpe ratio is above zero, given all looks; NaN where unknown.
+    overfitting
+        Probability of backtest overfitting over the looks (CSCV); NaN where unknown.
+    """
+
+    result: StudyResult
+    looks: Looks
+    deflated_sharpe: float
+    overfitting: float
+
+
+def run_campaign(
+    subject: Subject,
+    target: Target,
+    kept: KeptMoney,
+    settings: StudySettings,
+    storage: StudyStorage,
+    ledger: Ledger,
+    *,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    observe: Callable[[Progress], None] | None = None,
+    workers: int = 1,
+) -> Campaign:
+    """Run a study, or go on with it, and remember each of its trials.
+
+    Parameters
+    ----------
+    subject
+        What it is about.
+    target
+        Judges parameters, and hands what they left to ``kept``.
+    kept
+        Where the money of each trial lies.
+    settings, storage, enqueue, observe, workers
+        As of :func:`~pipeline.tuning.study.run_study`.
+    ledger
+        Remembers every look.
+
+    Raises
+    ------
+    ConfigurationError, DataError
+        As :func:`~pipeline.tuning.study.run_study`.
+    """
+
+    def look(trial: TrialRecord, study: str) -> Look:
+        returns = kept.returns(trial, subject.capital)
+        return Look.of(trial, study, subject.symbol, subject.target, subject.first, subject.last, returns=returns)
+
+    def told(progress: Progress) -> None:
+        ledger.record([look(progress.last, progress.name)])
+        if observe is not None:
+            observe(progress)
+
+    result = run_study(
+        subject.study, target.space, target, settings, storage, enqueue=enqueue, observe=told, workers=workers
+    )
+    # Those too that ended in a run that was killed before it could tell of them.
+    ledger.record([look(trial, result.name) for trial in result.trials])
+    looks = ledger.looks(subject.symbol, subject.first, subject.last)
+    best = kept.returns(result.best, subject.capital)
+    deflated = looks.deflated_sharpe(best.to_numpy()) if best is not None and best.std() > 0 else float("nan")
+    return Campaign(result, looks, deflated, looks.overfitting())

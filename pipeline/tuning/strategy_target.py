@@ -1,0 +1,342 @@
+"""The strategy's parameters: what a trial is judged by, with everything kept that the next one has not changed.
+
+A trial ends in the very backtest that :func:`pipeline.research.run_research` makes of the same settings, to the last
+bit. What it is made from is worked out once for what it depends on:
+
+- bars in ticks, their sessions and contracts: for all trials;
+- whole numbers that profiles are made from, and open, high, low and close of sessions: by hours and allocation;
+- profiles: by these, value area and expansion rows;
+- columns of the session history: by hours, allocation and their own window.
+
+A trial is arrays from there on, of ticks and rows; frames are made where they are asked for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.backtest import Account, PreparedBars
+from pipeline.backtest.engine import Run
+from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
+from pipeline.backtest.orders import OrderBook
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.market import Instrument, next_session
+from pipeline.profiles.sessions import ProfileBars
+from pipeline.search_space import SearchSpace
+from pipeline.strategy import GateValues, StrategySettings, pass_gates
+from pipeline.strategy.candidates import find_setups
+from pipeline.strategy.history import HistoryParts
+from pipeline.strategy.search import SCORE_SPACE, STRATEGY_SPACE
+from pipeline.tuning.objectives import Evidence, directions, values_of
+
+__all__ = ["Outcome", "Report", "StrategyTarget", "Traded", "by_section"]
+
+Report = Callable[[int, float], None]
+Traded = Literal["fades", "rules", "scores", "scored_rules"]
+
+_THRESHOLD = "threshold"
+_SCORE_COLUMNS = ("decided_on", "side", "score")
+
+
+def by_section(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Parameters by section of the settings: ``strategy``, ``account``, ``models``, as ``settings.yaml`` has them.
+
+    Raises
+    ------
+    ConfigurationError
+        For a name with another section before its dot.
+    """
+    sections: dict[str, dict[str, Any]] = {"strategy": {}, "account": {}, "models": {}}
+    for section, values in SearchSpace.parted(params).items():
+        if section and section not in ("account", "models"):
+            raise ConfigurationError(
+                f"{section}.{next(iter(values))} is no parameter of the strategy; only account and models have a dot"
+            )
+        sections[section or "strategy"].update(values)
+    return {section: values for section, values in sections.items() if values}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The backtest of some parameters, as far as a trial needs it; frames are made when they are asked for.
+
+    Attributes
+    ----------
+    account
+        What it was run with.
+    book
+        The orders, as numbers.
+    labels
+        The orders' row labels among all candidates, shape (m,).
+    run
+        What became of them.
+    prepared
+        The bars.
+    """
+
+    account: Account
+    book: OrderBook
+    labels: NDArray[np.int64]
+    run: Run
+    prepared: PreparedBars
+
+    @cached_property
+    def pnl(self) -> NDArray[np.float64]:
+        """Money a trade, after commission, shape (t,)."""
+        return trade_pnl(self.run.ends, self.run.commissions, self.book.side[self.run.rows], self.prepared.instrument)
+
+    @cached_property
+    def money(self) -> pd.Series:
+        """Dollars of one contract a trade, by the session it was closed in; all sessions with bars."""
+        last, sessions = self.prepared.session_ends
+        # A trade is closed at or before its session's last bar.
+        row = np.searchsorted(last, self.run.ends[5])
+        each = np.bincount(row, self.pnl / self.run.ends[2], minlength=len(sessions))
+        return pd.Series(each, sessions, name="money")
+
+    @property
+    def session_equity(self) -> pd.Series:
+        """As of :class:`pipeline.backtest.BacktestResult`."""
+        return self.prepared.session_equity(self.run.equity)
+
+    @property
+    def daily_returns(self) -> pd.Series:
+        """As of :class:`pipeline.backtest.BacktestResult`."""
+        return daily_returns(self.session_equity, self.account)
+
+    @property
+    def trades(self) -> pd.DataFrame:
+        """As of :class:`pipeline.backtest.BacktestResult`."""
+        book, rows = self.book, self.run.rows
+        return trade_table(
+            self.run.ends,
+            self.run.commissions,
+            session=book.session[rows],
+            side=book.side[rows],
+            risk_ticks=np.abs(book.entry[rows] - book.stop[rows]),
+            labels=pd.Index(self.labels[rows]),
+            timestamps=self.prepared.timestamps,
+            contract=self.prepared.contract,
+            instrument=self.prepared.instrument,
+        )
+
+
+@dataclass(frozen=True)
+class _Areas:
+    """Value areas by session, in ticks."""
+
+    val: NDArray[np.int64]
+    vah: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What hours and allocation determine."""
+
+    bars: ProfileBars
+    parts: HistoryParts
+    upcoming: pd.DatetimeIndex  # per session of the history, the one its candidates are for
+    contracts: NDArray[np.object_] | None
+
+
+class StrategyTarget:
+    """Judges the strategy's parameters on all bars given; called by a study, trial by trial.
+
+    Nothing is fitted in a trial, so all sessions given judge it; no session after them may. Nested tuning gives a
+    target the bars before an outer fold only.
+
+    Parameters
+    ----------
+    bars
+        Clean bars, all that the study may know.
+    instrument
+        What trades.
+    strategy, account
+        Settings that are not searched.
+    traded
+        ``rules``: the rule signals; ``fades``: every candidate; ``scores``: candidates whose score is at or above
+        ``models.threshold``; ``scored_rules``: those of them that are rule signals.
+    scores
+        A model's out-of-fold scores, columns decided_on, side, score; a candidate without one is not traded.
+    space
+        What is searched; by default all of the strategy's, and the threshold where there are scores.
+    objectives
+        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; money is that of one contract a trade, by session.
+    keep
+        Told parameters and evidence of each trial, for a ledger.
+
+    Attributes
+    ----------
+    space
+        What is searched.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown objective, or scores where none are asked for and the other way round.
+    DataError
+        For bars or scores that can't be used.
+    """
+
+    def __init__(
+        self,
+        bars: pd.DataFrame,
+        instrument: Instrument,
+        strategy: StrategySettings | None = None,
+        account: Account | None = None,
+        *,
+        traded: Traded = "rules",
+        scores: pd.DataFrame | None = None,
+        space: SearchSpace | None = None,
+        objectives: Sequence[str] = ("sharpe_low",),
+        keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
+    ) -> None:
+        directions(objectives)
+        scored = traded in ("scores", "scored_rules")
+        if scored != (scores is not None):
+            raise ConfigurationError(
+                f"trading {traded} needs a model's scores; give them"
+                if scored
+                else f"a model's scores are given and {traded} are traded; trade scores or scored_rules"
+            )
+        whole = SearchSpace({**STRATEGY_SPACE, **SCORE_SPACE}) if scored else STRATEGY_SPACE
+        self.space = (whole if space is None else space).require("the strategy")
+        self.objectives = tuple(objectives)
+        self._bars, self._instrument = bars, instrument
+        self._strategy = strategy or StrategySettings()
+        self._account = account or Account.for_instrument(instrument)
+        _without_volatility(self._account)
+        self._traded, self._keep = traded, keep
+        self._scores = None if scores is None else _scores(scores)
+        self._forget()
+
+    def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
+        """Value of the objective, or of each where there are several.
+
+        Nothing is reported on the way: a trial is one replay of milliseconds, and one that is given up half way would
+        have been looked at all the same.
+
+        Raises
+        ------
+        ConfigurationError, DataError
+            For parameters that are no settings, or bars they can't be used on.
+        """
+        outcome = self.outcome(params)
+        evidence = Evidence(outcome.money, self._instrument.periods_per_year, None, len(outcome.run.rows))
+        values = values_of(self.objectives, evidence)
+        if self._keep is not None:
+            self._keep(params, evidence)
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process works it out anew in less time than it takes to send.
+        return {name: value for name, value in self.__dict__.items() if name not in _WORKED_OUT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def outcome(self, params: Mapping[str, Any]) -> Outcome:
+        """The backtest of these parameters: that of :func:`pipeline.research.run_research` with the same settings."""
+        strategy, account, threshold = self._settings(params)
+        book, labels = self._book(strategy, account, threshold)
+        run = self._prepared.run(book, account, strategy.hours)
+        return Outcome(account, book, labels, run, self._prepared)
+
+    def _forget(self) -> None:
+        self._prepared = PreparedBars(self._bars, self._instrument)
+        self._places: dict[tuple[str, str], _Place] = {}
+        self._areas: dict[tuple[str, str, int, int], _Areas] = {}
+
+    def _settings(self, params: Mapping[str, Any]) -> tuple[StrategySettings, Account, float | None]:
+        sections = by_section(params)
+        strategy, account = self._strategy, self._account
+        if own := sections.get("strategy"):
+            strategy = StrategySettings(**{**strategy.model_dump(), **own})
+        if own := sections.get("account"):
+            account = Account(**{**account.model_dump(), **own})
+            _without_volatility(account)
+        models = sections.get("models", {})
+        if models.keys() != ({_THRESHOLD} if self._scores is not None else set()):
+            wanted = "models.threshold, and no other of models" if self._scores is not None else "none of models"
+            raise ConfigurationError(
+                f"trading {self._traded} needs {wanted}; given are {', '.join(map(str, params)) or 'no parameters'}"
+            )
+        return strategy, account, models.get(_THRESHOLD)
+
+    def _book(
+        self, strategy: StrategySettings, account: Account, threshold: float | None
+    ) -> tuple[OrderBook, NDArray[np.int64]]:
+        place, areas = self._worked_out(strategy)
+        ranges = place.parts.average_true_range(strategy.atr_window)
+        setups = find_setups(areas.val, areas.vah, ranges, self._instrument, strategy)
+        kept = np.ones(len(setups.row), np.bool_)
+        if self._traded in ("rules", "scored_rules"):
+            values = place.parts.gate_values(strategy)
+            kept = pass_gates(_rows(values, setups.row), setups.side, strategy)["rule_signal"]
+        if self._scores is not None:
+            keys = pd.MultiIndex.from_arrays([place.parts.sessions[setups.row], setups.side])
+            kept = kept & (self._scores.reindex(keys).to_numpy() >= threshold)
+        labels = np.flatnonzero(kept)
+        row = setups.row[labels]
+        book = OrderBook(
+            session=place.upcoming[row],
+            side=setups.side[labels],
+            entry=setups.entry[labels],
+            stop=setups.stop[labels],
+            target=setups.target[labels],
+            quantity=np.zeros(len(row), np.int64),
+            risk=np.full(len(row), account.risk_per_trade),
+            contract=None if place.contracts is None else place.contracts[row],
+        )
+        return book, labels
+
+    def _worked_out(self, strategy: StrategySettings) -> tuple[_Place, _Areas]:
+        where = strategy.hours, strategy.allocation
+        what = *where, strategy.value_area_basis_points, strategy.expansion_rows
+        if where in self._places and what in self._areas:
+            return self._places[where], self._areas[what]
+        place = self._places.get(where)
+        bars = (
+            place.bars if place else ProfileBars.of(self._bars, self._instrument, allocation=where[1], hours=where[0])
+        )
+        profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
+        if place is None:
+            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=strategy.hours)
+            place = _Place(bars, parts, next_session(parts.sessions, self._instrument), parts.contracts)
+            self._places[where] = place
+        to_ticks = self._instrument.to_ticks
+        self._areas[what] = _Areas(to_ticks(profiles["val"]), to_ticks(profiles["vah"]))
+        return place, self._areas[what]
+
+
+_WORKED_OUT = {"_prepared", "_places", "_areas"}
+
+
+def _rows(values: GateValues, row: NDArray[np.int64]) -> GateValues:
+    return GateValues(**{each.name: getattr(values, each.name)[row] for each in fields(values)})
+
+
+def _without_volatility(account: Account) -> None:
+    if account.volatility_target is not None:
+        raise ConfigurationError(
+            f"account setting volatility_target is {account.volatility_target:g}, but candidates carry no volatility; "
+            "leave it out"
+        )
+
+
+def _scores(given: pd.DataFrame) -> pd.Series:
+    if absent := [name for name in _SCORE_COLUMNS if name not in given.columns]:
+        raise DataError(f"the scores have no column {absent[0]}; they need {', '.join(_SCORE_COLUMNS)}")
+    found = given.set_index(["decided_on", "side"])["score"]
+    if not found.index.is_unique:
+        day, side = found.index[int(np.argmax(found.index.duplicated()))]
+        raise DataError(
+            f"the candidate of {pd.Timestamp(day).date()}, side {side}, has more than one score; give one for each"
+        )
+    return found

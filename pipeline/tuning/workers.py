@@ -1,0 +1,129 @@
+"""Several processes on one study: started fresh, stopped together, and gone when the one that started them is."""
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from pipeline.errors import ConfigurationError, PipelineError
+from pipeline.tuning.storage import StudyStorage, open_storage
+
+__all__ = ["require_parent", "run_workers"]
+
+LOOK_EVERY = 0.3
+
+_log = logging.getLogger(__name__)
+
+
+def run_workers(
+    work: Callable[[Any, StudyStorage], None],
+    task: object,
+    storage: StudyStorage,
+    workers: int,
+    look: Callable[[], None],
+) -> None:
+    """Let several fresh processes work on a task until all are done.
+
+    Fresh ones: threads of OpenMP do not survive a fork. A worker that dies takes nothing with it but its trial.
+
+    Parameters
+    ----------
+    work
+        A function of a module, called with the task and a storage of its own.
+    task
+        Anything that can be pickled.
+    storage
+        Whose database they share.
+    workers
+        How many.
+    look
+        Called now and then meanwhile.
+
+    Raises
+    ------
+    ConfigurationError
+        If the task can't be pickled.
+    KeyboardInterrupt
+        When interrupted, after the workers have ended their trials as interrupted.
+    """
+    try:
+        parcel = pickle.dumps((work, task))
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"what several workers are to evaluate can't be sent to them: {error}; give a function of a module or an "
+            "object of its classes, or take one worker"
+        ) from error
+    context = multiprocessing.get_context("spawn")
+    told = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
+    processes = [context.Process(target=_main, args=told, name=f"tuning {number}") for number in range(1, workers + 1)]
+    try:
+        with _uninterrupted():
+            for process in processes:
+                process.start()
+        while any(process.is_alive() for process in processes):
+            for process in processes:
+                process.join(LOOK_EVERY / workers)
+            look()
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+        for process in processes:
+            process.join()
+    for process in processes:
+        if process.exitcode:
+            _log.warning(
+                "the worker %s ended with %d; the others and this process go on", process.name, process.exitcode
+            )
+
+
+def require_parent() -> None:
+    """End this worker where the process that started it is gone.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it is.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes started here know no Ctrl-C: it reaches all of a terminal, and the one that started them tells them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _main(parcel: bytes, url: str, heartbeat: float, grace: float, patience: float) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _interrupt)
+    # Told of every inner fold's gaps, on a screen that shows the study's progress.
+    logging.getLogger("pipeline.learning.transforms").setLevel(logging.ERROR)
+    try:
+        work, task = pickle.loads(parcel)  # noqa: S301 (from the process that started this one)
+        work(task, open_storage(url, heartbeat=heartbeat, grace=grace, patience=patience))
+    except KeyboardInterrupt:
+        os._exit(0)
+    except PipelineError as error:
+        _log.error("%s", error)
+        os._exit(1)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt

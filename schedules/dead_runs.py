@@ -1,0 +1,18 @@
+"""Every minute: runs whose process was killed are marked so, and their places in pools given back."""
+
+import dagster as dg
+
+from jobs.processes import close_dead_runs
+
+__all__ = ["dead_runs"]
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs whose process was killed as failed, so that neither the queue nor a pool waits for them.",
+)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Close the runs that nobody does any more."""
+    closed = close_dead_runs(context.instance)
+    return dg.SkipReason(f"closed {', '.join(closed)}" if closed else "every run that is going on has its process")

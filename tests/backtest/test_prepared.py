@@ -1,0 +1,40 @@
+"""Bars prepared once give what the bars themselves give."""
+
+import pandas as pd
+import pytest
+
+from pipeline.backtest import Account, PreparedBars, simulate
+from pipeline.errors import ConfigurationError
+from pipeline.market import Hours, Instrument, load_instruments, simulate_market
+from pipeline.research import FADES, run_research
+
+
+def test_simulate_on_prepared_bars_gives_what_the_bars_give_whatever_was_run_before(es: Instrument) -> None:
+    bars = simulate_market(es, "2019-01-02", 80, 5)
+    orders = run_research(bars, es).results[FADES].orders.drop(columns=["status", "reason"])
+    # One order for a contract that its session does not have, one for a session without bars.
+    orders.loc[0, "contract"] = "none"
+    orders.loc[1, "session"] = pd.Timestamp("2019-01-01")
+    prepared = PreparedBars(bars, es)
+    runs: list[tuple[Hours, Account]] = [
+        (hours, Account(hold_overnight=overnight, entry_cutoff=cutoff))
+        for cutoff in (None, "12:00")
+        for overnight in (False, True)
+        for hours in ("rth", "eth")
+    ]
+
+    for hours, account in [*runs, *runs[::-1]]:
+        ours, plain = (simulate(given, orders, es, account, hours=hours) for given in (prepared, bars))
+        pd.testing.assert_frame_equal(ours.trades, plain.trades, check_exact=True)
+        pd.testing.assert_frame_equal(ours.orders, plain.orders, check_exact=True)
+        pd.testing.assert_series_equal(ours.equity, plain.equity, check_exact=True)
+        pd.testing.assert_series_equal(ours.daily_returns, plain.daily_returns, check_exact=True)
+        assert plain.orders["reason"].iloc[:2].tolist() == ["contract_rolled", "no_bars"]
+
+
+def test_simulate_on_bars_prepared_for_another_instrument_is_refused(es: Instrument) -> None:
+    bars = simulate_market(es, "2019-01-02", 2, 5)
+    orders = pd.DataFrame(columns=["session", "side", "entry", "stop", "target"])
+
+    with pytest.raises(ConfigurationError, match="prepared for ES, not for MES"):
+        simulate(PreparedBars(bars, es), orders, load_instruments()["MES"], Account())

@@ -1,0 +1,41 @@
+"""The tuning bench times what it has found to give the same."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.bench.tuning import bench_tuning
+from pipeline.errors import ConfigurationError
+
+_SMALL: dict[str, Any] = {
+    "sessions": 90,
+    "trials": 6,
+    "naive_trials": 2,
+    "rows": 300,
+    "columns": 4,
+    "model_trials": 2,
+}
+
+
+def test_bench_tuning_every_engine_agrees_with_the_naive_loop() -> None:
+    rows = json.loads(json.dumps(bench_tuning(**_SMALL)))
+
+    assert {row["engine"]: row["agrees"] for row in rows} == {
+        "loop of run_research": None,
+        "strategy target, nothing kept yet": True,
+        "strategy target, the same trials again": True,
+        "strategy target, the profile unchanged": None,
+        "study, random": None,
+        "study, tpe": None,
+        "loop of fits": None,
+        "model target": True,
+    }
+    assert all(row["trials_per_second"] > 0 and row["times_naive"] > 0 for row in rows)
+    assert {row["workload"].split(":")[0] for row in rows} == {"strategy", "LightGBM"}
+
+
+@pytest.mark.parametrize("wrong", [{"sessions": 1}, {"naive_trials": 7}, {"rows": 10}, {"model_trials": 0}])
+def test_bench_tuning_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="or more"):
+        bench_tuning(**{**_SMALL, **wrong})
