@@ -26,7 +26,9 @@ def watched(name: str, globals: Any = None, *arguments: Any, **named: Any) -> An
 
 def hide_project(project: str) -> None:
     """Leave no way to the project as it is installed here."""
-    sys.path[:] = [path for path in sys.path if not str(Path(path or ".").resolve()).startswith(project)]
+    here = [(path, str(Path(path or ".").resolve())) for path in sys.path]
+    # The environment may lie inside the project; it stays.
+    sys.path[:] = [path for path, place in here if place.startswith(sys.prefix) or not place.startswith(project)]
     sys.meta_path[:] = [one for one in sys.meta_path if "editable" not in getattr(one, "__module__", "").lower()]
     for name in ("pipeline", "assets", "resources", "tests"):
         assert importlib.util.find_spec(name) is None, name

@@ -1,14 +1,24 @@
 import datetime as dt
+import os
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
+from jobs.processes import PROCESS_TAG
 from pipeline.datasets import FileSource, remember_source
 from pipeline.definitions import defs
 from pipeline.home import Home
-from schedules import nightly_schedules, research_after_ingest
+from schedules import (
+    dead_runs,
+    judgement_after_failed_training,
+    judgement_after_training,
+    nightly_schedules,
+    research_after_ingest,
+    training_after_research,
+)
 
 CHICAGO = ZoneInfo("America/Chicago")
 
@@ -107,3 +117,124 @@ def test_research_follows_an_ingest_that_asks_for_it(
 
     requests = [result] if isinstance(result, dg.RunRequest) else []
     assert [request.partition_key for request in requests] == wanted
+
+
+def evaluated(
+    sensor: Callable[..., Any], instance: dg.DagsterInstance, run: dg.DagsterRun
+) -> tuple[list[dg.RunRequest], str]:
+    """What a sensor asks for when a run has ended, or why it asks for nothing."""
+    context = dg.build_run_status_sensor_context(
+        sensor_name="sensor",
+        dagster_instance=instance,
+        dagster_run=run,
+        dagster_event=dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name=run.job_name),
+    )
+    said = sensor(context)
+    results = [said] if isinstance(said, (dg.RunRequest, dg.SkipReason)) else list(said)
+    skipped = [str(result.skip_message) for result in results if isinstance(result, dg.SkipReason)]
+    return [result for result in results if isinstance(result, dg.RunRequest)], "; ".join(skipped)
+
+
+def ended(instance: dg.DagsterInstance, job: str, tags: dict[str, str], *, fails: bool = False) -> dg.DagsterRun:
+    """A run of that name that has come to its end."""
+
+    @dg.op
+    def step() -> None:
+        if fails:
+            raise dg.Failure("as it was asked to")
+
+    @dg.job(name=job)
+    def steps() -> None:
+        step()
+
+    run_id = steps.execute_in_process(instance=instance, tags=tags, raise_on_error=False).run_id
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert run.is_failure is fails
+    return run
+
+
+def test_training_of_each_family_of_the_settings_follows_the_nightly_research(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    home.settings.write_text("models: {families: [lightgbm, lstm]}\n")
+    run = ended(instance, "research", {"vpoc/symbol": "ES", "vpoc/then": "train"})
+
+    requests, _ = evaluated(training_after_research, instance, run)
+
+    assert [(one.job_name, str(one.partition_key)) for one in requests] == [
+        ("train", "lightgbm|ES"),
+        ("train", "lstm|ES"),
+    ]
+    assert len({one.run_key for one in requests}) == 2
+    assert {tuple(sorted(one.tags.items())) for one in requests} == {
+        (("vpoc/batch", run.run_id), ("vpoc/symbol", "ES"), ("vpoc/then", "judge"))
+    }
+
+
+def test_judgement_follows_the_nightly_research_at_once_where_no_family_is_trained(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    run = ended(instance, "research", {"vpoc/symbol": "ES", "vpoc/then": "train"})
+
+    requests, _ = evaluated(training_after_research, instance, run)
+
+    assert [(one.job_name, one.partition_key) for one in requests] == [("judge", "ES")]
+
+
+def test_research_from_the_page_trains_nothing_and_training_from_the_page_judges_nothing(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    assert evaluated(training_after_research, instance, ended(instance, "research", {})) == (
+        [],
+        "the research did not ask for training",
+    )
+    for sensor in (judgement_after_training, judgement_after_failed_training):
+        assert evaluated(sensor, instance, ended(instance, "train", {})) == (
+            [],
+            "the training did not ask for judgement",
+        )
+
+
+def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    tags = {"vpoc/symbol": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
+    first = ended(instance, "train", tags)
+    going = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags)
+    elsewhere = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags | {"vpoc/batch": "another"})
+
+    assert evaluated(judgement_after_training, instance, first) == ([], "1 more trainings of ES are going on")
+
+    instance.report_run_failed(going)
+    failed = instance.get_run_by_id(going.run_id)
+    (request,), _ = evaluated(judgement_after_failed_training, instance, failed)
+    assert (request.partition_key, request.tags) == ("ES", {"vpoc/batch": "tonight"})
+    assert elsewhere.status == dg.DagsterRunStatus.NOT_STARTED
+
+    # The other sensor, and whoever looks at the first training again: the request above has become a run.
+    instance.create_run_for_job(defs.resolve_job_def("judge"), tags=request.tags)
+    for sensor, run in ((judgement_after_training, first), (judgement_after_failed_training, failed)):
+        assert evaluated(sensor, instance, run) == ([], "ES has been judged after these trainings")
+
+
+def test_training_of_the_night_that_is_executed_again_is_judged_again(home: Home, instance: dg.DagsterInstance) -> None:
+    tags = {"vpoc/symbol": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
+    failed = ended(instance, "train", tags, fails=True)
+    (first,), _ = evaluated(judgement_after_failed_training, instance, failed)
+    ended(instance, "judge", first.tags)
+
+    again = ended(instance, "train", tags)
+
+    (second,), _ = evaluated(judgement_after_training, instance, again)
+    assert second.run_key != first.run_key
+
+
+def test_dead_runs_are_closed_while_the_schedules_run(home: Home, instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(defs.resolve_job_def("train"), status=dg.DagsterRunStatus.STARTED)
+    instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{run.run_id}@{os.uname().nodename}:{os.getpid()}:1"})
+
+    said = dead_runs(dg.build_sensor_context(instance=instance))
+
+    assert said.skip_message == f"closed {run.run_id}"
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE

@@ -9,11 +9,13 @@ import psycopg2
 import pytest
 
 from jobs.chain import run_chain
+from jobs.processes import close_dead_runs
 from pipeline.definitions import defs
 from pipeline.environment import prepare_environment, tracking_uri
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, vpoc_home
-from tests.orchestration.conftest import SMALL_MARKET
+from pipeline.learning.record import pending_records
+from tests.orchestration.conftest import MARKET, MODELS
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def postgres_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) 
     monkeypatch.setenv("VPOC_DAGSTER_STORAGE", str(tmp_path / "dagster"))
     monkeypatch.setenv("VPOC_POSTGRES_URL", server)
     prepare_environment(vpoc_home())
-    (tmp_path / "settings.yaml").write_text(SMALL_MARKET)
+    (tmp_path / "settings.yaml").write_text(MARKET + MODELS.replace("[lightgbm, mlp]", "[lightgbm]"))
     return vpoc_home()
 
 
@@ -50,9 +52,17 @@ def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home
 
     with dg.DagsterInstance.get() as instance:
         assert type(instance.run_storage).__name__ == "PostgresRunStorage"
-        assert instance.get_run_by_id(runs["research"]).status == dg.DagsterRunStatus.SUCCESS
-    assert rows(server, "select count(*) from runs") == 2
-    assert rows(server, "select count(*) from mlflow.runs where status = 'FINISHED'") == 1
+        assert instance.get_run_by_id(runs["train lightgbm"]).status == dg.DagsterRunStatus.SUCCESS
+        instance.event_log_storage.initialize_concurrency_limit_to_default("gpu")
+        assert instance.event_log_storage.claim_concurrency_slot("gpu", runs["train lightgbm"], "models").is_claimed
+        close_dead_runs(instance)
+        assert instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
+    assert list(runs) == ["ingest", "research", "train lightgbm", "judge"]
+    assert rows(server, "select count(*) from runs where status = 'SUCCESS'") == len(runs)
+    assert rows(server, "select count(*) from mlflow.runs where status = 'FINISHED'") == 2  # training and judgement
+    versions = "select count(*) from mlflow.model_versions where name = 'vpoc-ES-SIM-lightgbm'"
+    assert rows(server, versions) == 1
+    assert pending_records(postgres_home) == []
     assert rows(server, "select count(*) from mlflow.metrics where key = 'rules.trades'") == 1
     assert len(pd.read_parquet(postgres_home.assets / "session_history" / "ES-SIM.parquet")) == 320
     assert not list(postgres_home.root.rglob("*.db"))
