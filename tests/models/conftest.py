@@ -1,5 +1,6 @@
 """Trained models, homes and MLflow servers for the tests of records, registry and serving."""
 
+import contextlib
 import datetime as dt
 import os
 import signal
@@ -162,16 +163,22 @@ def free_port() -> int:
 
 
 def started(command: list[str], log: Path, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":
-    """A program in a folder and a process group of its own, with its output in a file."""
+    """A program in a folder and a process group of its own, with its output in a file.
+
+    MLflow starts uvicorn by name: the folder of this interpreter comes first, as in an activated environment.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with log.open("ab") as output:
         return subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, start_new_session=True,
-            env={**os.environ, **environment},
+            env={**os.environ, "PATH": path, **environment},
         )  # fmt: skip
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+    # One that failed to start is gone already, and its own message is what the test shows.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
