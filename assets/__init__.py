@@ -15,6 +15,7 @@ from assets.profile_structure import (
     trade_profiles,
 )
 from assets.signals import candidates, gate_null_rates, rule_signals
+from assets.tuning import studies
 from assets.volume_profiles import session_history, volume_profiles
 
 __all__ = ["all_assets"]
@@ -44,6 +45,7 @@ def all_assets() -> list[dg.AssetsDefinition]:
         models,
         model_signals,
         model_backtest,
+        studies,
         model_comparison,
         backtest_summary,
         report,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
+from assets.looks import LookCount, count_looks, remember_looks
 from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.backtest import Account, BacktestResult, restored, simulate
@@ -109,7 +110,10 @@ def backtest_summary(
     settings: ResearchSettings,
     mlflow_tracking: MLflowTracking,
 ) -> dg.Output[pd.DataFrame]:
-    """Every metric of each backtest with its 95 % interval, rules and models side by side; logged to MLflow."""
+    """Every metric of each backtest with its 95 % interval, rules and models side by side; logged to MLflow.
+
+    Each is a look at the market, which goes into the ledger that tuning keeps, once for the same settings.
+    """
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -127,9 +131,12 @@ def backtest_summary(
             for name, result in results.items()
         }
         whole = pd.concat(summaries, names=["strategy", "metric"])
+        tuned = {key.partition("|")[0]: _tuned(frame) for key, frame in model_backtest.items()}
+        failed = remember_looks(context, dataset, chosen, results, tuned)
+        looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
-            run.log_metrics(_metrics(summaries))
+            run.log_metrics(_metrics(summaries) | looked.metrics(_metric_prefix))
     return dg.Output(
         whole,
         metadata={
@@ -137,6 +144,7 @@ def backtest_summary(
                 equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.key}: equity")
             ),
             "headline": table(_headline(summaries)),
+            **looked.metadata(),
             "mlflow_run": run.run_id or "none: MLflow is away",
         },
     )
@@ -190,6 +198,17 @@ def report(
         chosen = settings.load()
         version = learning_version(training_set, candidates, dataset.identity)
         whole_bars = concatenated(bars, dataset, "bars")
+        results = _results(
+            dataset,
+            chosen,
+            {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
+            (model_backtest, model_orders, model_equity),
+            version,
+            bars=whole_bars,
+            signals=rule_signals,
+        )
+        summaries = {str(name): part.droplevel(0) for name, part in backtest_summary.groupby(level=0, sort=False)}
+        looked = count_looks(context, dataset, results, summaries)
         page = build_report(
             ReportInputs(
                 title=f"{dataset.key}: value-area fades",
@@ -202,37 +221,28 @@ def report(
                 bars=whole_bars,
                 profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
                 history=session_history,
-                results=_results(
-                    dataset,
-                    chosen,
-                    {
-                        FADES: (fade_backtest, fade_orders, fade_equity),
-                        RULES: (rule_backtest, rule_orders, rule_equity),
-                    },
-                    (model_backtest, model_orders, model_equity),
-                    version,
-                    bars=whole_bars,
-                    signals=rule_signals,
-                ),
-                summaries={
-                    str(name): part.droplevel(0) for name, part in backtest_summary.groupby(level=0, sort=False)
-                },
+                results=results,
+                summaries=summaries,
                 signals=rule_signals,
                 null_rates=gate_null_rates,
                 models=_findings(models, model_importance, training_set, version, chosen, dataset),
                 model_differences=model_comparison,
                 cleaning=_cleaning(bars, quarantine),
                 currency=dataset.instrument.currency,
+                looks=looked.looks,
+                why_no_looks=looked.why_unknown,
             )
         )
         path = vpoc_home().reports / f"{dataset.key}.html"
         write_whole(path, page)
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
+            run.log_metrics(looked.metrics(_metric_prefix))
             run.log_file(path)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),
             "bytes": len(page.encode()),
+            **looked.metadata(),
             "mlflow_run": run.run_id or "none: MLflow is away",
         }
     )
@@ -327,6 +337,7 @@ def _findings(
             probabilistic=bool(frame.attrs["probabilistic"]),
             strategy=model_strategy(family),
             importance=leant_on.get(family),
+            tuned=_tuned(frame),
             seed=settings.seed,
             currency=dataset.instrument.currency,
         )
@@ -353,6 +364,11 @@ def _judged(
     return judged
 
 
+def _tuned(frame: pd.DataFrame) -> str:
+    """How a family was tuned inside each fold, in words."""
+    return str(frame.attrs.get("tuned", ""))
+
+
 def _tags(dataset: Dataset) -> dict[str, str]:
     return {"vpoc.source": dataset.identity, "vpoc.simulated": str(dataset.simulated).lower()}
 
@@ -364,11 +380,16 @@ def _parameters(settings: Settings, dataset: Dataset) -> dict[str, object]:
 
 
 def _metrics(summaries: Mapping[str, pd.DataFrame]) -> dict[str, float]:
-    names = {FADES: "fades", RULES: "rules", RULES_IN_THEIR_TIME: "rules_same_time"}
     logged: dict[str, float] = {}
     for strategy, frame in summaries.items():
         for metric, row in frame.iterrows():
             name = "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in str(metric))
             for suffix, value in (("", row["value"]), (".low", row["low"]), (".high", row["high"])):
-                logged[f"{names.get(strategy, strategy.replace(' ', '.').lower())}.{name}{suffix}"] = float(value)
+                logged[f"{_metric_prefix(strategy)}.{name}{suffix}"] = float(value)
     return logged
+
+
+def _metric_prefix(strategy: str) -> str:
+    """How the names of a backtest's figures begin in MLflow."""
+    names = {FADES: "fades", RULES: "rules", RULES_IN_THEIR_TIME: "rules_same_time"}
+    return names.get(strategy, strategy.replace(" ", ".").lower())

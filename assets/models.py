@@ -7,14 +7,14 @@ import dagster as dg
 import pandas as pd
 
 from assets.backtests import backtest_check, backtest_outputs, backtest_outs
-from assets.partitions import MODEL_GRID, OF_SYMBOL, WHOLE_HISTORY_OF_MODEL, concatenated, user_errors
+from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, user_errors
 from assets.tables import table
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
 from pipeline.home import vpoc_home
 from pipeline.learning.importance import importance_table
-from pipeline.learning.models import Progress
+from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
 from pipeline.learning.usage import Usage, watched
 from pipeline.learning.walk_forward import out_of_fold_findings
@@ -25,9 +25,14 @@ from pipeline.reports.pictures import picture_markdown
 from pipeline.research import bars_from, model_strategy
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import model_signals as make_model_signals
+from pipeline.studies import nested_model
+from pipeline.tuning.campaign import progress_sentence
+from pipeline.tuning.storage import open_storage, tuning_url
+from pipeline.tuning.study import Progress as StudyProgress
+from pipeline.tuning.targets import StudyTarget
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings, training_pool
 
-__all__ = ["model_backtest", "model_signals", "models"]
+__all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 
 GROUP = "models"
 OWNERS = ["team:research"]
@@ -37,7 +42,8 @@ TELL_SECONDS = 5.0
 IMPORTANT = 20
 
 
-def _pool() -> str | None:
+def training_pool_of() -> str | None:
+    """The pool of assets that train, by the settings."""
     try:
         return training_pool(load_settings(vpoc_home()).compute)
     except PipelineError:
@@ -65,7 +71,7 @@ def _pool() -> str | None:
         ),
     },
     partitions_def=MODEL_GRID,
-    pool=_pool(),
+    pool=training_pool_of(),
     check_specs=[
         dg.AssetCheckSpec(
             "out_of_fold",
@@ -101,6 +107,7 @@ def models(
         ):
             checkpoints = folder / f".{inputs.version}"
             drop_leftovers(folder, keep=checkpoints)
+            tell = _Teller(context)
             with watched(compute) as usage:
                 trained = train_model(
                     inputs,
@@ -111,7 +118,8 @@ def models(
                     usage=usage,
                     compute=compute,
                     checkpoints=checkpoints,
-                    observe=_teller(context),
+                    observe=tell,
+                    make=_tuned(context, family, dataset, chosen, tell),
                 )
             pictures = model_pictures(
                 trained.judgement,
@@ -126,6 +134,7 @@ def models(
         "source": dataset.identity,
         "made_from": inputs.version,
         "folds": chosen.models.folds,
+        "tuned": _how_tuned(family, chosen),
         "probabilistic": trained.judgement.probabilistic,
     }
     summary = trained.judgement.summary
@@ -182,7 +191,7 @@ def model_signals(
 
 @dg.multi_asset(
     name="model_backtest",
-    ins={"bars": dg.AssetIn(partition_mapping=WHOLE_HISTORY_OF_MODEL, metadata={"allow_missing_partitions": True})},
+    ins={"bars": dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})},
     outs=backtest_outs("model", "The model's signals traded, from the first session that a fold scored", GROUP),
     partitions_def=MODEL_GRID,
     check_specs=[backtest_check("model")],
@@ -219,21 +228,48 @@ def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
     return keys.keys_by_dimension["family"], keys.keys_by_dimension["symbol"]
 
 
-def _teller(context: dg.AssetExecutionContext) -> Callable[[str, Progress], None]:
-    """Tell of a training in Dagster's log: each fit as it begins, and every few seconds."""
-    last_fit, last_told = "", 0.0
+class _Teller:
+    """Tells of a training in Dagster's log: each fit as it begins, and every few seconds."""
 
-    def tell(fit: str, progress: Progress) -> None:
-        nonlocal last_fit, last_told
-        now = time.monotonic()
-        if fit == last_fit and now - last_told < TELL_SECONDS:
-            return
-        last_fit, last_told = fit, now
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._log, self._fit, self._told = context.log, "", 0.0
+
+    def __call__(self, fit: str, progress: Progress) -> None:
+        """How far a fit is."""
         stage = f" ({progress.stage})" if progress.stage else ""
         figures = ", ".join(f"{name} {value:.4g}" for name, value in progress.figures.items())
-        context.log.info(f"{fit.replace('_', ' ')}{stage}: {progress.step} of at most {progress.steps}: {figures}")
+        self._tell(fit, f"{fit.replace('_', ' ')}{stage}: {progress.step} of at most {progress.steps}: {figures}")
 
-    return tell
+    def study(self, progress: StudyProgress) -> None:
+        """How far the study inside a fold is; which fold that is the study does not know."""
+        self._tell(progress.name, f"tuning, {progress_sentence(progress)}")
+
+    def _tell(self, what: str, text: str) -> None:
+        now = time.monotonic()
+        if what == self._fit and now - self._told < TELL_SECONDS:
+            return
+        self._fit, self._told = what, now
+        self._log.info(text)
+
+
+def _tuned(
+    context: dg.AssetExecutionContext, family: str, dataset: Dataset, chosen: Settings, tell: _Teller
+) -> Callable[[], Model] | None:
+    """Makes the models of a family that is to be tuned inside each fold; None for any other."""
+    if family not in chosen.tuning.nested:
+        return None
+    home = vpoc_home()
+    storage = open_storage(tuning_url(home))
+    context.log.info(f"{family}: {_how_tuned(family, chosen)}")
+    return lambda: nested_model(family, dataset, chosen, home, storage, observe=tell.study)
+
+
+def _how_tuned(family: str, chosen: Settings) -> str:
+    """How a family's hyperparameters were found; empty where they are the settings' own."""
+    if family not in chosen.tuning.nested:
+        return ""
+    objective = chosen.tuning.objectives_of(StudyTarget.of(family))[0]
+    return f"tuned inside each fold: {chosen.tuning.nested_trials} trials by {objective}"
 
 
 def _result(
@@ -252,6 +288,7 @@ def _result(
         "threshold": selection.threshold,
         "require_rules": selection.require_rules,
         "weights": selection.weights,
+        "tuned": _how_tuned(trained.family, chosen) or "no",
         "instrument": dataset.instrument.symbol,
         "device": ", ".join(usage.compute.devices),
         "precision": usage.compute.precision,

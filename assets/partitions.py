@@ -1,4 +1,4 @@
-"""The partition grids: months × symbol for what is made from bars, family × symbol for models, symbol for the rest."""
+"""The partition grids: months × symbol for what is made from bars, family or study × symbol, symbol."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from pipeline.datasets import Dataset, dataset_keys
 from pipeline.environment import first_month
 from pipeline.errors import PipelineError
 from pipeline.learning.models import families
+from pipeline.tuning.targets import study_targets
 
 __all__ = [
     "FAMILIES",
@@ -20,14 +21,16 @@ __all__ = [
     "OF_SYMBOL",
     "RANGE_END_TAG",
     "RANGE_START_TAG",
+    "SAME_SYMBOL",
     "SINGLE_RUN",
+    "STUDY_GRID",
     "SYMBOLS",
     "WHOLE_HISTORY",
-    "WHOLE_HISTORY_OF_MODEL",
     "by_symbol",
     "concatenated",
     "grid_key",
     "model_key",
+    "study_key",
     "user_errors",
 ]
 
@@ -39,9 +42,13 @@ GRID = dg.MultiPartitionsDefinition({"month": MONTHS, "symbol": SYMBOLS})
 WHOLE_HISTORY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
 FAMILIES = dg.StaticPartitionsDefinition(list(families()))
 MODEL_GRID = dg.MultiPartitionsDefinition({"family": FAMILIES, "symbol": SYMBOLS})
-# Between a symbol's asset and its models, either way; a model takes every month of its symbol.
+STUDY_GRID = dg.MultiPartitionsDefinition(
+    {"study": dg.StaticPartitionsDefinition(list(study_targets())), "symbol": SYMBOLS}
+)
+# Between a symbol's asset and its models or studies, either way.
 OF_SYMBOL = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
-WHOLE_HISTORY_OF_MODEL = dg.MultiPartitionMapping(
+# Between two grids: a model takes every month of its symbol, a study every model.
+SAME_SYMBOL = dg.MultiPartitionMapping(
     {"symbol": dg.DimensionPartitionMapping("symbol", dg.IdentityPartitionMapping())}
 )
 # As Dagster names them; it exports no constants.
@@ -59,6 +66,11 @@ def grid_key(month: str, symbol: str) -> dg.MultiPartitionKey:
 def model_key(family: str, symbol: str) -> dg.MultiPartitionKey:
     """The models' grid key of a family and a symbol."""
     return dg.MultiPartitionKey({"family": family, "symbol": symbol})
+
+
+def study_key(target: str, symbol: str) -> dg.MultiPartitionKey:
+    """The studies' grid key of a target and a symbol."""
+    return dg.MultiPartitionKey({"study": target, "symbol": symbol})
 
 
 def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:

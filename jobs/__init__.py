@@ -4,5 +4,6 @@ from jobs.ingest import ingest
 from jobs.judge import judge
 from jobs.research import research
 from jobs.train import train
+from jobs.tune import tune
 
-__all__ = ["ingest", "judge", "research", "train"]
+__all__ = ["ingest", "judge", "research", "train", "tune"]

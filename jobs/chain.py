@@ -1,4 +1,4 @@
-"""The whole chain for one symbol: ingest of all its months, research, models, judgement; with progress."""
+"""The whole chain for one symbol: ingest of all its months, research, models, studies, judgement; with progress."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from dagster import DagsterEventType, DagsterInstance
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
 
-from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key
+from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key, study_key
 from jobs.processes import close_dead_runs, process_tag
 from pipeline.errors import DataError
 from pipeline.home import Home
@@ -29,8 +29,10 @@ __all__ = [
     "StepEvent",
     "months_to_make",
     "run_chain",
+    "run_study",
     "train_families",
     "train_family",
+    "tune_target",
 ]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -41,6 +43,8 @@ LONGEST = 400
 BLOCKED = "Step blocked by limit for pool "
 # What a training logs of its progress: which fit, and how far it is.
 FIT_MESSAGE = re.compile(r"(fold \d+|final)\b[^:]*: \d+ of at most \d+")
+# And of a study, one inside a fold too.
+STUDY_MESSAGE = re.compile(r"(tuning, )?trials: [\d,]+ of at most .*")
 # Checks whose words are told though they passed: what became of the rows, and what a model learned from.
 TELLING_CHECKS = ("accounting", "out_of_fold")
 
@@ -104,12 +108,16 @@ def run_chain(
         ingest_tags = {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
         runs = {"ingest": _execute(definitions, "ingest", instance, observe, tags=ingest_tags)}
         runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
-        selection = load_settings(home).models
+        settings = load_settings(home)
+        selection = settings.models
         why_not = _untrainable(definitions, symbol, instance, selection) if selection.families else None
         if why_not is not None:
             observe(StepEvent("models", "told", f"no models: {why_not}"))
         for family in selection.families if why_not is None else ():
             runs[f"train {family}"] = train_family(definitions, symbol, family, instance, observe)
+        # After the models: a study may trade by their scores.
+        for target in settings.tuning.targets:
+            runs[f"tune {target}"] = tune_target(definitions, symbol, target, instance, observe)
         runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
     return runs
 
@@ -168,6 +176,54 @@ def train_family(
     )
 
 
+def tune_target(
+    definitions: dg.Definitions,
+    symbol: str,
+    target: str,
+    instance: DagsterInstance,
+    observe: Callable[[StepEvent], None],
+    overrides: Mapping[str, object] | None = None,
+) -> str:
+    """Run a study of a symbol, or go on with it, as a Dagster run; its steps are told as ``<step> <target>``.
+
+    Parameters
+    ----------
+    overrides
+        What is otherwise than in the settings: fields of :class:`assets.tuning.StudyOverrides`.
+
+    Returns
+    -------
+    str
+        The Dagster run's id.
+
+    Raises
+    ------
+    ChainError
+        If a step failed: says what it said.
+    """
+    return _execute(
+        definitions,
+        "tune",
+        instance,
+        lambda event: observe(replace(event, step=f"{event.step} {target}")),
+        partition_key=str(study_key(target, symbol)),
+        config={"ops": {"studies": {"config": dict(overrides or {})}}},
+    )
+
+
+def run_study(
+    definitions: dg.Definitions,
+    symbol: str,
+    target: str,
+    overrides: Mapping[str, object],
+    observe: Callable[[StepEvent], None],
+) -> str:
+    """Run a study on what the chain made of a symbol before; see :func:`tune_target`."""
+    with _instance() as instance:
+        close_dead_runs(instance)
+        return tune_target(definitions, symbol, target, instance, observe, overrides)
+
+
 def _untrainable(
     definitions: dg.Definitions, symbol: str, instance: DagsterInstance, selection: ModelSelection
 ) -> str | None:
@@ -216,6 +272,7 @@ def _execute(
     *,
     partition_key: str | None = None,
     tags: Mapping[str, str] | None = None,
+    config: Mapping[str, object] | None = None,
 ) -> str:
     job = definitions.resolve_job_def(name)
     run_id = str(uuid.uuid4())
@@ -226,7 +283,7 @@ def _execute(
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            run_config=QUIET,
+            run_config={**QUIET, **(config or {})},
             partition_key=partition_key,
             tags={**process_tag(run_id), **(tags or {})},
             raise_on_error=False,
@@ -287,7 +344,7 @@ def _logged(entry: dg.EventLogEntry) -> StepEvent | None:
         return None
     if entry.level == logging.WARNING:  # errors, and what they keep from being done, are told when the run has failed
         return StepEvent(entry.step_key, "warned", entry.user_message)
-    said = FIT_MESSAGE.match(entry.user_message)
+    said = STUDY_MESSAGE.match(entry.user_message) or FIT_MESSAGE.match(entry.user_message)
     return StepEvent(entry.step_key, "going", said[0]) if said else None
 
 

@@ -3,8 +3,9 @@
 import dagster as dg
 
 from assets import all_assets
-from jobs import ingest, judge, research, train
-from jobs.chain import ChainError, StepEvent, run_chain, train_families
+from assets.partitions import study_key
+from jobs import ingest, judge, research, train, tune
+from jobs.chain import ChainError, StepEvent, run_chain, run_study, train_families
 from jobs.processes import close_dead_runs, one_process
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
@@ -31,7 +32,9 @@ __all__ = [
     "open_store",
     "registered_models",
     "run_chain",
+    "run_study",
     "sentence",
+    "study_key",
     "train_families",
     "upload",
 ]
@@ -41,7 +44,7 @@ prepare_environment(vpoc_home())
 
 defs = dg.Definitions(
     assets=all_assets(),
-    jobs=[ingest, research, train, judge],
+    jobs=[ingest, research, tune, train, judge],
     schedules=nightly_schedules(),
     sensors=[
         research_after_ingest,

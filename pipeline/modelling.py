@@ -149,6 +149,7 @@ def train_model(
     compute: Compute | None = None,
     checkpoints: Path | None = None,
     observe: Callable[[str, Progress], None] | None = None,
+    make: Callable[[], Model] | None = None,
 ) -> Trained:
     """Walk a family forward over a symbol's candidates, and judge what came out.
 
@@ -172,6 +173,8 @@ def train_model(
         Folder by which a killed training goes on; removed once all is done.
     observe
         Called with the fit's name after each epoch or round.
+    make
+        Makes the unfitted model of each fold: one that tunes itself, say. By default the selection's own.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def train_model(
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
     walk = walk_forward(
-        lambda: selection.model(family, seed),
+        make or (lambda: selection.model(family, seed)),
         rows,
         inputs.scored(kind),
         inputs.starts,

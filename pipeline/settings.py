@@ -1,4 +1,4 @@
-"""The user's settings: strategy, account, cleaning and simulator, from ``settings.yaml`` in the home."""
+"""The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
 from pathlib import Path
@@ -15,6 +15,7 @@ from pipeline.learning.compute import ComputeSettings
 from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
 from pipeline.strategy import StrategySettings
+from pipeline.tuning.settings import TuningSettings
 
 __all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings", "read_yaml_mapping"]
 
@@ -123,6 +124,8 @@ class Settings(BaseModel):
         Which models are trained, and how.
     compute
         Where they are trained.
+    tuning
+        What is tuned, and how.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,6 +138,7 @@ class Settings(BaseModel):
     volatility_index: str | None = Field(default=None, min_length=1)
     models: ModelSelection = ModelSelection()
     compute: ComputeSettings = ComputeSettings()
+    tuning: TuningSettings = TuningSettings()
 
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""
@@ -145,6 +149,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "simulator": SimulatorSettings,
     "models": ModelSelection,
     "compute": ComputeSettings,
+    "tuning": TuningSettings,
 }
 
 

@@ -4,13 +4,15 @@ import http.client
 import logging
 import os
 import socket
+import sqlite3
 import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,7 +20,10 @@ from pipeline.environment import make_tracking_store, tracking_uri
 from pipeline.errors import DataError
 from pipeline.home import Home
 
-__all__ = ["Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence", "shown_uri"]
+__all__ = ["FAILURE_TAG", "Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence", "shown_uri"]
+
+FAILURE_TAG = "vpoc.failure"
+"""What ended a run."""
 
 PROBE_SECONDS = 2
 # Name resolution keeps no time limit of its own.
@@ -96,6 +101,39 @@ class Store:
             )
         )
 
+    def reopen(self, run: Any, tags: Mapping[str, str]) -> str:
+        """Make a run that was found ``RUNNING`` again, with these tags; hand back its identifier."""
+        from mlflow.entities import RunTag
+
+        run_id = str(run.info.run_id)
+        self.client.update_run(run_id, status="RUNNING")
+        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        if FAILURE_TAG in run.data.tags:
+            self.client.delete_tag(run_id, FAILURE_TAG)
+        return run_id
+
+    def end_failed(self, run_id: str, error: BaseException) -> None:
+        """End a run ``FAILED`` and say why, if the store is there to hear of it."""
+        # The error is on its way to Dagster; that MLflow can't hear of it now must not take its place.
+        with suppress(*mlflow_errors()):
+            said = f"{type(error).__name__}: {sentence(error)}"
+            if not isinstance(error, Exception):
+                said = "stopped from outside"  # Ctrl-C, or the stop button of Dagster's page
+            self.client.set_tag(run_id, FAILURE_TAG, said)
+            self.client.set_terminated(run_id, status="FAILED")
+
+    def require_answer(self) -> None:
+        """Ask whether it still answers: a request to one that hangs would wait for a minute.
+
+        Raises
+        ------
+        StoreAwayError
+            If it does not, within some seconds.
+        """
+        reason = _why_away(self.uri)
+        if reason is not None:
+            raise StoreAwayError(f"MLflow at {shown_uri(self.uri)} does not answer ({reason})")
+
     @contextmanager
     def as_default(self) -> Iterator[None]:
         """Make it MLflow's default store meanwhile: its database stores look some things up there."""
@@ -129,6 +167,8 @@ def open_store(home: Home) -> Store:
         raise StoreAwayError(
             f"MLflow at {shown_uri(tracking_uri(home))} can't be opened ({sentence(error)})"
         ) from error
+    if uri == f"sqlite:///{home.mlflow / 'mlflow.db'}":
+        _write_ahead(home.mlflow / "mlflow.db")
     from mlflow.tracking import MlflowClient
 
     for name, level in LEVELS.items():
@@ -160,6 +200,16 @@ def sentence(error: BaseException) -> str:
     """An error's text on one line, not too long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]} ..."
+
+
+def _write_ahead(database: Path) -> None:
+    """Let SQLite keep a write-ahead log: a write waits for the disk once, not three times, and no reader waits for it.
+
+    The database remembers it. Every call of MLflow's is a transaction or two, and on most disks waits for nothing else.
+    """
+    # A file system that can't, a database in use or a broken one: MLflow has its own words for them, or none.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=1)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _why_away(uri: str) -> str | None:

@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import dagster as dg
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.record import StoredRecord, TrainingIdentity, TrainingResult, Upload, write_record
 from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
+from resources.mlflow_studies import StudyToLog, TrackedStudy
 from resources.model_registry import KIND_TAG, TRAINING, identity_tags, upload
 
-__all__ = ["MLflowTracking", "TrackedRun", "TrackedTraining"]
+__all__ = ["MLflowTracking", "TrackedRun", "TrackedStudy", "TrackedTraining"]
 
 DAGSTER_RUN_TAG = "dagster.run_id"
 DAGSTER_ROOT_TAG = "dagster.root_run_id"
@@ -29,7 +30,6 @@ DAGSTER_RETRY_TAG = "dagster.retry"
 ASSET_TAG = "dagster.asset"
 PARTITION_TAG = "dagster.partition"
 SYMBOL_TAG = "vpoc.symbol"
-FAILURE_TAG = "vpoc.failure"
 RESEARCH = "research"
 # A sample a second, ten to a record; MLflow's own ten seconds would miss most trainings whole.
 SAMPLING_SECONDS = 1
@@ -169,7 +169,7 @@ class MLflowTracking(dg.ConfigurableResource):
         try:
             yield TrackedRun(store.client, run_id, experiment_id)
         except BaseException as error:
-            _end_failed(store, run_id, error)
+            store.end_failed(run_id, error)
             raise
         store.client.set_terminated(run_id, status="FINISHED")
 
@@ -202,33 +202,64 @@ class MLflowTracking(dg.ConfigurableResource):
         except BaseException as error:
             _stop(monitor, training)
             if training.store is not None and training.run_id is not None:
-                _end_failed(training.store, training.run_id, error)
+                training.store.end_failed(training.run_id, error)
             raise
         _stop(monitor, training)
         if training.record is None and training.store is not None:
             with suppress(*mlflow_errors()):
                 training.store.client.set_terminated(training.run_id, status="FINISHED")
 
+    @contextmanager
+    def study(self, context: dg.AssetExecutionContext, study: StudyToLog) -> Iterator[TrackedStudy]:
+        """Open the MLflow run of a study: made when the study is, reopened each time that it goes on.
+
+        :meth:`TrackedStudy.observe` shows the trials while it runs, :meth:`TrackedStudy.keep` logs it whole. The run
+        ends ``FINISHED``, or ``FAILED`` where the body raises, with what failed in the tag ``vpoc.failure``. Where
+        MLflow is away the study goes on untouched: it lies in its own database, and its next run logs all of it.
+        """
+        tags = _dagster_tags(context)
+        tracked = TrackedStudy(replace(study, tags={**study.tags, **tags}), vpoc_home(), context.log)
+        try:
+            store = open_store(tracked.home)
+            _close_dead(store, store.experiment(study.symbol), context.instance)
+            tracked.begin(store)
+        except mlflow_errors() as error:
+            tracked.store = None
+            # No warning yet: it may be back when the study ends.
+            context.log.info(f"{sentence(error)}: the study goes on, and is kept in its own database")
+        try:
+            yield tracked
+        except BaseException as error:
+            if tracked.store is not None and tracked.run_id is not None:
+                tracked.store.end_failed(tracked.run_id, error)
+            raise
+        if tracked.logged is None and tracked.store is not None:
+            with suppress(*mlflow_errors()):
+                tracked.store.client.set_terminated(tracked.run_id, status="FINISHED")
+
 
 def _identity(
     context: dg.AssetExecutionContext, symbol: str, family: str, tags: Mapping[str, str] | None
 ) -> TrainingIdentity:
-    assets = sorted(key.to_user_string() for key in context.selected_asset_keys)
     return TrainingIdentity(
         symbol=symbol,
         family=family,
         training=context.run.run_id,
         started=dt.datetime.now(tz=dt.UTC),
-        tags={
-            **(tags or {}),
-            DAGSTER_RUN_TAG: context.run.run_id,
-            DAGSTER_ROOT_TAG: context.run.root_run_id or context.run.run_id,
-            DAGSTER_RETRY_TAG: str(context.retry_number),
-            "dagster.job": context.job_name,
-            ASSET_TAG: ", ".join(assets),
-            PARTITION_TAG: context.partition_key if context.has_partition_key else "",
-        },
+        tags={**(tags or {}), **_dagster_tags(context)},
     )
+
+
+def _dagster_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
+    assets = sorted(key.to_user_string() for key in context.selected_asset_keys)
+    return {
+        DAGSTER_RUN_TAG: context.run.run_id,
+        DAGSTER_ROOT_TAG: context.run.root_run_id or context.run.run_id,
+        DAGSTER_RETRY_TAG: str(context.retry_number),
+        "dagster.job": context.job_name,
+        ASSET_TAG: ", ".join(assets),
+        PARTITION_TAG: context.partition_key if context.has_partition_key else "",
+    }
 
 
 def _begin(training: TrackedTraining, context: dg.AssetExecutionContext) -> None:
@@ -251,25 +282,9 @@ def _begin(training: TrackedTraining, context: dg.AssetExecutionContext) -> None
 
 def _opened(store: Store, experiment_id: str, found: Any, name: str, tags: Mapping[str, str]) -> str:
     """A run that is ``RUNNING``: the one that was found, else a new one."""
-    from mlflow.entities import RunTag
-
-    if found is None:
-        return str(store.client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
-    run_id = str(found.info.run_id)
-    store.client.update_run(run_id, status="RUNNING")
-    store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    if FAILURE_TAG in found.data.tags:
-        store.client.delete_tag(run_id, FAILURE_TAG)
-    return run_id
-
-
-def _end_failed(store: Store, run_id: str, error: BaseException) -> None:
-    # The error is on its way to Dagster; that MLflow can't hear of it now must not take its place.
-    with suppress(*mlflow_errors()):
-        # What is no Exception is Ctrl-C, or the stop button of Dagster's page.
-        said = f"{type(error).__name__}: {sentence(error)}" if isinstance(error, Exception) else "stopped from outside"
-        store.client.set_tag(run_id, FAILURE_TAG, said)
-        store.client.set_terminated(run_id, status="FAILED")
+    if found is not None:
+        return store.reopen(found, tags)
+    return str(store.client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
 
 
 def _close_dead(store: Store, experiment_id: str, instance: dg.DagsterInstance) -> None:

@@ -5,13 +5,15 @@ changes nothing.
 """
 
 import json
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.learning.models.protocol import read_manifest
 from pipeline.learning.models.pyfunc import LOADER_MODULE
 from pipeline.learning.record import (
     StoredRecord,
@@ -23,12 +25,29 @@ from pipeline.learning.record import (
     read_record,
     require_whole,
 )
-from resources.mlflow_store import Store, shown_uri
+from resources.mlflow_limits import METRICS_A_BATCH, PARAMETERS_A_BATCH, batches, cut, milliseconds, pages, safe_name
+from resources.mlflow_store import Store, sentence, shown_uri
 
-__all__ = ["ALIAS", "KIND_TAG", "TRAINING", "Registered", "identity_tags", "registered_models", "upload"]
+__all__ = [
+    "ALIAS",
+    "CHAMPION",
+    "KIND_TAG",
+    "SIMULATED_TAG",
+    "SYMBOL_TAG",
+    "TRAINING",
+    "Registered",
+    "champion_parameters",
+    "code_tags",
+    "identity_tags",
+    "model_name",
+    "registered_models",
+    "upload",
+]
 
 ALIAS = "challenger"
 """What the newest version of a model is called; who is champion is decided elsewhere."""
+CHAMPION = "champion"
+"""What the version in use is called."""
 
 KIND_TAG = "vpoc.kind"
 TRAINING = "training"
@@ -39,16 +58,17 @@ TRAINED_TAG = "vpoc.trained"
 FINGERPRINT_TAG = "vpoc.fingerprint"
 HEADLINE_PREFIX = "headline."
 SIMULATED_TAG = "vpoc.simulated"
+# The model's settings as JSON, from which they are read back; MLflow's parameters are text to look at.
+SETTINGS_TAG = "vpoc.settings"
+SETTINGS_PREFIX = "model."
 INPUTS = {
     "features": "side-aware features",
     "sequences": "sequences of the last sessions",
     "both": "features and sequences",
 }
 MODEL_NAME = "model"
-# MLflow's limits of one request.
-METRICS_A_BATCH = 1000
-PARAMETERS_A_BATCH = 100
-NAME_CHARACTERS = "_-. /:"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,11 +132,11 @@ def upload(store: Store, folder: Path) -> Upload:
         require_whole(record)
         experiment_id = store.experiment(record.identity.symbol)
         run_id = _run(store, experiment_id, record)
-        _log(store, run_id, record)
+        _log_run(store, run_id, record)
         model_id = _log_model(store, experiment_id, run_id, record)
         _link(store, run_id, model_id)
         version = _register(store, run_id, model_id, record)
-        store.client.set_terminated(run_id, status="FINISHED", end_time=_milliseconds(record.trained))
+        store.client.set_terminated(run_id, status="FINISHED", end_time=milliseconds(record.trained))
         done = Upload(
             server=shown_uri(store.uri),
             run=run_id,
@@ -132,11 +152,11 @@ def upload(store: Store, folder: Path) -> Upload:
 def registered_models(store: Store, *, latest: int | None = None) -> list[Registered]:
     """Versions of this project's registered models, by name, the newest first; of each at most ``latest``."""
     found: list[Registered] = []
-    for model in _pages(store.client.search_registered_models, filter_string="name LIKE 'vpoc-%'"):
+    for model in pages(store.client.search_registered_models, filter_string="name LIKE 'vpoc-%'"):
         if FAMILY_TAG not in model.tags:
             continue
         versions = sorted(
-            _pages(store.client.search_model_versions, filter_string=f"name = '{model.name}'"),
+            pages(store.client.search_model_versions, filter_string=f"name = '{model.name}'"),
             key=lambda one: int(one.version),
             reverse=True,
         )
@@ -163,6 +183,80 @@ def registered_models(store: Store, *, latest: int | None = None) -> list[Regist
     return sorted(found, key=lambda one: (one.name, -one.version))
 
 
+def champion_parameters(store: Store, symbol: str, family: str, *, alias: str = CHAMPION) -> dict[str, Any] | None:
+    """Settings of the registered model that bears an alias, to start a search from.
+
+    Parameters
+    ----------
+    store
+        An open store.
+    symbol, family
+        Whose model.
+    alias
+        ``champion``, or ``challenger``: the newest.
+
+    Returns
+    -------
+    dict
+        Every setting of the family by name, as its ``Settings`` holds them. None where no version bears the alias,
+        or its settings are none of this release's; a warning tells of the latter.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown family.
+    MlflowException, OSError, SQLAlchemyError
+        Where the store is away.
+    """
+    from mlflow.exceptions import MlflowException
+    from yaml import YAMLError
+
+    from pipeline.learning.models import find_family
+
+    settings = find_family(family).Settings
+    name = model_name(symbol, family)
+    try:
+        version = store.client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        # SQL stores call an alias that is not there an invalid value.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+    try:
+        told = version.tags.get(SETTINGS_TAG)
+        given = _read_texts(store.client.get_run(version.run_id).data.params) if told is None else json.loads(told)
+        return dict(settings(**given).model_dump()) if given else None
+    except (ValueError, TypeError, YAMLError) as error:  # pydantic's errors are values' errors
+        said = sentence(error)
+        _log.warning("%s version %s has settings that are none of this release: %s", name, version.version, said)
+        return None
+
+
+def code_tags(code: Mapping[str, Any]) -> dict[str, str]:
+    """What tells of the code: release, hash of the files, git's commit."""
+    return {
+        "vpoc.code_version": code["package"],
+        "vpoc.code_hash": code["content"],
+        "vpoc.code_commit": (code["commit"] or "none") + (" with changes" if code["changed"] else ""),
+    }
+
+
+def _settings(record: StoredRecord) -> str:
+    return json.dumps(dict(read_manifest(record.model).settings))
+
+
+def _read_texts(params: Mapping[str, str]) -> dict[str, Any]:
+    """Settings that a version without the tag left as text in its run's parameters."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for name, text in params.items():
+        if name.startswith(SETTINGS_PREFIX):
+            # Python's text of lists, numbers and truths is YAML's too; of nothing it is not.
+            found[name.removeprefix(SETTINGS_PREFIX)] = None if text == "None" else yaml.safe_load(text)
+    return found
+
+
 def _run(store: Store, experiment_id: str, record: StoredRecord) -> str:
     identity = record.identity
     found = store.find_runs(experiment_id, identity_tags(identity))
@@ -170,32 +264,32 @@ def _run(store: Store, experiment_id: str, record: StoredRecord) -> str:
         return str(found[0].info.run_id)
     made = store.client.create_run(
         experiment_id,
-        start_time=_milliseconds(identity.started),
+        start_time=milliseconds(identity.started),
         run_name=f"train {identity.family} {identity.training[:8]}",
         tags=identity_tags(identity),
     )
     return str(made.info.run_id)
 
 
-def _log(store: Store, run_id: str, record: StoredRecord) -> None:
+def _log_run(store: Store, run_id: str, record: StoredRecord) -> None:
     """Everything but the model: tags, parameters, metrics, the dataset, files."""
     from mlflow.entities import Metric, Param, RunTag
 
     client = store.client
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in _run_tags(record).items()])
-    given = {_name(name): value for name, value in record.parameters.items()}
+    given = {safe_name(name): value for name, value in record.parameters.items()}
     held = client.get_run(run_id).data.params
     # MLflow never changes a parameter: one of an earlier try with other settings stays, and is told.
-    changed = sorted(name for name, value in given.items() if name in held and held[name] != _cut(value))
+    changed = sorted(name for name, value in given.items() if name in held and held[name] != cut(value))
     if changed:
         client.set_tag(run_id, "vpoc.changed_since_first_try", ", ".join(changed))
-    for part in _batches([Param(name, value) for name, value in given.items() if name not in held], PARAMETERS_A_BATCH):
+    for part in batches([Param(name, value) for name, value in given.items() if name not in held], PARAMETERS_A_BATCH):
         client.log_batch(run_id, params=part)
     # One time for all, so that what is logged again is what is there already.
-    when = _milliseconds(record.trained)
-    metrics = [Metric(_name(name), value, when, 0) for name, value in record.metrics.items()]
-    metrics += [Metric(_name(one.name), one.value, when, one.step) for one in record.steps]
-    for part in _batches(metrics, METRICS_A_BATCH):
+    when = milliseconds(record.trained)
+    metrics = [Metric(safe_name(name), value, when, 0) for name, value in record.metrics.items()]
+    metrics += [Metric(safe_name(one.name), one.value, when, one.step) for one in record.steps]
+    for part in batches(metrics, METRICS_A_BATCH):
         client.log_batch(run_id, metrics=part)
     client.log_inputs(run_id, datasets=[_dataset(record)])
     client.log_artifact(run_id, str(record.folder / "record.json"))
@@ -223,16 +317,13 @@ def _run_tags(record: StoredRecord) -> dict[str, str]:
 
 def _version_tags(record: StoredRecord) -> dict[str, str]:
     """What run and model version both say of the training."""
-    code = record.code
     return {
         TRAINED_TAG: record.trained.isoformat(),
         FINGERPRINT_TAG: record.fingerprint,
         SIMULATED_TAG: str(record.simulated).lower(),
         "vpoc.data_version": record.data_version,
-        "vpoc.code_version": code["package"],
-        "vpoc.code_hash": code["content"],
-        "vpoc.code_commit": (code["commit"] or "none") + (" with changes" if code["changed"] else ""),
-        **{f"{HEADLINE_PREFIX}{_name(name)}": value for name, value in record.headline.items()},
+        **code_tags(record.code),
+        **{f"{HEADLINE_PREFIX}{safe_name(name)}": value for name, value in record.headline.items()},
     }
 
 
@@ -285,7 +376,7 @@ def _log_model(store: Store, experiment_id: str, run_id: str, record: StoredReco
         name=MODEL_NAME,
         source_run_id=run_id,
         tags=identity_tags(record.identity) | _version_tags(record),
-        params={_name(name): value for name, value in record.parameters.items()},
+        params={safe_name(name): value for name, value in record.parameters.items()},
         model_type="classifier" if record.probabilistic else "scorer",
     )
     with tempfile.TemporaryDirectory() as temporary:
@@ -352,7 +443,7 @@ def _register(store: Store, run_id: str, model_id: str, record: StoredRecord) ->
     version = next(
         (
             str(one.version)
-            for one in _pages(client.search_model_versions, filter_string=f"name = '{name}' and run_id = '{run_id}'")
+            for one in pages(client.search_model_versions, filter_string=f"name = '{name}' and run_id = '{run_id}'")
             if one.tags.get(FINGERPRINT_TAG) == record.fingerprint
         ),
         None,
@@ -363,7 +454,7 @@ def _register(store: Store, run_id: str, model_id: str, record: StoredRecord) ->
                 name,
                 source=f"models:/{model_id}",
                 run_id=run_id,
-                tags=identity_tags(identity) | _version_tags(record),
+                tags=identity_tags(identity) | _version_tags(record) | {SETTINGS_TAG: _settings(record)},
                 description=_description(record),
                 model_id=model_id,
             )
@@ -402,33 +493,3 @@ def _registered_model(store: Store, name: str, record: StoredRecord) -> Any:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return store.client.get_registered_model(name)  # another process was first
-
-
-def _pages(search: Any, **arguments: Any) -> Iterator[Any]:
-    token: str | None = None
-    while True:
-        page = search(**arguments, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
-
-
-def _name(text: str) -> str:
-    """A name as MLflow takes it."""
-    return "".join(letter if letter.isalnum() or letter in NAME_CHARACTERS else "_" for letter in text)
-
-
-def _cut(value: str) -> str:
-    from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
-
-    return value[:MAX_PARAM_VAL_LENGTH]
-
-
-def _milliseconds(time: datetime) -> int:
-    return round(time.timestamp() * 1000)

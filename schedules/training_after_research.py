@@ -1,11 +1,11 @@
-"""Models follow the nightly research of a symbol, and its judgement follows the last of them."""
+"""Models follow the nightly research of a symbol, studies the last of them, and its judgement the last of all."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.partitions import model_key
-from jobs import judge, research, train
+from assets.partitions import model_key, study_key
+from jobs import judge, research, train, tune
 from pipeline.home import vpoc_home
 from pipeline.settings import load_settings
 from schedules.nightly import SYMBOL_TAG, THEN_TAG
@@ -26,12 +26,12 @@ GOING = [
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[research],
-    request_jobs=[train, judge],
+    request_jobs=[train, tune, judge],
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Trains every model family that the settings name once a symbol's nightly research has succeeded.",
 )
 def training_after_research(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request a training a family; the judgement at once where there is none."""
+    """Request a training a family; where there is none, what comes after them."""
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != "train":
         yield dg.SkipReason("the research did not ask for training")
@@ -46,46 +46,71 @@ def training_after_research(context: dg.RunStatusSensorContext) -> Iterator[dg.R
             tags={THEN_TAG: JUDGE, SYMBOL_TAG: symbol, BATCH_TAG: run.run_id},
         )
     if not families:
-        yield dg.RunRequest(run_key=run.run_id, job_name=judge.name, partition_key=symbol)
+        yield from _after_trainings(context, symbol, run.run_id, run.run_id)
 
 
-def _judgement(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+def _after_trainings(
+    context: dg.RunStatusSensorContext, symbol: str, batch: str, ended: str
+) -> Iterator[dg.RunRequest]:
+    """A run a study that the settings name, then the judgement; studies come late, for they may trade by new scores."""
+    targets = load_settings(vpoc_home()).tuning.targets
+    begun = context.instance.get_runs(dg.RunsFilter(job_name=tune.name, tags={BATCH_TAG: batch}), limit=1)
+    if targets and not begun:
+        for target in targets:
+            yield dg.RunRequest(
+                run_key=f"{batch} {target}",
+                job_name=tune.name,
+                partition_key=study_key(target, symbol),
+                tags={THEN_TAG: JUDGE, SYMBOL_TAG: symbol, BATCH_TAG: batch},
+            )
+        return
+    yield dg.RunRequest(run_key=ended, job_name=judge.name, partition_key=symbol, tags={BATCH_TAG: batch})
+
+
+def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != JUDGE:
-        return dg.SkipReason("the training did not ask for judgement")
-    batch = run.tags[BATCH_TAG]
-    symbol = run.tags[SYMBOL_TAG]
-    going = context.instance.get_runs(dg.RunsFilter(job_name=train.name, tags={BATCH_TAG: batch}, statuses=GOING))
+        yield dg.SkipReason("the run did not ask for judgement")
+        return
+    batch, symbol = run.tags[BATCH_TAG], run.tags[SYMBOL_TAG]
+    going = [
+        other
+        for other in context.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: batch}, statuses=GOING))
+        if other.job_name in (train.name, tune.name)
+    ]
     if going:
-        return dg.SkipReason(f"{len(going)} more trainings of {symbol} are going on")
+        yield dg.SkipReason(f"{len(going)} more trainings and studies of {symbol} are going on")
+        return
     record = context.instance.get_run_record_by_id(run.run_id)
     ended = (record.end_time if record is not None else None) or 0.0
     judged = context.instance.get_run_records(dg.RunsFilter(job_name=judge.name, tags={BATCH_TAG: batch}), limit=1)
     if judged and judged[0].create_timestamp.timestamp() >= ended:
-        return dg.SkipReason(f"{symbol} has been judged after these trainings")  # by the other sensor
+        yield dg.SkipReason(f"{symbol} has been judged after these runs")  # by the other sensor
+        return
     # By its own key: one that was executed again from the page, after the batch was judged, is judged as well.
-    return dg.RunRequest(run_key=run.run_id, partition_key=symbol, tags={BATCH_TAG: batch})
+    yield from _after_trainings(context, symbol, batch, run.run_id)
 
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[train],
-    request_job=judge,
+    monitored_jobs=[train, tune],
+    request_jobs=[tune, judge],
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Judges a symbol once the last of its nightly trainings has ended.",
+    description="Runs the studies that the settings name once the last of a symbol's nightly trainings has ended, and "
+    "judges the symbol after the last of them.",
 )
-def judgement_after_training(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-    """Request the judgement of the symbol whose models have been trained."""
-    return _judgement(context)
+def judgement_after_training(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request what follows the last run of a symbol's night."""
+    yield from _judgement(context)
 
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.FAILURE,
-    monitored_jobs=[train],
-    request_job=judge,
+    monitored_jobs=[train, tune],
+    request_jobs=[tune, judge],
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Judges a symbol also where its last nightly training failed: the report shows what there is.",
+    description="The same where the last nightly training or study failed: the report shows what there is.",
 )
-def judgement_after_failed_training(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-    """Request the judgement of the symbol whose last training failed."""
-    return _judgement(context)
+def judgement_after_failed_training(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request what follows where the last run of a symbol's night failed."""
+    yield from _judgement(context)

@@ -1,9 +1,12 @@
 """Tuning: trials a second of the strategy and of LightGBM, beside loops that start from the data at each trial."""
 
 import math
+import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,9 @@ from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.storage import open_storage
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
+from pipeline.tuning.study import Report, StudySettings, run_study
 
 __all__ = ["bench_tuning"]
 
@@ -34,6 +39,7 @@ class _Timed:
     wall: float
     processor: float
     values: list[Any]
+    pruned: int = 0
 
 
 def bench_tuning(
@@ -44,6 +50,7 @@ def bench_tuning(
     rows: int = 5_000,
     columns: int = 210,
     model_trials: int = 10,
+    study_trials: int | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Trials a second, each checked for giving to the bit what the naive loop gives, and only then timed.
@@ -60,6 +67,8 @@ def bench_tuning(
         Of the table LightGBM learns from, made.
     model_trials
         Of LightGBM; the naive loop goes through a third of them.
+    study_trials
+        Of each of LightGBM's studies; four times ``model_trials`` by default, for a worker's first trial makes bins.
     seed
         Of bars, table and parameters.
 
@@ -76,7 +85,9 @@ def bench_tuning(
             f"model_trials {model_trials}; give 60 sessions, 200 rows and 1 of the others or more, and no more "
             "naive_trials than trials"
         )
-    return _strategy(sessions, trials, naive_trials, seed) + _model(rows, columns, model_trials, seed)
+    return _strategy(sessions, trials, naive_trials, seed) + _model(
+        rows, columns, model_trials, study_trials or 4 * model_trials, seed
+    )
 
 
 def _strategy(sessions: int, trials: int, naive_trials: int, seed: int) -> list[dict[str, Any]]:
@@ -117,19 +128,18 @@ def _strategy(sessions: int, trials: int, naive_trials: int, seed: int) -> list[
         _row("strategy target, the same trials again", name, again, plain, agrees=again.values == first.values),
         _row("strategy target, the profile unchanged", name, same_profile, plain, note="hours and value area fixed"),
     ]
-    return found + [
-        _row(
-            f"study, {sampler}",
-            name,
-            _study(StrategyTarget(bars, instrument), sampler, trials, seed),
-            plain,
-            note="suggested, judged and kept in memory; nothing kept yet",
-        )
-        for sampler in ("random", "tpe")
-    ]
+    checked = StrategyTarget(bars, instrument)
+    for sampler, workers, note in (
+        ("random", 1, "suggested, judged and kept in SQLite; nothing known yet"),
+        ("tpe", 1, ""),
+        ("tpe", 2, "their start is not counted, their first trials are, which load compiled code"),
+    ):
+        timed = _study(StrategyTarget(bars, instrument), sampler, "none", trials, seed, workers)
+        found.append(_row(_words(sampler, workers), name, timed, plain, agrees=_same(timed, checked), note=note))
+    return found
 
 
-def _model(rows: int, columns: int, trials: int, seed: int) -> list[dict[str, Any]]:
+def _model(rows: int, columns: int, trials: int, study_trials: int, seed: int) -> list[dict[str, Any]]:
     made = made_table(rows, columns, seed)
     splitter = CombinatorialPurged(5, 1)
     name = f"LightGBM: {rows:,} candidates × {columns} features, 5 folds"
@@ -145,7 +155,7 @@ def _model(rows: int, columns: int, trials: int, seed: int) -> list[dict[str, An
     naive(points[0])
     plain = _time(naive, compared)
     first = _time(target, points)
-    return [
+    found = [
         _row(
             "loop of fits", name, plain, plain, note=f"folds, transforms and bins at each trial; {len(compared)} trials"
         ),
@@ -157,8 +167,14 @@ def _model(rows: int, columns: int, trials: int, seed: int) -> list[dict[str, An
             agrees=first.values[: len(compared)] == plain.values,
             note=f"{prepared:.2f} s before the first trial",
         ),
-        _row("study, tpe", name, _study(target, "tpe", trials, seed), plain, note="median pruner, in memory"),
     ]
+    for sampler, pruner in (("random", "none"), ("tpe", "median")):
+        for workers in (1, 2):
+            timed = _study(target, sampler, pruner, study_trials, seed, workers)
+            agrees = _same(timed, naive, len(compared))
+            note = "not pruned" if pruner == "none" else f"median pruner: {timed.pruned} of {timed.trials} pruned"
+            found.append(_row(_words(sampler, workers), name, timed, plain, agrees=agrees, note=note))
+    return found
 
 
 def _cross_validated(target: ModelTarget, rows: TrainingRows, splitter: CombinatorialPurged, point: Params) -> float:
@@ -200,13 +216,51 @@ def _time(judge: Callable[[Params], Any], points: Sequence[Params]) -> _Timed:
     return _Timed(len(points), time.perf_counter() - wall, time.process_time() - processor, values)
 
 
-def _study(target: StrategyTarget | ModelTarget, sampler: str, trials: int, seed: int) -> _Timed:
-    from pipeline.tuning.study import StudySettings, run_study
+@dataclass(frozen=True)
+class _Clocked:
+    """A target that notes when each of its trials began and ended, in a file of all processes."""
 
-    settings = StudySettings(objectives=target.objectives, sampler=sampler, trials=trials, seed=seed)
-    processor, wall = time.process_time(), time.perf_counter()
-    result = run_study("bench", target.space, target, settings)
-    return _Timed(len(result.trials), time.perf_counter() - wall, time.process_time() - processor, [])
+    target: StrategyTarget | ModelTarget
+    file: Path
+
+    def __call__(self, params: Mapping[str, Any], report: Report) -> float | tuple[float, ...]:
+        begun = time.perf_counter(), time.process_time()
+        try:
+            return self.target(params, report)
+        finally:
+            told = [os.getpid(), *begun, time.perf_counter(), time.process_time()]
+            with self.file.open("a") as file:
+                file.write(" ".join(map(repr, told)) + "\n")
+
+
+def _study(
+    target: StrategyTarget | ModelTarget, sampler: str, pruner: str, trials: int, seed: int, workers: int
+) -> _Timed:
+    """A study in an SQLite file, from the beginning of its first trial to the end of its last.
+
+    The clock is the machine's, of all processes; each one's processor time counts from its own first trial, with what
+    it takes to suggest and to keep the others.
+    """
+    settings = StudySettings(objectives=target.objectives, sampler=sampler, pruner=pruner, trials=trials, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        clocked = _Clocked(target, Path(folder) / "clock")
+        storage = open_storage(f"sqlite:///{folder}/optuna.db")
+        result = run_study("bench", target.space, clocked, settings, storage, workers=workers)
+        storage.engine.dispose()
+        times = np.loadtxt(clocked.file, ndmin=2)
+    processor = sum(times[own, 4].max() - times[own, 2].min() for own in times[:, 0] == np.unique(times[:, 0])[:, None])
+    values = [(trial.params, trial.values) for trial in result.complete]
+    pruned = sum(trial.state == "pruned" for trial in result.trials)
+    return _Timed(len(result.trials), float(times[:, 3].max() - times[:, 1].min()), float(processor), values, pruned)
+
+
+def _same(timed: _Timed, judge: Callable[[Params], Any], most: int | None = None) -> bool:
+    """Whether trials of a study have, to the bit, the values that a judge gives their parameters."""
+    return all(values == tuple(np.atleast_1d(judge(params))) for params, values in timed.values[:most])
+
+
+def _words(sampler: str, workers: int) -> str:
+    return f"study, {sampler}, {workers} worker{'s' * (workers > 1)}"
 
 
 def _row(

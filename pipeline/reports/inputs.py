@@ -10,6 +10,7 @@ from pipeline.backtest import Account, BacktestResult
 from pipeline.market import Instrument
 from pipeline.performance import ModelJudgement, judge_model, scored_rows
 from pipeline.strategy import StrategySettings
+from pipeline.tuning.looks import Looks
 
 __all__ = ["ModelFindings", "ReportInputs"]
 
@@ -31,6 +32,9 @@ class ModelFindings:
         From :func:`pipeline.learning.importance.walk_forward_importance`; may be empty.
     why_none
         Why there is no score, in one sentence; empty where there are some.
+    tuned
+        How it was tuned inside each fold, in words (``tuned inside each fold: 20 trials by log_loss``); empty where its
+        hyperparameters were fixed beforehand.
     """
 
     judgement: ModelJudgement
@@ -38,6 +42,7 @@ class ModelFindings:
     folds: pd.DataFrame = field(default_factory=pd.DataFrame)
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
     why_none: str = ""
+    tuned: str = ""
 
     @classmethod
     def of(
@@ -50,6 +55,7 @@ class ModelFindings:
         folds: pd.DataFrame | None = None,
         importance: pd.DataFrame | None = None,
         why_none: str = "",
+        tuned: str = "",
         seed: int = 0,
         currency: str = "$",
     ) -> Self:
@@ -63,7 +69,7 @@ class ModelFindings:
             The training set: ``start``, ``session``, ``side``, ``label``, ``net``, ``r_multiple``, ``weight``.
         probabilistic, seed, currency
             As of :func:`pipeline.performance.judge_model`.
-        strategy, folds, importance, why_none
+        strategy, folds, importance, why_none, tuned
             As the attributes; without folds, what the predictions' ``trained_until`` tells of them is shown.
         """
         scored = scored_rows(predictions, outcomes)
@@ -77,6 +83,7 @@ class ModelFindings:
             folds=pd.DataFrame() if folds is None else folds,
             importance=pd.DataFrame() if importance is None else importance,
             why_none=why_none,
+            tuned=tuned,
         )
 
 
@@ -114,6 +121,10 @@ class ReportInputs:
         By family, in the order shown; empty where none was trained.
     model_differences
         From :func:`pipeline.performance.compare_models`; worked out of ``models`` where it is empty.
+    looks
+        Every trial that was made on this market and period, from :meth:`pipeline.tuning.ledger.Ledger.looks`.
+    why_no_looks
+        Why these are unknown, in words. With neither the page says nothing of them.
     """
 
     title: str
@@ -134,3 +145,5 @@ class ReportInputs:
     currency: str = "$"
     models: Mapping[str, ModelFindings] = field(default_factory=dict)
     model_differences: pd.DataFrame = field(default_factory=pd.DataFrame)
+    looks: Looks | None = None
+    why_no_looks: str = ""

@@ -164,7 +164,7 @@ def _judged(inputs: ReportInputs, judged: Mapping[str, ModelJudgement], colors: 
     overall = overall_verdict({family: judgement.summary for family, judgement in judged.items()})
     prefix = "On a simulated market: " if inputs.simulated else ""
     yield f'<p class="overall">{kept(prefix + overall)}</p>'
-    yield _verdicts(judged, differences)
+    yield _verdicts(judged, differences, {family: each.tuned for family, each in inputs.models.items()})
     yield _summary_table(inputs, judged, colors)
     yield "<h3>Against the baselines</h3>"
     yield _difference_table(differences, colors)
@@ -172,7 +172,7 @@ def _judged(inputs: ReportInputs, judged: Mapping[str, ModelJudgement], colors: 
     yield from _importances(inputs, colors)
 
 
-def _verdicts(judged: Mapping[str, ModelJudgement], differences: pd.DataFrame) -> str:
+def _verdicts(judged: Mapping[str, ModelJudgement], differences: pd.DataFrame, tuned: Mapping[str, str]) -> str:
     boxes = []
     for family, judgement in judged.items():
         name = family_name(family)
@@ -180,7 +180,7 @@ def _verdicts(judged: Mapping[str, ModelJudgement], differences: pd.DataFrame) -
         earns = float(judgement.summary.loc["net", "low"]) > 0
         color = GOOD if low > 0.5 and earns else BAD if high < 0.5 else FADED
         first, _, rest = model_verdict(judgement.summary, name).partition(". ")
-        note = " ".join(filter(None, [rest, baseline_verdict(differences, family)]))
+        note = " ".join(filter(None, [rest, baseline_verdict(differences, family), _sentence(tuned[family])]))
         boxes.append(
             f'<div class="verdict" style="border-color:{color}"><p class="says">{kept(first.rstrip("."))}.</p>'
             f'<p class="note">{kept(note)}</p></div>'
@@ -365,6 +365,10 @@ def _percent(share: float) -> str:
 
 def _key(color: str) -> str:
     return f'<span class="key" style="background:{color}"></span>'
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:].rstrip('.')}." if words else ""
 
 
 def _lowered(name: str) -> str:

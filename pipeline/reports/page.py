@@ -13,6 +13,7 @@ from pipeline.reports.breakdown_charts import MOST_NUMBERED, breakdown_figure, m
 from pipeline.reports.equity_chart import equity_figure
 from pipeline.reports.gate_chart import gate_figure
 from pipeline.reports.inputs import ReportInputs
+from pipeline.reports.looks_section import SURE, deflation, looks_section
 from pipeline.reports.markup import bullets, kept, plain, section
 from pipeline.reports.model_section import model_section
 from pipeline.reports.profile_section import profile_section
@@ -64,6 +65,7 @@ def build_report(inputs: ReportInputs) -> str:
         ("results", "Results", results_table(inputs)),
         ("equity", "Equity and drawdown", _equity(inputs)),
         *([("models", "Models", model_section(inputs))] if inputs.models else []),
+        *([("looks", "How many looks", looks_section(inputs))] if _looked(inputs) else []),
         ("trades", "Trades on price", "\n".join(_panels(inputs))),
         ("sessions", "The last sessions", profile_section(inputs)),
         ("breakdown", "Where it came from", _breakdown(inputs)),
@@ -105,6 +107,10 @@ Not investment advice.</p></footer>
 """
 
 
+def _looked(inputs: ReportInputs) -> bool:
+    return inputs.looks is not None or bool(inputs.why_no_looks)
+
+
 def _lead(inputs: ReportInputs) -> str:
     instrument = inputs.instrument
     held = inputs.profiles.index
@@ -121,22 +127,34 @@ def _lead(inputs: ReportInputs) -> str:
 
 def _verdict(inputs: ReportInputs) -> str:
     boxes = []
+    deflated = _deflated(inputs)
     for name, table in inputs.summaries.items():
         low, high = table.loc["sharpe_ratio", "low"], table.loc["sharpe_ratio", "high"]
         few = table.loc["trades", "value"] < FEWEST_TRADES
         color = FADED if few or math.isnan(low) or low <= 0 <= high else GOOD if low > 0 else BAD
+        if color == GOOD and deflated.get(name, SURE) < SURE:
+            color = FADED  # the best of so many looks as good by luck
         says = verdict(table)
         if inputs.simulated:
             says = f"On a simulated market: {says[0].lower()}{says[1:]}"
+        facts = _facts(inputs, table, deflated.get(name))
         boxes.append(
             f'<div class="verdict" style="border-color:{color}"><p class="name">{plain(name)}</p>'
-            f'<p class="says">{kept(says)}</p><p class="note">{kept(_facts(table))}</p></div>'
+            f'<p class="says">{kept(says)}</p><p class="note">{kept(facts)}</p></div>'
         )
     found = "\n".join(boxes)
     return f'<div class="verdicts">{found}</div>' if len(boxes) > _FEW else found
 
 
-def _facts(table: pd.DataFrame) -> str:
+def _deflated(inputs: ReportInputs) -> dict[str, float]:
+    """Deflated Sharpe ratio in percent of the strategies that have one; none where nothing was chosen among several."""
+    if inputs.looks is None or inputs.looks.count < 2:
+        return {}
+    found = deflation(inputs.looks, inputs.results, inputs.summaries)["deflated_sharpe_ratio"].dropna()
+    return {str(name): float(value) for name, value in found.items()}
+
+
+def _facts(inputs: ReportInputs, table: pd.DataFrame, deflated: float | None) -> str:
     """What was measured, in a sentence or two; nothing of a number that does not exist."""
     value = table["value"]
     facts = f"{_count(int(value['trades']), 'trade')} in {_count(int(value['sessions']), 'session')} with bars."
@@ -145,6 +163,10 @@ def _facts(table: pd.DataFrame) -> str:
     facts += f" The Sharpe ratio measured is {format_value(value['sharpe_ratio'], '')}"
     if not math.isnan(chance := value["probabilistic_sharpe_ratio"]):
         facts += f"; the probability that the true one is above 0 is {format_value(chance, '%')}"
+        if deflated is not None and inputs.looks is not None:
+            facts += (
+                f", and {format_value(deflated, '%')} as the best of {_count(inputs.looks.count, 'trial')} (deflated)"
+            )
     return f"{facts}."
 
 
@@ -254,7 +276,8 @@ def _assumptions(inputs: ReportInputs) -> str:
         "The past of one market is one sample. An interval says how far chance alone could have moved the number on "
         "data like this; it knows nothing of a market that changes.",
         "Intervals and probabilities here hold for a strategy fixed beforehand. The more settings were tried before "
-        "this one, the less they mean: that takes the deflated Sharpe ratio over all the trials.",
+        "this one, the less they mean: that takes the deflated Sharpe ratio over all the trials"
+        f"{', under “How many looks”' if _looked(inputs) else ''}.",
         "Within a bar the order of prices is unknown, and nothing is known of the place in the queue at a limit. Both "
         "are resolved against the trader, but a real fill can still be worse.",
         "Taxes, interest on the account and fees for data are left out.",

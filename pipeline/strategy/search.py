@@ -2,7 +2,7 @@
 
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 
-__all__ = ["SCORE_SPACE", "STRATEGY_SPACE"]
+__all__ = ["GATE_PARAMETERS", "SCORE_SPACE", "STRATEGY_SPACE", "scored_space"]
 
 STRATEGY_SPACE = SearchSpace(
     {
@@ -22,3 +22,14 @@ STRATEGY_SPACE = SearchSpace(
 
 SCORE_SPACE = SearchSpace({"models.threshold": Real(0.3, 0.6)})
 """What comes on top where a model's scores say which candidates are traded."""
+
+GATE_PARAMETERS = frozenset(
+    {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold", "confidence_weights"}
+)
+"""What only the rules' gates look at: no candidate, feature or label depends on it."""
+
+
+def scored_space(*, require_rules: bool = False) -> SearchSpace:
+    """The strategy's parameters and the threshold where scores decide; the gates' parameters only where these count."""
+    own = {name: STRATEGY_SPACE[name] for name in STRATEGY_SPACE if require_rules or name not in GATE_PARAMETERS}
+    return SearchSpace({**own, **SCORE_SPACE})

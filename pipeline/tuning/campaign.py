@@ -16,7 +16,7 @@ from pipeline.tuning.objectives import Evidence
 from pipeline.tuning.storage import StudyStorage
 from pipeline.tuning.study import Progress, StudyResult, StudySettings, TrialRecord, run_study
 
-__all__ = ["Campaign", "KeptMoney", "Subject", "run_campaign"]
+__all__ = ["Campaign", "KeptMoney", "Subject", "Target", "progress_sentence", "remembered_study", "run_campaign"]
 
 
 class Target(Protocol):
@@ -105,7 +105,23 @@ class Campaign:
     overfitting: float
 
 
-def run_campaign(
+def progress_sentence(progress: Progress) -> str:
+    """How far a study is, in words: the best so far, what was pruned, the rate, what is left."""
+    done = progress.complete + progress.pruned + progress.failed
+    told = [f"trials: {done:,} of at most {progress.trials:,}"]
+    if progress.best is not None:
+        values = ", ".join(f"{value:.5g}" for value in progress.best.values or ())  # noqa: PD011 (no frame)
+        told.append(f"best {values} (trial {progress.best.position})")
+    told.append(f"{progress.pruned} pruned, {progress.failed} failed")
+    if progress.seconds > 0:
+        rate = progress.here / progress.seconds
+        told.append(f"{rate:.2g}/s" if rate < 10 else f"{rate:.0f}/s")
+        if rate > 0 and done < progress.trials:
+            told.append(f"{(progress.trials - done) / rate:,.0f} s left")
+    return ", ".join(told)
+
+
+def remembered_study(
     subject: Subject,
     target: Target,
     kept: KeptMoney,
@@ -116,7 +132,7 @@ def run_campaign(
     enqueue: Sequence[Mapping[str, Any]] = (),
     observe: Callable[[Progress], None] | None = None,
     workers: int = 1,
-) -> Campaign:
+) -> StudyResult:
     """Run a study, or go on with it, and remember each of its trials.
 
     Parameters
@@ -152,6 +168,25 @@ def run_campaign(
     )
     # Those too that ended in a run that was killed before it could tell of them.
     ledger.record([look(trial, result.name) for trial in result.trials])
+    return result
+
+
+def run_campaign(
+    subject: Subject,
+    target: Target,
+    kept: KeptMoney,
+    settings: StudySettings,
+    storage: StudyStorage,
+    ledger: Ledger,
+    *,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    observe: Callable[[Progress], None] | None = None,
+    workers: int = 1,
+) -> Campaign:
+    """A remembered study, and what all looks at its market leave of its best; arguments as there."""
+    result = remembered_study(
+        subject, target, kept, settings, storage, ledger, enqueue=enqueue, observe=observe, workers=workers
+    )
     looks = ledger.looks(subject.symbol, subject.first, subject.last)
     best = kept.returns(result.best, subject.capital)
     deflated = looks.deflated_sharpe(best.to_numpy()) if best is not None and best.std() > 0 else float("nan")

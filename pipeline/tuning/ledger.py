@@ -8,6 +8,7 @@ deflated Sharpe ratio takes its count and variance from it, the probability of b
 import datetime as dt
 import hashlib
 import json
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ import pandas as pd
 import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.tuning.looks import Looks
@@ -181,22 +182,31 @@ class Ledger:
     url
         SQLAlchemy URL of an SQLite or PostgreSQL database; the tables are made where they are not there.
     patience
-        For how many seconds a database that does not answer is tried again.
+        For how many seconds a database that does not answer is waited for.
     """
 
     url: str
     patience: float = 90.0
 
-    def record(self, trials: Iterable[Look]) -> None:
+    def record(self, trials: Iterable[Look], *, renew: bool = False) -> None:
         """Add trials that have ended, all or none.
 
         A trial that is there already (study, number and parameters) stays as it is, so that it does no harm to add all
         trials of a study again, as after a crash; its returns are added where they were not known.
 
+        Parameters
+        ----------
+        trials
+            To add.
+        renew
+            Give trials that are there already the values and returns that they have now, on data that has grown. It
+            is the same choice, so no further look, and ended when it first did; its period becomes the one from its
+            earliest to its latest session, so that what was seen once stays seen where the data is cut later.
+
         Raises
         ------
         ConfigurationError
-            If the database does not answer, or is neither SQLite nor PostgreSQL.
+            If the database does not answer or can't be used, or is neither SQLite nor PostgreSQL.
         """
         rows: dict[tuple[str, int, str], dict[str, Any]] = {}
         calendars: dict[str, dict[str, Any]] = {}
@@ -208,7 +218,7 @@ class Ledger:
                 row["returns"] = _packed(trial.returns.to_numpy("<f4"))
                 calendars[row["sessions"]] = {"id": row["sessions"], "days": days}
             key = (trial.study, trial.number, row["settings"])
-            if key not in rows or rows[key]["returns"] is None:
+            if renew or key not in rows or rows[key]["returns"] is None:
                 rows[key] = row
         if not rows:
             return
@@ -222,8 +232,8 @@ class Ledger:
                     insert(_SESSIONS).on_conflict_do_nothing(), [calendars[key] for key in sorted(calendars)]
                 )
             adding = insert(_TRIALS)
-            kept = {name: sa.func.coalesce(_TRIALS.c[name], adding.excluded[name]) for name in ("sessions", "returns")}
-            adding = adding.on_conflict_do_update(index_elements=["study", "number", "settings"], set_=kept)
+            changes = _renewed(adding.excluded) if renew else _completed(adding.excluded)
+            adding = adding.on_conflict_do_update(index_elements=["study", "number", "settings"], set_=changes)
             for first in range(0, len(ordered), _ROWS):
                 connection.execute(adding, ordered[first : first + _ROWS])
 
@@ -244,7 +254,7 @@ class Ledger:
         Raises
         ------
         ConfigurationError
-            If the database does not answer, or is neither SQLite nor PostgreSQL.
+            If the database does not answer or can't be used, or is neither SQLite nor PostgreSQL.
         """
         first, last = pd.Timestamp(first), pd.Timestamp(last)
         if first > last:
@@ -307,7 +317,12 @@ class Ledger:
                 _make_folder(file.parent)
             elif not file.exists():
                 address = _NOTHING
-        options: dict[str, Any] = {"timeout": _SQLITE_WAIT} if address.get_backend_name() == "sqlite" else {}
+        # A file that another writer holds, or a server that takes no notice, is no more waited for than the rest.
+        if address.get_backend_name() == "sqlite":
+            options: dict[str, Any] = {"timeout": min(_SQLITE_WAIT, max(1.0, self.patience))}
+        else:
+            named = "connect_timeout" in address.query
+            options = {} if named else {"connect_timeout": max(2, math.ceil(self.patience))}
         # No pool: a connection must not be shared with a forked worker.
         engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=options)
         until, pause = time.monotonic() + self.patience, _FIRST_PAUSE
@@ -326,6 +341,11 @@ class Ledger:
                         f"the ledger of trials in {address.render_as_string(hide_password=True)} does not answer: "
                         f"{' '.join(str(error.orig).split())}; run again when the database is back"
                     ) from error
+            except DBAPIError as error:  # no database file, no right to read it: waiting does not help
+                raise ConfigurationError(
+                    f"the ledger of trials in {address.render_as_string(hide_password=True)} can't be used: "
+                    f"{' '.join(str(error.orig).split())}; name another database, or mend this one"
+                ) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -350,6 +370,21 @@ def _address(url: str) -> sa.URL:
     if backend not in ("sqlite", "postgresql"):
         raise ConfigurationError(f"the ledger's database is {backend}; it must be SQLite or PostgreSQL")
     return address
+
+
+def _completed(found: Any) -> dict[str, Any]:
+    """A trial as it is, with returns where it had none."""
+    return {name: sa.func.coalesce(_TRIALS.c[name], found[name]) for name in ("sessions", "returns")}
+
+
+def _renewed(found: Any) -> dict[str, Any]:
+    """A trial with what it shows now, of all sessions that it was ever seen on."""
+    now = {name: found[name] for name in ("state", "values")}
+    now |= {name: sa.func.coalesce(found[name], _TRIALS.c[name]) for name in ("sessions", "returns")}
+    old = _TRIALS.c
+    now["first"] = sa.case((found.first < old.first, found.first), else_=old.first)
+    now["last"] = sa.case((found.last > old.last, found.last), else_=old.last)
+    return now
 
 
 def _insert(dialect: str) -> Callable[[sa.Table], Any]:

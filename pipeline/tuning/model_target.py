@@ -26,13 +26,16 @@ from pipeline.learning.splits import CombinatorialPurged, PurgedSplitter
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.training.settings import TrainingSettings
 from pipeline.search_space import SearchSpace
+from pipeline.tuning.campaign import KeptMoney, Subject, remembered_study
+from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.objectives import Evidence, directions, money_by_day, values_of
 from pipeline.tuning.prepared_boosting import PreparedBoosting
+from pipeline.tuning.recent import Recent
 from pipeline.tuning.storage import StudyStorage
 from pipeline.tuning.study import Progress as StudyProgress
 from pipeline.tuning.study import StudyResult, StudySettings, run_study
 
-__all__ = ["ModelTarget", "Report", "TunedModel"]
+__all__ = ["ModelTarget", "NestedMemory", "Report", "TunedModel"]
 
 Values = NDArray[np.float64]
 Report = Callable[[int, float], None]
@@ -47,6 +50,7 @@ class _Fold:
 
     train: TrainingRows
     test: TrainingRows
+    tested: NDArray[np.int64]  # positions of the rows to be judged on
 
 
 class ModelTarget:
@@ -78,6 +82,13 @@ class ModelTarget:
         Where to train.
     keep
         Told parameters and evidence of each trial that was judged to the end, for a ledger.
+    traded_in, sessions
+        Session that each row's trade was made in, shape (n,), and all sessions, in order, that money is counted on:
+        those without a trade have 0. By default it is counted by the day of the decision, from the first row's to the
+        last's.
+    remembered
+        Of how many hyperparameters, the last ones asked for, scores are kept: asked again, with another threshold say,
+        no model is fitted anew (and epochs are not reported).
 
     Attributes
     ----------
@@ -89,7 +100,8 @@ class ModelTarget:
     ConfigurationError
         For an unknown family, setting or objective; log loss where scores are no probabilities.
     DataError
-        For rows that can't be cut into folds with rows of both classes to learn from.
+        For rows that can't be cut into folds with rows of both classes to learn from, or a row that was traded in none
+        of the sessions.
     """
 
     def __init__(
@@ -106,6 +118,9 @@ class ModelTarget:
         seed: int = 0,
         compute: Compute = CPU,
         keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
+        traded_in: pd.DatetimeIndex | None = None,
+        sessions: pd.DatetimeIndex | None = None,
+        remembered: int = 0,
     ) -> None:
         cls = find_family(family)
         self.space = (cls.space if space is None else space).require(family)
@@ -126,7 +141,10 @@ class ModelTarget:
                 "a threshold is tuned for each inner fold on the others, and there is one inner fold only; ask for two "
                 "or more, or give a number"
             )
+        self._sessions, self._place = sessions, _places(traded_in, sessions)
         self._prepared: dict[int, PreparedBoosting] = {}
+        self._remembered = remembered
+        self._scored: Recent[list[Values]] = Recent(remembered)
 
     def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
         """Value of the objective, or of each where there are several.
@@ -139,25 +157,56 @@ class ModelTarget:
         ConfigurationError, DataError
             For settings or rows that the family refuses.
         """
-        if len(self.objectives) > 1:
-            report = None  # several values have no order to prune by
-        before = self._epochs(params) if report is not None else 0
-        scores: list[Values] = []
-        for number in range(1, len(self._folds) + 1):
-            scores.append(self._scores(params, number - 1, report if number == 1 and before else None))
-            # Of one fold alone there is no money yet: its threshold comes from the others.
-            judged = number > 1 or self.objectives == ("log_loss",) or self._threshold != "tuned"
-            if report is not None and judged and number < len(self._folds):
-                report(before + number, float(values_of(self.objectives, self._evidence(scores))))  # type: ignore[arg-type]
-        evidence = self._evidence(scores)
+        evidence = self.evidence(params, report)
         values = values_of(self.objectives, evidence)
         if self._keep is not None:
             self._keep(params, evidence)
         return values
 
+    def evidence(
+        self,
+        params: Mapping[str, Any],
+        report: Report | None = None,
+        *,
+        threshold: float | Literal["tuned"] | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Evidence:
+        """What hyperparameters leave to be judged by, reported on the way as a trial is.
+
+        Parameters
+        ----------
+        params
+            Hyperparameters.
+        report
+            As of a trial.
+        threshold
+            In place of the target's own.
+        allowed
+            Whether a row may be taken at all, shape (n,).
+
+        Raises
+        ------
+        ConfigurationError, DataError
+            For settings or rows that the family refuses.
+        """
+        limit = self._threshold if threshold is None else threshold
+        if len(self.objectives) > 1:
+            report = None  # several values have no order to prune by
+        before = self._epochs(params) if report is not None else 0
+        scores = self._scored.get(_written(params), list) if self._remembered else []
+        for number in range(1, len(self._folds) + 1):
+            if len(scores) < number:
+                scores.append(self._scores(params, number - 1, report if number == 1 and before else None))
+            # Of one fold alone there is no money yet: its threshold comes from the others.
+            judged = number > 1 or self.objectives == ("log_loss",) or limit != "tuned"
+            if report is not None and judged and number < len(self._folds):
+                so_far = self._evidence(scores[:number], limit, allowed)
+                report(before + number, float(values_of(self.objectives, so_far)))  # type: ignore[arg-type]
+        return self._evidence(scores, limit, allowed)
+
     def __getstate__(self) -> dict[str, Any]:
         # Binned data lives in the library: another process makes its own.
-        return self.__dict__ | {"_prepared": {}}
+        return self.__dict__ | {"_prepared": {}, "_scored": Recent(self._remembered)}
 
     def model(self, params: Mapping[str, Any]) -> Model:
         """An unfitted model with these hyperparameters."""
@@ -192,24 +241,37 @@ class ModelTarget:
     def _can_prepare(self, model: BoostedModel) -> bool:
         return model.settings.calibration == "none" and self._compute.lightgbm_device == "cpu"
 
-    def _evidence(self, scores: Sequence[Values]) -> Evidence:
+    def _evidence(
+        self, scores: Sequence[Values], limit: float | Literal["tuned"], allowed: NDArray[np.bool_] | None
+    ) -> Evidence:
         folds = self._folds[: len(scores)]
         of_truth = [np.where(fold.test.label == 1, score, 1 - score) for fold, score in zip(folds, scores, strict=True)]
         weight = np.concatenate([fold.test.weight for fold in folds])
         loss = -np.average(np.log(np.maximum(np.concatenate(of_truth), _LEAST)), weights=weight)
-        taken = np.concatenate(self._taken(scores))
-        started = pd.DatetimeIndex(pd.concat([fold.test.outcome["start"] for fold in folds]))
-        net = np.concatenate([fold.test.net for fold in folds])
+        taken = np.concatenate(self._taken(scores, limit))
+        if allowed is not None:
+            taken &= allowed[np.concatenate([fold.tested for fold in folds])]
         return Evidence(
-            money_by_day(started, net, taken, periods_per_year=self._periods),
+            self._money(folds, taken),
             self._periods,
             float(loss) if self._probabilistic else None,
             int(taken.sum()),
         )
 
-    def _taken(self, scores: Sequence[Values]) -> list[NDArray[np.bool_]]:
-        if self._threshold != "tuned":
-            return [score >= self._threshold for score in scores]
+    def _money(self, folds: Sequence[_Fold], taken: NDArray[np.bool_]) -> pd.Series:
+        net = np.concatenate([fold.test.net for fold in folds])
+        if self._sessions is None or self._place is None:
+            started = pd.DatetimeIndex(pd.concat([fold.test.outcome["start"] for fold in folds]))
+            return money_by_day(started, net, taken, periods_per_year=self._periods)
+        place = self._place[np.concatenate([fold.tested for fold in folds])]
+        each = np.bincount(place, np.where(taken, net, 0.0), minlength=len(self._sessions))
+        money = pd.Series(each, self._sessions, name="money")
+        # Sessions of folds still to come are not idle.
+        return money if len(folds) == len(self._folds) else money.iloc[place.min() : place.max() + 1]
+
+    def _taken(self, scores: Sequence[Values], limit: float | Literal["tuned"]) -> list[NDArray[np.bool_]]:
+        if limit != "tuned":
+            return [score >= limit for score in scores]
         folds = self._folds[: len(scores)]
         # Without their levels, in which every fold's labels are at work on the other folds' scores.
         level = np.zeros(1)
@@ -221,12 +283,39 @@ class ModelTarget:
             others = [other for other in range(len(shown)) if other != number]
             if not others:
                 return [np.zeros(len(own), np.bool_)]
-            limit = tune_threshold(
+            tuned = tune_threshold(
                 np.concatenate([shown[other] for other in others]),
                 np.concatenate([folds[other].test.net for other in others]),
             )
-            taken.append(own >= limit)
+            taken.append(own >= tuned)
         return taken
+
+
+@dataclass(frozen=True)
+class NestedMemory:
+    """Where the looks of studies inside folds are remembered.
+
+    Attributes
+    ----------
+    symbol
+        The market.
+    folder
+        Of the money of each trial, in a folder a study.
+    ledger
+        Remembers every look.
+    capital
+        Money that returns are counted on.
+    """
+
+    symbol: str
+    folder: Path
+    ledger: Ledger
+    capital: float
+
+    def subject(self, target: str, version: str, rows: TrainingRows) -> Subject:
+        """What a study on these rows is about; its money is counted by the day of the decision."""
+        days = pd.DatetimeIndex(rows.outcome["start"]).tz_convert("UTC").tz_localize(None).normalize()
+        return Subject(self.symbol, target, version, days.min(), days.max(), self.capital)
 
 
 class TunedModel(Model):
@@ -261,7 +350,9 @@ class TunedModel(Model):
     observe
         Told of each trial.
     keep
-        As of :class:`ModelTarget`.
+        As of :class:`ModelTarget`; of no use beside a memory.
+    memory
+        Remembers every look of the studies; needs a storage. Without one nothing is remembered.
     keep_interrupted
         What an interruption (Ctrl-C) of a study with a complete trial does: the best so far is fitted, or, by default,
         the interruption goes on.
@@ -293,15 +384,18 @@ class TunedModel(Model):
         workers: int = 1,
         observe: Callable[[StudyProgress], None] | None = None,
         keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
+        memory: NestedMemory | None = None,
         keep_interrupted: bool = False,
     ) -> None:
         super().__init__(seed=seed)
+        if memory is not None and storage is None:
+            raise ConfigurationError("studies whose looks are remembered need a storage; give one")
         plain = make_model(family, settings, seed=seed)
         self._family, self._plain, self._study = family, plain, study
         self._space = (plain.space if space is None else space).require(family)
         self._splitter, self._threshold, self._periods = splitter or _inner_folds(), threshold, periods_per_year
         self._storage, self._name, self._enqueue, self._workers = storage, name or family, tuple(enqueue), workers
-        self._observe, self._keep, self._keep_interrupted = observe, keep, keep_interrupted
+        self._observe, self._keep, self._memory, self._keep_interrupted = observe, keep, memory, keep_interrupted
         self.best: Model | None = None
         self.result: StudyResult | None = None
         self._become(plain)
@@ -347,6 +441,8 @@ class TunedModel(Model):
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
         base = self._plain.settings.model_dump()
+        version, memory = self._version(rows), self._memory
+        kept = None if memory is None else KeptMoney(memory.folder / version)
         target = ModelTarget(
             self._family,
             rows,
@@ -358,19 +454,33 @@ class TunedModel(Model):
             periods_per_year=self._periods,
             seed=self.seed,
             compute=options.compute,
-            keep=self._keep,
+            keep=self._keep if kept is None else kept,
         )
         first = self._space.chosen_from(base)
-        result = run_study(
-            f"{self._name}/{self._version(rows)}",
-            self._space,
-            target,
-            self._study,
-            self._storage,
-            enqueue=[*([] if first is None else [first]), *self._enqueue],
-            observe=self._observe,
-            workers=self._workers,
-        )
+        enqueue = [*([] if first is None else [first]), *self._enqueue]
+        if memory is not None and kept is not None and self._storage is not None:
+            result = remembered_study(
+                memory.subject(self._name, version, rows),
+                target,
+                kept,
+                self._study,
+                self._storage,
+                memory.ledger,
+                enqueue=enqueue,
+                observe=self._observe,
+                workers=self._workers,
+            )
+        else:
+            result = run_study(
+                f"{self._name}/{version}",
+                self._space,
+                target,
+                self._study,
+                self._storage,
+                enqueue=enqueue,
+                observe=self._observe,
+                workers=self._workers,
+            )
         if result.stopped == "interrupted" and not self._keep_interrupted:
             raise KeyboardInterrupt
         self.best = target.model(result.best.params).fit(rows, options)
@@ -422,10 +532,25 @@ def _cut(rows: TrainingRows, splitter: PurgedSplitter) -> tuple[_Fold, ...]:
                 "with fewer inner folds, or add earlier bars"
             )
         tested[test] += 1
-        folds.append(_Fold(rows.take(train), rows.take(test)))
+        folds.append(_Fold(rows.take(train), rows.take(test), test))
     if (tested > 1).any():
         raise ConfigurationError(
             "the inner folds of a study test some rows more than once, so that their money would count as often; use "
             "PurgedWalkForward, or CombinatorialPurged with one test fold"
         )
     return tuple(folds)
+
+
+def _places(traded_in: pd.DatetimeIndex | None, sessions: pd.DatetimeIndex | None) -> NDArray[np.int64] | None:
+    """Where each row's session stands among all of them."""
+    if traded_in is None or sessions is None:
+        return None
+    place = sessions.get_indexer(traded_in).astype(np.int64)
+    if (place < 0).any():
+        stray = traded_in[int(np.argmax(place < 0))]
+        raise DataError(f"a row was traded in {stray.date()}, which is none of the sessions that money is counted on")
+    return place
+
+
+def _written(params: Mapping[str, Any]) -> str:
+    return json.dumps(dict(params), sort_keys=True, default=str)

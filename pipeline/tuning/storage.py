@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
     from sqlalchemy import URL, Engine
 
-__all__ = ["BEAT", "OPTUNA_SCHEMA", "OPTUNA_VARIABLE", "StorageGoneError", "StudyStorage", "open_storage", "tuning_url"]
+__all__ = [
+    "BEAT",
+    "OPTUNA_SCHEMA",
+    "OPTUNA_VARIABLE",
+    "StorageGoneError",
+    "StudyStorage",
+    "open_storage",
+    "tuning_url",
+    "words_of",
+]
 
 OPTUNA_VARIABLE = "VPOC_OPTUNA_URL"
 # Optuna keeps a table alembic_version, as Dagster and MLflow do: each has a schema of its own.
@@ -75,7 +84,22 @@ class StudyStorage:
         ConfigurationError
             For a storage in memory.
         """
-        return self._database().engine
+        return self.rdb.engine
+
+    @property
+    def rdb(self) -> "RDBStorage":
+        """Optuna's own storage of the database, for other programs of Optuna's.
+
+        Raises
+        ------
+        ConfigurationError
+            For a storage in memory.
+        """
+        from pipeline.tuning.tables import TrialTables
+
+        if not isinstance(self.optuna, TrialTables):
+            raise ConfigurationError("these studies are kept in memory, where no other program can read them")
+        return self.optuna.rdb
 
     def turn(self, name: str) -> AbstractContextManager[None]:
         """Wait for one's turn on a study: claims of trials come one at a time, over all processes and machines.
@@ -124,11 +148,11 @@ class StudyStorage:
             except (StorageInternalError, DBAPIError) as error:
                 if time.monotonic() - began + pause > self.patience:
                     raise StorageGoneError(
-                        f"the studies' database was away for {self.patience:.0f} seconds: {_words(error)}; what had "
+                        f"the studies' database was away for {self.patience:.0f} seconds: {words_of(error)}; what had "
                         "finished is kept: run again when it is back"
                     ) from error
                 if pause == FIRST_PAUSE:
-                    _log.warning("the studies' database does not answer, waiting for it: %s", _words(error))
+                    _log.warning("the studies' database does not answer, waiting for it: %s", words_of(error))
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -139,18 +163,11 @@ class StudyStorage:
 
         try:
             # Past what is kept of the trial in this process, which has another thread.
-            self._database().set_trial_user_attr(trial_id, BEAT, time.time())
+            self.rdb.set_trial_user_attr(trial_id, BEAT, time.time())
         except UpdateFinishedTrialError:
             pass  # it ended a moment ago
         except (StorageInternalError, DBAPIError) as error:
-            _log.debug("a sign of life was missed: %s", _words(error))
-
-    def _database(self) -> "RDBStorage":
-        from pipeline.tuning.tables import TrialTables
-
-        if not isinstance(self.optuna, TrialTables):
-            raise ConfigurationError("these studies are kept in memory, where no other program can read them")
-        return self.optuna.rdb
+            _log.debug("a sign of life was missed: %s", words_of(error))
 
 
 def tuning_url(home: Home) -> str:
@@ -229,7 +246,7 @@ def open_storage(url: str, *, heartbeat: float = 20.0, grace: float = 120.0, pat
     except OSError as error:
         raise ConfigurationError(f"the studies' database {shown} can't be made: {error.strerror or error}") from error
     except (DBAPIError, StorageInternalError) as error:
-        raise ConfigurationError(f"the studies' database {shown} can't be used: {_words(error)}") from error
+        raise ConfigurationError(f"the studies' database {shown} can't be used: {words_of(error)}") from error
     except RuntimeError as error:
         raise ConfigurationError(
             f"the studies' database {shown} was made by another version of Optuna; "
@@ -260,7 +277,7 @@ def _parsed(url: str, variable: str) -> "URL":
     return parsed
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     """The database's own words, in one line: SQLAlchemy's and Optuna's go on about themselves."""
     cause: BaseException = error
     while cause.__cause__ is not None:

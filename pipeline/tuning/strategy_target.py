@@ -31,7 +31,7 @@ from pipeline.search_space import SearchSpace
 from pipeline.strategy import GateValues, StrategySettings, pass_gates
 from pipeline.strategy.candidates import find_setups
 from pipeline.strategy.history import HistoryParts
-from pipeline.strategy.search import SCORE_SPACE, STRATEGY_SPACE
+from pipeline.strategy.search import STRATEGY_SPACE, scored_space
 from pipeline.tuning.objectives import Evidence, directions, values_of
 
 __all__ = ["Outcome", "Report", "StrategyTarget", "Traded", "by_section"]
@@ -40,11 +40,20 @@ Report = Callable[[int, float], None]
 Traded = Literal["fades", "rules", "scores", "scored_rules"]
 
 _THRESHOLD = "threshold"
+_MODEL = "model"
 _SCORE_COLUMNS = ("decided_on", "side", "score")
 
 
-def by_section(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def by_section(params: Mapping[str, Any], family: str | None = None) -> dict[str, dict[str, Any]]:
     """Parameters by section of the settings: ``strategy``, ``account``, ``models``, as ``settings.yaml`` has them.
+
+    Parameters
+    ----------
+    params
+        The strategy's under their own names, others with their section before a dot; a model's hyperparameters as
+        ``model.<name>``, which ``settings.yaml`` has under ``models: {parameters: {<family>: …}}``.
+    family
+        Whose hyperparameters; there may be none without it.
 
     Raises
     ------
@@ -53,11 +62,14 @@ def by_section(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
     sections: dict[str, dict[str, Any]] = {"strategy": {}, "account": {}, "models": {}}
     for section, values in SearchSpace.parted(params).items():
-        if section and section not in ("account", "models"):
+        if section == _MODEL and family is not None:
+            sections["models"]["parameters"] = {family: values}
+        elif section and section not in ("account", "models"):
             raise ConfigurationError(
                 f"{section}.{next(iter(values))} is no parameter of the strategy; only account and models have a dot"
             )
-        sections[section or "strategy"].update(values)
+        else:
+            sections[section or "strategy"].update(values)
     return {section: values for section, values in sections.items() if values}
 
 
@@ -162,7 +174,8 @@ class StrategyTarget:
         ``rules``: the rule signals; ``fades``: every candidate; ``scores``: candidates whose score is at or above
         ``models.threshold``; ``scored_rules``: those of them that are rule signals.
     scores
-        A model's out-of-fold scores, columns decided_on, side, score; a candidate without one is not traded.
+        A model's out-of-fold scores, columns decided_on, side, score; a candidate without one is not traded. Sessions
+        before the first score, in which no parameters could have traded, are not judged.
     space
         What is searched; by default all of the strategy's, and the threshold where there are scores.
     objectives
@@ -174,6 +187,9 @@ class StrategyTarget:
     ----------
     space
         What is searched.
+    sessions
+        Those that a trial's money is counted on, the same for all: every session with bars, or from the first that was
+        scored on.
 
     Raises
     ------
@@ -204,7 +220,7 @@ class StrategyTarget:
                 if scored
                 else f"a model's scores are given and {traded} are traded; trade scores or scored_rules"
             )
-        whole = SearchSpace({**STRATEGY_SPACE, **SCORE_SPACE}) if scored else STRATEGY_SPACE
+        whole = scored_space(require_rules=traded == "scored_rules") if scored else STRATEGY_SPACE
         self.space = (whole if space is None else space).require("the strategy")
         self.objectives = tuple(objectives)
         self._bars, self._instrument = bars, instrument
@@ -227,7 +243,9 @@ class StrategyTarget:
             For parameters that are no settings, or bars they can't be used on.
         """
         outcome = self.outcome(params)
-        evidence = Evidence(outcome.money, self._instrument.periods_per_year, None, len(outcome.run.rows))
+        money = outcome.money
+        money = money.iloc[len(money) - len(self.sessions) :]  # nothing is traded before
+        evidence = Evidence(money, self._instrument.periods_per_year, None, len(outcome.run.rows))
         values = values_of(self.objectives, evidence)
         if self._keep is not None:
             self._keep(params, evidence)
@@ -250,6 +268,11 @@ class StrategyTarget:
 
     def _forget(self) -> None:
         self._prepared = PreparedBars(self._bars, self._instrument)
+        sessions = self._prepared.session_ends[1]
+        if self._scores is not None:
+            scored = self._scores.dropna().index.get_level_values("decided_on").min()
+            sessions = sessions[sessions >= pd.Timestamp(scored).tz_localize(None)]
+        self.sessions = sessions
         self._places: dict[tuple[str, str], _Place] = {}
         self._areas: dict[tuple[str, str, int, int], _Areas] = {}
 
@@ -315,7 +338,7 @@ class StrategyTarget:
         return place, self._areas[what]
 
 
-_WORKED_OUT = {"_prepared", "_places", "_areas"}
+_WORKED_OUT = {"_prepared", "_places", "_areas", "sessions"}
 
 
 def _rows(values: GateValues, row: NDArray[np.int64]) -> GateValues:

@@ -5,6 +5,7 @@ tried once more at the same position, with the same parameters. Everything a sam
 the seed, the position and the settled trials: with one worker a resumed study is the study that nothing happened to.
 """
 
+import datetime as dt
 import logging
 import math
 import os
@@ -50,6 +51,8 @@ Stopped = Literal["trials", "seconds", "patience", "failures", "interrupted"]
 # Keys of what the trials and the study keep beside Optuna's own.
 OWNER, ERROR, INTERRUPTED = "owner", "error", "interrupted"
 QUEUE = "queue"
+# Optuna's own key.
+METRIC_NAMES = "study:metric_names"
 TRIES = 2
 
 _log = logging.getLogger(__name__)
@@ -140,6 +143,8 @@ class TrialRecord:
         From start to end.
     error
         Why it failed.
+    started
+        When it began, UTC.
     """
 
     position: int
@@ -150,6 +155,7 @@ class TrialRecord:
     steps: dict[int, float]
     seconds: float
     error: str | None = None
+    started: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -368,6 +374,9 @@ def _open(
             pruner=make_pruner("none" if several else settings.pruner, settings.startup_trials),
             load_if_exists=True,
         )
+        if METRIC_NAMES not in storage.optuna.get_study_system_attrs(study._study_id):
+            # What Optuna's page calls the values.
+            storage.optuna.set_study_system_attr(study._study_id, METRIC_NAMES, list(settings.objectives))
         _queue(study, space, storage, enqueue)
     return study
 
@@ -497,6 +506,8 @@ def _record(slot: _Slot, space: SearchSpace) -> TrialRecord:
         steps=dict(trial.intermediate_values),
         seconds=0.0 if trial.duration is None else trial.duration.total_seconds(),
         error=slot.error,
+        # Optuna writes the machine's own time, without its zone.
+        started=None if trial.datetime_start is None else trial.datetime_start.astimezone(dt.UTC),
     )
 
 
@@ -609,8 +620,9 @@ def _claim(study: "optuna.Study", task: _Task, storage: StudyStorage, token: str
 
 def _run(trial: "optuna.Trial", study: "optuna.Study", task: _Task, storage: StudyStorage) -> None:
     import optuna
-    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
     from optuna.trial import TrialState
+    from sqlalchemy.exc import DBAPIError
 
     single = len(task.settings.directions) == 1
 
@@ -653,8 +665,9 @@ def _run(trial: "optuna.Trial", study: "optuna.Study", task: _Task, storage: Stu
     except StorageGoneError:
         raise
     except BaseException:
-        # Interrupted. A second interruption while this is noted is mended by the next run.
-        with suppress(UpdateFinishedTrialError):
+        # Interrupted. Where it can't be noted, for a second interruption or a database that is away, the next run
+        # finds that its process is gone.
+        with suppress(UpdateFinishedTrialError, StorageInternalError, DBAPIError):
             trial.set_user_attr(INTERRUPTED, True)
             study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         raise

@@ -55,14 +55,20 @@ class TrialTables(BaseStorage):
         self._trials: dict[int, dict[int, FrozenTrial]] = {}
         self._place: dict[int, tuple[int, int]] = {}
         self._own: dict[int, _Written] = {}
+        self._ids: dict[str, int] = {}
+        self._directions: dict[int, list[StudyDirection]] = {}
 
     # --- studies: rare, and left to Optuna ---
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        # What is opened anew may be another one under the same name.
+        self._ids.pop(study_name or "", None)
         return self.rdb.create_new_study(directions, study_name)
 
     def delete_study(self, study_id: int) -> None:
         self._trials.pop(study_id, None)
+        self._directions.pop(study_id, None)
+        self._ids = {name: number for name, number in self._ids.items() if number != study_id}
         self.rdb.delete_study(study_id)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
@@ -72,13 +78,18 @@ class TrialTables(BaseStorage):
         self.rdb.set_study_system_attr(study_id, key, value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        return self.rdb.get_study_id_from_name(study_name)
+        # Hyperband asks for both at each report, also while the database is away.
+        if study_name not in self._ids:
+            self._ids[study_name] = self.rdb.get_study_id_from_name(study_name)
+        return self._ids[study_name]
 
     def get_study_name_from_id(self, study_id: int) -> str:
         return self.rdb.get_study_name_from_id(study_id)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self.rdb.get_study_directions(study_id)
+        if study_id not in self._directions:
+            self._directions[study_id] = self.rdb.get_study_directions(study_id)
+        return self._directions[study_id]
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         return self.rdb.get_study_user_attrs(study_id)

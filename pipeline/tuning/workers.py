@@ -14,9 +14,10 @@ from typing import Any
 from pipeline.errors import ConfigurationError, PipelineError
 from pipeline.tuning.storage import StudyStorage, open_storage
 
-__all__ = ["require_parent", "run_workers"]
+__all__ = ["require_parent", "run_workers", "without_remarks"]
 
 LOOK_EVERY = 0.3
+WORDY = ("pipeline.learning.transforms", "pipeline.features.table")
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +98,19 @@ def require_parent() -> None:
 
 
 @contextmanager
+def without_remarks() -> Iterator[None]:
+    """Leave out what is told of the data of each inner fold's fit: it would be told trial after trial."""
+    levels = {name: logging.getLogger(name).level for name in WORDY}
+    for name in WORDY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Processes started here know no Ctrl-C: it reaches all of a terminal, and the one that started them tells them."""
     if threading.current_thread() is not threading.main_thread():
@@ -112,11 +126,10 @@ def _uninterrupted() -> Iterator[None]:
 def _main(parcel: bytes, url: str, heartbeat: float, grace: float, patience: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
-    # Told of every inner fold's gaps, on a screen that shows the study's progress.
-    logging.getLogger("pipeline.learning.transforms").setLevel(logging.ERROR)
     try:
         work, task = pickle.loads(parcel)  # noqa: S301 (from the process that started this one)
-        work(task, open_storage(url, heartbeat=heartbeat, grace=grace, patience=patience))
+        with without_remarks():
+            work(task, open_storage(url, heartbeat=heartbeat, grace=grace, patience=patience))
     except KeyboardInterrupt:
         os._exit(0)
     except PipelineError as error:

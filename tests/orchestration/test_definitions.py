@@ -38,6 +38,7 @@ ASSETS = {
     "model_backtest": "models",
     "model_orders": "models",
     "model_equity": "models",
+    "studies": "tuning",
     "model_comparison": "judgement",
     "backtest_summary": "judgement",
     "report": "judgement",
@@ -105,6 +106,7 @@ def test_jobs_and_schedules_are_there() -> None:
         "ingest",
         "research",
         "train",
+        "tune",
         "judge",
     }
     assert {schedule.name for schedule in defs.schedules} == {"nightly_CMES", "nightly_XNYS", "nightly_24_7"}

@@ -192,7 +192,7 @@ def test_research_from_the_page_trains_nothing_and_training_from_the_page_judges
     for sensor in (judgement_after_training, judgement_after_failed_training):
         assert evaluated(sensor, instance, ended(instance, "train", {})) == (
             [],
-            "the training did not ask for judgement",
+            "the run did not ask for judgement",
         )
 
 
@@ -204,7 +204,8 @@ def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     going = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags)
     elsewhere = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags | {"vpoc/batch": "another"})
 
-    assert evaluated(judgement_after_training, instance, first) == ([], "1 more trainings of ES are going on")
+    going_on = ([], "1 more trainings and studies of ES are going on")
+    assert evaluated(judgement_after_training, instance, first) == going_on
 
     instance.report_run_failed(going)
     failed = instance.get_run_by_id(going.run_id)
@@ -215,7 +216,43 @@ def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     # The other sensor, and whoever looks at the first training again: the request above has become a run.
     instance.create_run_for_job(defs.resolve_job_def("judge"), tags=request.tags)
     for sensor, run in ((judgement_after_training, first), (judgement_after_failed_training, failed)):
-        assert evaluated(sensor, instance, run) == ([], "ES has been judged after these trainings")
+        assert evaluated(sensor, instance, run) == ([], "ES has been judged after these runs")
+
+
+def test_studies_follow_the_last_training_of_the_night_and_the_judgement_follows_the_last_study(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    home.settings.write_text("tuning: {targets: [lightgbm, strategy@lightgbm]}\n")
+    tags = {"vpoc/symbol": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
+    trained = ended(instance, "train", tags)
+
+    requests, _ = evaluated(judgement_after_training, instance, trained)
+
+    assert [(one.job_name, str(one.partition_key)) for one in requests] == [
+        ("tune", "lightgbm|ES"),
+        ("tune", "strategy@lightgbm|ES"),
+    ]
+    assert all(one.tags == tags for one in requests)
+    first = ended(instance, "tune", requests[0].tags)
+    going = instance.create_run_for_job(defs.resolve_job_def("tune"), tags=requests[1].tags)
+    skipped = ([], "1 more trainings and studies of ES are going on")
+    assert evaluated(judgement_after_training, instance, first) == skipped
+    instance.report_run_failed(going)
+    failed = instance.get_run_by_id(going.run_id)
+    (judgement,), _ = evaluated(judgement_after_failed_training, instance, failed)
+    assert (judgement.job_name, judgement.partition_key) == ("judge", "ES")
+
+
+def test_studies_follow_the_nightly_research_at_once_where_no_family_is_trained(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    home.settings.write_text("models: {families: []}\ntuning: {targets: [strategy]}\n")
+    run = ended(instance, "research", {"vpoc/symbol": "ES", "vpoc/then": "train"})
+
+    (request,), _ = evaluated(training_after_research, instance, run)
+
+    assert (request.job_name, str(request.partition_key)) == ("tune", "strategy|ES")
+    assert request.tags["vpoc/batch"] == run.run_id
 
 
 def test_training_of_the_night_that_is_executed_again_is_judged_again(home: Home, instance: dg.DagsterInstance) -> None:

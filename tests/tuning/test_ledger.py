@@ -124,6 +124,29 @@ def test_record_twice_keeps_one_and_adds_the_returns_it_did_not_have(url):
     assert list(looks.trial_returns.index) == list(series.index)
 
 
+def test_record_renewed_is_the_same_look_with_what_it_shows_on_all_sessions_seen(url):
+    ledger = Ledger(url)
+    early, grown = sessions("2024-01-01", 3), sessions("2024-01-02", 4)
+    ledger.record([trial(0, pd.Series([0.5, 0.0, -0.25], index=early), values=(1.0,))], renew=True)
+    later = trial(0, pd.Series([4.0, 3.0, 2.0, 1.0], index=grown), values=(2.0,), finished=NOON + dt.timedelta(days=1))
+
+    ledger.record([later], renew=True)
+    ledger.record([later], renew=True)
+
+    frame = ledger.trials("ES strategy")
+    assert frame["values"].tolist() == [(2.0,)]
+    assert frame["finished"].tolist() == [pd.Timestamp(NOON)]  # when it was first looked at
+    looks = looks_of(ledger)
+    assert looks.count == 1
+    assert looks.trial_returns[0].tolist() == [4.0, 3.0, 2.0, 1.0]
+    assert list(looks.trial_returns.index) == list(grown)
+    assert looks_of(ledger, "2024-01-01", "2024-01-01").count == 1  # the session that was cut off was seen
+    assert looks_of(ledger, "2024-01-05", "2024-01-05").count == 1
+    assert looks_of(ledger, "2024-01-06", "2024-12-31").count == 0
+    ledger.record([trial(0, params={"k": 9.0})], renew=True)
+    assert looks_of(ledger).count == 2
+
+
 def test_record_of_a_study_made_anew_counts_its_trials_as_further_looks(url):
     ledger = Ledger(url)
     ledger.record([trial(0, params={"k": 1.0}), trial(1, params={"k": 2.0})])
@@ -320,6 +343,24 @@ def test_ledger_that_does_not_answer_is_one_sentence_without_the_password():
     with pytest.raises(ConfigurationError, match="does not answer") as caught:
         looks_of(ledger)
     assert "secret" not in str(caught.value)
+
+
+def test_ledger_that_is_no_database_says_so_without_waiting(tmp_path):
+    (tmp_path / "optuna.db").write_text("no database " * 200)
+    with pytest.raises(ConfigurationError, match=r"optuna\.db can't be used: file is not a database; name another"):
+        looks_of(Ledger(f"sqlite:///{tmp_path / 'optuna.db'}"))
+
+
+def test_ledger_that_another_writer_holds_is_waited_for_no_longer_than_told(file):
+    ledger = Ledger(file, patience=0)
+    ledger.record([trial(0)])
+    holder = sqlite3.connect(file.removeprefix("sqlite:///"), isolation_level=None)
+    holder.execute("begin exclusive")
+    with pytest.raises(ConfigurationError, match="database is locked"):
+        ledger.record([trial(1)])
+    holder.execute("rollback")
+    holder.close()
+    assert looks_of(ledger).count == 1
 
 
 @pytest.mark.parametrize(("url", "says"), [("mysql://h/db", "must be SQLite or PostgreSQL"), ("nothing", "is no URL")])

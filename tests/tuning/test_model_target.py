@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,56 @@ def test_net_of_a_tuned_threshold_takes_each_fold_s_from_the_others() -> None:
         expected += rows.net[test][shown[number] >= limit].sum()
     assert expected > 0
     assert value == expected
+
+
+def test_money_on_given_sessions_is_that_of_the_trades_made_in_each() -> None:
+    rows = planted(240)
+    folds = CombinatorialPurged(4, 1)
+    # Two rows a session, and sessions before, between and after them.
+    sessions = pd.date_range("2015-01-01", periods=400, freq="D")
+    traded_in = sessions[20 + np.arange(240) // 2 * 2]
+    steps: dict[int, float] = {}
+    target = _target(rows, objectives=("net",), splitter=folds, threshold=0.45, traded_in=traded_in, sessions=sessions)
+    by_day = _target(rows, objectives=("net",), splitter=folds, threshold=0.45)
+    taken = np.zeros(len(rows), bool)
+    for train, test in folds.split(rows.outcome):
+        taken[test] = (
+            make_model("lightgbm", SMALL).fit(rows.take(train)).predict_proba(rows.features.iloc[test]) >= 0.45
+        )
+    expected = pd.Series(np.where(taken, rows.net, 0.0)).groupby(traded_in).sum().reindex(sessions, fill_value=0.0)
+
+    found = target.evidence({}, steps.__setitem__)
+
+    pd.testing.assert_series_equal(found.daily, expected, check_names=False, check_freq=False)
+    assert list(steps.values()) == [found.daily.iloc[: 20 + 2 * last].sum() for last in (30, 60, 90)]
+    assert found.daily.sum() == by_day.evidence({}).daily.sum()
+    with pytest.raises(DataError, match="traded in 2015-01-21, which is none of the sessions"):
+        _target(rows, traded_in=traded_in, sessions=sessions[21:])
+
+
+def test_evidence_with_another_threshold_and_rows_that_may_not_be_taken() -> None:
+    rows = planted(240)
+    allowed = np.arange(240) % 3 > 0
+    target = _target(rows, objectives=("net",), threshold=0.3)
+    other = _target(rows, objectives=("net",), threshold=0.5)
+    sessions = pd.date_range("2015-01-01", periods=240, freq="D")
+
+    pd.testing.assert_series_equal(target.evidence({}, threshold=0.5).daily, other.evidence({}).daily)
+    some, whole = target.evidence({}, allowed=allowed), target.evidence({})
+    assert some.trades < whole.trades
+    pd.testing.assert_series_equal(some.daily, whole.daily.where(pd.Series(allowed, sessions), 0.0), check_freq=False)
+
+
+def test_remembered_scores_are_those_of_the_last_hyperparameters_asked_for() -> None:
+    rows = planted(240)
+    target = _target(rows, "logistic", objectives=("net",), remembered=2)
+    points = [{"strength": strength} for strength in (0.01, 0.1, 1.0)]
+    values = [target.evidence(point, threshold=0.4).daily.sum() for point in points]
+    target._folds = tuple(replace(fold, train=fold.train.take(np.arange(3))) for fold in target._folds)
+
+    assert [target.evidence(point, threshold=0.4).daily.sum() for point in points[1:]] == values[1:]
+    with pytest.raises(DataError):
+        target.evidence(points[0], threshold=0.4)
 
 
 # --- reports ---

@@ -133,6 +133,54 @@ def test_database_that_stays_away_ends_the_study_with_what_it_has(tmp_path: Path
     assert told(run_study("study", SPACE, bowl, settings, storage)) == told(run_study("study", SPACE, bowl, settings))
 
 
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "median"), ("tpe", "hyperband"), ("cmaes", "hyperband")])
+def test_trial_in_progress_needs_no_database_to_report_and_to_be_pruned(
+    sampler: str, pruner: str, tmp_path: Path
+) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    settings = StudySettings(sampler=sampler, pruner=pruner, trials=14, startup_trials=4)
+    file, away = tmp_path / "optuna.db", tmp_path / "away.db"
+
+    def without_database(params: dict[str, Any], report: Report) -> float:
+        storage.engine.dispose()
+        file.rename(away)
+        file.mkdir()
+        try:
+            return bowl(params, report)
+        finally:
+            file.rmdir()
+            away.rename(file)
+
+    result = run_study("study", SPACE, without_database, settings, storage)
+
+    assert told(result) == told(run_study("study", SPACE, bowl, settings))
+    assert {trial.state for trial in result.trials} == {"complete", "pruned"}
+
+
+def test_interruption_while_the_database_is_away_is_an_interruption_and_costs_no_trial(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    settings = StudySettings(trials=6, pruner="none")
+    file, away = tmp_path / "optuna.db", tmp_path / "away.db"
+    begun: list[dict[str, Any]] = []
+
+    def interrupted(params: dict[str, Any], report: Report) -> float:
+        begun.append(params)
+        if len(begun) == 4:
+            storage.engine.dispose()
+            file.rename(away)
+            file.mkdir()
+            threading.Timer(1.0, lambda: (file.rmdir(), away.rename(file))).start()
+            raise KeyboardInterrupt
+        return bowl(params, report)
+
+    assert run_study("study", SPACE, interrupted, settings, storage).stopped == "interrupted"
+
+    result = run_study("study", SPACE, interrupted, settings, storage)
+    assert told(result) == told(run_study("study", SPACE, bowl, settings))
+    assert begun[4] == begun[3]
+    assert len(begun) == 7
+
+
 def test_two_workers_share_a_study_on_postgres_with_no_trial_lost_or_doubled(
     tmp_path: Path, postgres: StudyStorage, server: Any
 ) -> None:

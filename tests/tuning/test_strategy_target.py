@@ -15,7 +15,7 @@ from pipeline.research import FADES, RULES, run_research
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings, model_signals
-from pipeline.strategy.search import SCORE_SPACE, STRATEGY_SPACE
+from pipeline.strategy.search import GATE_PARAMETERS, SCORE_SPACE, STRATEGY_SPACE
 from pipeline.tuning.objectives import Evidence, values_of
 from pipeline.tuning.strategy_target import Outcome, StrategyTarget, Traded, by_section
 
@@ -148,9 +148,30 @@ def test_outcome_of_scores_is_the_model_signals_backtest(
 
     target = StrategyTarget(bars, es, traded=traded, scores=scores.iloc[::-1].dropna())
 
-    assert set(target.space) == {*STRATEGY_SPACE, *SCORE_SPACE}
+    # What only the gates look at changes nothing where they don't count.
+    assert set(target.space) == {*STRATEGY_SPACE, *SCORE_SPACE} - (set() if require_rules else GATE_PARAMETERS)
     assert len(result.trades) > 10
     _assert_same(target.outcome({**_LOOSE, "models.threshold": 0.45}), result)
+
+
+def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: Instrument) -> None:
+    candidates = run_research(bars, es, Settings()).signals[["decided_on", "side"]]
+    since = pd.Timestamp("2019-06-03")
+    late = candidates["decided_on"] >= since
+    scores = candidates.assign(score=np.where(late, 0.5, np.nan))
+    target = StrategyTarget(bars, es, traded="scores", scores=scores, objectives=("net",))
+
+    value = target({"models.threshold": 0.4})
+
+    assert target.sessions[0] == since
+    assert target.sessions.equals(StrategyTarget(bars, es).sessions[-len(target.sessions) :])
+    assert value == pytest.approx(target.outcome({"models.threshold": 0.4}).money.sum())
+    assert pickle.loads(pickle.dumps(target)).sessions.equals(target.sessions)  # noqa: S301
+    kept: list[Evidence] = []
+    StrategyTarget(
+        bars, es, traded="scores", scores=scores, keep=lambda _, evidence: kept.append(evidence), objectives=("net",)
+    )({"models.threshold": 0.4})
+    assert kept[0].daily.index.equals(target.sessions)
 
 
 def test_value_is_the_objectives_of_one_contracts_money_by_session(bars: pd.DataFrame, es: Instrument) -> None:
@@ -162,6 +183,7 @@ def test_value_is_the_objectives_of_one_contracts_money_by_session(bars: pd.Data
 
     value = target(_LOOSE, lambda step, value: pytest.fail("a trial of one replay has no steps"))
 
+    assert isinstance(value, tuple)
     each = (trades["pnl"] / trades["quantity"]).groupby(trades["session"]).sum()
     (params, evidence) = kept[0]
     assert params == _LOOSE
@@ -196,6 +218,18 @@ def test_by_section_names_the_settings_sections() -> None:
         "account": {"entry_cutoff": None},
         "models": {"threshold": 0.4},
     }
+
+
+def test_by_section_of_a_family_has_its_hyperparameters_where_the_settings_have_them() -> None:
+    params = {"hours": "eth", "model.num_leaves": 7, "models.threshold": 0.4, "model.lambda_l2": 1.0}
+
+    sections = by_section(params, "lightgbm")
+
+    assert sections == {
+        "strategy": {"hours": "eth"},
+        "models": {"threshold": 0.4, "parameters": {"lightgbm": {"num_leaves": 7, "lambda_l2": 1.0}}},
+    }
+    assert Settings(**sections).models.threshold == 0.4  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The study engine: budgets, determinism, what an interruption, a kill and several workers leave behind."""
 
+import datetime as dt
 import math
 import os
 import signal
@@ -391,6 +392,18 @@ def test_what_can_not_run_is_refused_before_a_trial(database: StudyStorage) -> N
         run_study("study", SPACE, lambda params, report: 1.0, StudySettings(), database, workers=2)
     with pytest.raises(ConfigurationError, match="0 workers"):
         run_study("study", SPACE, bowl, StudySettings(), workers=0)
+
+
+def test_trial_says_when_it_began_in_utc(database: StudyStorage) -> None:
+    before = dt.datetime.now(tz=dt.UTC)
+
+    trials = run_study("study", SPACE, bowl, StudySettings(trials=3), database).trials
+
+    starts = [trial.started for trial in trials if trial.started is not None]
+    assert [start.utcoffset() for start in starts] == [dt.timedelta(0)] * 3
+    told_of = [before, *starts, dt.datetime.now(tz=dt.UTC)]
+    assert told_of == sorted(told_of)
+    assert run_study("study", SPACE, bowl, StudySettings(trials=3), database).trials == trials
 
 
 def test_best_of_a_study_without_a_complete_trial_is_one_sentence() -> None:

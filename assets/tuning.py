@@ -1,0 +1,280 @@
+"""Studies by target and symbol: searched, remembered, judged by how often was looked, tracked."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from assets.models import training_pool_of
+from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, user_errors
+from assets.tables import table
+from pipeline.datasets import Dataset
+from pipeline.home import vpoc_home
+from pipeline.modelling import LearningInputs
+from pipeline.reports.pictures import picture_markdown
+from pipeline.reports.study_pictures import study_pictures
+from pipeline.studies import (
+    Study,
+    StudyInputs,
+    best_model,
+    prepare_study,
+    study_document,
+    study_settings,
+    trials_table,
+    write_best,
+)
+from pipeline.tuning.campaign import progress_sentence, run_campaign
+from pipeline.tuning.ledger import Ledger
+from pipeline.tuning.storage import open_storage, tuning_url
+from pipeline.tuning.study import Progress, StudyResult, StudySettings, study_name
+from pipeline.tuning.targets import StudyTarget
+from pipeline.tuning.warm_start import previous_best
+from pipeline.tuning.workers import without_remarks
+from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings
+from resources.mlflow_store import mlflow_errors, open_store, sentence
+from resources.mlflow_studies import StudyFindings, StudyToLog
+from resources.model_registry import champion_parameters
+
+__all__ = ["StudyOverrides", "studies"]
+
+GROUP = "tuning"
+OWNERS = ["team:research"]
+TELL_SECONDS = 2.0
+OF_ALL_MONTHS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
+SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
+BEST_SHOWN = 20
+
+
+class StudyOverrides(dg.Config):
+    """What of a study is otherwise than in ``tuning`` of ``settings.yaml``, for one run; None as it is there."""
+
+    trials: int | None = None
+    seconds: float | None = None
+    objectives: list[str] | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    patience: int | None = None
+    workers: int | None = None
+    seed: int | None = None
+
+
+@dg.asset(
+    ins={
+        "bars": OF_ALL_MONTHS,
+        "models": OF_ALL_MONTHS,
+        **dict.fromkeys(("training_set", "candidates", "features", "labels", "sequences"), SYMBOLS_OWN),
+    },
+    partitions_def=STUDY_GRID,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"parquet", "optuna", "mlflow"},
+    code_version="1",
+    pool=training_pool_of(),
+)
+def studies(
+    context: dg.AssetExecutionContext,
+    config: StudyOverrides,
+    bars: PartitionedFrames,
+    models: PartitionedFrames,
+    training_set: pd.DataFrame,
+    candidates: pd.DataFrame,
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    sequences: pd.DataFrame,
+    volatility_index: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
+    compute_device: ComputeDevice,
+    mlflow_tracking: MLflowTracking,
+) -> dg.Output[pd.DataFrame]:
+    """A study's trials: its budget is run, or what is missing of it; every look is remembered for good."""
+    name, symbol = _names(context)
+    home = vpoc_home()
+    with user_errors():
+        target = StudyTarget.of(name)
+        dataset = bar_source.dataset(symbol)
+        chosen = settings.load()
+        compute = compute_device.choose(chosen.compute)
+        overrides = config.model_dump()
+        workers = overrides.pop("workers") or chosen.tuning.workers
+        how = study_settings(target, chosen, **overrides)
+        inputs = StudyInputs(
+            dataset,
+            concatenated(bars, dataset, "bars"),
+            LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity),
+            _scores(models, target),
+            volatility_index if len(volatility_index) else None,
+        )
+        study = prepare_study(target, inputs, chosen, how.objectives, home, compute=compute)
+        url = tuning_url(home)
+        storage = open_storage(url)
+        begun_with = [
+            study.present,
+            study.around(_champion(context, target, symbol)),
+            previous_best(storage, study.subject, study.judge.space, how.objectives),
+        ]
+        tell = _teller(context)
+        with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
+
+            def observe(progress: Progress) -> None:
+                tell(progress)
+                tracked.observe(progress)
+
+            with interruptible(), without_remarks():
+                campaign = run_campaign(
+                    study.subject,
+                    study.judge,
+                    study.kept,
+                    how,
+                    storage,
+                    Ledger(url),
+                    enqueue=[params for params in begun_with if params is not None],
+                    observe=observe,
+                    workers=workers,
+                )
+            result = campaign.result
+            document = study_document(study, campaign, chosen)
+            pictures = _pictures(study, result)
+            model = best_model(study, result.best.params, compute)
+            folder = write_best(study, model, document, pictures)
+            tracked.keep(StudyFindings.of(campaign, plots=pictures, model=folder))
+    frame = trials_table(result)
+    frame.attrs = {"source": dataset.identity, "document": document, "folder": str(study.folder)}
+    return dg.Output(
+        frame,
+        metadata={
+            "dagster/row_count": len(frame),
+            "study": result.name,
+            "stopped": result.stopped,
+            **{f"trials_{state}": count for state, count in document["trials"].items()},
+            **document["best"]["values"],
+            "best": dg.MetadataValue.json(document["best"]),
+            "settings": dg.MetadataValue.json(document["settings"]),
+            "looks": campaign.looks.count,
+            "looked": document["said"],
+            **_statistics(document),
+            "best_trials": table(_best_trials(frame, result)),
+            **{f"{name.removesuffix('.png')}_picture": _picture(name, png) for name, png in pictures.items()},
+            "folder": dg.MetadataValue.path(str(study.folder)),
+            **tracked.metadata,
+        },
+    )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C, and the stop button of Dagster's page, end a study instead of the step: what it found is kept.
+
+    Before a trial is complete there is nothing to keep, and the step is interrupted as any other.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise DagsterExecutionInterruptedError from stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
+    """Target and symbol of the partition."""
+    keys = context.partition_key
+    if not isinstance(keys, dg.MultiPartitionKey):
+        raise dg.DagsterInvariantViolationError(f"{keys!r} is no key of the study × symbol grid")
+    return keys.keys_by_dimension["study"], keys.keys_by_dimension["symbol"]
+
+
+def _scores(models: PartitionedFrames, target: StudyTarget) -> pd.DataFrame | None:
+    """The family's scores, which only a study that trades by them needs."""
+    if target.kind != "scored":
+        return None
+    return next((frame for key, frame in models.items() if key.partition("|")[0] == target.family), None)
+
+
+def _champion(context: dg.AssetExecutionContext, target: StudyTarget, symbol: str) -> dict[str, Any] | None:
+    """Hyperparameters of the registered champion; None without one, or where MLflow is away."""
+    if target.family is None or target.kind == "scored":
+        return None
+    try:
+        return champion_parameters(open_store(vpoc_home()), symbol, target.family)
+    except mlflow_errors() as error:
+        context.log.info(f"{sentence(error)}: the study begins without the champion's parameters")
+        return None
+
+
+def _to_log(study: Study, how: StudySettings, dataset: Dataset, workers: int) -> StudyToLog:
+    subject, space = study.subject, study.judge.space
+    return StudyToLog(
+        subject.symbol,
+        subject.target,
+        study_name(subject.study, space, how),
+        subject.version,
+        dataset.identity,
+        how,
+        space,
+        simulated=dataset.simulated,
+        parameters={"workers": workers, "first": f"{subject.first:%F}", "last": f"{subject.last:%F}"},
+    )
+
+
+def _teller(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
+    """Tell of a study in Dagster's log, every few seconds; of its first failed trial at once."""
+    last_told, failed = 0.0, False
+
+    def tell(progress: Progress) -> None:
+        nonlocal last_told, failed
+        if progress.last.error is not None and not failed:
+            failed = True
+            context.log.warning(f"trial {progress.last.position} failed: {progress.last.error}")
+        now = time.monotonic()
+        done = progress.complete + progress.pruned + progress.failed
+        if now - last_told < TELL_SECONDS and done < progress.trials:
+            return
+        last_told = now
+        context.log.info(progress_sentence(progress))
+
+    return tell
+
+
+def _pictures(study: Study, result: StudyResult) -> dict[str, bytes]:
+    rows = [
+        {
+            "number": trial.position,
+            "state": trial.state,
+            "values": trial.values or (),  # noqa: PD011 (no frame)
+            "params": trial.params,
+            "seconds": trial.seconds,
+        }
+        for trial in result.trials
+    ]
+    objectives = dict(zip(result.objectives, result.directions, strict=True))
+    return study_pictures(pd.DataFrame(rows), objectives, f"{study.subject.symbol} {study.subject.target}")
+
+
+def _picture(name: str, png: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(picture_markdown(png, name))
+
+
+def _statistics(document: dict[str, Any]) -> dict[str, float]:
+    named = {name: document[name] for name in ("deflated_sharpe_ratio", "probability_of_overfitting")}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _best_trials(frame: pd.DataFrame, result: StudyResult) -> pd.DataFrame:
+    complete = frame[frame["state"] == "complete"].drop(columns=["state", "error"])
+    first = result.objectives[0]
+    return complete.sort_values(first, ascending=result.directions[0] == "minimize", kind="stable").head(BEST_SHOWN)

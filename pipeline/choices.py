@@ -1,0 +1,100 @@
+"""A backtest of one's settings is a look at the market as much as a trial of a study, and counted as one.
+
+Whoever edits ``settings.yaml`` and runs again, fifty times, has tried fifty strategies. What was chosen are the
+settings: the same ones on data that has grown by a night are no further choice, so a look goes by them and not by the
+data, and shows what it shows on the latest. Nor are facts about the market (the instrument's ticks and commission, the
+bars themselves): putting one right is no choice among strategies. Changes to the code can't be known and don't count.
+"""
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.backtest import BacktestResult
+from pipeline.market import Instrument
+from pipeline.performance import sharpe_ratio
+from pipeline.settings import Settings
+from pipeline.tuning.ledger import Look
+
+__all__ = ["backtest_look", "model_choices", "rule_choices"]
+
+
+def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
+    """Every setting that the backtest of the rule signals depends on, flat, defaults included.
+
+    All candidates traded without gates are the yardstick that rules and models are held against. Nothing is chosen by
+    their backtest, and each setting that changes it changes that of the rules, which is counted: it is no look itself.
+    """
+    return {
+        **_flat("strategy", settings.strategy.model_dump(mode="json")),
+        **_flat("account", settings.account_for(instrument).model_dump(mode="json")),
+        "off_tick": settings.off_tick,
+    }
+
+
+def model_choices(settings: Settings, instrument: Instrument, family: str, *, tuned: str = "") -> dict[str, Any]:
+    """Every setting that the backtest of a model family's signals depends on, flat, defaults included.
+
+    Parameters
+    ----------
+    settings, instrument
+        Of the run.
+    family
+        Of the model.
+    tuned
+        How it was tuned inside each fold, in words; empty where it was not. The trials made there are looks of their
+        own, at the sessions that they saw.
+    """
+    selection = settings.models
+    return {
+        **rule_choices(settings, instrument),
+        **_flat("model", selection.model(family, settings.seed).settings.model_dump(mode="json")),
+        **{name: getattr(selection, name) for name in ("weights", "splits", "embargo", "train_size", "threshold")},
+        "require_rules": selection.require_rules,
+        "seed": settings.seed,
+        "volatility_index": settings.volatility_index is not None,  # wherever the file lies
+        "tuned": tuned,
+    }
+
+
+def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: BacktestResult) -> Look | None:
+    """A backtest as a trial of the ledger; None where it has no session.
+
+    Parameters
+    ----------
+    symbol
+        Market, such as ``ES``.
+    name
+        ``rules``, or the model family.
+    choices
+        From :func:`rule_choices` or :func:`model_choices`.
+    result
+        What came of them.
+    """
+    returns = result.daily_returns
+    if returns.empty:
+        return None
+    sharpe = sharpe_ratio(returns, periods_per_year=result.instrument.periods_per_year)
+    target = f"backtest/{name}"
+    return Look(
+        study=f"{symbol}/{target}",
+        number=0,  # looks at other settings are told apart by these
+        symbol=symbol,
+        target=target,
+        first=returns.index[0],
+        last=returns.index[-1],
+        params=choices,
+        state="complete",
+        values=() if math.isnan(sharpe) else (sharpe,),
+        finished=dt.datetime.now(tz=dt.UTC),
+        returns=returns,
+    )
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        own = f"{prefix}.{name}"
+        found |= _flat(own, value) if isinstance(value, Mapping) else {own: value}
+    return found

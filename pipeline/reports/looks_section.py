@@ -1,0 +1,244 @@
+"""The report's section on how often the market was looked at, and what that leaves of the results shown."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.backtest import BacktestResult
+from pipeline.performance import FEWEST_TRADES, format_interval, format_value
+from pipeline.reports.inputs import ReportInputs
+from pipeline.reports.markup import both, cell, kept, plain, row, table
+from pipeline.reports.model_names import family_name
+from pipeline.reports.stacking import legend_down
+from pipeline.reports.theme import FADED, GOOD, INK, STRATEGY_COLORS, STRATEGY_DASHES, figure_html, restyle
+from pipeline.tuning.looks import Looks
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["SURE", "deflation", "looks_figure", "looks_section"]
+
+_MOST_STUDIES = 20
+_FEWEST_DRAWN = 10  # Sharpe ratios, below which a histogram shows nothing that the table does not
+_MOST_BINS = 30
+SURE = 95.0  # percent
+_COLUMNS = {
+    "sharpe_ratio": "Sharpe ratio",
+    "expected_maximum_sharpe_ratio": "Expected of the best by luck",
+    "probabilistic_sharpe_ratio": "Probabilistic Sharpe ratio",
+    "deflated_sharpe_ratio": "Deflated Sharpe ratio",
+}
+_WHY = (
+    "Whoever tries often enough finds something that looks good. So every trial of every study on this market and "
+    "period is counted, and so is every backtest of settings changed by hand: the same settings on data that has grown "
+    "are no further look."
+)
+_DEFLATED = (
+    "The probabilistic Sharpe ratio is the probability that the true Sharpe ratio lies above 0, had this been the only "
+    "trial. The deflated one is that it does although the backtest may have been chosen as the best of all: what the "
+    "best of so many worthless trials shows by luck is taken off first. From about 95 % on, luck and choosing explain "
+    "a result badly."
+)
+_ASIDES = (
+    "Trials that resemble each other are fewer in effect, so the deflation is rather too strong than too weak; trials "
+    "that aren't in this ledger (changes to the code, studies in another database) aren't taken off at all."
+)
+
+
+def looks_section(inputs: ReportInputs) -> str:
+    """All of it as HTML."""
+    looks = inputs.looks
+    if looks is None:
+        return (
+            '<p class="overall">How many looks at this market there were is unknown.</p>'
+            f'<p class="note">{plain(inputs.why_no_looks)}</p>'
+            '<p class="note">Every interval and probability on this page is that of a first look. Each trial that was '
+            "made lowers what it is worth.</p>"
+        )
+    return "\n".join(_counted(inputs, looks))
+
+
+def deflation(
+    looks: Looks, results: Mapping[str, BacktestResult], summaries: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """What the number of looks leaves of each backtest.
+
+    Parameters
+    ----------
+    looks
+        Every trial on the market and period.
+    results, summaries
+        By name of the strategy.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by strategy: sharpe_ratio, expected_maximum_sharpe_ratio (both annualised; the second what the best of
+        the trials is expected to show if none has an edge), probabilistic_sharpe_ratio, deflated_sharpe_ratio (both in
+        percent; NaN where there are too few trades for either, or the spread of the trials is unknown).
+    """
+    rows = {}
+    for name, result in results.items():
+        summary = summaries[name]["value"]
+        probabilistic = float(summary["probabilistic_sharpe_ratio"])
+        deflated = math.nan if math.isnan(probabilistic) else 100 * looks.deflated_sharpe(result.daily_returns)
+        expected = looks.expected_best * math.sqrt(result.instrument.periods_per_year)
+        rows[name] = (float(summary["sharpe_ratio"]), expected, probabilistic, deflated)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS)).rename_axis("strategy")
+
+
+def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
+    """How the trials' Sharpe ratios spread, with the backtests shown; None where there are too few trials."""
+    import plotly.graph_objects as go
+
+    a_year = math.sqrt(inputs.instrument.periods_per_year)
+    found = a_year * looks.trials["sharpe"].dropna().to_numpy()
+    if len(found) < _FEWEST_DRAWN:
+        return None
+    counts, edges = np.histogram(found, bins=min(_MOST_BINS, max(8, round(math.sqrt(2 * len(found))))))
+    top = 1.08 * counts.max()
+    figure = go.Figure(
+        go.Bar(
+            x=((edges[1:] + edges[:-1]) / 2).round(4),
+            y=counts,
+            width=np.diff(edges).round(5),
+            name="trials",
+            marker={"color": FADED, "line": {"color": "#fff", "width": 1}},
+            hovertemplate="%{y} trials at about %{x:.2f}<extra></extra>",
+        )
+    )
+    expected = looks.expected_best * a_year
+    lines = [("expected of the best by luck", expected, INK, "dot")]
+    for name, color, dash in zip(inputs.results, STRATEGY_COLORS, STRATEGY_DASHES, strict=False):
+        lines.append((plain(name), float(inputs.summaries[name].loc["sharpe_ratio", "value"]), color, dash))
+    for name, value, color, dash in lines:
+        if math.isfinite(value):
+            figure.add_trace(
+                go.Scatter(
+                    x=[round(value, 4)] * 2,
+                    y=[0, round(top, 2)],
+                    mode="lines",
+                    name=name,
+                    line={"color": color, "width": 2.2, "dash": dash},
+                    hovertemplate=f"{name}: %{{x:.2f}}<extra></extra>",
+                )
+            )
+    shown = [edges[0], edges[-1], *(value for _, value, _, _ in lines if math.isfinite(value))]
+    margin = 0.03 * (max(shown) - min(shown))
+    figure.update_xaxes(
+        title={"text": "Sharpe ratio"}, range=[round(min(shown) - margin, 4), round(max(shown) + margin, 4)]
+    )
+    figure.update_yaxes(title={"text": "Trials"}, rangemode="tozero")
+    return restyle(figure, height=330, simulated=inputs.simulated)
+
+
+def _counted(inputs: ReportInputs, looks: Looks) -> Iterator[str]:
+    yield f'<p class="overall">{plain(looks.sentence())}</p>'
+    yield f'<p class="note">{_WHY}</p>'
+    yield f"<p>{kept(_luck(inputs, looks))}</p>"
+    yield _deflation_table(inputs, looks)
+    yield "<h3>Probability of backtest overfitting</h3>"
+    yield f"<p>{kept(_overfitting(looks))}</p>"
+    figure = looks_figure(inputs, looks)
+    if figure is not None:
+        yield '<h3>How the trials spread</h3><p class="note">Lines are the backtests on this page.</p>'
+        yield figure_html(figure, "looks-chart", narrow=legend_down(figure))
+    if len(looks.trials):
+        yield "<h3>Who looked</h3>"
+        yield _study_table(looks)
+
+
+def _luck(inputs: ReportInputs, looks: Looks) -> str:
+    """What so many looks do, in a sentence or two."""
+    if not looks.count:
+        return "So nothing was chosen among several, and the deflated Sharpe ratio equals the probabilistic one."
+    if looks.count == 1:
+        return (
+            "With one trial nothing was chosen among several: the deflated Sharpe ratio equals the probabilistic one."
+        )
+    expected = looks.expected_best * math.sqrt(inputs.instrument.periods_per_year)
+    if math.isnan(expected):
+        return (
+            "Fewer than two of these trials have a Sharpe ratio, so how far luck carries the best of them is unknown, "
+            "and with it the deflated Sharpe ratio. It is below the probabilistic one."
+        )
+    return (
+        f"Had none of these {looks.count:,} trials an edge, the best of them would still be expected to show a Sharpe "
+        f"ratio of {format_value(expected, '')}."
+    )
+
+
+def _deflation_table(inputs: ReportInputs, looks: Looks) -> str:
+    body = []
+    found = deflation(looks, inputs.results, inputs.summaries)
+    for color, (name, values) in zip(STRATEGY_COLORS, found.iterrows(), strict=False):
+        line = inputs.summaries[str(name)].loc["sharpe_ratio"]
+        interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
+        key = f'<span class="key" style="background:{color}"></span>'
+        cells = [cell(f"{key}{plain(name)}", tag="th", scope="row")]
+        cells.append(both(format_value(values["sharpe_ratio"], ""), interval))
+        cells.append(both(format_value(values["expected_maximum_sharpe_ratio"], "")))
+        few = inputs.summaries[str(name)].loc["trades", "value"] < FEWEST_TRADES
+        for metric in ("probabilistic_sharpe_ratio", "deflated_sharpe_ratio"):
+            sure = metric == "deflated_sharpe_ratio" and values[metric] >= SURE
+            shown = format_value(values[metric], "%")
+            cells.append(both(shown, "too few trades" if few else "", words=True, color=GOOD if sure else ""))
+        body.append(row(cells))
+    head = [cell("", tag="th"), *(cell(name, "both", tag="th", scope="col") for name in _COLUMNS.values())]
+    return table(head, body, kept(f"{_DEFLATED} {_ASIDES}"), even=True)
+
+
+def _overfitting(looks: Looks) -> str:
+    chance = looks.overfitting()
+    sessions, trials = looks.trial_returns.shape
+    if math.isnan(chance):
+        return "It takes at least two trials whose returns are known over the same 32 sessions, which there aren't."
+    return (
+        f"{format_value(100 * chance, '%')} over {trials:,} trials and the {sessions:,} sessions they share: how often "
+        "the trial that is best in one half of the sessions is no better than the middle one in the other half. Where "
+        "nothing but luck parts the trials it is about 50 %; near 0 % what was best stays best. It judges the choosing "
+        "and not the strategy chosen."
+    )
+
+
+def _study_table(looks: Looks) -> str:
+    studies = looks.by_study().sort_values(["until", "since"], ascending=False, kind="stable")
+    body = []
+    for name, study in studies.iloc[:_MOST_STUDIES].iterrows():
+        body.append(_study_row(str(name), _looked(str(study["target"])), study.to_dict()))
+    rest = studies.iloc[_MOST_STUDIES:]
+    if len(rest):
+        summed = {state: rest[state].sum() for state in ("complete", "pruned", "failed")}
+        summed |= {"since": rest["since"].min(), "until": rest["until"].max()}
+        body.append(_study_row(f"{len(rest):,} studies more", "", summed))
+    names = ("Study", "Complete", "Pruned", "Failed", "Since", "Until")
+    head = [cell(name, "number" if place else "", tag="th", scope="col") for place, name in enumerate(names)]
+    return table(head, body, "The latest first; days are those of UTC. Failed trials showed nothing and don't count.")
+
+
+def _study_row(name: str, what: str, study: Mapping[Any, Any]) -> str:
+    beside = f'<div class="note">{plain(what)}</div>' if what else ""
+    cells = [cell(f"{plain(name)}{beside}", "long", tag="th", scope="row")]
+    cells += [cell(f"{int(study[state]):,}", "number") for state in ("complete", "pruned", "failed")]
+    cells += [cell(f"{study[when]:%Y-%m-%d}", "number") for when in ("since", "until")]
+    return row(cells)
+
+
+def _looked(target: str) -> str:
+    """What was tried, in words."""
+    kind, _, of = target.partition("/")
+    if kind == "backtest" and of:
+        return f"Backtests of settings by hand: {'rule signals' if of == 'rules' else family_name(of)}"
+    strategy, scored, family = target.partition("@")
+    if scored:
+        return f"Parameters of the {strategy}, traded by the scores of {family_name(family)}"
+    strategy, joint, family = target.partition("+")
+    if joint:
+        return f"Parameters of the {strategy} and hyperparameters of {family_name(family)} together"
+    family, inside, _ = target.partition(" nested")
+    if inside:
+        return f"Hyperparameters of {family_name(family)}, inside a fold"
+    return "Parameters of the strategy" if target == "strategy" else f"Hyperparameters of {family_name(target)}"

@@ -1,0 +1,388 @@
+"""The strategy's parameters and a model's at once: each trial trains the model anew on its own candidates.
+
+A trial makes what the assets ``session_history``, ``candidates``, ``features``, ``labels``, ``training_set`` and
+``sequences`` make of the same settings, to the last bit. What it is made from is worked out once for what it depends
+on:
+
+- bars in whole numbers, the history's parts, nodes and tails of profiles, naked VPOCs, and the features that look at
+  nothing that is searched: by hours and allocation;
+- profiles, the other features, candidates, labels and rows: by the strategy's settings, of the last few trials;
+- scores: by these and the model's hyperparameters, of the last few.
+
+So a trial that changes only the model's hyperparameters refits only the model, and one that changes only the threshold
+fits nothing.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+
+from pipeline.backtest import Account, PreparedBars
+from pipeline.errors import ConfigurationError
+from pipeline.features import FeatureInputs, build_features, candidate_features, registered
+from pipeline.features.sequences import sequence_features
+from pipeline.learning import average_uniqueness, candidate_labels
+from pipeline.learning.compute import CPU, Compute
+from pipeline.learning.models import FitOptions, Model, TrainingRows, find_family
+from pipeline.learning.splits import PurgedSplitter
+from pipeline.market import Instrument
+from pipeline.market.bars import require_bars
+from pipeline.profiles.naked import naked_at_close
+from pipeline.profiles.relations import session_relations
+from pipeline.profiles.sessions import ProfileBars
+from pipeline.profiles.structure import session_structure
+from pipeline.search_space import SearchSpace
+from pipeline.strategy import StrategySettings, make_candidates, rule_signals
+from pipeline.strategy.history import HistoryParts
+from pipeline.strategy.search import GATE_PARAMETERS, scored_space
+from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.objectives import Evidence, directions, values_of
+from pipeline.tuning.recent import Recent
+from pipeline.tuning.strategy_target import Report, by_section
+
+__all__ = ["JointTarget", "joint_space"]
+
+_log = logging.getLogger(__name__)
+
+# Settings that features may read without depending on what is searched, hours apart.
+_SETTLED = (
+    *("hours", "allocation", "direction_window", "calm_short", "calm_long", "atr_window"),
+    *("atr_column", "volatility_columns"),
+)
+# Columns that the value area and the trend's window decide on.
+_AREA = ["val", "vah", "value_area_volume"]
+_TREND = ["slope", "r_squared", "runs_p_value", "longest_run"]
+_KEPT_ROWS, _KEPT_SCORES = 4, 32
+
+
+def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
+    """All of a joint study's parameters: what changes a trial, and nothing that does not.
+
+    The strategy's by their own names, ``account.entry_cutoff``, ``models.threshold``, and the family's hyperparameters
+    as ``model.<name>``. What only the rules' gates look at is among them where these are required.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown family.
+    """
+    own = SearchSpace.joined(model=find_family(family).space)
+    return SearchSpace({**scored_space(require_rules=require_rules), **own})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What hours and allocation determine."""
+
+    bars: ProfileBars
+    parts: HistoryParts
+    structure: pd.DataFrame | None
+    naked: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What a strategy's settings determine: rows, their candidates, and the model target that judges on them."""
+
+    rows: TrainingRows
+    candidates: pd.DataFrame
+    history: pd.DataFrame
+    target: ModelTarget
+
+
+class JointTarget:
+    """Judges the strategy's parameters and a model's hyperparameters together; called by a study, trial by trial.
+
+    Each trial's candidates are scored by models of purged inner folds that learned from its other candidates, and those
+    at or above the threshold are taken, one contract each. Inner folds are a cross-validation of all sessions given: a
+    fold's model learns from later sessions too, and the study chooses by all of them. So no session given is out of
+    sample for what is chosen; only later ones are, those of an outer test among them, which must not be given here.
+
+    Parameters
+    ----------
+    family
+        Of the model.
+    bars
+        Clean bars, all that the study may know.
+    instrument
+        What trades.
+    strategy, account
+        Settings that are not searched.
+    volatility_index
+        Daily VIX rows, as :meth:`~pipeline.features.FeatureInputs.from_bars` takes them; without, its features are
+        absent.
+    settings
+        Hyperparameters that are not searched.
+    space
+        What is searched; by default :func:`joint_space`.
+    objectives
+        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; those in money, by the session that a trade was made in.
+    splitter
+        Inner folds, as of :class:`~pipeline.tuning.model_target.ModelTarget`.
+    weights
+        How trades count in training: ``equal``, or by the ``uniqueness`` of their label's life.
+    threshold
+        Where it is not searched: a number or ``tuned``, for each fold on the scores of the others.
+    require_rules
+        Whether a candidate must be a rule signal too to be taken. Models learn from all candidates in either case.
+    seed
+        Of the models: the same in each trial.
+    compute
+        Where to train.
+    keep
+        Told parameters and evidence of each trial that was judged to the end, for a ledger.
+
+    Attributes
+    ----------
+    space
+        What is searched.
+    sessions
+        Every session with bars: those that a trial's money is counted on, the same for all trials.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown family, setting or objective, or log loss.
+    DataError
+        For bars that can't be used.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        bars: pd.DataFrame,
+        instrument: Instrument,
+        strategy: StrategySettings | None = None,
+        account: Account | None = None,
+        *,
+        volatility_index: pd.DataFrame | None = None,
+        settings: Mapping[str, Any] | None = None,
+        space: SearchSpace | None = None,
+        objectives: Sequence[str] = ("sharpe_low",),
+        splitter: PurgedSplitter | None = None,
+        weights: Literal["equal", "uniqueness"] = "equal",
+        threshold: float | Literal["tuned"] = "tuned",
+        require_rules: bool = False,
+        seed: int = 0,
+        compute: Compute = CPU,
+        keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
+    ) -> None:
+        self._family, self._cls = family, find_family(family)
+        whole = joint_space(family, require_rules=require_rules) if space is None else space
+        self.space = whole.require(f"strategy with {family}")
+        self.objectives = tuple(objectives)
+        directions(self.objectives)
+        if "log_loss" in self.objectives:
+            raise ConfigurationError(
+                "log_loss can't judge the strategy's parameters, for every trial has other candidates to score; "
+                "tune for net, sharpe_low or drawdown"
+            )
+        self._settings, self._seed, self._compute = dict(settings or {}), seed, compute
+        self._cls(self._settings, seed=seed)
+        self._bars, self._instrument = require_bars(bars), instrument
+        self._strategy = strategy or StrategySettings()
+        self._account = account or Account.for_instrument(instrument)
+        has_index = volatility_index is not None and len(volatility_index)
+        self._external = {"vix": cast(pd.DataFrame, volatility_index)} if has_index else {}
+        self._splitter, self._weights, self._threshold = splitter, weights, threshold
+        self._require_rules, self._keep = require_rules, keep
+        self.sessions = PreparedBars(self._bars, instrument).session_ends[1]
+        self._forget()
+
+    def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
+        """Value of the objective, or of each where there are several.
+
+        A single objective's value so far is reported after each inner fold but the last.
+
+        Raises
+        ------
+        ConfigurationError
+            For parameters that are no settings.
+        DataError
+            For parameters that leave too few candidates to learn from: says how many inner folds need.
+        """
+        evidence = self.evidence(params, report)
+        values = values_of(self.objectives, evidence)
+        if self._keep is not None:
+            self._keep(params, evidence)
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process works it out anew in less time than it takes to send.
+        return {name: value for name, value in self.__dict__.items() if name not in _WORKED_OUT}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def evidence(self, params: Mapping[str, Any], report: Report | None = None) -> Evidence:
+        """What these parameters leave to be judged by: money of one contract a trade on every session with bars."""
+        strategy, account, hyperparameters, threshold = self._chosen(params)
+        learning = self._learning_of(strategy, account)
+        allowed = None
+        if self._require_rules:
+            allowed = rule_signals(learning.candidates, learning.history, strategy)["rule_signal"].to_numpy(np.bool_)
+        return learning.target.evidence(hyperparameters, report, threshold=threshold, allowed=allowed)
+
+    def rows(self, params: Mapping[str, Any]) -> TrainingRows:
+        """What the model learns from under these parameters: all candidates that became trades."""
+        strategy, account, _, _ = self._chosen(params)
+        return self._learning_of(strategy, account).rows
+
+    def fitted(self, params: Mapping[str, Any]) -> Model:
+        """The model of these parameters, fitted on all rows: for candidates of sessions that come after the bars."""
+        strategy, account, hyperparameters, _ = self._chosen(params)
+        learning = self._learning_of(strategy, account)
+        return learning.target.model(hyperparameters).fit(learning.rows, FitOptions(self._compute))
+
+    # --- what is kept ---
+
+    def _forget(self) -> None:
+        self._places: dict[tuple[str, str], _Place] = {}
+        self._areas: Recent[pd.DataFrame] = Recent(64)
+        self._settled: dict[str, dict[str, Any]] = {}
+        self._learnings: Recent[_Learning] = Recent(_KEPT_ROWS)
+
+    def _chosen(
+        self, params: Mapping[str, Any]
+    ) -> tuple[StrategySettings, Account, dict[str, Any], float | Literal["tuned"]]:
+        sections = by_section(params, self._family)
+        strategy = StrategySettings(**{**self._strategy.model_dump(), **sections.get("strategy", {})})
+        account = Account(**{**self._account.model_dump(), **sections.get("account", {})})
+        models = sections.get("models", {})
+        if unknown := models.keys() - {"threshold", "parameters"}:
+            raise ConfigurationError(
+                f"models.{min(unknown)} is no parameter of a joint study; it has models.threshold, and the model's own "
+                "as model.<name>"
+            )
+        return (
+            strategy,
+            account,
+            dict(models.get("parameters", {}).get(self._family, {})),
+            models.get("threshold", self._threshold),
+        )
+
+    def _learning_of(self, strategy: StrategySettings, account: Account) -> _Learning:
+        key = strategy.model_dump_json(exclude=set(GATE_PARAMETERS)), account.model_dump_json()
+        return self._learnings.get(key, lambda: self._learn(strategy, account))
+
+    def _learn(self, strategy: StrategySettings, account: Account) -> _Learning:
+        inputs = self._inputs(strategy)
+        candidates = make_candidates(inputs.history, self._instrument, strategy)
+        labels = candidate_labels(self._bars, candidates, self._instrument, account, hours=strategy.hours)
+        known = labels["filled"] & labels["end"].notna()
+        parts = []
+        if self._cls.inputs != "sequences":
+            parts.append(candidate_features(candidates, self._features(inputs)))
+        if self._cls.inputs != "features":
+            parts.append(sequence_features(inputs, candidates))
+        outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
+        weight = 1.0 if self._weights == "equal" else average_uniqueness(outcome["start"], outcome["end"])
+        rows = TrainingRows(pd.concat([part[known] for part in parts], axis=1), outcome.assign(weight=weight))
+        taken = candidates[known]
+        target = ModelTarget(
+            self._family,
+            rows,
+            settings=self._settings,
+            # It only says what is searched, which the target itself does not ask.
+            space=self.space,
+            objectives=self.objectives,
+            splitter=self._splitter,
+            threshold=self._threshold if "models.threshold" not in self.space else 0.5,
+            periods_per_year=self._instrument.periods_per_year,
+            seed=self._seed,
+            compute=self._compute,
+            traded_in=pd.DatetimeIndex(taken["session"]).as_unit("ns"),
+            sessions=self.sessions,
+            remembered=_KEPT_SCORES,
+        )
+        return _Learning(rows, taken, inputs.history, target)
+
+    # --- features ---
+
+    def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
+        """As :meth:`FeatureInputs.from_bars`, from what is there already."""
+        place = self._place(strategy)
+        what = (strategy.hours, strategy.allocation, strategy.value_area_basis_points, strategy.expansion_rows)
+        profiles = self._areas.get(what, lambda: place.bars.profiles(what[2], what[3]))
+        structure = place.structure
+        if structure is not None:
+            structure = pd.concat([structure, session_relations(profiles, self._instrument)], axis=1)
+        return FeatureInputs(
+            bars=self._bars,
+            profiles=profiles,
+            history=place.parts.history(profiles, strategy),
+            instrument=self._instrument,
+            settings=strategy,
+            structure=structure,
+            naked=place.naked,
+            external=self._external,
+        )
+
+    def _place(self, strategy: StrategySettings) -> _Place:
+        hours, allocation = where = strategy.hours, strategy.allocation
+        if where not in self._places:
+            bars = ProfileBars.of(self._bars, self._instrument, allocation=allocation, hours=hours)
+            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
+            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=hours)
+            structure = naked = None
+            if self._cls.inputs != "sequences":
+                structure = session_structure(
+                    self._bars, profiles, self._instrument, hours=hours, allocation=allocation
+                ).drop(columns=list(session_relations(profiles, self._instrument)))
+                naked = naked_at_close(profiles, self._bars, self._instrument, hours=hours)
+            self._places[where] = _Place(bars, parts, structure, naked)
+        return self._places[where]
+
+    def _features(self, inputs: FeatureInputs) -> pd.DataFrame:
+        """As :func:`build_features`, the settled features from where they were worked out first."""
+        key = inputs.settings.model_dump_json(include=set(_SETTLED))
+        if key not in self._settled:
+            self._settled[key] = _settled_features(inputs)
+        settled = self._settled[key]
+        features = {
+            name: replace(one, compute_with=_told(settled[name])) if name in settled else one
+            for name, one in registered().items()
+        }
+        return build_features(inputs, features=features)
+
+
+_WORKED_OUT = {"_places", "_areas", "_settled", "_learnings"}
+
+
+def _settled_features(inputs: FeatureInputs) -> dict[str, Any]:
+    """Values of the features that are what they are whatever value area, trend window and stops are searched.
+
+    They are found by asking each where nothing of these is to be had: what can do without does not depend on it.
+    """
+    history, profiles = inputs.history, inputs.profiles
+    without = replace(
+        inputs,
+        profiles=profiles.drop(columns=_AREA),
+        history=history.drop(columns=[*_AREA[:2], *_TREND]),
+        settings=cast(StrategySettings, SimpleNamespace(**{name: getattr(inputs.settings, name) for name in _SETTLED})),
+        structure=None,
+        naked=inputs.naked,
+    )
+    found: dict[str, Any] = {}
+    for name, one in registered().items():
+        if not all(without.has(need) for need in one.needs):
+            continue
+        try:
+            found[name] = one.compute(without)
+        # Whatever it missed, it is asked again where everything is there; if that fails too, then with its name.
+        except Exception:
+            _log.debug("feature %s depends on what is searched", name)
+    return found
+
+
+def _told(values: Any) -> Callable[..., Any]:
+    def compute(inputs: FeatureInputs, **arguments: object) -> Any:
+        return values
+
+    return compute

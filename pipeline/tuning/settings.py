@@ -1,0 +1,103 @@
+"""Settings of studies: what is tuned by itself, inside the models' folds, how long, and between which values."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.errors import ConfigurationError
+from pipeline.learning.models import find_family
+from pipeline.search_space import SearchSpace
+from pipeline.tuning.objectives import directions
+from pipeline.tuning.targets import StudyTarget
+
+__all__ = ["Pruner", "Sampler", "TuningSettings"]
+
+Sampler = Literal["tpe", "cmaes", "random"]
+Pruner = Literal["hyperband", "median", "none"]
+
+
+class TuningSettings(BaseModel):
+    """How studies search, and which run by themselves.
+
+    Attributes
+    ----------
+    targets
+        Studies that ``vpoc run`` and the nightly schedule run, by name (:class:`~pipeline.tuning.targets.StudyTarget`);
+        none by default, for each trial is a look that counts against all results of the symbol.
+    nested
+        Model families that are tuned inside each walk-forward fold, on that fold's own past, whenever they are trained.
+    nested_trials
+        Trials of each of these studies: one a fold, and one for the final model.
+    objectives
+        Target → what its trials are judged by; several for a Pareto front.
+    spaces
+        Target → what of its search space is narrowed, as :meth:`~pipeline.search_space.SearchSpace.narrowed` takes it.
+    sampler, pruner, trials, seconds, patience, startup_trials
+        As of :class:`~pipeline.tuning.study.StudySettings`.
+    workers
+        Processes that share a study.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+    nested_trials: int = Field(default=20, ge=1)
+    objectives: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    spaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    trials: int = Field(default=50, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    patience: int | None = Field(default=None, ge=1)
+    startup_trials: int = Field(default=10, ge=1)
+    workers: int = Field(default=1, ge=1, le=256)
+
+    @field_validator("targets")
+    @classmethod
+    def _known_targets(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            StudyTarget.of(name)
+        return _once("targets", names)
+
+    @field_validator("nested")
+    @classmethod
+    def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            find_family(name).space.require(name)
+        return _once("nested", names)
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for target, names in given.items():
+            StudyTarget.of(target)
+            directions(names)
+        return given
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for target in self.spaces:
+            self.space(StudyTarget.of(target), require_rules=True)
+        for family in self.nested:
+            if len(self.objectives_of(StudyTarget.of(family))) > 1:
+                raise ConfigurationError(
+                    f"{family} is tuned inside each fold by several objectives, of which no single best can be "
+                    "trained; give it one objective"
+                )
+        return self
+
+    def space(self, target: StudyTarget, *, require_rules: bool = False) -> SearchSpace:
+        """What a target's study searches."""
+        space = target.space(require_rules=require_rules).narrowed(self.spaces.get(target.name, {}))
+        return space.require(target.name)
+
+    def objectives_of(self, target: StudyTarget) -> tuple[str, ...]:
+        """What a target's trials are judged by."""
+        return self.objectives.get(target.name, target.objectives)
+
+
+def _once(setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"{setting} of tuning names one twice: {', '.join(names)}; name each once")
+    return names

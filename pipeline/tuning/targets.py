@@ -1,0 +1,96 @@
+"""What a study is about, by name: a family, the strategy, the strategy traded by a family's scores, or both at once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.learning.models import families, find_family
+from pipeline.search_space import SearchSpace
+from pipeline.strategy.search import STRATEGY_SPACE, scored_space
+
+__all__ = ["STRATEGY", "StudyTarget", "study_targets"]
+
+STRATEGY = "strategy"
+SCORED, JOINT = "@", "+"
+
+Kind = Literal["model", "strategy", "scored", "joint"]
+
+
+@dataclass(frozen=True)
+class StudyTarget:
+    """What a study searches.
+
+    Attributes
+    ----------
+    kind
+        ``model``: a family's hyperparameters, named by the family. ``strategy``: the strategy's own parameters, rule
+        signals traded. ``scored``, named ``strategy@<family>``: these and the score threshold, traded by the family's
+        out-of-fold scores as they are stored. ``joint``, named ``strategy+<family>``: both at once, the model trained
+        anew on each trial's candidates.
+    family
+        The model family; None for the strategy alone.
+    """
+
+    kind: Kind
+    family: str | None = None
+
+    @classmethod
+    def of(cls, name: str) -> "StudyTarget":
+        """The target of a name.
+
+        Raises
+        ------
+        ConfigurationError
+            For an unknown family, or one that has nothing to tune.
+        """
+        if name == STRATEGY:
+            return cls("strategy")
+        kind: Kind = "model"
+        family = name
+        for mark, marked in ((SCORED, "scored"), (JOINT, "joint")):
+            if name.startswith(STRATEGY + mark):
+                kind, family = marked, name.removeprefix(STRATEGY + mark)  # type: ignore[assignment]
+        find_family(family).space.require(family)
+        return cls(kind, family)
+
+    @property
+    def name(self) -> str:
+        """As :meth:`of` takes it; a partition key of ``studies``."""
+        if self.family is None:
+            return STRATEGY
+        mark = {"model": "", "scored": STRATEGY + SCORED, "joint": STRATEGY + JOINT}[self.kind]
+        return mark + self.family
+
+    def space(self, *, require_rules: bool = False) -> SearchSpace:
+        """All that can be searched; hyperparameters beside the strategy's parameters begin with ``model.``.
+
+        Parameters
+        ----------
+        require_rules
+            Whether an ML signal must be a rule signal too: else what only the gates look at changes nothing beside a
+            model, and is not searched.
+        """
+        if self.family is None:
+            return STRATEGY_SPACE
+        own = find_family(self.family).space
+        if self.kind == "model":
+            return own
+        scored = scored_space(require_rules=require_rules)
+        return scored if self.kind == "scored" else SearchSpace({**scored, **SearchSpace.joined(model=own)})
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """By default: log loss of probabilities, else the low end of the Sharpe ratio."""
+        if self.kind == "model" and self.family is not None and find_family(self.family)().probabilistic:
+            return ("log_loss",)
+        return ("sharpe_low",)
+
+
+def study_targets() -> tuple[str, ...]:
+    """Every target there is: families, the strategy, and the two together in either way."""
+    tunable = [name for name in families() if find_family(name).space]
+    return (
+        *tunable,
+        STRATEGY,
+        *(STRATEGY + SCORED + name for name in tunable),
+        *(STRATEGY + JOINT + name for name in tunable),
+    )
