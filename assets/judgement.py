@@ -134,6 +134,7 @@ def backtest_summary(
         tuned = {key.partition("|")[0]: _tuned(frame) for key, frame in model_backtest.items()}
         failed = remember_looks(context, dataset, chosen, results, tuned)
         looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
+        whole.attrs = {"looks": looked.document()}
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
             run.log_metrics(_metrics(summaries) | looked.metrics(_metric_prefix))

@@ -65,6 +65,20 @@ class LookCount:
             },
         }
 
+    def document(self) -> dict[str, Any]:
+        """As JSON writes it: the sentence, the count, and what it leaves of each backtest; chances in percent."""
+        if self.looks is None:
+            return {"said": f"How many trials there were is unknown: {self.why_unknown}"}
+        return {
+            "said": self.looks.sentence(),
+            "trials": self.looks.count,
+            "deflated_sharpe_ratio": {
+                str(name): None if math.isnan(value) else float(value)
+                for name, value in self.deflated["deflated_sharpe_ratio"].items()
+            },
+            "probability_of_backtest_overfitting": None if math.isnan(self.overfitting) else self.overfitting,
+        }
+
     def metadata(self) -> dict[str, Any]:
         """For Dagster."""
         if self.looks is None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -18,7 +19,7 @@ from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
 from pipeline.learning.usage import Usage, watched
 from pipeline.learning.walk_forward import out_of_fold_findings
-from pipeline.modelling import LearningInputs, Trained, train_model, training_result
+from pipeline.modelling import LearningInputs, Trained, hyperparameters_by_fold, train_model, training_result
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
 from pipeline.reports.model_pictures import model_pictures
 from pipeline.reports.pictures import picture_markdown
@@ -148,6 +149,7 @@ def models(
             **tracked.metadata,
             "metrics": table(_metrics(summary)),
             "by_fold": table(trained.walk.folds.reset_index()),
+            **_tuned_metadata(trained, chosen),
             **{f"{name.removesuffix('.png')}_picture": _picture(name, png) for name, png in pictures.items()},
             **{name: _rounded(value) for name, value in usage.metadata().items()},
         },
@@ -270,6 +272,11 @@ def _how_tuned(family: str, chosen: Settings) -> str:
         return ""
     objective = chosen.tuning.objectives_of(StudyTarget.of(family))[0]
     return f"tuned inside each fold: {chosen.tuning.nested_trials} trials by {objective}"
+
+
+def _tuned_metadata(trained: Trained, chosen: Settings) -> dict[str, Any]:
+    how = _how_tuned(trained.family, chosen)
+    return {"tuned": how, "hyperparameters": table(hyperparameters_by_fold(trained.walk).reset_index())} if how else {}
 
 
 def _result(

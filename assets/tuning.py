@@ -121,12 +121,13 @@ def studies(
         ]
         tell = _teller(context)
         with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
+            with interruptible() as interruption, without_remarks():
 
-            def observe(progress: Progress) -> None:
-                tell(progress)
-                tracked.observe(progress)
+                def observe(progress: Progress) -> None:
+                    tell(progress)
+                    tracked.observe(progress)
+                    interruption.look()
 
-            with interruptible(), without_remarks():
                 campaign = run_campaign(
                     study.subject,
                     study.judge,
@@ -167,22 +168,35 @@ def studies(
     )
 
 
+class Interruption:
+    """Whether a study has been asked to end."""
+
+    asked = False
+
+    def look(self) -> None:
+        """End the study if it was: the interruption itself is lost where a library lets no exception through."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[Interruption]:
     """Let Ctrl-C, and the stop button of Dagster's page, end a study instead of the step: what it found is kept.
 
     Before a trial is complete there is nothing to keep, and the step is interrupted as any other.
     """
+    interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interruption
         return
 
     def interrupt(number: int, frame: object) -> None:
+        interruption.asked = True
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interruption
     except KeyboardInterrupt as stop:
         raise DagsterExecutionInterruptedError from stop
     finally:

@@ -22,6 +22,7 @@ from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
 from pipeline.market.months import trade_months
 from pipeline.settings import ModelSelection, load_settings
+from pipeline.tuning.targets import STRATEGY
 from resources import BarSource
 
 __all__ = [
@@ -110,15 +111,24 @@ def run_chain(
         runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
         settings = load_settings(home)
         selection = settings.models
-        why_not = _untrainable(definitions, symbol, instance, selection) if selection.families else None
+        learns = selection.families or set(settings.tuning.targets) - {STRATEGY}
+        why_not = _untrainable(definitions, symbol, instance, selection) if learns else None
         if why_not is not None:
             observe(StepEvent("models", "told", f"no models: {why_not}"))
         for family in selection.families if why_not is None else ():
             runs[f"train {family}"] = train_family(definitions, symbol, family, instance, observe)
         # After the models: a study may trade by their scores.
+        failed: ChainError | None = None
         for target in settings.tuning.targets:
-            runs[f"tune {target}"] = tune_target(definitions, symbol, target, instance, observe)
+            if why_not is not None and target != STRATEGY:
+                continue
+            try:
+                runs[f"tune {target}"] = tune_target(definitions, symbol, target, instance, observe)
+            except ChainError as error:  # the backtests are judged all the same
+                failed = failed or ChainError(f"the study {target} failed: {error}")
         runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
+        if failed is not None:
+            raise failed
     return runs
 
 

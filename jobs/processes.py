@@ -6,10 +6,16 @@ count it, and its place in a pool would stay taken.
 
 import os
 import re
+import signal
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 import psutil
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
@@ -21,6 +27,7 @@ PROCESS_TAG = "vpoc/process"
 # With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given anew.
 PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<started>\d+)")
 CLOCK_SECONDS = 60  # how far the clock may have been set meanwhile
+SOON = 0.05
 GOING = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -43,7 +50,27 @@ class OneProcess(InProcessExecutor):
     ) -> Iterator[dg.DagsterEvent]:
         """Do the run's steps."""
         plan_context.instance.add_run_tags(plan_context.run_id, process_tag(plan_context.run_id))
-        yield from super().execute(plan_context, execution_plan)
+        with _interruptions_kept():
+            yield from super().execute(plan_context, execution_plan)
+
+
+@contextmanager
+def _interruptions_kept() -> Iterator[None]:
+    """Send an interruption again that a library's callback lost: what is raised there Python prints, and goes on."""
+    before = sys.unraisablehook
+
+    def again(lost: Any) -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt | DagsterExecutionInterruptedError):
+            # From another thread, once the callback is over.
+            threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @dg.executor(name="one_process")

@@ -16,6 +16,7 @@ from pipeline.market import Instrument
 from pipeline.performance import sharpe_ratio
 from pipeline.settings import Settings
 from pipeline.tuning.ledger import Look
+from pipeline.tuning.targets import StudyTarget
 
 __all__ = ["backtest_look", "model_choices", "rule_choices"]
 
@@ -55,7 +56,14 @@ def model_choices(settings: Settings, instrument: Instrument, family: str, *, tu
         "seed": settings.seed,
         "volatility_index": settings.volatility_index is not None,  # wherever the file lies
         "tuned": tuned,
+        **(_flat("tuning", _searched(settings, family)) if tuned else {}),
     }
+
+
+def _searched(settings: Settings, family: str) -> dict[str, Any]:
+    """How a family's hyperparameters are searched inside the folds, beside what ``tuned`` says."""
+    how = settings.tuning.model_dump(include={"sampler", "pruner", "seconds", "patience", "startup_trials"})
+    return {**how, "space": settings.tuning.space(StudyTarget.of(family)).fingerprint()}
 
 
 def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: BacktestResult) -> Look | None:

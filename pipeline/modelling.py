@@ -3,6 +3,7 @@
 The asset ``models`` calls this, and so can a script or a test.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ __all__ = [
     "LearningInputs",
     "Trained",
     "baseline_judgements",
+    "hyperparameters_by_fold",
     "judged",
     "learning_version",
     "train_model",
@@ -282,9 +284,30 @@ def training_result(
             "calibration": judgement.calibration,
             "thresholds": judgement.thresholds,
             "importance": importance_table(trained.importance),
+            "hyperparameters": hyperparameters_by_fold(walk),
             "predictions": walk.predictions,
         },
     )
+
+
+def hyperparameters_by_fold(walk: WalkForward) -> pd.DataFrame:
+    """What each fold's model learned with: the same in all folds, unless each was tuned on its own past.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by fold (1, …, and ``final``), a column a setting, as text.
+    """
+    fitted = {**{str(number): model for number, model in enumerate(walk.models, 1)}, FINAL: walk.final}
+    rows = {fold: model.settings.model_dump(mode="json") for fold, model in fitted.items()}
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
+    return frame.map(_setting)
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _sizes(rows: TrainingRows, selection: ModelSelection) -> dict[str, int]:

@@ -20,6 +20,7 @@ from pipeline.home import Home, write_whole
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import FitOptions, Model, TrainingRows
 from pipeline.learning.provenance import data_version
+from pipeline.learning.record import locked
 from pipeline.modelling import LearningInputs
 from pipeline.search_space import SearchSpace
 from pipeline.settings import Settings
@@ -48,6 +49,7 @@ __all__ = [
 DOCUMENT = "study.json"
 MODEL, MONEY = "model", "money"
 _OUT_OF_FOLD = "out_of_fold"
+_PRICES = ("open", "high", "low", "close", "volume")
 # From where on a score pays where targets lie about twice as far as stops: where the search begins, unless told.
 _THRESHOLD = 0.36
 
@@ -220,11 +222,14 @@ class _Making:
 
     def version(self, data: pd.DataFrame, *told: object) -> str:
         """Hash of all that a trial's value depends on beside its parameters, the objectives and the space."""
-        return data_version(data, json.dumps([self.inputs.dataset.identity, *told], default=str))[:16]
+        # Costs and ticks are the user's to set (VPOC_INSTRUMENTS).
+        instrument = self.inputs.dataset.instrument.model_dump(mode="json", exclude={"description"})
+        return data_version(data, json.dumps([self.inputs.dataset.identity, instrument, *told], default=str))[:16]
 
     def of_bars(self, *told: object) -> str:
         """The version of a study that replays bars."""
-        bars = self.inputs.bars[["timestamp", "open", "high", "low", "close", "volume"]]
+        bars = self.inputs.bars
+        bars = bars[[name for name in ("timestamp", *_PRICES, "contract") if name in bars.columns]]
         own = self.settings.strategy.model_dump(mode="json"), self.account.model_dump(mode="json")
         return self.version(bars, *own, *told)
 
@@ -252,7 +257,12 @@ def _model(making: _Making, family: str) -> Study:
     rows = inputs.learning.rows(plain.inputs, selection.weights)
     known = rows.features.join(rows.outcome.add_suffix(" of the outcome"))
     version = making.version(
-        known, plain.settings.model_dump(mode="json"), selection.threshold, settings.seed, inputs.learning.version
+        known,
+        plain.version,
+        plain.settings.model_dump(mode="json"),
+        selection.threshold,
+        settings.seed,
+        inputs.learning.version,
     )
     kept = KeptMoney(making.folder(version) / MONEY)
     judge = ModelTarget(
@@ -278,8 +288,11 @@ def _model(making: _Making, family: str) -> Study:
 
 def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = None) -> Study:
     """A study whose trials are replays: nothing is fitted in them."""
-    instrument = making.inputs.dataset.instrument
-    version = making.of_bars(traded, None if scores is None else data_version(scores, ""))
+    instrument, space = making.inputs.dataset.instrument, making.space()
+    threshold: float | None = None
+    if scores is not None and "models.threshold" not in space and making.settings.models.threshold != "tuned":
+        threshold = making.settings.models.threshold
+    version = making.of_bars(traded, None if scores is None else data_version(scores, ""), threshold)
     kept = KeptMoney(making.folder(version) / MONEY)
     judge = StrategyTarget(
         making.inputs.bars,
@@ -288,7 +301,8 @@ def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = Non
         making.account,
         traded=traded,
         scores=scores,
-        space=making.space(),
+        threshold=threshold,
+        space=space,
         objectives=making.objectives,
         keep=kept,
     )
@@ -320,6 +334,7 @@ def _joint(making: _Making, family: str) -> Study:
     plain = selection.model(family, settings.seed)
     index = inputs.volatility_index
     version = making.of_bars(
+        plain.version,
         plain.settings.model_dump(mode="json"),
         selection.weights,
         selection.threshold,
@@ -367,15 +382,17 @@ def write_best(
     study: Study, model: Model | None, document: Mapping[str, Any], pictures: Mapping[str, bytes]
 ) -> Path | None:
     """Write document, pictures and model into the study's folder; the model's own folder, where there is one."""
-    if model is not None:
-        fresh, kept = study.folder / f".{MODEL}", study.folder / MODEL
-        shutil.rmtree(fresh, ignore_errors=True)
-        model.save(fresh)
-        shutil.rmtree(kept, ignore_errors=True)
-        fresh.rename(kept)
-    for name, png in pictures.items():
-        write_whole(study.folder / name, png)
-    write_whole(study.folder / DOCUMENT, json.dumps(document, indent=2))
+    study.folder.mkdir(parents=True, exist_ok=True)
+    with locked(study.folder):  # two processes that share a study end it at about the same time
+        if model is not None:
+            fresh, kept = study.folder / f".{MODEL}", study.folder / MODEL
+            shutil.rmtree(fresh, ignore_errors=True)
+            model.save(fresh)
+            shutil.rmtree(kept, ignore_errors=True)
+            fresh.rename(kept)
+        for name, png in pictures.items():
+            write_whole(study.folder / name, png)
+        write_whole(study.folder / DOCUMENT, json.dumps(document, indent=2))
     return None if model is None else study.folder / MODEL
 
 

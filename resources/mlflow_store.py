@@ -75,11 +75,14 @@ class Store:
         """Whether an MLflow server stands before the database."""
         return self.uri.startswith(("http://", "https://"))
 
-    def experiment(self, symbol: str) -> str:
-        """Identifier of a symbol's experiment, made where there is none."""
+    def experiment(self, symbol: str, *, studies: bool = False) -> str:
+        """Identifier of a symbol's experiment, made where there is none.
+
+        Studies have one of their own: their trials, a run each, would hide the trainings.
+        """
         from mlflow.exceptions import MlflowException
 
-        name = f"vpoc-{symbol}"
+        name = f"vpoc-{symbol}-studies" if studies else f"vpoc-{symbol}"
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)

@@ -207,7 +207,7 @@ def begin_study(store: Store, study: StudyToLog) -> tuple[str, str]:
     MlflowException, OSError, SQLAlchemyError
         Where the store is away or refuses.
     """
-    experiment_id = store.experiment(study.symbol)
+    experiment_id = store.experiment(study.symbol, studies=True)
     tags = {name: cut_tag(value) for name, value in _study_tags(study).items()}
     found = _runs(store, experiment_id, study)
     if found:

@@ -221,7 +221,7 @@ class MLflowTracking(dg.ConfigurableResource):
         tracked = TrackedStudy(replace(study, tags={**study.tags, **tags}), vpoc_home(), context.log)
         try:
             store = open_store(tracked.home)
-            _close_dead(store, store.experiment(study.symbol), context.instance)
+            _close_dead(store, store.experiment(study.symbol, studies=True), context.instance)
             tracked.begin(store)
         except mlflow_errors() as error:
             tracked.store = None

@@ -1,14 +1,17 @@
 """A study from beginning to end: run or gone on with, each trial put into the ledger, judged by how many there were."""
 
 import hashlib
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
+from pipeline.home import write_whole
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.ledger import Ledger, Look
 from pipeline.tuning.looks import Looks
@@ -61,14 +64,16 @@ class Subject:
 
 @dataclass(frozen=True)
 class KeptMoney:
-    """Money by session of each complete trial, in a file by its parameters; picklable, for workers."""
+    """Money by session of each complete trial until the ledger has it: a file by its parameters; picklable."""
 
     folder: Path
 
     def __call__(self, params: Mapping[str, Any], evidence: Evidence) -> None:
         """Keep a trial's."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        evidence.daily.rename("money").to_frame().to_parquet(self._path(params))
+        # Whole at once: another worker may have drawn the same parameters, while this trial's money is read.
+        written = io.BytesIO()
+        evidence.daily.rename("money").to_frame().to_parquet(written)
+        write_whole(self._path(params), written.getvalue())
 
     def returns(self, trial: TrialRecord, capital: float) -> pd.Series | None:
         """A trial's returns on a capital; None where nothing was kept."""
@@ -77,6 +82,13 @@ class KeptMoney:
             return None
         money = pd.read_parquet(path)["money"]
         return (money / capital).set_axis(pd.DatetimeIndex(money.index).tz_localize(None).normalize())
+
+    def drop(self, trials: Iterable[TrialRecord]) -> None:
+        """Remove that of trials that the ledger has; what others are at work on stays."""
+        for trial in trials:
+            self._path(trial.params).unlink(missing_ok=True)
+        with suppress(OSError):  # not empty, or never made
+            self.folder.rmdir()
 
     def _path(self, params: Mapping[str, Any]) -> Path:
         text = json.dumps(dict(params), sort_keys=True, default=str)
@@ -168,6 +180,7 @@ def remembered_study(
     )
     # Those too that ended in a run that was killed before it could tell of them.
     ledger.record([look(trial, result.name) for trial in result.trials])
+    kept.drop(result.trials)
     return result
 
 
@@ -188,6 +201,6 @@ def run_campaign(
         subject, target, kept, settings, storage, ledger, enqueue=enqueue, observe=observe, workers=workers
     )
     looks = ledger.looks(subject.symbol, subject.first, subject.last)
-    best = kept.returns(result.best, subject.capital)
+    best = ledger.returns(result.name, result.best.position)
     deflated = looks.deflated_sharpe(best.to_numpy()) if best is not None and best.std() > 0 else float("nan")
     return Campaign(result, looks, deflated, looks.overfitting())

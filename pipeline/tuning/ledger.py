@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -308,6 +309,22 @@ class Ledger:
         frame["finished"] = pd.to_datetime(frame["finished"], utc=True).dt.as_unit("ns")
         return frame.astype({"number": "int64", "seconds": "float64"})
 
+    def returns(self, study: str, number: int) -> pd.Series | None:
+        """Returns by session of one trial, float32; None where none are known. Of several at its number the latest."""
+        query = (
+            sa.select(_TRIALS.c.returns, _SESSIONS.c.days)
+            .join(_SESSIONS, _TRIALS.c.sessions == _SESSIONS.c.id)
+            .where(_TRIALS.c.study == study, _TRIALS.c.number == number)
+            .order_by(_TRIALS.c.finished.desc())
+            .limit(1)
+        )
+        found = self._transact(lambda connection: connection.execute(query).first())
+        if found is None:
+            return None
+        days = _unpacked(found.days, np.dtype("<i4")).astype("datetime64[D]")
+        sessions = pd.DatetimeIndex(days, name="session").as_unit("ns")
+        return pd.Series(_unpacked(found.returns, np.dtype("<f4")), sessions, name="returns")
+
     def _transact(self, work: Callable[[sa.Connection], _Result], *, writing: bool = False) -> _Result:
         """Do work in one transaction, again and again while the database does not answer."""
         address = _address(self.url)
@@ -323,8 +340,7 @@ class Ledger:
         else:
             named = "connect_timeout" in address.query
             options = {} if named else {"connect_timeout": max(2, math.ceil(self.patience))}
-        # No pool: a connection must not be shared with a forked worker.
-        engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=options)
+        engine = _engine(address, tuple(options.items()))
         until, pause = time.monotonic() + self.patience, _FIRST_PAUSE
         while True:
             try:
@@ -348,6 +364,13 @@ class Ledger:
                 ) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+@lru_cache(maxsize=8)
+def _engine(address: sa.URL, options: tuple[tuple[str, Any], ...]) -> sa.Engine:
+    # One for all trials: what is left of an engine is cleaned up in callbacks, where Ctrl-C comes to nothing.
+    # No pool: a connection must not be shared with a forked worker.
+    return sa.create_engine(address, poolclass=sa.NullPool, connect_args=dict(options))
 
 
 def _make_folder(folder: Path) -> None:

@@ -498,7 +498,8 @@ class TunedModel(Model):
 
     def _version(self, rows: TrainingRows) -> str:
         """Hash of all that a trial's value depends on beside its parameters, the objective and the space."""
-        told = [self._plain.settings.model_dump(mode="json"), self._threshold, self._periods, self.seed]
+        plain = self._plain
+        told = [plain.version, plain.settings.model_dump(mode="json"), self._threshold, self._periods, self.seed]
         folds = [type(self._splitter).__name__, {name: str(value) for name, value in vars(self._splitter).items()}]
         return data_version(rows.features.join(rows.outcome.add_suffix(" of the outcome")), json.dumps([*told, *folds]))
 

@@ -274,6 +274,17 @@ def _parsed(url: str, variable: str) -> "URL":
             f"{variable} names a database of the kind {parsed.drivername}; give an SQLite file, "
             "sqlite:////folder/optuna.db, or postgresql://user:password@host:5432/database"
         )
+    try:
+        driver = parsed.get_dialect()
+        driver.import_dbapi()
+        usable = not driver.is_async
+    except (ArgumentError, ImportError):
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            f"{variable} asks for the driver {parsed.drivername}, which is not there or can't be used here; give "
+            f"{kind}:// without a driver"
+        )
     return parsed
 
 

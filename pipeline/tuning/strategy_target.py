@@ -176,6 +176,8 @@ class StrategyTarget:
     scores
         A model's out-of-fold scores, columns decided_on, side, score; a candidate without one is not traded. Sessions
         before the first score, in which no parameters could have traded, are not judged.
+    threshold
+        From which score on a candidate is traded, where that is not searched.
     space
         What is searched; by default all of the strategy's, and the threshold where there are scores.
     objectives
@@ -194,7 +196,8 @@ class StrategyTarget:
     Raises
     ------
     ConfigurationError
-        For an unknown objective, or scores where none are asked for and the other way round.
+        For an unknown objective or log loss, scores where none are asked for and the other way round, or scores
+        without a threshold.
     DataError
         For bars or scores that can't be used.
     """
@@ -208,11 +211,16 @@ class StrategyTarget:
         *,
         traded: Traded = "rules",
         scores: pd.DataFrame | None = None,
+        threshold: float | None = None,
         space: SearchSpace | None = None,
         objectives: Sequence[str] = ("sharpe_low",),
         keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
     ) -> None:
         directions(objectives)
+        if "log_loss" in objectives:
+            raise ConfigurationError(
+                "log_loss judges probabilities, and here are none; choose net, sharpe_low or drawdown"
+            )
         scored = traded in ("scores", "scored_rules")
         if scored != (scores is not None):
             raise ConfigurationError(
@@ -222,6 +230,12 @@ class StrategyTarget:
             )
         whole = scored_space(require_rules=traded == "scored_rules") if scored else STRATEGY_SPACE
         self.space = (whole if space is None else space).require("the strategy")
+        if scored and threshold is None and f"models.{_THRESHOLD}" not in self.space:
+            raise ConfigurationError(
+                "the score from which on a candidate is traded is neither searched nor a number; leave "
+                "models.threshold in the search space, or give models: threshold a number"
+            )
+        self._threshold = threshold
         self.objectives = tuple(objectives)
         self._bars, self._instrument = bars, instrument
         self._strategy = strategy or StrategySettings()
@@ -285,6 +299,8 @@ class StrategyTarget:
             account = Account(**{**account.model_dump(), **own})
             _without_volatility(account)
         models = sections.get("models", {})
+        if self._threshold is not None:
+            models = {_THRESHOLD: self._threshold, **models}
         if models.keys() != ({_THRESHOLD} if self._scores is not None else set()):
             wanted = "models.threshold, and no other of models" if self._scores is not None else "none of models"
             raise ConfigurationError(

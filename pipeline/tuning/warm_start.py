@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.errors import ConfigurationError
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.campaign import Subject
 from pipeline.tuning.objectives import directions
@@ -44,7 +45,10 @@ def previous_best(
             best = min(complete, key=lambda each: each.values[0] if way == "minimize" else -each.values[0])
             if best.params.keys() != space.keys():
                 return None
-            params = space.read(best.params)
+            try:
+                params = space.read(best.params)
+            except ConfigurationError:  # one of its options is none any more
+                return None
             return params if space.contains(params) else None
         return None
 

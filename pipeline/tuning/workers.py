@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
@@ -20,6 +21,9 @@ LOOK_EVERY = 0.3
 WORDY = ("pipeline.learning.transforms", "pipeline.features.table")
 
 _log = logging.getLogger(__name__)
+# Set in a worker that was told to end: where the interruption came to nothing, for Python drops what is raised in a
+# callback of its own, the worker ends after its trial.
+_told_to_end = threading.Event()
 
 
 def run_workers(
@@ -64,8 +68,9 @@ def run_workers(
     told = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
     processes = [context.Process(target=_main, args=told, name=f"tuning {number}") for number in range(1, workers + 1)]
     try:
-        with _uninterrupted():
-            for process in processes:
+        resource_tracker.ensure_running()  # it unblocks signals when it starts
+        for process in processes:
+            with _held_back():
                 process.start()
         while any(process.is_alive() for process in processes):
             for process in processes:
@@ -76,7 +81,8 @@ def run_workers(
             if process.is_alive():
                 process.terminate()
         for process in processes:
-            process.join()
+            if process.pid is not None:  # else an interruption came before it was started
+                process.join()
     for process in processes:
         if process.exitcode:
             _log.warning(
@@ -85,15 +91,15 @@ def run_workers(
 
 
 def require_parent() -> None:
-    """End this worker where the process that started it is gone.
+    """End this worker where the process that started it is gone, or has told it to end.
 
     Raises
     ------
     KeyboardInterrupt
-        If it is.
+        If it is or has.
     """
     parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
+    if _told_to_end.is_set() or (parent is not None and not parent.is_alive()):
         raise KeyboardInterrupt
 
 
@@ -111,16 +117,28 @@ def without_remarks() -> Iterator[None]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes started here know no Ctrl-C: it reaches all of a terminal, and the one that started them tells them."""
+def _held_back() -> Iterator[None]:
+    """A process started here knows no Ctrl-C: it reaches all of a terminal, and the one that started it tells it.
+
+    To start one takes seconds where it is sent much: an interruption meanwhile comes afterwards.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what the new process begins with
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def _main(parcel: bytes, url: str, heartbeat: float, grace: float, patience: float) -> None:
@@ -139,4 +157,5 @@ def _main(parcel: bytes, url: str, heartbeat: float, grace: float, patience: flo
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _told_to_end.set()
     raise KeyboardInterrupt

@@ -151,6 +151,8 @@ def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Pa
     assert document["symbol"] == "ES"
     assert document["simulated"] is False
     assert set(document["strategies"]) == {"All fades", "Rule signals"}
+    assert document["looks"]["trials"] == 1
+    assert document["looks"]["said"].startswith("1 trial of 1 study looked at ES between ")
     assert Path(document["report"]).exists()
     again = vpoc("run", "--symbol", "ES", "--json")
     assert json.loads(again[1]) == document

@@ -79,7 +79,9 @@ def findings_of(study: StudyToLog, trials: Sequence[TrialRecord], **more: Any) -
 
 
 def runs_of(store: Store, kind: str) -> list[Any]:
-    found = store.client.search_runs([store.experiment("ES")], filter_string=f"tags.`vpoc.kind` = '{kind}'")
+    found = store.client.search_runs(
+        [store.experiment("ES", studies=True)], filter_string=f"tags.`vpoc.kind` = '{kind}'"
+    )
     return sorted(found, key=lambda run: int(run.data.tags.get("vpoc.trial", -1)))
 
 
@@ -97,7 +99,9 @@ def test_study_is_one_run_and_each_trial_a_child_that_says_how_it_ended(store: S
 
     (parent,) = runs_of(store, "study")
     children = runs_of(store, "trial")
-    assert logged == LoggedStudy(parent.info.run_id, store.experiment("ES"), children=12, added=12, without_run=0)
+    assert logged == LoggedStudy(
+        parent.info.run_id, store.experiment("ES", studies=True), children=12, added=12, without_run=0
+    )
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parent.info.run_id}
     assert [child.info.run_name for child in children] == [f"trial {n}" for n in range(12)]
     ends = ["FINISHED"] * 12
@@ -385,13 +389,13 @@ def test_half_logged_child_of_another_process_is_finished_and_not_doubled(store:
     log_study(store, study, findings_of(study, [trial(0)]))
     (whole,) = runs_of(store, "trial")
     shared = {key: whole.data.tags[key] for key in ("vpoc.kind", "mlflow.parentRunId", "vpoc.state")}
-    runs = TrialRuns(store, store.experiment("ES"), whole.data.tags["mlflow.parentRunId"], LOSS)
+    runs = TrialRuns(store, store.experiment("ES", studies=True), whole.data.tags["mlflow.parentRunId"], LOSS)
     # Killed after its run was made, and after its figures.
     for position in (1, 2):
         runs.log([trial(position)])
         store.client.update_run(str(runs.run_of(trial(position))), status="RUNNING")
     bare = store.client.create_run(
-        store.experiment("ES"),
+        store.experiment("ES", studies=True),
         tags={**shared, "vpoc.trial": "3", "vpoc.parameters_hash": "of other parameters"},
     )
 
@@ -419,7 +423,7 @@ def test_study_begun_anew_under_the_same_name_keeps_the_former_trials_and_adds_i
 
 def test_trials_and_parents_that_two_processes_made_at_once_are_one_afterwards(store: Store) -> None:
     study = study_of()
-    experiment = store.experiment("ES")
+    experiment = store.experiment("ES", studies=True)
     early, late = (
         store.client.create_run(experiment, start_time=time, tags=study.identity).info.run_id for time in (1000, 2000)
     )
@@ -452,8 +456,9 @@ def test_child_that_another_machine_is_writing_is_left_to_it_and_a_forgotten_one
     log_study(store, study, findings_of(study, [trial(0)]))
     (whole,) = runs_of(store, "trial")
     now = round(dt.datetime.now(tz=dt.UTC).timestamp() * 1000)
+    experiment = store.experiment("ES", studies=True)
     writing, forgotten = (
-        store.client.create_run(store.experiment("ES"), start_time=began, tags=whole.data.tags).info.run_id
+        store.client.create_run(experiment, start_time=began, tags=whole.data.tags).info.run_id
         for began in (now, now - 2 * 24 * 3600 * 1000)
     )
 
@@ -582,7 +587,7 @@ def test_killed_studys_run_is_marked_failed_by_the_next_of_the_symbol(
     )
     killed = study_of(("net",))
     left = store.client.create_run(
-        store.experiment("ES"), tags={**killed.identity, "dagster.run_id": gone.run_id}
+        store.experiment("ES", studies=True), tags={**killed.identity, "dagster.run_id": gone.run_id}
     ).info.run_id
 
     executed(lambda tracked, context: None, instance, study_of())

@@ -56,7 +56,7 @@ def test_volatility_index_of_the_settings_gives_its_features_and_without_it_they
     assert shown["vix_level"].dropna().unique().tolist() == [20.0]
 
 
-@pytest.mark.parametrize("sessions", [1, 2, 3, 16])
+@pytest.mark.parametrize("sessions", [1, 3, 16])
 def test_few_sessions_make_a_report_all_the_same(home: Home, sessions: int) -> None:
     home.settings.write_text(f"simulator: {{start: 2021-01-04, sessions: {sessions}, seed: 3, bar: 15min}}\n")
 

@@ -62,7 +62,7 @@ def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str
         (
             "foo: 1",
             r"setting foo is unknown; there are strategy, account, simulator, off_tick, seed, volatility_index, "
-            r"models, compute$",
+            r"models, compute, tuning$",
         ),
         ("simulator: {bars: 5min}", r"setting simulator.bars is unknown; there are start, sessions, seed, edge, bar$"),
         ("strategy: {hours: all}", r"settings.yaml: strategy setting hours is 'all'"),

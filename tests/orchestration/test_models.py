@@ -129,12 +129,14 @@ def test_training_run_in_mlflow_holds_parameters_folds_and_where_it_came_from(ma
 
 
 def test_too_few_trades_make_a_report_without_models_and_say_so(home: Home) -> None:
-    home.settings.write_text(MARKET.replace("sessions: 320", "sessions: 60") + MODELS)
+    studies = "tuning: {targets: [logistic, strategy], trials: 2}\n"
+    home.settings.write_text(MARKET.replace("sessions: 320", "sessions: 60") + MODELS + studies)
     told: list[StepEvent] = []
 
     runs = run_chain(defs, "ES-SIM", home, told.append)
 
-    assert set(runs) == {"ingest", "research", "judge"}
+    # What is searched without a model is searched all the same.
+    assert set(runs) == {"ingest", "research", "tune strategy", "judge"}
     words = [event.text for event in told if event.kind == "told"]
     assert words[-1].startswith("no models: ")
     assert "trades are too few to train on" in words[-1] or "too few" in words[-1]

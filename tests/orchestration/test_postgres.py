@@ -34,9 +34,11 @@ def postgres_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) 
         monkeypatch.delenv(name)
     monkeypatch.setenv("VPOC_HOME", str(tmp_path))
     monkeypatch.setenv("VPOC_DAGSTER_STORAGE", str(tmp_path / "dagster"))
+    monkeypatch.delenv("VPOC_OPTUNA_URL", raising=False)
     monkeypatch.setenv("VPOC_POSTGRES_URL", server)
     prepare_environment(vpoc_home())
-    (tmp_path / "settings.yaml").write_text(MARKET + MODELS.replace("[lightgbm, mlp]", "[lightgbm]"))
+    models = MODELS.replace("[lightgbm, mlp]", "[lightgbm]")
+    (tmp_path / "settings.yaml").write_text(MARKET + models + "tuning: {targets: [strategy], trials: 3}\n")
     return vpoc_home()
 
 
@@ -57,9 +59,13 @@ def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home
         assert instance.event_log_storage.claim_concurrency_slot("gpu", runs["train lightgbm"], "models").is_claimed
         close_dead_runs(instance)
         assert instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
-    assert list(runs) == ["ingest", "research", "train lightgbm", "judge"]
+    assert list(runs) == ["ingest", "research", "train lightgbm", "tune strategy", "judge"]
     assert rows(server, "select count(*) from runs where status = 'SUCCESS'") == len(runs)
-    assert rows(server, "select count(*) from mlflow.runs where status = 'FINISHED'") == 2  # training and judgement
+    # Training, judgement, the study and its trials.
+    assert rows(server, "select count(*) from mlflow.runs where status = 'FINISHED'") == 2 + 1 + 3
+    assert rows(server, "select count(*) from optuna.trials where state = 'COMPLETE'") == 3
+    # Those three, and the backtests of the rules and of the model.
+    assert rows(server, "select count(*) from optuna.vpoc_trials") == 3 + 2
     versions = "select count(*) from mlflow.model_versions where name = 'vpoc-ES-SIM-lightgbm'"
     assert rows(server, versions) == 1
     assert pending_records(postgres_home) == []

@@ -12,6 +12,7 @@ from pipeline.market import Instrument
 from pipeline.settings import ModelSelection, Settings
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.ledger import Ledger
+from pipeline.tuning.settings import TuningSettings
 
 
 def result(equity: list[float], instrument: Instrument) -> BacktestResult:
@@ -64,6 +65,9 @@ def test_model_choices_hold_how_it_was_tuned(es):
     found = model_choices(Settings(), es, "lightgbm", tuned="20 trials by log_loss")
     assert found["tuned"] == "20 trials by log_loss"
     assert model_choices(Settings(), es, "lightgbm")["tuned"] == ""
+    narrowed = Settings(tuning=TuningSettings(spaces={"lightgbm": {"num_leaves": {"high": 31}}}))
+    assert model_choices(narrowed, es, "lightgbm", tuned="20 trials by log_loss") != found
+    assert model_choices(narrowed, es, "lightgbm") == model_choices(Settings(), es, "lightgbm")
 
 
 def test_backtest_look_holds_the_returns_of_all_sessions_and_their_sharpe_ratio(es):

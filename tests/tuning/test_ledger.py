@@ -124,6 +124,18 @@ def test_record_twice_keeps_one_and_adds_the_returns_it_did_not_have(url):
     assert list(looks.trial_returns.index) == list(series.index)
 
 
+def test_returns_of_a_trial_are_those_recorded_and_none_where_none_are_known(url):
+    ledger = Ledger(url)
+    returns = pd.Series([0.25, -0.5, 0.0], sessions("2024-03-04", 3))
+    ledger.record([trial(0, returns), trial(1), trial(2, returns * 2)])
+
+    found = ledger.returns("ES strategy", 2)
+
+    pd.testing.assert_series_equal(found, (returns * 2).astype("float32"), check_names=False, check_freq=False)
+    assert ledger.returns("ES strategy", 1) is None
+    assert ledger.returns("another", 0) is None
+
+
 def test_record_renewed_is_the_same_look_with_what_it_shows_on_all_sessions_seen(url):
     ledger = Ledger(url)
     early, grown = sessions("2024-01-01", 3), sessions("2024-01-02", 4)

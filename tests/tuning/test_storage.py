@@ -61,7 +61,13 @@ def test_own_address_comes_before_the_server_of_all(monkeypatch: pytest.MonkeyPa
     assert tuning_url(Home(tmp_path)) == "sqlite:////data/studies.db"
 
 
-@pytest.mark.parametrize("url", ["mysql://me:secret@db/vpoc", "optuna.db", "sqlite://", "nothing://x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("mysql://me:secret@db/vpoc", "optuna.db", "sqlite://", "nothing://x", "postgresql://me:secret@db:port/vpoc"),
+        *("postgresql+no_such://me:secret@db/vpoc", "sqlite+aiosqlite:////data/studies.db"),
+    ],
+)
 def test_address_that_is_none_is_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VPOC_OPTUNA_URL", url)
     with pytest.raises(ConfigurationError, match="VPOC_OPTUNA_URL") as caught:

@@ -152,6 +152,10 @@ def test_outcome_of_scores_is_the_model_signals_backtest(
     assert set(target.space) == {*STRATEGY_SPACE, *SCORE_SPACE} - (set() if require_rules else GATE_PARAMETERS)
     assert len(result.trades) > 10
     _assert_same(target.outcome({**_LOOSE, "models.threshold": 0.45}), result)
+    # A threshold that is left as it is.
+    space = target.space.narrowed({"models.threshold": None})
+    given = StrategyTarget(bars, es, traded=traded, scores=scores.dropna(), threshold=0.45, space=space)
+    _assert_same(given.outcome(_LOOSE), result)
 
 
 def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: Instrument) -> None:
@@ -259,6 +263,10 @@ def test_target_that_contradicts_itself_is_refused(bars: pd.DataFrame, es: Instr
         StrategyTarget(bars, es, traded="scores", scores=scores)
     with pytest.raises(DataError, match="no column side"):
         StrategyTarget(bars, es, traded="scores", scores=scores.drop(columns="side"))
+    with pytest.raises(ConfigurationError, match="neither searched nor a number"):
+        StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1], space=STRATEGY_SPACE)
+    with pytest.raises(ConfigurationError, match="log_loss judges probabilities, and here are none"):
+        StrategyTarget(bars, es, objectives=("net", "log_loss"))
     with pytest.raises(ConfigurationError, match="no objective 'profit'"):
         StrategyTarget(bars, es, objectives=("profit",))
     with pytest.raises(ConfigurationError, match="nothing to tune"):

@@ -2,15 +2,17 @@
 
 import datetime as dt
 import math
+import multiprocessing
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import weakref
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from pipeline.tuning.study import (
     run_study,
     study_name,
 )
+from pipeline.tuning.workers import run_workers
 
 SPACE = SearchSpace(
     {"x": Real(-5, 5), "rate": Real(0.001, 1, log=True), "depth": Whole(1, 9), "kind": Choice(["a", "b", (1, 2)])}
@@ -218,6 +221,69 @@ def test_worker_killed_in_mid_trial_loses_nothing(tmp_path: Path, database: Stud
     assert {trial.state for trial in result.trials} == {"complete"}
     calls = Counter(line.split()[1] for line in evaluate.calls())
     assert sorted(calls.values()) == [1] * 9 + [2]
+
+
+@dataclass(frozen=True)
+class Deaf:
+    """In a worker an interruption that comes to nothing, for it comes in the callback of a weak reference."""
+
+    logged: Logged
+
+    def __call__(self, params: dict[str, Any], report: Report) -> float:
+        if multiprocessing.parent_process() is not None:
+            gone = set[int]()
+            held = weakref.ref(gone, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+            del gone
+            assert held() is None
+        return self.logged(params, report)
+
+
+def test_worker_whose_interruption_came_to_nothing_ends_after_its_trial(tmp_path: Path, database: StudyStorage) -> None:
+    settings = StudySettings(trials=8, sampler="random", pruner="none", seed=3)
+
+    result = run_study("study", SPACE, Deaf(Logged(tmp_path)), settings, database, workers=2)
+
+    assert len(result.complete) == 8
+    calls = Counter(line.split()[0] for line in Logged(tmp_path).calls())
+    assert all(count == 1 for process, count in calls.items() if process != str(os.getpid()))
+
+
+class _Stopping(str):
+    """Interrupts when it is sent to a process that is being started."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_interruption_while_workers_are_started_is_an_interruption(database: StudyStorage) -> None:
+    stopping = replace(database, url=_Stopping(database.url))
+
+    with pytest.raises(KeyboardInterrupt):
+        run_workers(print, None, stopping, 2, lambda: None)
+
+
+class _Pressed(str):
+    """Ctrl-C while it is sent to a process that is being started, which takes its seconds."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return str, (str(self),)
+
+
+def test_ctrl_c_while_workers_are_started_is_not_lost(tmp_path: Path, database: StudyStorage) -> None:
+    pressed = replace(database, url=_Pressed(database.url))
+    before = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study("study", SPACE, Logged(tmp_path, slow=5.0), StudySettings(trials=50), pressed, workers=2)
+
+    assert len(Logged(tmp_path).calls()) <= 1
+    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_trial_of_a_machine_without_signs_of_life_is_done_over(database: StudyStorage) -> None:

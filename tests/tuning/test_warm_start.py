@@ -59,5 +59,13 @@ def test_previous_best_that_no_longer_lies_in_the_space_is_left_out(storage: Stu
     assert previous_best(storage, subject("two"), SearchSpace({"y": Real(0.0, 1.0)}), ("log_loss",)) is None
 
 
+def test_previous_best_with_an_option_that_was_narrowed_away_is_left_out(storage: StudyStorage) -> None:
+    best = searched(storage, subject("one"), 0.9)
+    other = next(option for option in SPACE["layers"].options if option != best["layers"])  # type: ignore[union-attr]
+
+    assert previous_best(storage, subject("two"), SPACE.narrowed({"layers": [list(other)]}), ("log_loss",)) is None
+    assert previous_best(storage, subject("two"), SPACE.narrowed({"x": 0.5}), ("log_loss",)) is None
+
+
 def test_previous_best_without_an_earlier_study_is_none(storage: StudyStorage) -> None:
     assert previous_best(storage, subject("one"), SPACE, ("log_loss",)) is None

@@ -1,0 +1,44 @@
+"""What a campaign keeps of each trial."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.tuning.campaign import KeptMoney
+from pipeline.tuning.objectives import Evidence
+from pipeline.tuning.study import TrialRecord
+
+DAYS = pd.bdate_range("2024-01-01", periods=800, name="session")
+
+
+def test_money_of_parameters_that_two_workers_draw_at_once_is_always_whole(tmp_path: Path) -> None:
+    kept, params = KeptMoney(tmp_path / "money"), {"hours": "rth"}
+    evidence = Evidence(pd.Series(range(800), DAYS, dtype=float))
+    trial = TrialRecord(0, 0, "complete", params, (1.0,), {}, 0.1)
+    kept(params, evidence)
+
+    with ThreadPoolExecutor(2) as pool:
+        writing = [pool.submit(kept, params, evidence) for _ in range(300)]
+        while not all(each.done() for each in writing):
+            returns = kept.returns(trial, 100.0)
+            assert returns is not None
+            assert returns.sum() == 799 * 4
+
+    assert len(list((tmp_path / "money").iterdir())) == 1
+
+
+def test_money_that_the_ledger_has_is_dropped_and_that_of_a_trial_at_work_stays(tmp_path: Path) -> None:
+    kept = KeptMoney(tmp_path / "money")
+    evidence = Evidence(pd.Series(range(800), DAYS, dtype=float))
+    settled = TrialRecord(0, 0, "complete", {"hours": "rth"}, (1.0,), {}, 0.1)
+    kept(settled.params, evidence)
+    kept({"hours": "eth"}, evidence)
+
+    kept.drop([settled, settled])
+    assert kept.returns(settled, 100.0) is None
+    assert len(list(kept.folder.iterdir())) == 1
+
+    kept.drop([TrialRecord(1, 1, "complete", {"hours": "eth"}, (1.0,), {}, 0.1)])
+    assert not kept.folder.exists()
+    kept.drop([settled])
