@@ -29,6 +29,7 @@ __all__ = [
     "ChainError",
     "StepEvent",
     "months_to_make",
+    "quiet_instance",
     "run_chain",
     "run_study",
     "train_families",
@@ -103,7 +104,7 @@ def run_chain(
         If the bars can't be read.
     """
     months = months_to_make(symbol, home)
-    with _instance() as instance:
+    with quiet_instance() as instance:
         close_dead_runs(instance)
         first, last = grid_key(months[0], symbol), grid_key(months[-1], symbol)
         ingest_tags = {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
@@ -151,7 +152,7 @@ def train_families(
     ChainError
         If a step failed, or the symbol's training set has not been made: says what it said.
     """
-    with _instance() as instance:
+    with quiet_instance() as instance:
         close_dead_runs(instance)
         runs = {f"train {one}": train_family(definitions, symbol, one, instance, observe) for one in families}
         runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
@@ -229,7 +230,7 @@ def run_study(
     observe: Callable[[StepEvent], None],
 ) -> str:
     """Run a study on what the chain made of a symbol before; see :func:`tune_target`."""
-    with _instance() as instance:
+    with quiet_instance() as instance:
         close_dead_runs(instance)
         return tune_target(definitions, symbol, target, instance, observe, overrides)
 
@@ -265,7 +266,7 @@ def months_to_make(symbol: str, home: Home) -> list[str]:
     return sorted(present | made & set(known))
 
 
-def _instance() -> DagsterInstance:
+def quiet_instance() -> DagsterInstance:
     """The home's instance, but for its capture of each step's output.
 
     That takes four processes a step: seconds over a chain, and on Ctrl-C each of them shows a traceback.

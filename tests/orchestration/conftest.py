@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from jobs.chain import StepEvent, run_chain
+from jobs.chain import StepEvent, quiet_instance, run_chain
 from pipeline.definitions import defs
 from pipeline.environment import prepare_environment
 from pipeline.home import PROJECT, Home, vpoc_home
@@ -42,8 +42,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 @pytest.fixture
 def instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster instance."""
-    with dg.DagsterInstance.get() as opened:
+    """The home's Dagster instance; it captures no step's output, which takes processes that are waited for."""
+    with quiet_instance() as opened:
         yield opened
 
 

@@ -18,7 +18,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from typer.testing import CliRunner
 
 from assets.tuning import interruptible
-from jobs.chain import ChainError, StepEvent, run_chain, run_study, train_family
+from jobs.chain import ChainError, StepEvent, quiet_instance, run_chain, run_study, train_family
 from pipeline.cli import app
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
@@ -48,9 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         patch.delenv("VPOC_OPTUNA_URL", raising=False)
         plain = home.settings.read_text()
         home.settings.write_text(plain + "tuning: {targets: [strategy@logistic]}\n")
-        with pytest.raises(
-            ChainError, match="the study strategy@logistic failed: logistic has no scores"
-        ):
+        with pytest.raises(ChainError, match="the study strategy@logistic failed: logistic has no scores"):
             run_chain(defs, "ES-SIM", home, lambda event: None)
         assert (home.reports / "ES-SIM.html").exists()
         home.settings.write_text(plain)
@@ -221,7 +219,7 @@ def test_study_of_a_family_is_run_to_its_budget_shown_and_leaves_its_best_model(
 def test_study_of_the_strategy_by_scores_needs_a_family_trained_on_the_present_candidates(copied: Home) -> None:
     with pytest.raises(ChainError, match="logistic has no scores on ES-SIM yet: train it first"):
         run_study(defs, "ES-SIM", "strategy@logistic", {"trials": 2}, nothing)
-    with dg.DagsterInstance.get() as instance:
+    with quiet_instance() as instance:
         train_family(defs, "ES-SIM", "logistic", instance, nothing)
 
     run_study(defs, "ES-SIM", "strategy@logistic", {"trials": 2}, nothing)
@@ -247,7 +245,7 @@ def test_study_whose_trials_all_fail_says_the_first_error_and_is_kept(copied: Ho
 def test_family_tuned_inside_its_folds_is_what_the_function_gives_and_each_look_saw_its_own_past(copied: Home) -> None:
     copied.settings.write_text(MODELS + "tuning: {nested: [logistic], nested_trials: 2}\n")
     told: list[StepEvent] = []
-    with dg.DagsterInstance.get() as instance:
+    with quiet_instance() as instance:
         train_family(defs, "ES-SIM", "logistic", instance, told.append)
 
     predictions = pd.read_parquet(copied.assets / "models" / "ES-SIM" / "logistic.parquet")
