@@ -246,7 +246,7 @@ def _to_log(study: Study, how: StudySettings, dataset: Dataset, workers: int) ->
 
 
 def _teller(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
-    """Tell of a study in Dagster's log, every few seconds; of its first failed trial at once."""
+    """Tell of a study in Dagster's log now and then; of its first failed trial at once."""
     last_told, failed = 0.0, False
 
     def tell(progress: Progress) -> None:
@@ -256,7 +256,8 @@ def _teller(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
             context.log.warning(f"trial {progress.last.position} failed: {progress.last.error}")
         now = time.monotonic()
         done = progress.complete + progress.pruned + progress.failed
-        if now - last_told < TELL_SECONDS and done < progress.trials:
+        # The longer it takes, the seldomer: some hundred lines in any study.
+        if now - last_told < max(TELL_SECONDS, progress.seconds / 100) and done < progress.trials:
             return
         last_told = now
         context.log.info(progress_sentence(progress))

@@ -112,7 +112,7 @@ def campaign(edge: float, seed: int, traded: Traded, folder: Path) -> tuple[Camp
     study = StudySettings(objectives=("sharpe_low",), trials=20, startup_trials=10, pruner="none", seed=seed)
     ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     found = run_campaign(subject, target, kept, study, StudyStorage.in_memory(), ledger)
-    returns = kept.returns(found.result.best, ACCOUNT.initial_capital)
+    returns = ledger.returns(found.result.name, found.result.best.position)
     assert returns is not None
     return found, returns
 
