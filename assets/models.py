@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from assets.backtests import backtest_check, backtest_outputs, backtest_outs
-from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, user_errors
+from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.tables import table
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
@@ -224,10 +224,8 @@ def model_backtest(
 
 def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
     """Family and symbol of the partition."""
-    keys = context.partition_key
-    if not isinstance(keys, dg.MultiPartitionKey):
-        raise dg.DagsterInvariantViolationError(f"{keys!r} is no key of the family × symbol grid")
-    return keys.keys_by_dimension["family"], keys.keys_by_dimension["symbol"]
+    names = grid_names(MODEL_GRID, context.partition_key)
+    return names["family"], names["symbol"]
 
 
 class _Teller:

@@ -29,6 +29,7 @@ __all__ = [
     "by_symbol",
     "concatenated",
     "grid_key",
+    "grid_names",
     "model_key",
     "study_key",
     "user_errors",
@@ -71,6 +72,11 @@ def model_key(family: str, symbol: str) -> dg.MultiPartitionKey:
 def study_key(target: str, symbol: str) -> dg.MultiPartitionKey:
     """The studies' grid key of a target and a symbol."""
     return dg.MultiPartitionKey({"study": target, "symbol": symbol})
+
+
+def grid_names(grid: dg.MultiPartitionsDefinition, key: str) -> dict[str, str]:
+    """A grid's key by dimension; given as plain text too, which a run from the command line has."""
+    return dict(grid.get_partition_key_from_str(key).keys_by_dimension)
 
 
 def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:

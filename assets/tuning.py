@@ -12,7 +12,7 @@ import pandas as pd
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from assets.models import training_pool_of
-from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, user_errors
+from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, grid_names, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
@@ -206,10 +206,8 @@ def interruptible() -> Iterator[Interruption]:
 
 def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
     """Target and symbol of the partition."""
-    keys = context.partition_key
-    if not isinstance(keys, dg.MultiPartitionKey):
-        raise dg.DagsterInvariantViolationError(f"{keys!r} is no key of the study × symbol grid")
-    return keys.keys_by_dimension["study"], keys.keys_by_dimension["symbol"]
+    names = grid_names(STUDY_GRID, context.partition_key)
+    return names["study"], names["symbol"]
 
 
 def _scores(models: PartitionedFrames, target: StudyTarget) -> pd.DataFrame | None:

@@ -231,6 +231,18 @@ def test_study_of_the_strategy_by_scores_needs_a_family_trained_on_the_present_c
     assert trials.loc[0, "models.threshold"] == 0.3
 
 
+def test_study_is_run_by_the_plain_text_of_its_partition_as_from_dagsters_command_line(copied: Home) -> None:
+    copied.settings.write_text(MODELS + "tuning: {trials: 2}\n")
+    with quiet_instance() as instance:
+        result = defs.resolve_job_def("tune").execute_in_process(
+            instance=instance, tags={"dagster/partition": "strategy|ES-SIM"}
+        )
+
+    assert result.success
+    assert len(study(copied, "strategy")) == 2
+    assert metadata_of("studies", "strategy")["trials_complete"].value == 2
+
+
 def test_study_whose_trials_all_fail_says_the_first_error_and_is_kept(copied: Home) -> None:
     path = copied.assets / "features" / "ES-SIM.parquet"
     features = pd.read_parquet(path)
