@@ -160,7 +160,7 @@ def models(
         "model_importance",
         metadata={"most_important": table(_most_important(trained.importance))},
     )
-    yield _out_of_fold(predictions, labels["start"], trained)
+    yield _out_of_fold(predictions, labels["start"], trained, _how_tuned(family, chosen))
 
 
 @dg.asset(
@@ -345,7 +345,7 @@ def _most_important(importance: pd.DataFrame) -> pd.DataFrame:
     return ranked[ranked["rank"] <= IMPORTANT]
 
 
-def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained) -> dg.AssetCheckResult:
+def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained, tuned: str) -> dg.AssetCheckResult:
     found = out_of_fold_findings(predictions, starts)
     scored = int((predictions["origin"] == OUT_OF_FOLD).sum())
     auc = _shown(trained.judgement.summary.loc["auc_within_folds"], "auc_within_folds")
@@ -354,7 +354,7 @@ def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained)
         asset_key="models",
         passed=found.empty,
         description=f"{trained.family}: {scored:,} of {len(predictions):,} candidates scored out of fold in "
-        f"{len(trained.walk.folds)} folds, AUC {auc}"
+        f"{len(trained.walk.folds)} folds, AUC {auc}{', ' + tuned if tuned else ''}"
         if found.empty
         else f"{len(found)} scores are of models that knew the outcome, first candidate {found.index[0]}",
     )

@@ -157,6 +157,7 @@ def studies(
             **document["best"]["values"],
             "best": dg.MetadataValue.json(document["best"]),
             "settings": dg.MetadataValue.json(document["settings"]),
+            "remarks": " ".join(document["remarks"]) or "none",
             "looks": campaign.looks.count,
             "looked": document["said"],
             **_statistics(document),

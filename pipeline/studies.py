@@ -234,7 +234,10 @@ class _Making:
         return self.version(bars, *own, *told)
 
     def folder(self, version: str) -> Path:
-        return self.home.root / "tuning" / self.inputs.dataset.key / f"{self.target.name}-{version}"
+        """Another objective, or another space, is another study."""
+        what = "+".join(self.objectives)
+        name = f"{self.target.name}-{what}-{version[:8]}-{self.space().fingerprint()[:8]}"
+        return self.home.root / "tuning" / self.inputs.dataset.key / name
 
     def subject(self, version: str, first: pd.Timestamp, last: pd.Timestamp) -> Subject:
         capital = self.account.initial_capital
@@ -447,12 +450,27 @@ def study_document(study: Study, campaign: Campaign, settings: Settings) -> dict
         "trials": counts,
         "best": shown(result.best),
         "settings": settings_of(study.target, result.best.params, settings),
-        "front": [shown(one) for one in result.front],
+        "front": [shown(one) for one in result.front] if len(result.objectives) > 1 else [],
+        "remarks": _remarks(study, campaign),
         "looks": campaign.looks.count,
         "said": campaign.looks.sentence(),
         "deflated_sharpe_ratio": _known(campaign.deflated_sharpe),
         "probability_of_overfitting": _known(campaign.overfitting),
     }
+
+
+def _remarks(study: Study, campaign: Campaign) -> list[str]:
+    """What of the best is no find at all."""
+    result, said = campaign.result, []
+    first = result.objectives[0]
+    if campaign.idle and first != "log_loss":
+        said.append("The best trial trades nothing: of all that was tried, staying out was best.")
+    if first == "log_loss" and isinstance(study.judge, ModelTarget):
+        base = study.judge.base_rate_loss()
+        best = (result.best.values or (math.inf,))[0]  # noqa: PD011 (no frame)
+        beaten = "it is beaten by" if best < base else "no trial beats it; the best has"
+        said.append(f"The share of winners alone, without a model, has a log loss of {base:.6g}; {beaten} {best:.6g}.")
+    return said
 
 
 def settings_of(target: StudyTarget, params: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -213,7 +213,7 @@ def begin_study(store: Store, study: StudyToLog) -> tuple[str, str]:
     if found:
         run_id = store.reopen(found[0], tags)
     else:
-        name = f"tune {study.target} {study.version[:8]}"
+        name = f"tune {study.target} {'+'.join(study.settings.objectives)} {study.version[:8]}"
         made = store.client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         run_id = str(_runs(store, experiment_id, study)[0].info.run_id)
         if run_id != made:
@@ -466,8 +466,9 @@ def _tell_findings(store: Store, run_id: str, study: StudyToLog, findings: Study
 
     result = findings.result
     figures = {
-        "deflated_sharpe": findings.deflated_sharpe,
-        "overfitting": findings.overfitting,
+        # In percent, as the judgement's run has them.
+        "deflated_sharpe_ratio": 100 * findings.deflated_sharpe,
+        "probability_of_backtest_overfitting": 100 * findings.overfitting,
         "looks": math.nan if findings.looks is None else float(findings.looks),
         "trials_per_second": findings.trials_per_second,
     }
@@ -492,7 +493,7 @@ def _description(study: StudyToLog, findings: StudyFindings) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in _counts(result.trials).items())
     lines = [
         f"{study.target} on {study.symbol}{' (simulated)' if study.simulated else ''}, bars of {study.source}: "
-        f"{len(result.trials)} trials ({counts}), each on purged inner folds."
+        f"{len(result.trials)} trials ({counts})."
     ]
     if result.complete:
         values = objective_values(result.best, result.objectives)

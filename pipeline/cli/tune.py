@@ -34,7 +34,9 @@ def tune(
     trials: Annotated[
         int | None, typer.Option(min=1, show_default="50", help="Budget of the study, earlier runs included.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(min=1, help="Budget of this run; none without.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Budget of this run, whose last trials are finished; none without.")
+    ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,9 +59,8 @@ def tune(
 ) -> None:
     """Search parameters on what 'vpoc run' made of a symbol; called again it goes on where it was.
 
-    Each trial is judged on purged inner folds, and remembered for good: the result says how often was looked, and what
-    that leaves of the best. What is not given here is as 'tuning' in settings.yaml says. Ctrl-C ends the study with the
-    best so far.
+    Each trial is remembered for good: the result says how often was looked, and what that leaves of the best. What is
+    not given here is as 'tuning' in settings.yaml says. Ctrl-C ends the study with the best so far.
     """
     home = vpoc_home()
     if dashboard:
@@ -140,12 +141,21 @@ def _tell(console: Console, home: Home, document: dict[str, Any], folder: str) -
     else:
         say(f"best: trial {best['trial']}, {best['values']}")
         say(f"in {home.settings}:\n{yaml.safe_dump(document['settings'], sort_keys=False).rstrip()}")
+    for remark in document["remarks"]:
+        say(remark)
     say(document["said"])
     deflated, overfitting = document["deflated_sharpe_ratio"], document["probability_of_overfitting"]
     say(
         "Deflated Sharpe ratio of the best (the chance that it is above 0, after so many looks): "
-        + ("unknown, for it or the others traded nothing" if deflated is None else f"{100 * deflated:.1f} %")
+        + (
+            "unknown, for it traded nothing, or fewer than two trials have a Sharpe ratio"
+            if deflated is None
+            else f"{100 * deflated:.1f} %"
+        )
     )
-    say("Probability of overfitting (CSCV): " + ("unknown" if overfitting is None else f"{100 * overfitting:.0f} %"))
+    say(
+        "Probability of overfitting of all these trials (CSCV): "
+        + ("unknown" if overfitting is None else f"{100 * overfitting:.0f} %")
+    )
     say("The best of many is always partly luck: what it is worth, sessions that no trial saw will tell.")
     say(f"Pictures   {folder}")

@@ -87,8 +87,9 @@ class KeptMoney:
         """Remove that of trials that the ledger has; what others are at work on stays."""
         for trial in trials:
             self._path(trial.params).unlink(missing_ok=True)
-        with suppress(OSError):  # not empty, or never made
-            self.folder.rmdir()
+        for folder in (self.folder, self.folder.parent):
+            with suppress(OSError):  # not empty, or never made
+                folder.rmdir()
 
     def _path(self, params: Mapping[str, Any]) -> Path:
         text = json.dumps(dict(params), sort_keys=True, default=str)
@@ -109,12 +110,15 @@ class Campaign:
         Probability that the best trial's true Sharpe ratio is above zero, given all looks; NaN where unknown.
     overfitting
         Probability of backtest overfitting over the looks (CSCV); NaN where unknown.
+    idle
+        Whether the best trial is known to have traded nothing.
     """
 
     result: StudyResult
     looks: Looks
     deflated_sharpe: float
     overfitting: float
+    idle: bool = False
 
 
 def progress_sentence(progress: Progress) -> str:
@@ -203,4 +207,4 @@ def run_campaign(
     looks = ledger.looks(subject.symbol, subject.first, subject.last)
     best = ledger.returns(result.name, result.best.position)
     deflated = looks.deflated_sharpe(best.to_numpy()) if best is not None and best.std() > 0 else float("nan")
-    return Campaign(result, looks, deflated, looks.overfitting())
+    return Campaign(result, looks, deflated, looks.overfitting(), best is not None and not best.any())

@@ -212,6 +212,15 @@ class ModelTarget:
         """An unfitted model with these hyperparameters."""
         return self._cls({**self._settings, **params}, seed=self._seed)
 
+    def base_rate_loss(self) -> float:
+        """Log loss of no model at all: each inner fold's rows are told the share of winners it would learn from."""
+        of_truth, weight = [], []
+        for fold in self._folds:
+            share = float(np.average(fold.train.label, weights=fold.train.weight))
+            of_truth.append(np.where(fold.test.label == 1, share, 1 - share))
+            weight.append(fold.test.weight)
+        return -float(np.average(np.log(np.concatenate(of_truth)), weights=np.concatenate(weight)))
+
     def _epochs(self, params: Mapping[str, Any]) -> int:
         """Most epochs of which each can be reported; 0 where that is none."""
         settings = self.model(params).settings

@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError
-from pipeline.learning.models import find_family
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.objectives import directions
 from pipeline.tuning.targets import StudyTarget
@@ -57,28 +56,46 @@ class TuningSettings(BaseModel):
     @classmethod
     def _known_targets(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            StudyTarget.of(name)
+            _known("targets", name)
         return _once("targets", names)
 
     @field_validator("nested")
     @classmethod
     def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            find_family(name).space.require(name)
+            if _known("nested", name).kind != "model":
+                raise ConfigurationError(
+                    f"tuning.nested: {name} is no model family, and only models are tuned in folds"
+                )
         return _once("nested", names)
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {target: (names,) if isinstance(names, str) else names for target, names in given.items()}
 
     @field_validator("objectives")
     @classmethod
     def _known_objectives(cls, given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        for target, names in given.items():
-            StudyTarget.of(target)
+        for name, names in given.items():
             directions(names)
+            if "log_loss" in names and _known("objectives", name).objectives != ("log_loss",):
+                raise ConfigurationError(
+                    f"tuning.objectives: log_loss can't judge {name}, whose trials have no probabilities or other "
+                    "candidates; take net, sharpe_low or drawdown"
+                )
         return given
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for target in self.spaces:
-            self.space(StudyTarget.of(target), require_rules=True)
+        for name in self.spaces:
+            target = _known("spaces", name)
+            try:
+                self.space(target, require_rules=True)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"tuning.spaces.{name}: {error}") from error
         for family in self.nested:
             if len(self.objectives_of(StudyTarget.of(family))) > 1:
                 raise ConfigurationError(
@@ -95,6 +112,16 @@ class TuningSettings(BaseModel):
     def objectives_of(self, target: StudyTarget) -> tuple[str, ...]:
         """What a target's trials are judged by."""
         return self.objectives.get(target.name, target.objectives)
+
+
+def _known(setting: str, name: str) -> StudyTarget:
+    """The target of a name in a setting."""
+    try:
+        return StudyTarget.of(name)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"tuning.{setting}: {error}; besides families there are strategy, strategy@<family> and strategy+<family>"
+        ) from error
 
 
 def _once(setting: str, names: tuple[str, ...]) -> tuple[str, ...]:

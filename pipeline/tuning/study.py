@@ -107,7 +107,10 @@ class StudySettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(f"tuning: {name} is {first['input']!r}: {first['msg']}") from error
+            told = first["msg"].removeprefix("Value error, ")
+            raise ConfigurationError(
+                f"tuning: {name} is {first['input']!r}: {told}" if name else f"tuning: {told}"
+            ) from error
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

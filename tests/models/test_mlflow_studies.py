@@ -134,7 +134,7 @@ def test_parent_holds_settings_figures_the_best_and_where_it_came_from(store: St
     )
 
     (parent,) = runs_of(store, "study")
-    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "tune mlp 5ca1ab1e")
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", "tune mlp log_loss 5ca1ab1e")
     params = parent.data.params
     assert params["objectives"] == "minimize log_loss"
     assert {name: params[name] for name in ("sampler", "pruner", "trials", "patience", "seconds", "seed")} == {
@@ -146,7 +146,7 @@ def test_parent_holds_settings_figures_the_best_and_where_it_came_from(store: St
     assert params["space.layers"] == "null | [64] | [128, 64]"
     assert parent.data.metrics == {
         "log_loss": 0.59, "trials_complete": 9.0, "trials_pruned": 2.0, "trials_failed": 1.0, "looks": 340.0,
-        "deflated_sharpe": 0.42, "trials_per_second": 1.5,
+        "deflated_sharpe_ratio": 42.0, "trials_per_second": 1.5,
     }  # fmt: skip
     course = store.client.get_metric_history(parent.info.run_id, "log_loss")
     assert sorted((one.step, one.value) for one in course) == [
@@ -162,7 +162,7 @@ def test_parent_holds_settings_figures_the_best_and_where_it_came_from(store: St
     }  # fmt: skip
     assert (tags["vpoc.best_trial"], tags["vpoc.best_values"]) == ("11", '{"log_loss": 0.59}')
     assert tags["vpoc.best_run"] == runs_of(store, "trial")[11].info.run_id
-    assert (tags["vpoc.unknown"], tags["vpoc.stopped"]) == ("overfitting", "trials")
+    assert (tags["vpoc.unknown"], tags["vpoc.stopped"]) == ("probability_of_backtest_overfitting", "trials")
     note = tags["mlflow.note.content"]
     assert "mlp on ES (simulated), bars of bars.csv: 12 trials (9 complete, 2 pruned, 1 failed)" in note
     assert "Best: trial 11, log_loss 0.59." in note
@@ -228,7 +228,7 @@ def test_study_that_goes_on_keeps_its_run_and_adds_only_what_is_new(store: Store
     assert parent.data.tags["best.rate"] == "0.017"
     assert parent.data.metrics["log_loss"] == 0.5
     assert parent.data.metrics["trials_complete"] == 14.0
-    assert parent.data.tags["vpoc.unknown"] == "overfitting, looks, trials_per_second"
+    assert parent.data.tags["vpoc.unknown"] == "probability_of_backtest_overfitting, looks, trials_per_second"
     assert len(pd.read_csv(artifact(parent, "tables/trials.csv"))) == 17
 
 

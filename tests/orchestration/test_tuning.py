@@ -153,7 +153,7 @@ def test_tune_says_what_many_looks_leave_of_the_best(made: Home) -> None:
 
     assert "looked at ES-SIM between" in done.stdout
     assert "Deflated Sharpe ratio of the best" in done.stdout
-    assert "Probability of overfitting (CSCV)" in done.stdout
+    assert "Probability of overfitting of all these trials (CSCV)" in done.stdout
 
 
 def study(home: Home, target: str) -> pd.DataFrame:
@@ -191,6 +191,8 @@ def test_study_of_a_family_is_run_to_its_budget_shown_and_leaves_its_best_model(
     best = trials.loc[trials["log_loss"].idxmin()]
     assert document["best"]["trial"] == best["trial"]
     assert document["settings"] == {"models": {"parameters": {"logistic": document["best"]["params"]}}}
+    assert document["remarks"][0].startswith("The share of winners alone, without a model, has a log loss of 0.")
+    assert document["front"] == []
     folder = Path(trials.attrs["folder"])
     assert json.loads((folder / "study.json").read_text()) == document
     assert not (folder / "money").exists()  # it is the ledger's

@@ -1,13 +1,19 @@
 """What a campaign keeps of each trial."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 
-from pipeline.tuning.campaign import KeptMoney
+from pipeline.search_space import Real, SearchSpace
+from pipeline.tuning.campaign import KeptMoney, Subject, run_campaign
+from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.objectives import Evidence
-from pipeline.tuning.study import TrialRecord
+from pipeline.tuning.storage import StudyStorage
+from pipeline.tuning.study import StudySettings, TrialRecord
 
 DAYS = pd.bdate_range("2024-01-01", periods=800, name="session")
 
@@ -42,3 +48,25 @@ def test_money_that_the_ledger_has_is_dropped_and_that_of_a_trial_at_work_stays(
     kept.drop([TrialRecord(1, 1, "complete", {"hours": "eth"}, (1.0,), {}, 0.1)])
     assert not kept.folder.exists()
     kept.drop([settled])
+
+
+@pytest.mark.parametrize(("made", "idle"), [(0.0, True), (5.0, False)])
+def test_campaign_says_whether_its_best_traded_nothing(tmp_path: Path, made: float, idle: bool) -> None:
+    kept = KeptMoney(tmp_path / "money")
+
+    class Target:
+        space = SearchSpace({"x": Real(0.0, 1.0)})
+
+        def __call__(self, params: Mapping[str, Any], report: object) -> float:
+            money = pd.Series([0.0, made] * 400, DAYS)
+            kept(params, Evidence(money))
+            return float(money.sum())
+
+    subject = Subject("ES", "strategy", "data", DAYS[0], DAYS[-1], 100_000.0)
+    settings = StudySettings(objectives=("net",), trials=2, sampler="random", pruner="none")
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    found = run_campaign(subject, Target(), kept, settings, StudyStorage.in_memory(), ledger)
+
+    assert found.idle is idle
+    assert found.looks.count == 2
+    assert not kept.folder.exists()

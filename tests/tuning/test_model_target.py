@@ -457,3 +457,16 @@ def test_nested_tuning_of_noise_promises_nothing_out_of_fold() -> None:
     entropy = -(base * np.log(base) + (1 - base) * np.log(1 - base))
     assert found > entropy - 0.01
     assert len(models) == 2
+
+
+def test_base_rate_loss_is_that_of_each_folds_share_of_winners() -> None:
+    rows = planted(240)
+    target = _target(rows, "logistic", splitter=TWO)
+
+    truth, told, weight = [], [], []
+    for train, test in TWO.split(rows.outcome):
+        truth += rows.label[test].tolist()
+        told += [np.average(rows.label[train], weights=rows.weight[train])] * len(test)
+        weight += rows.weight[test].tolist()
+    expected = log_loss(truth, told, sample_weight=weight)
+    assert target.base_rate_loss() == pytest.approx(expected, rel=1e-12)

@@ -43,10 +43,16 @@ def test_target_of_a_family_without_anything_to_tune_is_refused(name: str) -> No
     [
         ({"targets": ["strategy", "strategy"]}, "targets of tuning names one twice"),
         ({"nested": ["constant"]}, "constant has nothing to tune"),
-        ({"nested": ["strategy"]}, "there is no model family 'strategy'"),
+        ({"nested": ["strategy"]}, "tuning.nested: strategy is no model family"),
+        ({"targets": ["strateggy"]}, "tuning.targets: there is no model family 'strateggy'.*strategy@<family>"),
+        ({"objectives": {"strategy": ["log_loss"]}}, "tuning.objectives: log_loss can't judge strategy"),
+        ({"objectives": {"lightgbm_r": "log_loss"}}, "tuning.objectives: log_loss can't judge lightgbm_r"),
         ({"objectives": {"lightgbm": ["fun"]}}, "there is no objective 'fun'"),
         ({"objectives": {"lightgbm": ["net", "drawdown"]}, "nested": ["lightgbm"]}, "give it one objective"),
-        ({"spaces": {"lightgbm": {"leaves": 3}}}, "the search space has no setting 'leaves' to narrow"),
+        (
+            {"spaces": {"lightgbm": {"leaves": 3}}},
+            "tuning.spaces.lightgbm: the search space has no setting 'leaves'",
+        ),
         ({"spaces": {"logistic": {"strength": None, "winsorize": None, "signed_log": None}}}, "nothing to tune"),
         ({"spaces": {"lightgbm": {"num_leaves": {"low": 40, "high": 20}}}}, "a search from 40 to 20 is empty"),
         ({"trials": 0}, "greater than or equal to 1"),
@@ -68,7 +74,7 @@ def test_settings_narrow_the_space_of_their_target_alone() -> None:
 
 
 def test_objectives_by_default_are_log_loss_of_probabilities_and_money_of_anything_else() -> None:
-    settings = TuningSettings(objectives={"mlp": ("net",)})
+    settings = TuningSettings(objectives={"mlp": "net"})
 
     names = ("lightgbm", "lightgbm_r", "mlp", "strategy")
     found = {name: settings.objectives_of(StudyTarget.of(name)) for name in names}
