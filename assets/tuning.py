@@ -1,6 +1,7 @@
 """Studies by target and symbol: searched, remembered, judged by how often was looked, tracked."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -195,12 +196,21 @@ def interruptible() -> Iterator[Interruption]:
         interruption.asked = True
         raise KeyboardInterrupt
 
+    hook = sys.unraisablehook
+
+    def known(lost: Any) -> None:
+        # It has been asked: sent again, as elsewhere, it would meet the saving of what the study found.
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            hook(lost)
+
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    sys.unraisablehook = known
     try:
         yield interruption
     except KeyboardInterrupt as stop:
         raise DagsterExecutionInterruptedError from stop
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

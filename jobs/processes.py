@@ -21,7 +21,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
-__all__ = ["close_dead_runs", "one_process", "process_tag"]
+__all__ = ["close_dead_runs", "interruptions_kept", "one_process", "process_tag"]
 
 PROCESS_TAG = "vpoc/process"
 # With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given anew.
@@ -50,12 +50,12 @@ class OneProcess(InProcessExecutor):
     ) -> Iterator[dg.DagsterEvent]:
         """Do the run's steps."""
         plan_context.instance.add_run_tags(plan_context.run_id, process_tag(plan_context.run_id))
-        with _interruptions_kept():
+        with interruptions_kept():
             yield from super().execute(plan_context, execution_plan)
 
 
 @contextmanager
-def _interruptions_kept() -> Iterator[None]:
+def interruptions_kept() -> Iterator[None]:
     """Send an interruption again that a library's callback lost: what is raised there Python prints, and goes on."""
     before = sys.unraisablehook
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from assets.tuning import interruptible
 from jobs.chain import ChainError, StepEvent, quiet_instance, run_chain, run_study, train_family
+from jobs.processes import interruptions_kept
 from pipeline.cli import app
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
@@ -313,19 +314,30 @@ def test_interrupted_study_is_materialized_with_the_best_so_far(copied: Home) ->
     assert kept.predict_proba(rows.features).shape == (len(rows),)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_interruption_that_a_library_swallowed_ends_the_study_after_the_trial() -> None:
-    class Swallows:
-        def __del__(self) -> None:
-            os.kill(os.getpid(), signal.SIGINT)  # what is raised here, Python only prints
-            time.sleep(0)
+class Swallows:
+    """Interrupts as it goes, where Python only prints what is raised."""
 
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(DagsterExecutionInterruptedError), interruptible() as interruption:  # noqa: PT012
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)
+
+
+def test_interruption_that_a_library_swallowed_ends_the_study_after_the_trial_and_nothing_after_it() -> None:
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    with pytest.raises(DagsterExecutionInterruptedError), interruptions_kept(), interruptible() as interruption:  # noqa: PT012
         interruption.look()
         gone = Swallows()
         del gone
         assert interruption.asked
+        time.sleep(0.2)  # it is not sent again, where the study will look
         interruption.look()
         pytest.fail("the study went on")
-    assert signal.getsignal(signal.SIGINT) is before
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+
+
+def test_interruption_that_a_callback_lost_outside_a_study_comes_again() -> None:
+    with pytest.raises(KeyboardInterrupt), interruptions_kept():  # noqa: PT012
+        gone = Swallows()
+        del gone
+        time.sleep(10)
+        pytest.fail("it was lost")
