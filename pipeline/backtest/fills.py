@@ -69,7 +69,7 @@ def enter(open_: int, low: int, entry: int, stop: int, through: int) -> int:
 
 @njit(cache=True, nogil=True)
 def leave(
-    open_: int, high: int, low: int, stop: int, target: int, through: int, slippage: int, since: int
+    open_: int, high: int, low: int, close: int, stop: int, target: int, through: int, slippage: int, since: int
 ) -> tuple[int, int, bool]:
     """How a position leaves in a bar: exit reason (STAYS, STOP or TARGET), price, whether ambiguous."""
     if since == BEFORE:
@@ -77,8 +77,13 @@ def leave(
             return STOP, open_ - slippage, False
         if open_ >= target:
             return TARGET, open_, False
-    # Filled inside the bar, its high may have come before the fill.
-    reached = since != FROM_INSIDE and high >= target + through
+    if since == FROM_INSIDE:  # the bar's high may have come before the fill, its close has not
+        if low <= stop:
+            return STOP, stop - slippage, False
+        if close >= target + through:
+            return TARGET, target, False
+        return STAYS, 0, False
+    reached = high >= target + through
     if low <= stop:
         return STOP, stop - slippage, reached
     if reached:
@@ -103,7 +108,15 @@ def _outcome(
     """How a position ends bar ``i``, with finer bars and the session's close; prices mirrored for a short."""
     upper, lower = (1, 2) if side > 0 else (2, 1)
     reason, price, ambiguous = leave(
-        side * bars[0, i], side * bars[upper, i], side * bars[lower, i], stop, target, through, slippage, since
+        side * bars[0, i],
+        side * bars[upper, i],
+        side * bars[lower, i],
+        side * bars[3, i],
+        stop,
+        target,
+        through,
+        slippage,
+        since,
     )
     if ambiguous and finer_range.shape[1] > 0:
         for j in range(finer_range[0, i], finer_range[1, i]):
@@ -111,6 +124,7 @@ def _outcome(
                 side * finer[0, j],
                 side * finer[upper, j],
                 side * finer[lower, j],
+                side * finer[3, j],
                 stop,
                 target,
                 through,

@@ -218,9 +218,9 @@ def _plain_order(bars: Workload, orders: _Orders, order: int, account: Account) 
             return closed(bar, open_ - slippage, "stop")
         elif open_ >= target:
             return closed(bar, open_, "target")
-        reached = not inside and high >= target + through
+        reached = (close if inside else high) >= target + through
         if low <= stop:
-            return closed(bar, stop - slippage, "stop", reached)
+            return closed(bar, stop - slippage, "stop", reached and not inside)
         if reached:
             return closed(bar, target, "target")
         if bar == last:

@@ -219,6 +219,8 @@ def _hits(trade: Trade, order: Order, bar: Bar, rules: Rules) -> None:
 def _hits_inside(trade: Trade, order: Order, bar: Bar, rules: Rules) -> None:
     if (bar.low <= order.stop) if order.side == 1 else (bar.high >= order.stop):
         trade.exit, trade.exit_reason = order.stop - order.side * rules.slippage, "stop"
+    elif order.side * (bar.close - order.target) >= rules.through:
+        trade.exit, trade.exit_reason = order.target, "target"
 
 
 def _at_the_end(trade: Trade, order: Order, bar: Bar, must_close: bool, rules: Rules) -> None:
