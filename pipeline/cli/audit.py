@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import DataError
 from pipeline.home import expanded, vpoc_home
 from pipeline.market import Instrument
 
@@ -24,6 +24,7 @@ __all__ = ["audit"]
 DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
 
 
+@reads_a_file
 def audit(
     file: Annotated[
         str | None, typer.Argument(help="File, folder or glob with bars. [default: the symbol's own source]")
@@ -38,11 +39,9 @@ def audit(
     sessions: Annotated[int, typer.Option(min=3, help="How many of the last sessions to audit.")] = 504,
     cutoffs: Annotated[int, typer.Option(min=1, help="At how many sessions' closes to cut the data off.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Draws the cut-offs.")] = 0,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Recompute features, labels and splits on data cut off at many sessions, and compare to the bit.
 
@@ -52,7 +51,7 @@ def audit(
     from pipeline.audit import last_sessions
     from pipeline.market.daily_series import read_daily_series
 
-    bars, instrument, settings, what = _bars(file, symbol, format_, time_zone, label, bar)
+    bars, instrument, settings, what = _bars(file, symbol, reading)
     bars = last_sessions(bars, instrument, sessions)
     named = vix if vix is not None else settings.volatility_index
     series = None if named is None else read_daily_series(_placed(named, given=vix is not None))
@@ -79,22 +78,13 @@ def audit(
         raise typer.Exit(1)
 
 
-def _bars(
-    file: str | None,
-    symbol: str | None,
-    format_: str | None,
-    time_zone: str | None,
-    label: str | None,
-    bar: str | None,
-) -> "tuple[pd.DataFrame, Instrument, Settings, str]":
+def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.DataFrame, Instrument, Settings, str]":
     if file is not None:
         from pipeline.cli.bars import bars_of_file
 
-        taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol or "ES")
+        taken = bars_of_file(file_source(file, reading), symbol or "ES")
         return taken.bars, taken.instrument, taken.settings, taken.description
-    options = {"--format": format_, "--time-zone": time_zone, "--label": label, "--bar": bar}
-    if option := next((name for name, value in options.items() if value is not None), None):
-        raise ConfigurationError(f"{option} says how to read a file: name the FILE, or leave {option} out")
+    refuse_reading(reading, "name the FILE")
     from pipeline.market.cleaning import clean_bars
     from pipeline.settings import load_settings
 

@@ -39,7 +39,7 @@ def bars_of_file(source: FileSource, symbol: str) -> FileBars:
     """Read and clean the bars of a file; an error where none is left."""
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
-    raw = source.read()
+    raw = source.read(symbol)
     clean = clean_bars(raw.frame, instrument, off_tick=settings.off_tick)
     if clean.bars.empty:
         reasons = ", ".join(f"{count} {reason}" for reason, count in clean.quarantine["reason"].value_counts().items())

@@ -9,15 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.bars import FileBars, bars_of_file
-from pipeline.cli.options import (
-    BarOption,
-    FormatOption,
-    JsonOption,
-    LabelOption,
-    SymbolOption,
-    ZoneOption,
-    file_source,
-)
+from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.page import open_profile
 from pipeline.cli.tables import sessions_table
 from pipeline.errors import DataError
@@ -25,6 +17,7 @@ from pipeline.errors import DataError
 __all__ = ["profile"]
 
 
+@reads_a_file
 def profile(
     file: Annotated[str, typer.Argument(help="File, folder or glob with bars or trades.")],
     symbol: SymbolOption = "ES",
@@ -34,11 +27,9 @@ def profile(
     hours: Annotated[Literal["rth", "eth"], typer.Option(help="Regular hours, or the whole trade date.")] = "rth",
     sessions: Annotated[int, typer.Option(min=1, help="How many sessions to list.")] = 10,
     open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a page and open it.")] = False,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Show VPOC and value area of each session, and one session's profile.
 
@@ -48,7 +39,7 @@ def profile(
     from pipeline.profiles import session_profiles
     from pipeline.profiles.plots import profile_text
 
-    source = file_source(file, format_, time_zone, label, bar)
+    source = file_source(file, reading)
     if source_holds_trades(source):
         day = None if session is None else pd.Timestamp(session)
         profile_trades(source, symbol, day, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,6 +15,7 @@ from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
 from pipeline.market import Hours, Instrument, find_instrument, session_schedule
+from pipeline.market.readers.options import TextOptions
 from pipeline.market.trade_files import TradeReadOptions, holds_trades, read_trades
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.text import profile_text
@@ -43,8 +43,9 @@ def profile_trades(
     as_json: bool,
 ) -> None:
     """Show VPOC, value area and delta of each session, and one session's profile."""
-    for option, given in (("--label", source.label), ("--bar", source.bar)):
-        if given is not None:
+    for setting in ("label", "bar", "volume_columns"):
+        if getattr(source, setting):
+            option = f"--{setting.replace('_', '-')}"
             raise ConfigurationError(f"{option} is for bars, and {source.path} holds trades: leave it out")
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
@@ -98,11 +99,7 @@ def _trades_of(source: FileSource, instrument: Instrument, day: pd.Timestamp) ->
 
 
 def _options(source: FileSource) -> TradeReadOptions:
-    shared = {"time_zone", "time_format", "delimiter", "decimal", "header", "symbol"}
-    try:
-        return TradeReadOptions(**source.model_dump(include=shared))
-    except ValidationError as error:
-        raise ConfigurationError(f"{source.path}: {error.errors()[0]['msg']}") from error
+    return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)))
 
 
 def _progress() -> Progress:

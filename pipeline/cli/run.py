@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
@@ -26,6 +26,7 @@ __all__ = ["run"]
 DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
 
 
+@reads_a_file
 def run(
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="File, folder or glob with bars; remembered for the symbol.")
@@ -38,11 +39,9 @@ def run(
             help=f"Instrument, or {DEFAULT_KEY} for the simulator. [default: ES with --data, else {DEFAULT_KEY}]",
         ),
     ] = None,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Run the whole chain: bars, profiles, signals, backtest, report.
 
@@ -55,14 +54,16 @@ def run(
     if data is not None:
         if key.endswith(SIMULATED_SUFFIX):
             raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
-        source = file_source(data, format_, time_zone, label, bar)
+        source = file_source(data, reading)
         find_instrument(key)
         if source_holds_trades(source):
             raise DataError(f"{data} holds trades, and a run takes bars: see them with 'vpoc profile {data}'")
         before = load_sources(home).get(key)
-        taken = source.read().description  # a file that can't be read is not remembered
+        taken = source.read(key).description  # a file that can't be read is not remembered
         prepare_environment(home)
         remember_source(home, key, source)
+    else:
+        refuse_reading(reading, "give it as --data FILE")
     find_dataset(key, home)
     prepare_environment(home)
     console = Console(stderr=True) if as_json else Console()

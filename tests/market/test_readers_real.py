@@ -68,7 +68,7 @@ def test_formats_found_in_the_real_folder_are_named(real_data: Path) -> None:
     vendors = real_data / "vendor_formats"
 
     assert read_bars(vendors / "*.txt").format == "ninjatrader, sierra_chart"
-    assert read_bars(vendors / "*.json").format == "binance"
+    assert read_bars(vendors / "*.json").format == "json"
 
 
 @pytest.mark.parametrize(
