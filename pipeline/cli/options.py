@@ -79,7 +79,7 @@ def file_source(path: str, reading: Reading | None = None) -> FileSource:
     if not path.strip():
         raise ConfigurationError("the name of the file with the bars is empty: give a file, a folder or a glob")
     if any("\ud800" <= each <= "\udfff" for each in path):
-        raise ConfigurationError(f"the name {path!r} is not UTF-8 text: rename the file, or give its folder")
+        raise ConfigurationError(f"the name '{path}' is not UTF-8 text: rename the file, or give its folder")
     # A word that is not one of a setting's is the settings' own error to tell.
     named = dict(reading or {})
     if isinstance(columns := named.get("columns"), str | list):

@@ -26,6 +26,8 @@ def files_of(path: Path, suffixes: Sequence[str]) -> list[Path]:
     DataError
         Where there is none, or more than :data:`MAX_FILES`.
     """
+    if "\0" in str(path):
+        raise DataError(f"{path} can't be a file's name: it has a zero byte")
     try:
         if path.is_file():
             return [path]
@@ -42,8 +44,6 @@ def files_of(path: Path, suffixes: Sequence[str]) -> list[Path]:
         exists = path.exists()
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
-    except ValueError as error:  # a zero byte in the name
-        raise DataError(f"{path} can't be a file's name: {error}") from error
     if exists:
         raise DataError(f"{path} is no ordinary file; give a file, a folder or a glob such as data/*.csv")
     raise DataError(f"{path} does not exist; give a file, a folder or a glob such as data/*.csv")
