@@ -211,7 +211,7 @@ def _refuse_rounded(
 def _whole_seconds(times: TimeColumns, present: NDArray[np.bool_], taken: Numbers) -> Numbers:
     seconds = np.rint(taken.nanoseconds / SECOND).astype(np.int64) * SECOND
     far = np.abs(taken.nanoseconds - seconds) > SECOND // 50
-    if far.any():
+    if far.any() or not _is_round(seconds):
         raise times.fault(
             int(np.flatnonzero(present)[first_true(far)]),
             "is a spreadsheet's day with too few decimals to tell the second; export the times as text",

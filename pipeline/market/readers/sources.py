@@ -86,12 +86,16 @@ def _matches(pattern: Path) -> Iterator[Path]:
                 yield from look(folder / rest[0], rest[1:], frozenset())
             return
         deep = rest[0] == "**"
-        if deep:
-            yield from look(folder, rest[1:], frozenset())
         try:
+            status = folder.stat()
             entries = list(os.scandir(folder))
         except OSError:  # no folder, or one that may not be read
             return
+        if deep:
+            if (status.st_dev, status.st_ino) in walked:  # a link that leads back up
+                return
+            walked |= {(status.st_dev, status.st_ino)}
+            yield from look(folder, rest[1:], frozenset())
         seen += len(entries)
         if seen > MAX_FOLDER_ENTRIES:
             raise DataError(
@@ -104,9 +108,6 @@ def _matches(pattern: Path) -> Iterator[Path]:
                 if fnmatch.fnmatchcase(entry.name, rest[0]):
                     yield from look(folder / entry.name, rest[1:], frozenset())
             elif entry.is_dir():
-                status = entry.stat()
-                place = (status.st_dev, status.st_ino)
-                if place not in walked:  # a link that leads back up
-                    yield from look(folder / entry.name, rest, walked | {place})
+                yield from look(folder / entry.name, rest, walked)
 
     yield from dict.fromkeys(look(base, parts[fixed:], frozenset()))
