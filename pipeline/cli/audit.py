@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipeline.cli.findings import print_findings
 from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset
 from pipeline.errors import ConfigurationError, DataError
@@ -91,6 +92,8 @@ def _bars(
         from pipeline.cli.bars import bars_of_file
 
         taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol or "ES")
+        taken.require_intraday()
+        print_findings(taken.findings, Console(stderr=True))
         return taken.bars, taken.instrument, taken.settings, taken.description
     options = {"--format": format_, "--time-zone": time_zone, "--label": label, "--bar": bar}
     if option := next((name for name, value in options.items() if value is not None), None):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.status import Status
 
 from pipeline.cli.bars import FileBars, bars_of_file
+from pipeline.cli.findings import print_findings
 from pipeline.cli.options import (
     BarOption,
     FormatOption,
@@ -53,6 +54,8 @@ def backtest(
     with Status("reading and cleaning bars", console=console):
         taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol)
     console.print(taken.description, highlight=False)
+    taken.require_intraday()
+    print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)
         summary = _summaries(results, taken)

@@ -274,7 +274,7 @@ def test_select_sessions_not_a_date_is_refused(es: Instrument) -> None:
 def test_session_profiles_real_es_conserves_every_contract(es: Instrument, real_data: Path) -> None:
     bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
 
-    for hours, sessions in (("rth", 1782), ("eth", 1810)):
+    for hours, sessions in (("rth", 1782), ("eth", 1813)):
         profiles = session_profiles(bars, es, hours=hours)
         labels = label_sessions(bars["timestamp"], es)
         inside = labels.mask(hours)
