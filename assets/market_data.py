@@ -13,7 +13,7 @@ from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.market import label_sessions
 from pipeline.market.cleaning import CleanBars, clean_bars, joined
-from pipeline.market.evidence import Finding, misreadings
+from pipeline.market.evidence import Evidence, Finding, misreadings
 from pipeline.market.months import split_by_month
 from resources import BarSource, ResearchSettings
 
@@ -95,7 +95,7 @@ def market_data(
             whole = joined([cleaned[key] for key in months.values()])
             # The simulator's bars are read as they were made.
             findings[symbol] = (
-                () if dataset.simulated else misreadings(taken, whole, dataset.instrument, raw.description)
+                () if dataset.simulated else misreadings(Evidence(taken, whole, dataset.instrument, raw.description))
             )
             for key in months.values():
                 _label(context, key, cleaned[key], dataset, findings[symbol])

@@ -9,7 +9,7 @@ from pipeline.errors import DataError
 from pipeline.home import vpoc_home
 from pipeline.market import Instrument, find_instrument
 from pipeline.market.cleaning import clean_bars
-from pipeline.market.evidence import Finding, misreadings
+from pipeline.market.evidence import Evidence, Finding, misreadings
 from pipeline.settings import Settings, load_settings
 
 __all__ = ["FileBars", "bars_of_file"]
@@ -28,7 +28,7 @@ class FileBars:
     description
         How the file was read, one line.
     findings
-        What the data shows about how it was read, the gravest first.
+        What the data shows about how the file was read, the gravest first.
     """
 
     bars: pd.DataFrame
@@ -50,7 +50,7 @@ def bars_of_file(source: FileSource, symbol: str) -> FileBars:
     settings = load_settings(vpoc_home())
     raw = source.read()
     clean = clean_bars(raw.frame, instrument, off_tick=settings.off_tick)
-    findings = misreadings(raw.frame, clean, instrument, raw.description)
+    findings = misreadings(Evidence(raw.frame, clean, instrument, raw.description))
     if clean.bars.empty:
         reasons = ", ".join(f"{count} {reason}" for reason, count in clean.quarantine["reason"].value_counts().items())
         advice = "; ".join(finding.said for finding in findings) or "check the symbol, the time zone and the columns"

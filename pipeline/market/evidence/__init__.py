@@ -8,33 +8,16 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 
-import pandas as pd
-
-from pipeline.market.cleaning import CleanBars
 from pipeline.market.evidence.data import Evidence
 from pipeline.market.evidence.finding import Finding, Severity
-from pipeline.market.instruments import Instrument
 
 __all__ = ["Evidence", "Finding", "Severity", "misreadings"]
 
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
-def misreadings(raw: pd.DataFrame, clean: CleanBars, instrument: Instrument, description: str) -> tuple[Finding, ...]:
-    """Findings of all kinds, the gravest first; none for data that shows nothing odd.
-
-    Parameters
-    ----------
-    raw
-        Bars as they were read, before cleaning, with ``timestamp`` and the columns of bars.
-    clean
-        What :func:`pipeline.market.cleaning.clean_bars` made of them.
-    instrument
-        What they are taken for.
-    description
-        How they were read, as :class:`pipeline.market.readers.RawBars` says it.
-    """
-    data = Evidence(raw, clean, instrument, description)
+def misreadings(data: Evidence) -> tuple[Finding, ...]:
+    """Findings of all kinds, the gravest first; none for data that shows nothing odd."""
     found = [finding for look in _kinds() for finding in look(data)]
     if any(finding.severity == "error" for finding in found):
         # What else such data shows has the same cause.

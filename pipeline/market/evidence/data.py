@@ -28,8 +28,14 @@ class Evidence:
 
     Attributes
     ----------
-    raw, clean, instrument, description
-        As :func:`pipeline.market.evidence.misreadings` takes them.
+    raw
+        Bars before cleaning: ``timestamp`` and the columns of bars.
+    clean
+        What :func:`pipeline.market.cleaning.clean_bars` made of them.
+    instrument
+        What they are taken for.
+    description
+        How they were read, as :class:`pipeline.market.readers.RawBars` says it.
     """
 
     raw: pd.DataFrame

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from pipeline.market.evidence.data import HOUR, Evidence
 from pipeline.market.evidence.finding import Finding
 from pipeline.market.evidence.futures import is_futures, third_fridays
+from pipeline.market.instruments import Instrument
+from pipeline.market.sessions import label_sessions
 
 __all__ = ["likely_rolls", "look"]
 
@@ -25,7 +27,7 @@ def look(data: Evidence) -> Iterator[Finding]:
     bars = data.clean.bars
     if not is_futures(data.instrument) or bars.empty or _knows_its_contracts(bars):
         return
-    rolls = likely_rolls(bars, data)
+    rolls = likely_rolls(bars, data.instrument)
     span = bars["timestamp"].iloc[-1] - bars["timestamp"].iloc[0]
     if rolls.empty and span < _LONG:
         return
@@ -41,7 +43,7 @@ def look(data: Evidence) -> Iterator[Finding]:
     yield Finding("rolls", "warning", f"likely rolls: {', '.join(named[:_MOST_NAMED])}{more}; {meant}")
 
 
-def likely_rolls(bars: pd.DataFrame, data: Evidence) -> pd.DataFrame:
+def likely_rolls(bars: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     """Where a continuous series of quarterly futures probably changes contract.
 
     Around each third Friday of March, June, September and December that is the step from one session to the next that
@@ -54,21 +56,22 @@ def likely_rolls(bars: pd.DataFrame, data: Evidence) -> pd.DataFrame:
         ``times`` (the jump as a multiple of the usual step), ``expired`` (the session before ended early, with its
         contract).
     """
-    opens, closes = data.bounds("open"), data.bounds("close")
     instants = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
+    schedule = label_sessions(bars["timestamp"], instrument).schedule
+    opens, closes = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8 for name in ("open", "close"))
     first, stop = np.searchsorted(instants, opens), np.searchsorted(instants, closes)
     held = np.flatnonzero(stop > first)
     columns = ["session", "jump", "times", "expired"]
     if len(held) < 3:
         return pd.DataFrame(columns=columns)
     first, stop = first[held], stop[held]
-    sessions = pd.DatetimeIndex(data.schedule.index[held])
+    sessions = pd.DatetimeIndex(schedule.index[held])
     jump = bars["open"].to_numpy()[first[1:]] - bars["close"].to_numpy()[stop[:-1] - 1]
     early = closes[held[:-1]] - instants[stop[:-1] - 1] > 4 * HOUR
     steps = pd.DataFrame({"session": sessions[1:], "jump": jump, "before": sessions[:-1]})
     reach = np.maximum.reduceat(bars["high"].to_numpy(), first) - np.minimum.reduceat(bars["low"].to_numpy(), first)
     steps["stands_out"] = np.abs(jump) >= _LEAST_OF_RANGE * reach[:-1]
-    steps["times"] = np.abs(jump) / _usual(jump, sessions, data.instrument.tick_size)
+    steps["times"] = np.abs(jump) / _usual(jump, sessions, instrument.tick_size)
     found = []
     for friday in third_fridays(sessions[0] - _AFTER, sessions[-1] + _BEFORE):
         near = steps[(steps["session"] >= friday - _BEFORE) & (steps["session"] <= friday + _AFTER)]

@@ -32,7 +32,7 @@ def look(data: Evidence) -> Iterator[Finding]:
             "two_series",
             "warning",
             f"{said}, at {np.nanmedian(theirs):g} where the rows kept are at {np.nanmedian(ours):g}: the file probably "
-            "holds several symbols; name their column with --columns symbol=NAME, or keep one in the file",
+            "holds several symbols; name their column and the one to take, --columns symbol=NAME --file-symbol SYMBOL",
         )
     else:
         yield Finding(

@@ -1,7 +1,7 @@
 """What a file format has to offer, and how its columns become raw bars."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import Layout
+from pipeline.market.readers.columns import Layout, bare_name
+from pipeline.market.readers.contracts import ids_are_contracts
 from pipeline.market.readers.options import Label, ReadOptions
 from pipeline.market.readers.table import Table
 from pipeline.market.readers.times import NAT, read_instants
@@ -88,6 +89,10 @@ def raw_bars(
     opens = instants.nanoseconds
     if side == "close" and length is not None:
         opens = np.where(opens == NAT, NAT, opens - length.value)
+    ids = layout.columns.get("contract")
+    if ids is not None and bare_name(ids) == "instrumentid" and not ids_are_contracts(table.texts(ids), opens):
+        columns = {ours: theirs for ours, theirs in layout.columns.items() if ours != "contract"}
+        layout = replace(layout, columns=columns)
     frame = pd.DataFrame({"timestamp": pd.DatetimeIndex(opens.view("M8[ns]"), tz="UTC")})
     for ours, theirs in layout.columns.items():
         if ours == "contract":
