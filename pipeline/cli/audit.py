@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset
 from pipeline.errors import DataError
@@ -83,6 +84,8 @@ def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.D
         from pipeline.cli.bars import bars_of_file
 
         taken = bars_of_file(file_source(file, reading), symbol or "ES")
+        taken.require_intraday()
+        print_findings(taken.findings, Console(stderr=True))
         return taken.bars, taken.instrument, taken.settings, taken.description
     refuse_reading(reading, "name the FILE")
     from pipeline.market.cleaning import clean_bars

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.status import Status
 
 from pipeline.cli.bars import FileBars, bars_of_file
+from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.tables import frame_table, results_table
 from pipeline.errors import ConfigurationError, DataError
@@ -44,6 +45,8 @@ def backtest(
     with Status("reading and cleaning bars", console=console):
         taken = bars_of_file(file_source(file, reading), symbol)
     console.print(taken.description, highlight=False)
+    taken.require_intraday()
+    print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)
         summary = _summaries(results, taken)

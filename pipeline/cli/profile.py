@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli.bars import FileBars, bars_of_file
+from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.page import open_profile
 from pipeline.cli.tables import sessions_table
@@ -47,8 +48,10 @@ def profile(
     taken = bars_of_file(source, symbol)
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours)
     if profiles.empty:
+        taken.require_intraday()
         raise DataError(f"{file} has no bar with volume in {hours} of {symbol}: try --hours eth, or another --symbol")
     if as_json:
+        print_findings(taken.findings, Console(stderr=True))
         listed = profiles.reset_index()
         listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
         typer.echo(json.dumps(listed.to_dict("records"), indent=2))
@@ -62,6 +65,7 @@ def profile(
     console = Console()
     console.print(taken.description, highlight=False)
     _say_quarantined(taken, console)
+    print_findings(taken.findings, console)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
     console.print(sessions_table(profiles, taken.instrument, title, sessions))
     console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)

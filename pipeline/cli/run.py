@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.progress import shown_while
@@ -17,6 +18,7 @@ from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
+from pipeline.market.evidence import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +99,8 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
 
     dataset = find_dataset(key, home)
     report = home.reports / f"{key}.html"
+    findings = [Finding.from_dict(each) for each in summary.attrs.get("findings", ())]
+    print_findings(findings, console)
     if as_json:
         from pipeline.performance import summary_to_dict
 
@@ -109,6 +113,7 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
             "source": dataset.identity,
             "strategies": strategies,
             "looks": summary.attrs["looks"],
+            "findings": [finding.to_dict() for finding in findings],
             "report": str(report),
         }
         typer.echo(json.dumps(document, indent=2))

@@ -80,6 +80,7 @@ _CHANGES = {
     "snapped": "kept, price moved to the nearest tick",
     "out_of_order": "kept, sorted into order",
     "off_step_volume": "kept, volume no whole number of steps",
+    "impossible_counts": "kept, impossible trade counts emptied",
 }
 _LISTED = 60
 _MOST_WIDE = 2  # strategies that a page has the width for with two columns each, and a remark

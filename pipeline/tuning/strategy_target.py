@@ -347,7 +347,7 @@ class StrategyTarget:
         profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
         if place is None:
             parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=strategy.hours)
-            place = _Place(bars, parts, next_session(parts.sessions, self._instrument), parts.contracts)
+            place = _Place(bars, parts, next_session(parts.sessions, self._instrument, strategy.hours), parts.contracts)
             self._places[where] = place
         to_ticks = self._instrument.to_ticks
         self._areas[what] = _Areas(to_ticks(profiles["val"]), to_ticks(profiles["vah"]))

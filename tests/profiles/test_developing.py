@@ -133,7 +133,7 @@ def test_developing_levels_second_contract_takes_over_when_it_leads() -> None:
     assert (levels["vpoc"] * 4).tolist() == [400, 440, 440, 400]
 
 
-@pytest.mark.parametrize(("hours", "rows"), [("rth", 1_782), ("eth", 1_810)])
+@pytest.mark.parametrize(("hours", "rows"), [("rth", 1_782), ("eth", 1_813)])
 def test_developing_levels_real_sessions_end_at_their_profile(
     es: Instrument, real_data: Path, hours: str, rows: int
 ) -> None:

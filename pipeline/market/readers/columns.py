@@ -24,7 +24,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "low": ("low", "lowprice", "l"),
     "close": ("close", "closeprice", "last", "c"),
     "volume": ("volume", "vol", "v", "totalvolume"),
-    "contract": ("contract", "contractcode", "contractsymbol"),
+    # Databento's number of the contract a continuous series is in.
+    "contract": ("contract", "contractcode", "contractsymbol", "instrumentid"),
     "num_trades": (
         "numtrades", "numberoftrades", "oftrades", "tradecount", "trades", "count", "transactions", "barcount", "n",
     ),

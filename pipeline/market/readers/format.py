@@ -1,7 +1,7 @@
 """What a file format has to offer, and how its columns become raw bars."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.market.readers.columns import Layout, bare_name
+from pipeline.market.readers.contracts import ids_are_contracts
 from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
 from pipeline.market.readers.options import Label, ReadOptions, to_set
 from pipeline.market.readers.symbols import of_one_symbol
@@ -118,6 +119,10 @@ def raw_bars(
     opens = instants.nanoseconds
     if side == "close" and length is not None:
         opens = np.where(opens == NAT, NAT, opens - length.value)
+    ids = layout.columns.get("contract")
+    if ids is not None and bare_name(ids) == "instrumentid" and not ids_are_contracts(table.texts(ids), opens):
+        columns = {ours: theirs for ours, theirs in layout.columns.items() if ours != "contract"}
+        layout = replace(layout, columns=columns)
     if styles is None:
         numeric = {ours: theirs for ours, theirs in layout.columns.items() if ours != "contract"}
         numeric.update(_parts(layout))
