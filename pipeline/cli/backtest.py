@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.status import Status
 
 from pipeline.cli.bars import FileBars, bars_of_file
@@ -19,6 +18,7 @@ from pipeline.cli.options import (
     ZoneOption,
     file_source,
 )
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import frame_table, results_table
 from pipeline.errors import ConfigurationError, DataError
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import pandas as pd
 import typer
-from rich.console import Console
 
 from pipeline.cli.bars import FileBars, bars_of_file
 from pipeline.cli.options import (
@@ -19,6 +18,7 @@ from pipeline.cli.options import (
     file_source,
 )
 from pipeline.cli.page import open_profile
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import sessions_table
 from pipeline.errors import DataError
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
 from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import results_table, side_by_side_table
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, load_sources, remember_source
 from pipeline.environment import prepare_environment
@@ -67,7 +67,7 @@ def run(
     prepare_environment(home)
     console = Console(stderr=True) if as_json else Console()
     if taken:
-        console.print(taken, soft_wrap=True, highlight=False, markup=False)
+        console.print(taken, soft_wrap=True, highlight=False)
     quieten()
     try:
         from pipeline.definitions import defs, run_chain
