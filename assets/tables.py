@@ -13,10 +13,10 @@ __all__ = ["table"]
 def table(frame: pd.DataFrame, *, digits: int = 6) -> dg.TableMetadataValue:
     """Show a small frame: numbers rounded to ``digits`` significant ones, a missing one as an empty cell."""
     records = [
-        dg.TableRecord({shown(name): _cell(value, digits) for name, value in row.items()})
+        dg.TableRecord({shown(str(name)): _cell(value, digits) for name, value in row.items()})
         for row in frame.to_dict("records")
     ]
-    columns = [dg.TableColumn(shown(name), _kind(frame[name])) for name in frame]
+    columns = [dg.TableColumn(shown(str(name)), _kind(frame[name])) for name in frame]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
@@ -29,4 +29,4 @@ def _cell(value: object, digits: int) -> float | int | bool | str | None:
         return value
     if isinstance(value, float):
         return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-    return str(value.date()) if isinstance(value, pd.Timestamp) and value == value.normalize() else shown(value)
+    return str(value.date()) if isinstance(value, pd.Timestamp) and value == value.normalize() else shown(str(value))

@@ -1,35 +1,30 @@
-"""Text from outside, made safe to show: names in files, columns, contracts, paths, other programs' messages.
-
-A terminal obeys escape codes, a bidirectional override turns the rest of a line round, and a lone surrogate can't be
-written at all. Whatever a program prints, logs, draws or writes into a page goes through :func:`shown`.
-"""
+"""Untrusted text made fit for a terminal, a log or a page: names of files, columns, contracts and cells."""
 
 import unicodedata
 
 __all__ = ["shown"]
 
+# Control and format characters (among them terminal escapes and the marks that turn text around), lone surrogates
+# (bytes of a file name that are not UTF-8), private and unassigned ones, and line separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
-def shown(text: object, *, lines: bool = False) -> str:
-    r"""Replace every character that is no visible one by its escape, such as ``\x1b``, as :func:`repr` does.
 
-    Parameters
-    ----------
-    text
-        Shown as ``str`` has it.
-    lines
-        Leave line breaks as they are, in a text of several lines.
+def shown(text: str, *, lines: bool = False) -> str:
+    r"""Text with every character that can't be printed as itself written as an escape (``\x1b``, ``\u202e``).
 
-    Returns
-    -------
-    str
-        Text without control and format characters, surrogates, private and unassigned characters.
+    Safe to apply twice: what it returns it leaves alone. ``lines`` leaves line breaks, in a text of several lines.
     """
-    whole = str(text)
-    if whole.isprintable():
-        return whole
-    return "".join(letter if _visible(letter, lines=lines) else repr(letter)[1:-1] for letter in whole)
+    if text.isascii() and text.isprintable():
+        return text
+    if lines:
+        return "\n".join(map(shown, text.split("\n")))
+    return "".join(_escaped(each) if unicodedata.category(each) in _HIDDEN else each for each in text)
 
 
-def _visible(letter: str, *, lines: bool) -> bool:
-    # Spaces of other widths than the usual one are not printable to Python, and harmless.
-    return letter.isprintable() or unicodedata.category(letter) == "Zs" or (lines and letter == "\n")
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that Python could not decode
+        return f"\\x{code - 0xDC00:02x}"
+    if code <= 0xFF:
+        return {"\t": "\\t", "\n": "\\n", "\r": "\\r"}.get(character, f"\\x{code:02x}")
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

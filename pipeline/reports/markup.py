@@ -14,7 +14,7 @@ _MOST_FIRST_WIDTH = 220
 
 def plain(text: object) -> str:
     """Text with what HTML would read as markup escaped, for the page and for labels in charts."""
-    return escape(shown(text, lines=True))
+    return escape(shown(str(text), lines=True))
 
 
 def cell(content: str, kind: str = "", *, tag: str = "td", scope: str = "") -> str:
