@@ -17,6 +17,7 @@ from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
+from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ def run(
     symbol, so that later 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them too.
     """
     home = vpoc_home()
+    load_settings(home)  # a mistake in them is told before anything starts
     key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
     taken = ""
     if data is not None:
