@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
-from pipeline.home import Home
+from pipeline.home import Home, expanded
 from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import ComputeSettings
 from pipeline.learning.models import Model, find_family, make_model
@@ -16,7 +16,7 @@ from pipeline.strategy import StrategySettings
 from pipeline.tuning.settings import TuningSettings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
-__all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings"]
+__all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings", "require_settings"]
 
 
 class SimulatorSettings(BaseModel):
@@ -179,6 +179,25 @@ def load_settings(home: Home) -> Settings:
     except ConfigurationError as error:
         place = place_in_yaml(home.settings, "account", *_location(error))
         raise ConfigurationError(f"{place}: {error}") from error
+    return settings
+
+
+def require_settings(home: Home) -> Settings:
+    """Read the settings, and make sure of the files that they name: for commands that would find out late.
+
+    Raises
+    ------
+    ConfigurationError
+        As of :func:`load_settings`, and for a file that is not there.
+    """
+    settings = load_settings(home)
+    named = settings.volatility_index
+    if named is not None and not (home.root / expanded(named)).is_file():
+        place = place_in_yaml(home.settings, "volatility_index")
+        raise ConfigurationError(
+            f"{place}: volatility_index names {home.root / expanded(named)}, and no such file is there; give the file "
+            "of a daily VIX, or take the line out"
+        )
     return settings
 
 

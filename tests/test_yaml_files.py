@@ -16,7 +16,7 @@ from pipeline.datasets import load_sources
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home
 from pipeline.market import load_instruments
-from pipeline.settings import load_settings
+from pipeline.settings import load_settings, require_settings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -160,6 +160,16 @@ def test_settings_that_are_impossible_are_refused_with_their_line(tmp_path: Path
         load_settings(home)
 
     assert f"settings.yaml, {place}" in str(refused.value)
+
+
+def test_settings_that_name_a_file_that_is_not_there_are_refused_before_a_run(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.settings.write_text("seed: 1\nvolatility_index: vix.csv\n")
+    with pytest.raises(ConfigurationError, match=r"settings.yaml, line 2: volatility_index names .*vix.csv"):
+        require_settings(home)
+
+    (tmp_path / "vix.csv").touch()
+    assert require_settings(home).volatility_index == "vix.csv"
 
 
 def test_sources_and_instruments_are_refused_with_their_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pipeline.datasets import find_dataset
 from pipeline.environment import prepare_environment
 from pipeline.errors import DataError
 from pipeline.home import vpoc_home
-from pipeline.settings import load_settings
+from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def train(
     from pipeline.learning.models import find_family
 
     home = vpoc_home()
-    load_settings(home)  # a mistake in them is told before anything starts
+    require_settings(home)
     for family in families:
         find_family(family)
     families = list(dict.fromkeys(families))

@@ -17,7 +17,7 @@ from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
-from pipeline.settings import load_settings
+from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def run(
     symbol, so that later 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them too.
     """
     home = vpoc_home()
-    load_settings(home)  # a mistake in them is told before anything starts
+    require_settings(home)
     key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
     taken = ""
     if data is not None:

@@ -14,7 +14,7 @@ from pipeline.datasets import find_dataset
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, vpoc_home
-from pipeline.settings import load_settings
+from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def tune(
         "seed": seed,
     }
     # Mistakes are told before anything starts.
-    study_settings(StudyTarget.of(target), load_settings(home), **overrides)
+    study_settings(StudyTarget.of(target), require_settings(home), **overrides)
     find_dataset(symbol, home)
     prepare_environment(home)
     quieten()
