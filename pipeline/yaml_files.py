@@ -49,7 +49,7 @@ def read_yaml_mapping(
     """
     try:
         text = _text(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if absent is not None:
             return dict(absent)
         raise ConfigurationError(f"{path} is not there: {error.strerror}") from error

@@ -20,6 +20,8 @@ from pipeline.cli.screen import Console
 from pipeline.cli.tune import tune
 from pipeline.cli.ui import ui
 from pipeline.errors import ConfigurationError, PipelineError, UnknownSymbolError
+from pipeline.home import vpoc_home
+from pipeline.outside import sentence_of_fault
 from pipeline.shown import shown
 
 __all__ = ["app", "main"]
@@ -50,7 +52,10 @@ def main() -> None:
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_ShownFormatter())
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a full disk behind it is told here, not by the interpreter as it ends
     except (ConfigurationError, UnknownSymbolError) as error:
         _fail(str(error), 2)
     except PipelineError as error:
@@ -63,6 +68,11 @@ def main() -> None:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        said = sentence_of_fault(error, vpoc_home())
+        if said is None:
+            raise  # a fault of the program's own: its traceback is what a report of it needs
+        _fail(said, 1)
 
 
 class _ShownFormatter(logging.Formatter):
