@@ -9,6 +9,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from pipeline.cli.alone import symbol_alone
 from pipeline.cli.options import JsonOption
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
@@ -48,7 +49,8 @@ def train(
     from pipeline.definitions import defs, train_families
 
     console = Console()
-    shown_while(console, lambda observe: train_families(defs, symbol, families, home, observe))
+    with symbol_alone(home, symbol, console):
+        shown_while(console, lambda observe: train_families(defs, symbol, families, home, observe))
     report = home.reports / f"{symbol}.html"
     console.print(f"Report     {report}", soft_wrap=True, highlight=False)
     console.print("Models     vpoc models list", highlight=False)
