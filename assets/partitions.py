@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 import dagster as dg
 import pandas as pd
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.datasets import Dataset, dataset_keys
 from pipeline.environment import first_month
 from pipeline.errors import PipelineError
+from pipeline.home import vpoc_home
 from pipeline.learning.models import families
+from pipeline.outside import sentence_of_fault
 from pipeline.tuning.targets import study_targets
 
 __all__ = [
@@ -143,8 +146,12 @@ def concatenated(
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn a mistake that the user can mend into a failure that shows its sentence and is not retried."""
+    """Turn what the user can mend, a mistake or a full disk, into a failure of one sentence, not retried."""
     try:
         yield
     except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    except (OSError, SQLAlchemyError) as error:
+        if (said := sentence_of_fault(error, vpoc_home())) is None:
+            raise
+        raise dg.Failure(said, allow_retries=False) from error

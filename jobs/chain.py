@@ -13,14 +13,16 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterInstance
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
+from sqlalchemy.exc import SQLAlchemyError
 
 from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key, study_key
 from jobs.processes import close_dead_runs, process_tag
 from pipeline.errors import DataError
-from pipeline.home import Home
+from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
 from pipeline.market.months import trade_months
+from pipeline.outside import sentence_of_words
 from pipeline.settings import ModelSelection, load_settings
 from pipeline.tuning.targets import STRATEGY
 from resources import BarSource
@@ -317,7 +319,10 @@ def _watch(instance: DagsterInstance, run_id: str, observe: Callable[[StepEvent]
     while not last_look:
         last_look = done.wait(POLL_SECONDS)
         while True:
-            page = instance.get_records_for_run(run_id, cursor=cursor, limit=1000)
+            try:
+                page = instance.get_records_for_run(run_id, cursor=cursor, limit=1000)
+            except (SQLAlchemyError, OSError):  # whoever does the run meets it too, and tells
+                return
             cursor = page.cursor
             for record in page.records:
                 if (event := _step_event(record.event_log_entry)) is not None:
@@ -380,6 +385,8 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
                 return str(failure.user_failure_data.description)
             error = failure.error.cause if failure.error and failure.error.cause else failure.error
             said = " ".join(error.message.split()) if error else "no reason given"
+            if (fault := sentence_of_words(said, vpoc_home())) is not None:
+                return fault
             if len(said) > LONGEST:
                 said = f"{said[:LONGEST]}… ('vpoc ui' shows all of it)"
             return f"step {event.step_key} failed: {said}"

@@ -21,7 +21,8 @@ from pipeline.market.readers import RawBars, ReadOptions, bar_files, read_bars
 from pipeline.market.trade_files import TradeReadOptions
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.trades import stream_trades
-from pipeline.settings import SimulatorSettings, load_settings, read_yaml_mapping
+from pipeline.settings import SimulatorSettings, load_settings
+from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 __all__ = [
     "SIMULATED_SUFFIX",
@@ -174,9 +175,7 @@ def load_sources(home: Home) -> dict[str, FileSource]:
 
     A path that is not absolute starts from the home, wherever the program is started.
     """
-    if not home.sources.exists():
-        return {}
-    entries = read_yaml_mapping(home.sources, example="ES: {path: bars.csv}")
+    entries = read_yaml_mapping(home.sources, example="ES: {path: bars.csv}", absent={})
     return {symbol: _source(home, symbol, entry) for symbol, entry in entries.items()}
 
 
@@ -198,16 +197,19 @@ def remember_source(home: Home, symbol: str, source: FileSource) -> None:
 
 def _source(home: Home, symbol: str, entry: object) -> FileSource:
     if not isinstance(entry, dict):
-        raise ConfigurationError(f"{home.sources}: {symbol} must map setting names to values, e.g. {{path: bars.csv}}")
+        place = place_in_yaml(home.sources, symbol)
+        raise ConfigurationError(f"{place}: {symbol} must map setting names to values, e.g. {{path: bars.csv}}")
     try:
         source = FileSource(**entry)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"
         said = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{home.sources}: {symbol}.{field}: {said}") from error
+        place = place_in_yaml(home.sources, symbol, *first["loc"])
+        raise ConfigurationError(f"{place}: {symbol}.{field}: {said}") from error
     if not source.path.strip():
-        raise ConfigurationError(f"{home.sources}: {symbol}.path is empty; name the file with the bars")
+        place = place_in_yaml(home.sources, symbol, "path")
+        raise ConfigurationError(f"{place}: {symbol}.path is empty; name the file with the bars")
     placed: dict[str, Any] = {"path": str(home.root / expanded(source.path))}
     if source.trades is not None:
         placed["trades"] = source.trades.model_copy(update={"path": str(home.root / expanded(source.trades.path))})

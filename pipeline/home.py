@@ -75,11 +75,23 @@ def expanded(path: str) -> Path:
 
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file under a temporary name and rename it: a killed run leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, temporary = _beside(path)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> tuple[int, str]:
+    """An open temporary file in the folder of a path, which is made where it is missing."""
+    left = 100
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        except FileNotFoundError:  # another process has removed the folder, which was empty
+            left -= 1
+            if not left:
+                raise

@@ -1,23 +1,22 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
-from pipeline.home import Home
+from pipeline.home import Home, expanded
 from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import ComputeSettings
 from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.settings import TuningSettings
+from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
-__all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings", "read_yaml_mapping"]
+__all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings", "require_settings"]
 
 
 class SimulatorSettings(BaseModel):
@@ -161,36 +160,52 @@ def load_settings(home: Home) -> Settings:
     ConfigurationError
         For a file that is not YAML or holds an unknown or impossible setting: names file and setting.
     """
-    entries = read_yaml_mapping(home.settings) if home.settings.exists() else {}
+    entries = read_yaml_mapping(home.settings, absent={})
     try:
         settings = Settings(**entries)
-        Account(**settings.account)
-        return settings
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{home.settings}: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        place, first = place_in_yaml(home.settings, *_location(error)), error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             model = _SECTIONS.get(name.partition(".")[0], Settings)
             raise ConfigurationError(
-                f"{home.settings}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
+                f"{place}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
             ) from error
         if first["type"] == "value_error":  # a validator's own sentence, which names setting and value
-            raise ConfigurationError(f"{home.settings}: {first['msg'].removeprefix('Value error, ')}") from error
-        raise ConfigurationError(f"{home.settings}: {name} is {first['input']!r}: {first['msg']}") from error
-
-
-def read_yaml_mapping(path: Path, *, example: str = "account: {risk_per_trade: 0.01}") -> dict[str, Any]:
-    """Read a YAML file that must hold a mapping (an empty file is an empty one); the error shows ``example``."""
+            raise ConfigurationError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise ConfigurationError(f"{place}: {name} is {first['input']!r}: {first['msg']}") from error
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if entries is None:
-        return {}
-    if not isinstance(entries, dict):
-        raise ConfigurationError(f"{path} must map names to values, e.g. {example!r}")
-    return {str(name): value for name, value in entries.items()}
+        Account(**settings.account)
+    except ConfigurationError as error:
+        place = place_in_yaml(home.settings, "account", *_location(error))
+        raise ConfigurationError(f"{place}: {error}") from error
+    return settings
+
+
+def require_settings(home: Home) -> Settings:
+    """Read the settings, and make sure of the files that they name: for commands that would find out late.
+
+    Raises
+    ------
+    ConfigurationError
+        As of :func:`load_settings`, and for a file that is not there.
+    """
+    settings = load_settings(home)
+    named = settings.volatility_index
+    if named is not None and not (home.root / expanded(named)).is_file():
+        place = place_in_yaml(home.settings, "volatility_index")
+        raise ConfigurationError(
+            f"{place}: volatility_index names {home.root / expanded(named)}, and no such file is there; give the file "
+            "of a daily VIX, or take the line out"
+        )
+    return settings
+
+
+def _location(error: BaseException | None) -> tuple[int | str, ...]:
+    """Keys that lead to the setting that an error is about; validators' own sentences have theirs inside."""
+    if isinstance(error, ConfigurationError):
+        return _location(error.__cause__)
+    if not isinstance(error, ValidationError):
+        return ()
+    first = error.errors()[0]
+    return (*first["loc"], *_location(first.get("ctx", {}).get("error")))

@@ -9,13 +9,15 @@ __all__ = ["shown"]
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def shown(text: str) -> str:
+def shown(text: str, *, lines: bool = False) -> str:
     r"""Text with every character that can't be printed as itself written as an escape (``\x1b``, ``\u202e``).
 
-    Safe to apply twice: what it returns it leaves alone.
+    Safe to apply twice: what it returns it leaves alone. ``lines`` leaves line breaks, in a text of several lines.
     """
     if text.isascii() and text.isprintable():
         return text
+    if lines:
+        return "\n".join(map(shown, text.split("\n")))
     return "".join(_escaped(each) if unicodedata.category(each) in _HIDDEN else each for each in text)
 
 

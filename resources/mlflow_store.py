@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pipeline.environment import make_tracking_store, tracking_uri
 from pipeline.errors import DataError
 from pipeline.home import Home
+from pipeline.outside import sentence_of_fault
 
 __all__ = ["FAILURE_TAG", "Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence", "shown_uri"]
 
@@ -168,7 +169,7 @@ def open_store(home: Home) -> Store:
         uri = make_tracking_store(home)
     except mlflow_errors() as error:
         raise StoreAwayError(
-            f"MLflow at {shown_uri(tracking_uri(home))} can't be opened ({sentence(error)})"
+            f"MLflow at {shown_uri(tracking_uri(home))} can't be opened ({_outside(error, home)})"
         ) from error
     if uri == f"sqlite:///{home.mlflow / 'mlflow.db'}":
         _write_ahead(home.mlflow / "mlflow.db")
@@ -179,7 +180,7 @@ def open_store(home: Home) -> Store:
     try:
         return Store(MlflowClient(tracking_uri=uri), uri, home)
     except mlflow_errors() as error:
-        raise StoreAwayError(f"MLflow at {shown_uri(uri)} can't be opened ({sentence(error)})") from error
+        raise StoreAwayError(f"MLflow at {shown_uri(uri)} can't be opened ({_outside(error, home)})") from error
 
 
 def mlflow_errors() -> tuple[type[Exception], ...]:
@@ -203,6 +204,10 @@ def sentence(error: BaseException) -> str:
     """An error's text on one line, not too long."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]} ..."
+
+
+def _outside(error: BaseException, home: Home) -> str:
+    return sentence_of_fault(error, home) or sentence(error)
 
 
 def _write_ahead(database: Path) -> None:

@@ -25,6 +25,7 @@ from pipeline.learning.record import (
     read_record,
     require_whole,
 )
+from pipeline.yaml_files import yaml_value
 from resources.mlflow_limits import METRICS_A_BATCH, PARAMETERS_A_BATCH, batches, cut, milliseconds, pages, safe_name
 from resources.mlflow_store import Store, sentence, shown_uri
 
@@ -209,7 +210,6 @@ def champion_parameters(store: Store, symbol: str, family: str, *, alias: str = 
         Where the store is away.
     """
     from mlflow.exceptions import MlflowException
-    from yaml import YAMLError
 
     from pipeline.learning.models import find_family
 
@@ -226,7 +226,7 @@ def champion_parameters(store: Store, symbol: str, family: str, *, alias: str = 
         told = version.tags.get(SETTINGS_TAG)
         given = _read_texts(store.client.get_run(version.run_id).data.params) if told is None else json.loads(told)
         return dict(settings(**given).model_dump()) if given else None
-    except (ValueError, TypeError, YAMLError) as error:  # pydantic's errors are values' errors
+    except (ValueError, TypeError) as error:  # pydantic's errors are values' errors
         said = sentence(error)
         _log.warning("%s version %s has settings that are none of this release: %s", name, version.version, said)
         return None
@@ -247,13 +247,11 @@ def _settings(record: StoredRecord) -> str:
 
 def _read_texts(params: Mapping[str, str]) -> dict[str, Any]:
     """Settings that a version without the tag left as text in its run's parameters."""
-    import yaml
-
     found: dict[str, Any] = {}
     for name, text in params.items():
         if name.startswith(SETTINGS_PREFIX):
             # Python's text of lists, numbers and truths is YAML's too; of nothing it is not.
-            found[name.removeprefix(SETTINGS_PREFIX)] = None if text == "None" else yaml.safe_load(text)
+            found[name.removeprefix(SETTINGS_PREFIX)] = None if text == "None" else yaml_value(text, name)
     return found
 
 

@@ -10,6 +10,7 @@ from dagster import InputContext, MultiPartitionKey, OutputContext
 from upath import UPath
 
 from pipeline.home import vpoc_home
+from pipeline.outside import sentence_of_fault
 
 __all__ = ["ParquetStore", "PartitionedFrames"]
 
@@ -88,15 +89,20 @@ class ParquetIOManager(dg.UPathIOManager):
 
     def dump_to_path(self, context: OutputContext, obj: pd.DataFrame, path: UPath) -> None:
         """Write a frame under a temporary name, then rename it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
         try:
-            with temporary.open("wb") as file:
-                obj.to_parquet(file, compression="zstd")
-            temporary.rename(path)
-        finally:
-            if temporary.exists():
-                temporary.unlink()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    obj.to_parquet(file, compression="zstd")
+                temporary.rename(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            said = sentence_of_fault(error, vpoc_home())
+            if said is None:
+                raise
+            raise dg.Failure(said, allow_retries=False) from error
 
     def load_from_path(self, context: InputContext, path: UPath) -> pd.DataFrame:
         """Read a frame, or fail with what to materialize first."""

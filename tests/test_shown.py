@@ -38,3 +38,7 @@ def test_shown_text_is_printable_and_stays_as_it_is(text: str) -> None:
 
 def test_error_with_untrusted_text_shows_it_escaped() -> None:
     assert str(DataError("column 'a\x1b[31mX' is missing")) == "column 'a\\x1b[31mX' is missing"
+
+
+def test_shown_text_of_several_lines_keeps_line_breaks_only() -> None:
+    assert shown("a\nb\x1bc", lines=True) == "a\nb\\x1bc"

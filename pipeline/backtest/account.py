@@ -117,6 +117,7 @@ class Account(BaseModel):
 
     def __init__(
         self,
+        /,
         initial_capital: float = 100_000.0,
         risk_per_trade: float = 0.01,
         max_contracts: int | None = None,

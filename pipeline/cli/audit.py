@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
+from pipeline.cli.screen import Console
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset
 from pipeline.errors import DataError
 from pipeline.home import expanded, vpoc_home
@@ -107,7 +107,7 @@ def _placed(path: "Path | str", *, given: bool) -> Path:
 
 def _show(report: "AuditReport", what: str) -> None:
     console = Console()
-    console.print(what, soft_wrap=True, highlight=False, markup=False)
+    console.print(what, soft_wrap=True, highlight=False)
     # Twenty columns that are missing for the same reason are one thing to read.
     alike: dict[tuple[object, ...], list[str]] = {}
     for finding in report.findings:
@@ -115,17 +115,17 @@ def _show(report: "AuditReport", what: str) -> None:
         alike.setdefault(tuple(map(str, same)), []).append(finding.feature)
     for (severity, check, row, expected, got, cause), names in alike.items():
         color = "red" if severity == "error" else "yellow"
-        console.print(f"[bold {color}]{severity}[/] {check}: ", end="")
-        console.print(", ".join(names), style="bold", highlight=False, markup=False)
+        console.print(f"[bold {color}]{severity}[/] {check}: ", end="", markup=True)
+        console.print(", ".join(names), style="bold", highlight=False)
         for name, value in (("first at", row), ("expected", expected), ("got", got), ("cause", cause)):
             shown = "missing" if value == "nan" else value
-            console.print(f"  {name:<10} {shown}", soft_wrap=True, highlight=False, markup=False)
+            console.print(f"  {name:<10} {shown}", soft_wrap=True, highlight=False)
     reasons: dict[str, list[str]] = {}
     for name, reason in report.skipped.items():
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        console.print(f"not judged: {shown}: {reason}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"not judged: {shown}: {reason}", soft_wrap=True, highlight=False)
     dates = ", ".join(str(session.date()) for session in report.cutoffs)
     console.print(
         f"{len(report.judged)} features, {report.sessions} sessions, cut off at {dates}",
@@ -134,5 +134,6 @@ def _show(report: "AuditReport", what: str) -> None:
     )
     errors = sum(finding.severity == "error" for finding in report.findings)
     console.print(
-        "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]"
+        "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]",
+        markup=True,
     )

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from rich.console import Console
 
 from pipeline.cli.options import JsonOption
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import frame_table
 
 __all__ = ["bench"]

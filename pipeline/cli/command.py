@@ -3,10 +3,11 @@
 Exit codes: 0 good, 1 what was asked for failed, 2 wrong use, 130 stopped by Ctrl-C.
 """
 
+import logging
 import sys
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from pipeline.cli.audit import audit
 from pipeline.cli.backtest import backtest
@@ -15,9 +16,13 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.models import models
 from pipeline.cli.profile import profile
 from pipeline.cli.run import run
+from pipeline.cli.screen import Console
 from pipeline.cli.tune import tune
 from pipeline.cli.ui import ui
 from pipeline.errors import ConfigurationError, PipelineError, UnknownSymbolError
+from pipeline.home import vpoc_home
+from pipeline.outside import sentence_of_fault
+from pipeline.shown import shown
 
 __all__ = ["app", "main"]
 
@@ -44,8 +49,13 @@ app.add_typer(bench, name="bench")
 
 def main() -> None:
     """Run the command; a user's mistake is shown as one sentence, never as a traceback."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_ShownFormatter())
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a full disk behind it is told here, not by the interpreter as it ends
     except (ConfigurationError, UnknownSymbolError) as error:
         _fail(str(error), 2)
     except PipelineError as error:
@@ -58,14 +68,21 @@ def main() -> None:
         # The reader of a pipe (head, less) has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        said = sentence_of_fault(error, vpoc_home())
+        if said is None:
+            raise  # a fault of the program's own: its traceback is what a report of it needs
+        _fail(said, 1)
+
+
+class _ShownFormatter(logging.Formatter):
+    """Warnings of the package and of libraries, which may hold names from files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record), lines=True)
 
 
 def _fail(sentence: str, code: int) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(sentence)}")
+    said = Text.assemble(("Error:", "bold red"), " ", sentence)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(said)
     sys.exit(code)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.cli.doctor_finding import Finding, State
 from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file, refuse_reading
+from pipeline.cli.screen import Console
 from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
 from pipeline.home import PROJECT, Home, vpoc_home
@@ -68,9 +69,10 @@ def _print(findings: list[Finding]) -> None:
     table = Table(show_edge=False)
     for name in ("", "", "found", "to do"):
         table.add_column(name, overflow="fold")
-    marks = {"good": "[green]good[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}
+    colors = {"good": "green", "note": "yellow", "bad": "red"}
     for finding in findings:
-        table.add_row(marks[finding.state], f"{finding.topic}: {finding.what}", finding.said, finding.remedy)
+        mark = Text(finding.state, colors[finding.state])
+        table.add_row(mark, f"{finding.topic}: {finding.what}", finding.said, finding.remedy)
     Console(highlight=False).print(table)
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from rich.console import Console
-
+from pipeline.cli.screen import Console
 from pipeline.market.evidence import Finding
 
 __all__ = ["print_findings"]
@@ -14,5 +13,5 @@ _MARKS = {"error": "[bold red]Error[/]", "warning": "[bold yellow]Warning[/]", "
 def print_findings(findings: Iterable[Finding], console: Console) -> None:
     """One line a finding, the gravest first."""
     for finding in findings:
-        console.print(f"{_MARKS[finding.severity]}: ", end="", highlight=False)
+        console.print(f"{_MARKS[finding.severity]}: ", end="", highlight=False, markup=True)
         console.print(finding.said, soft_wrap=True, highlight=False, markup=False)

@@ -6,17 +6,19 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from pipeline.cli.alone import symbol_alone
 from pipeline.cli.options import JsonOption
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
+from pipeline.cli.screen import Console
 from pipeline.datasets import find_dataset
 from pipeline.environment import prepare_environment
 from pipeline.errors import DataError
 from pipeline.home import vpoc_home
+from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,7 @@ def train(
     from pipeline.learning.models import find_family
 
     home = vpoc_home()
+    require_settings(home)
     for family in families:
         find_family(family)
     families = list(dict.fromkeys(families))
@@ -46,7 +49,8 @@ def train(
     from pipeline.definitions import defs, train_families
 
     console = Console()
-    shown_while(console, lambda observe: train_families(defs, symbol, families, home, observe))
+    with symbol_alone(home, symbol, console):
+        shown_while(console, lambda observe: train_families(defs, symbol, families, home, observe))
     report = home.reports / f"{symbol}.html"
     console.print(f"Report     {report}", soft_wrap=True, highlight=False)
     console.print("Models     vpoc models list", highlight=False)
@@ -126,7 +130,7 @@ def upload(as_json: JsonOption = False) -> None:
     elif not waiting:
         console.print("nothing waits: every training is uploaded")
     for name, why in failed.items():
-        Console(stderr=True, soft_wrap=True, highlight=False, quiet=as_json).print(f"{name}: {why}", markup=False)
+        Console(stderr=True, soft_wrap=True, highlight=False, quiet=as_json).print(f"{name}: {why}")
     if away is not None:
         raise DataError(
             f"{away}; {_trainings(left)} in {home.models}: start it, or name another one in MLFLOW_TRACKING_URI, "
@@ -176,7 +180,7 @@ def _show(found: "Sequence[Registered]", waiting: Sequence[dict[str, Any]], away
         console.print(f"\n{_trainings(len(waiting))} for 'vpoc models upload':", soft_wrap=True)
     for one in waiting:
         said = one["broken"] or _figures(one["headline"])
-        console.print(f"  {one['training']}  {_minute(one['trained'])}  {said}", soft_wrap=True, markup=False)
+        console.print(f"  {one['training']}  {_minute(one['trained'])}  {said}", soft_wrap=True)
 
 
 def _figures(headline: Mapping[str, str]) -> str:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 import typer
-from rich.console import Console
 
+from pipeline.cli.screen import Console
 from pipeline.home import vpoc_home, write_whole
 from pipeline.market import Hours, Instrument
 

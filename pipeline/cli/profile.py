@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import pandas as pd
 import typer
-from rich.console import Console
 
 from pipeline.cli.bars import FileBars, bars_of_file
 from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.page import open_profile
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import sessions_table
 from pipeline.errors import DataError
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.page import open_profile
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import sessions_table
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError, DataError

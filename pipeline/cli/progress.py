@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from pipeline.cli.screen import Console
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ def shown_while(console: Console, run: Callable[["Callable[[StepEvent], None]"],
     from pipeline.definitions import ChainError
 
     with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn(), console=console
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(20),
+        TimeElapsedColumn(),
+        console=console,
     ) as progress:
         tasks: dict[str, TaskID] = {}
 
@@ -40,7 +45,9 @@ def shown_while(console: Console, run: Callable[["Callable[[StepEvent], None]"],
             elif event.kind == "told":
                 progress.console.print(f"  {event.text}", soft_wrap=True, highlight=False)
             else:
-                progress.console.print(f"  [yellow]note[/] {event.text}", soft_wrap=True, highlight=False)
+                progress.console.print(
+                    Text.assemble("  ", ("note", "yellow"), " ", event.text), soft_wrap=True, highlight=False
+                )
 
         try:
             run(observe)

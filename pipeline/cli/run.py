@@ -5,20 +5,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from pipeline.cli.alone import symbol_alone
 from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
+from pipeline.cli.screen import Console
 from pipeline.cli.tables import results_table, side_by_side_table
-from pipeline.datasets import SIMULATED_SUFFIX, find_dataset, load_sources, remember_source
+from pipeline.datasets import SIMULATED_SUFFIX, FileSource, find_dataset, load_sources, remember_source
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
 from pipeline.market.evidence import Finding
+from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,40 +53,47 @@ def run(
     symbol, so that later 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them too.
     """
     home = vpoc_home()
+    require_settings(home)
     key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
-    taken = ""
-    if data is not None:
+    taken, source = "", None
+    if data is None:
+        refuse_reading(reading, "give it as --data FILE")
+        find_dataset(key, home)
+    else:
         if key.endswith(SIMULATED_SUFFIX):
             raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
         source = file_source(data, reading)
         find_instrument(key)
         if source_holds_trades(source):
             raise DataError(f"{data} holds trades, and a run takes bars: see them with 'vpoc profile {data}'")
-        before = load_sources(home).get(key)
+        load_sources(home)
         taken = source.read(key).description  # a file that can't be read is not remembered
-        prepare_environment(home)
-        remember_source(home, key, source)
-    else:
-        refuse_reading(reading, "give it as --data FILE")
-    find_dataset(key, home)
     prepare_environment(home)
     console = Console(stderr=True) if as_json else Console()
     if taken:
-        console.print(taken, soft_wrap=True, highlight=False, markup=False)
+        console.print(taken, soft_wrap=True, highlight=False)
     quieten()
+    with symbol_alone(home, key, console):
+        _run(key, home, source, console)
+        _show(key, home, console, as_json=as_json)
+
+
+def _run(key: str, home: Home, source: FileSource | None, console: Console) -> None:
+    before = load_sources(home).get(key)
+    if source is not None:
+        remember_source(home, key, source)
     try:
         from pipeline.definitions import defs, run_chain
 
         shown_while(console, lambda observe: run_chain(defs, key, home, observe))
     except DataError as error:
-        if data is None or before is None or before == source:
+        if source is None or before is None or before == source:
             raise
         # A mistyped file must not take the place of the one that worked.
         remember_source(home, key, before)
         raise DataError(
             f"{error}; {key}'s source is {before.path} as before: 'vpoc run --symbol {key}' makes its months anew"
         ) from error
-    _show(key, home, console, as_json=as_json)
 
 
 def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:

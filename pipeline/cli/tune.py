@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
 
 from pipeline.cli.options import JsonOption
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
+from pipeline.cli.screen import Console
 from pipeline.datasets import find_dataset
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, vpoc_home
-from pipeline.settings import load_settings
+from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def tune(
         "seed": seed,
     }
     # Mistakes are told before anything starts.
-    study_settings(StudyTarget.of(target), load_settings(home), **overrides)
+    study_settings(StudyTarget.of(target), require_settings(home), **overrides)
     find_dataset(symbol, home)
     prepare_environment(home)
     quieten()
@@ -108,7 +108,7 @@ def _open_dashboard(home: Home, target: str | None, port: int) -> None:
     from pipeline.tuning.storage import tuning_url
 
     prepare_environment(home)
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = Console(soft_wrap=True, highlight=False)
     serve_dashboard(tuning_url(home), port=port, say=console.print)
 
 
@@ -127,7 +127,7 @@ def _trials(target: str, symbol: str) -> "pd.DataFrame":
 
 def _tell(console: Console, home: Home, document: dict[str, Any], folder: str) -> None:
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
+        console.print(text, soft_wrap=True, highlight=False)
 
     counts, best = document["trials"], document["best"]
     say(

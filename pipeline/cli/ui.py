@@ -12,9 +12,9 @@ import urllib.request
 from typing import IO, Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline.cli.quiet import quieten
+from pipeline.cli.screen import Console
 from pipeline.environment import make_tracking_store, prepare_environment, tracking_uri
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import PROJECT, Home, vpoc_home

@@ -7,16 +7,16 @@ from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import exchange_calendars
 import numpy as np
-import yaml
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError, UnknownSymbolError
+from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 __all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
 
@@ -168,25 +168,26 @@ def find_instrument(symbol: str, instruments: Mapping[str, Instrument] | None = 
 
 
 def _read(path: Path) -> dict[str, Instrument]:
+    example = "ES: {tick_size: 0.25, ...}"
     try:
-        entries: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"instrument file {path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"instrument file {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(entries, dict) or not entries:
-        raise ConfigurationError(f"instrument file {path} must map symbols to their settings, e.g. 'ES: {{...}}'")
-    return {str(symbol): _instrument(path, str(symbol), entry) for symbol, entry in entries.items()}
+        entries = read_yaml_mapping(path, example=example)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"instrument file {error}") from error
+    if not entries:
+        raise ConfigurationError(f"instrument file {path} is empty; map symbols to their settings, e.g. {example!r}")
+    return {symbol: _instrument(path, symbol, entry) for symbol, entry in entries.items()}
 
 
 def _instrument(path: Path, symbol: str, entry: object) -> Instrument:
     if not isinstance(entry, dict):
-        raise ConfigurationError(f"instrument file {path}: {symbol} must map setting names to values")
+        place = place_in_yaml(path, symbol)
+        raise ConfigurationError(f"instrument file {place}: {symbol} must map setting names to values")
     try:
         return Instrument(**{**entry, "symbol": symbol})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"
+        place = place_in_yaml(path, symbol, *first["loc"])
         raise ConfigurationError(
-            f"instrument file {path}: {symbol}.{field} is {first['input']!r}: {first['msg']}"
+            f"instrument file {place}: {symbol}.{field} is {first['input']!r}: {first['msg']}"
         ) from error

@@ -15,6 +15,7 @@ from pipeline.profiles import palette
 from pipeline.profiles.chart import ProfileChart, profile_chart, spread_labels
 from pipeline.profiles.pictures import Picture
 from pipeline.profiles.sessions import Allocation
+from pipeline.shown import shown
 
 __all__ = ["profile_markdown", "profile_svg"]
 
@@ -102,7 +103,7 @@ class _Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
             f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="11" fill="{palette.INK}">',
             f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-            f'<text x="8" y="19" font-size="14">{escape(title)}</text>',
+            f'<text x="8" y="19" font-size="14">{_plain(title)}</text>',
         ]
 
     def text(self) -> str:
@@ -140,7 +141,7 @@ class _Drawing:
 
     def _write(self, x: float, y: float, text: str, colour: str, anchor: str = "start") -> None:
         self._parts.append(
-            f'<text x="{_number(x)}" y="{_number(y)}" fill="{colour}" text-anchor="{anchor}">{escape(text)}</text>'
+            f'<text x="{_number(x)}" y="{_number(y)}" fill="{colour}" text-anchor="{anchor}">{_plain(text)}</text>'
         )
 
     def _grid(self) -> None:
@@ -303,6 +304,10 @@ class _Drawing:
             self._path(f"M{_number(x)} 36h18", colour, 1.6, dash)
             self._write(x + 22, 40, words, palette.MUTED)
             x += 40 + 5.4 * len(words)
+
+
+def _plain(text: str) -> str:
+    return escape(shown(text))
 
 
 def _number(value: float) -> str:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from pipeline.shown import shown
+
 __all__ = ["both", "bullets", "cell", "kept", "plain", "row", "section", "table"]
 
 _FIRST_WIDTH, _EVEN_WIDTH, _PAGE_WIDTH = 150, 104, 1100  # least pixels, and those of a wide page
@@ -12,7 +14,7 @@ _MOST_FIRST_WIDTH = 220
 
 def plain(text: object) -> str:
     """Text with what HTML would read as markup escaped, for the page and for labels in charts."""
-    return escape(str(text))
+    return escape(shown(str(text), lines=True))
 
 
 def cell(content: str, kind: str = "", *, tag: str = "td", scope: str = "") -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.reports.theme import STRATEGY_COLORS, STRATEGY_DASHES
+from pipeline.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,11 +142,18 @@ def new_figure(width: float, height: float) -> "Figure":
 
 def png(figure: "Figure", *, label_size: float = 8) -> bytes:
     """The figure as a PNG file; the same figure gives the same bytes."""
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(shown(text.get_text(), lines=True))
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=label_size)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with rc_context({"text.parse_math": False}):  # dollars are money, and a name may hold any character
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -83,7 +83,7 @@ class StrategySettings(BaseModel):
     stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
     min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -77,10 +77,13 @@ class KeptMoney:
 
     def returns(self, trial: TrialRecord, capital: float) -> pd.Series | None:
         """A trial's returns on a capital; None where nothing was kept."""
-        path = self._path(trial.params)
-        if trial.state != "complete" or not path.exists():
+        if trial.state != "complete":
             return None
-        money = pd.read_parquet(path)["money"]
+        try:
+            written = self._path(trial.params).read_bytes()
+        except FileNotFoundError:  # another process that shares the study may have put it into the ledger
+            return None
+        money = pd.read_parquet(io.BytesIO(written))["money"]
         return (money / capital).set_axis(pd.DatetimeIndex(money.index).tz_localize(None).normalize())
 
     def drop(self, trials: Iterable[TrialRecord]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipeline.environment import POSTGRES_VARIABLE
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home
+from pipeline.outside import DAMAGED_WORDS, STUDIES_REMEDY
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
@@ -246,7 +247,10 @@ def open_storage(url: str, *, heartbeat: float = 20.0, grace: float = 120.0, pat
     except OSError as error:
         raise ConfigurationError(f"the studies' database {shown} can't be made: {error.strerror or error}") from error
     except (DBAPIError, StorageInternalError) as error:
-        raise ConfigurationError(f"the studies' database {shown} can't be used: {words_of(error)}") from error
+        words = words_of(error)
+        if any(said in words for said in DAMAGED_WORDS):
+            raise ConfigurationError(f"the studies' database {shown} is damaged ({words}): {STUDIES_REMEDY}") from error
+        raise ConfigurationError(f"the studies' database {shown} can't be used: {words}") from error
     except RuntimeError as error:
         raise ConfigurationError(
             f"the studies' database {shown} was made by another version of Optuna; "

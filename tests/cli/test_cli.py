@@ -85,7 +85,7 @@ def test_impossible_setting_names_file_and_setting(vpoc, bars_file: Path) -> Non
     code, _, err = vpoc("backtest", str(bars_file), settings="strategy: {trend_window: 1}\n")
 
     assert code == 2
-    assert "settings.yaml: " in err
+    assert "settings.yaml, line 1: " in err
     assert "trend_window" in err
 
 

@@ -43,8 +43,8 @@ def test_remembering_a_source_keeps_the_others(home: Home) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("ES: {path: ''}", r"sources.yaml: ES.path is empty; name the file with the bars"),
-        ("ES: bars.csv", r"sources.yaml: ES must map setting names to values"),
+        ("ES: {path: ''}", r"sources.yaml, line 1: ES.path is empty; name the file with the bars"),
+        ("ES: bars.csv", r"sources.yaml, line 1: ES must map setting names to values"),
         ("[]", r"sources.yaml must map names to values, e.g. 'ES: {path: bars.csv}'"),
         ("ES: {path: a.csv, time_zone: Mars}", r"ES.time_zone: time zone 'Mars' is not an IANA name"),
     ],
@@ -65,7 +65,7 @@ def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str
             r"models, compute, tuning$",
         ),
         ("simulator: {bars: 5min}", r"setting simulator.bars is unknown; there are start, sessions, seed, edge, bar$"),
-        ("strategy: {hours: all}", r"settings.yaml: strategy setting hours is 'all'"),
+        ("strategy: {hours: all}", r"settings.yaml, line 1: strategy setting hours is 'all'"),
         ("off_tick: maybe", r"off_tick is 'maybe'"),
     ],
 )

@@ -1,5 +1,6 @@
 """What a campaign keeps of each trial."""
 
+import multiprocessing
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +49,25 @@ def test_money_that_the_ledger_has_is_dropped_and_that_of_a_trial_at_work_stays(
     kept.drop([TrialRecord(1, 1, "complete", {"hours": "eth"}, (1.0,), {}, 0.1)])
     assert not kept.folder.exists()
     kept.drop([settled])
+
+
+def test_money_that_another_process_drops_meanwhile_is_whole_or_gone(tmp_path: Path) -> None:
+    kept, params = KeptMoney(tmp_path / "study" / "money"), {"hours": "rth"}
+    evidence = Evidence(pd.Series(range(800), DAYS, dtype=float))
+    trial = TrialRecord(0, 0, "complete", params, (1.0,), {}, 0.1)
+    other = multiprocessing.get_context("fork").Process(
+        target=lambda: [(kept(params, evidence), kept.drop([trial])) for _ in range(200)]
+    )
+
+    other.start()
+    while other.is_alive():
+        returns = kept.returns(trial, 100.0)
+        assert returns is None or returns.sum() == 799 * 4
+        kept({"hours": "eth"}, evidence)  # the folder goes with the last of it
+        kept.drop([TrialRecord(1, 1, "complete", {"hours": "eth"}, (1.0,), {}, 0.1)])
+    other.join()
+
+    assert other.exitcode == 0
 
 
 @pytest.mark.parametrize(("made", "idle"), [(0.0, True), (5.0, False)])

@@ -17,9 +17,11 @@ import psycopg2
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.home import Home
+from pipeline.home import PROJECT, Home
+from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.storage import StorageGoneError, StudyStorage, open_storage, tuning_url
 from pipeline.tuning.study import Progress, Report, StudySettings, run_study
+from tests.tuning.sharing import DAYS
 from tests.tuning.test_study import SPACE, Logged, bowl, told
 
 
@@ -203,6 +205,26 @@ def test_two_workers_share_a_study_on_postgres_with_no_trial_lost_or_doubled(
         assert cursor.fetchone() == (14,)
         cursor.execute("select count(*) from information_schema.tables where table_schema = 'public'")
         assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_two_programs_that_run_one_study_at_once_both_end_well_and_the_ledger_has_every_return(
+    tmp_path: Path, database: str, request: pytest.FixtureRequest
+) -> None:
+    url = tuning_url(Home(tmp_path))
+    if database == "postgresql":
+        request.getfixturevalue("postgres")
+        url = tuning_url(Home(tmp_path))
+    command = [sys.executable, "-m", "tests.tuning.sharing", url, str(tmp_path), "20"]
+
+    both = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], said
+    looks = Ledger(url).looks("ES", DAYS[0], DAYS[-1])
+    assert looks.count == 20
+    assert looks.trial_returns.shape == (60, 20)
+    assert not (tmp_path / "money").exists()
 
 
 def test_postgres_that_restarts_in_mid_study_costs_no_trial(postgres: StudyStorage, server: Any) -> None:

@@ -20,6 +20,7 @@ from pipeline.learning.models.outcomes import check_outcomes
 from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings, Progress
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
+from pipeline.learning.models.trees_text import require_sound_trees
 from pipeline.learning.transforms import feature_transforms
 from pipeline.learning.validation import validation_slice
 from pipeline.search_space import Real, SearchSpace, Whole
@@ -341,6 +342,8 @@ class BoostedModel(Model):
         self._transforms = transforms_from_json(extra["transforms"])
         self._start = float(extra["start"])
         self.rounds = int(extra["rounds"])
+        # The hash tells of an accident only: who changes the file can change the manifest too.
+        require_sound_trees(self._text, len(self._transforms.get_feature_names_out()))
         self._booster = _parse(self._text)
 
 

@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +14,12 @@ from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import PROJECT
 from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows, boosting, load_model, make_model
+from pipeline.learning.models.files import write_sealed
+from pipeline.learning.models.trees_text import require_sound_trees
 from pipeline.learning.validation import validation_slice
 from tests.learning.models.made_rows import made_rows, noise, planted, random_features
 
@@ -542,6 +548,87 @@ def test_broken_file_is_one_sentence(tmp_path: Path, spoil: object, message: str
         load_model(tmp_path)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "lightgbm_r", "lightgbm_dollars"])
+def test_text_of_a_model_that_lightgbm_wrote_is_sound(family: str) -> None:
+    stump = make_model(family, SHORT | {"min_gain_to_split": 1e9}).fit(planted(200))
+    for model in (make_model(family, SHORT).fit(planted(200)), stump):
+        require_sound_trees(model._text, len(model._transforms.get_feature_names_out()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (r"tree_sizes=\d+", "tree_sizes=99999999", "its tree 0"),
+        (r"tree_sizes=[^\n]*", "tree_sizes=-1", "its header"),
+        (r"max_feature_idx=\d+", "max_feature_idx=999999", "it is not of"),
+        (r"left_child=\S+", "left_child=7777", "is no tree"),
+        (r"left_child=\S+", "left_child=0", "is no tree"),
+        (r"split_feature=\d+", "split_feature=7777", "splits on no feature"),
+        (r"num_leaves=\d+", "num_leaves=999999", "are not 999998 numbers"),
+        (r"num_cat=0", "num_cat=1", "is of another kind"),
+        (r"decision_type=\d+", "decision_type=1", "other decisions"),
+        (r"threshold=\S+", "threshold=x", "threshold that are not"),
+        (r"end of trees[\s\S]*", "", "what follows its trees"),
+        (r"Tree=0", "Tree=1", "another kind"),
+    ],
+)
+def test_changed_text_with_a_hash_to_match_is_refused_before_lightgbm_reads_it(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    make_model("lightgbm", SHORT).fit(planted(100)).save(tmp_path)
+    changed = re.sub(old, new, (tmp_path / "lightgbm.txt").read_text(), count=1)
+    if not old.startswith(("tree_sizes", "end")):
+        changed = _sized(changed)
+    _reseal(tmp_path, changed)
+
+    with pytest.raises(
+        DataError, match=r"is broken \(ValueError: the text is not a model that LightGBM wrote"
+    ) as caught:
+        load_model(tmp_path)
+
+    assert message in str(caught.value)
+
+
+def test_text_changed_anywhere_with_a_hash_to_match_never_ends_the_process(tmp_path: Path) -> None:
+    make_model("lightgbm", SHORT).fit(planted(100)).save(tmp_path)
+    script = """
+import random, sys
+from pathlib import Path
+from pipeline.errors import DataError
+from pipeline.learning.models import load_model
+from tests.learning.models.test_boosting import _reseal, _sized, planted
+folder, draw = Path(sys.argv[1]), random.Random(5)
+text, rows, refused = (folder / "lightgbm.txt").read_text(), planted(100), 0
+for number in range(400):
+    at = draw.randrange(len(text) if number % 2 else 2000)
+    part = draw.choice(["", "-", "9", "0", "99999999999", "\\n", " ", "nan", "=", "é", text[:200]])
+    changed = text[:at] + part + text[at + draw.choice([0, 1, 1, 5, 300]):]
+    _reseal(folder, _sized(changed) if number % 4 < 3 else changed)
+    try:
+        load_model(folder).predict_proba(rows.features)
+    except DataError:
+        refused += 1
+print(refused)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert int(ended.stdout.splitlines()[-1]) > 200
+
+
+def _sized(text: str) -> str:
+    """The text with the sizes of its trees as they are: LightGBM cuts it by them."""
+    trees = re.findall(r"Tree=\d+\n.*?\n\n\n", text, re.DOTALL)
+    return re.sub(r"tree_sizes=[^\n]*", "tree_sizes=" + " ".join(str(len(tree.encode())) for tree in trees), text)
+
+
+def _reseal(folder: Path, text: str) -> None:
+    manifest = json.loads((folder / "model.json").read_text())
+    manifest["extra"]["sha256"] = write_sealed(folder / "lightgbm.txt", text)
+    (folder / "model.json").write_text(json.dumps(manifest))
 
 
 # --- settings
