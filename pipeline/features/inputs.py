@@ -245,17 +245,30 @@ class FeatureInputs:
         return table.drop(columns=["row", "timestamp"])
 
     @cached_property
-    def bar_minutes(self) -> float:
-        """Length of a bar in minutes: the step between bars that occurs most often (0 with fewer than two)."""
-        steps, counts = np.unique(np.diff(self._instants), return_counts=True)
-        return float(steps[counts.argmax()] / _MINUTE) if len(steps) else 0.0
+    def bar_minutes(self) -> NDArray[np.float64]:
+        """Length of the bars of each session's hours in minutes, shape (sessions,).
+
+        The longest that all steps between them are multiples of: bars without trades may be missing. From the session's
+        own bars only, so that it is known at its close. NaN with fewer than two bars.
+        """
+        held = self.hour_bars
+        length = np.full(len(self.sessions), np.nan)
+        if len(held) == 0:
+            return length
+        row, instants = held["row"].to_numpy(), pd.DatetimeIndex(held["timestamp"]).as_unit("ns").asi8
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        steps = np.diff(instants, prepend=instants[0])
+        steps[first] = 0
+        common = np.gcd.reduceat(steps, first)
+        length[row[first]] = np.where(common > 0, common / _MINUTE, np.nan)
+        return length
 
     def frames(self, minutes: int) -> pd.DataFrame:
         """Bars of 5, 15, 30, 60 minutes of :attr:`hour_bars`, counted from the open of each session's hours.
 
         Only frames that end by the close of the hours: the half hour left over of 390 minutes in frames of 60 is none.
-        No frame spans two sessions, so none spans two contracts. Empty where the bars can't be put together to that
-        length.
+        No frame spans two sessions, so none spans two contracts. Sessions whose bars can't be put together to that
+        length (:attr:`bar_minutes`) have none.
 
         Returns
         -------
@@ -278,14 +291,16 @@ class FeatureInputs:
     def _frames(self, minutes: int) -> pd.DataFrame:
         held = self.hour_bars
         length = minutes * _MINUTE
-        if len(held) and (self.bar_minutes == 0 or minutes % self.bar_minutes != 0):
+        fits = minutes % self.bar_minutes == 0
+        if not fits.all():
             _log.info(
-                "%s: bars of %g minutes can't make frames of %d; features on them are missing",
+                "%s: bars of %d of %d sessions can't make frames of %d minutes; features on them are missing there",
                 self.instrument.symbol,
-                self.bar_minutes,
+                int((~fits).sum()),
+                len(fits),
                 minutes,
             )
-            held = held.iloc[:0]
+        held = held[fits[held["row"].to_numpy()]]
         row = held["row"].to_numpy()
         opens, closes = (
             pd.DatetimeIndex(self._own_schedule[name]).as_unit("ns").asi8[row]
