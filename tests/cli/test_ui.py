@@ -34,6 +34,6 @@ def test_ui_on_a_port_that_is_taken_says_which_option_to_use(tmp_path: Path) -> 
         )
 
 
-@pytest.mark.parametrize("name", ["*", "https://research.example.com", "a,b", ""])
+@pytest.mark.parametrize("name", ["*", "https://research.example.com"])
 def test_ui_under_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     assert "give one such as research.example.com" in said(tmp_path, "--host-name", name)

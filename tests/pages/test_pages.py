@@ -4,6 +4,7 @@ import http.client
 import re
 import secrets
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import psycopg2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from pipeline.home import PROJECT
 from tests.pages.conftest import Pages, command, free_port, started, waited_for
 
 MARKET = "simulator: {start: 2021-01-04, sessions: 60, seed: 3, bar: 15min}\n"
@@ -69,15 +71,19 @@ def arguments() -> dict[int, str]:
     return {}
 
 
+def look(arguments: dict[int, str]) -> None:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            arguments[process.pid] = " ".join(process.cmdline())
+
+
 @pytest.fixture(scope="module")
 def run(pages: Pages, arguments: dict[int, str]) -> str:
     """A run that has ended well."""
     run_id = pages.launch("ingest", MONTHS)
 
     def ended() -> bool:
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                arguments[process.pid] = " ".join(process.cmdline())
+        look(arguments)
         return pages.runs()[run_id]["status"] in ("SUCCESS", "FAILURE")
 
     waited_for(ended, 120, lambda: str(pages.runs()))
@@ -244,11 +250,55 @@ def test_second_ui_of_a_home_says_that_one_runs_and_where(pages: Pages) -> None:
     assert len(said.splitlines()) == 1
 
 
+def test_second_daemon_of_a_home_does_not_start(pages: Pages) -> None:
+    _, environment = command(pages.home)
+    another = [sys.executable, "-m", "pipeline.pages.server", "daemon", "0"]
+    process = subprocess.Popen(another, env=environment, cwd=PROJECT, stdin=PIPE, stderr=PIPE, text=True)
+
+    assert process.wait(timeout=60) == 1
+    assert process.stderr is not None
+    assert "run already, in another process" in process.stderr.read()
+
+
+def test_what_two_daemons_ask_for_at_one_tick_is_run_once(pages: Pages, address: str) -> None:
+    # As by 'dagster dev' beside it: this one knows of no lock.
+    _, environment = command(
+        pages.home,
+        VPOC_POSTGRES_URL=address,
+        VPOC_DAGSTER_STORAGE=str(pages.home / "dagster"),
+        DAGSTER_HOME=str(PROJECT / "deploy" / "postgres"),
+    )
+    by_hand = [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(PROJECT / "workspace.yaml")]
+    with (pages.home.parent / "by_hand.txt").open("w") as output:
+        daemon = subprocess.Popen(by_hand, env=environment, cwd=PROJECT, stdout=output, stderr=output)
+    try:
+        waited_for(lambda: "daemons" in Path(output.name).read_text(), 60)
+        asked = [pages.launch("ingest", {**MONTHS, "dagster/run_key": "ES-SIM 2021-01-29"}) for _ in range(3)]
+
+        def ended() -> list[str]:
+            runs = pages.runs()
+            found = [str(runs[run_id]["status"]) for run_id in asked]
+            return found if set(found) <= {"SUCCESS", "FAILURE", "CANCELED"} else []
+
+        statuses = waited_for(ended, 180, lambda: str(pages.runs()))
+        assert sorted(statuses) == ["CANCELED", "CANCELED", "SUCCESS"]
+        with psycopg2.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM event_logs WHERE dagster_event_type = 'PIPELINE_START' AND run_id = ANY(%s)",
+                [asked],
+            )
+            assert cursor.fetchone() == (1,)
+        connection.close()
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=60)
+
+
 def test_password_is_in_no_argument_log_record_or_page(
     pages: Pages, run: str, arguments: dict[int, str], address: str
 ) -> None:
     secret = {MARK, quote(PASSWORD, safe="")}
-    assert {process.pid for process in pages.servers()} <= set(arguments)
+    look(arguments)
     assert sum("pipeline.pages.server" in line for line in arguments.values()) >= 3
     shown = [*arguments.values(), pages.said.read_text()]
     shown += [str(pages.ask("{ instance { info } }")), str(pages.runs())]
