@@ -57,9 +57,9 @@ def _chart(inputs: ReportInputs, first: int, sessions: pd.DatetimeIndex, name: s
         sessions[-1],
         hours=settings.hours,
         composite=_COMPOSITE,
-        allocation=settings.allocation,
         value_area_basis_points=settings.value_area_basis_points,
         expansion_rows=settings.expansion_rows,
+        **settings.row_rule(inputs.instrument).options,
     )
     height, margin, legend = figure.layout.height, figure.layout.margin, figure.layout.legend
     restyle(figure, height=height, simulated=inputs.simulated)
