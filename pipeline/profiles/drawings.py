@@ -270,7 +270,7 @@ class _Drawing:
         """The letters over pale bars; bars alone where a letter would have too little room."""
         own, left = self._chart.own, self._panes[0]
         tall = own.ticks_per_row * self._scale
-        wide = (self._pane - _LEVEL_WIDTH) / self._chart.longest(own)
+        wide = self._letter_width()
         size = min(tall * 1.2, wide * 1.6, _LETTER + 2)
         if size < _LEAST_LETTER:
             self._profile(own, left, palette.row_colours(own))
@@ -284,6 +284,9 @@ class _Drawing:
                 f'<text x="{places}" y="{_number(y)}" font-family="monospace" font-size="{size:.1f}" '
                 f'text-anchor="middle" fill="{colour}">{line}</text>'
             )
+
+    def _letter_width(self) -> float:
+        return (self._pane - _LEVEL_WIDTH) / self._chart.longest(self._chart.own)
 
     def _rows(self, drawn: Picture, left: float, lengths: Any, colours: Sequence[str], begin: Any) -> None:
         chart = self._chart
@@ -307,7 +310,13 @@ class _Drawing:
         right = left + self._pane
         for (name, tick, colour), y in zip(seen, self._spread(tick for _, tick, _ in seen), strict=True):
             words = f"{name} {chart.price(tick)}"
-            self._path(f"M{left} {self._y(tick)}H{_number(right - 80)}", colour, 1, "" if name == "VPOC" else "5 4")
+            # Beside letters, not through them.
+            begin = (
+                left if drawn.letters is None else left + self._letter_width() * len(drawn.letters[drawn.row_of(tick)])
+            )
+            self._path(
+                f"M{_number(begin)} {self._y(tick)}H{_number(right - 80)}", colour, 1, "" if name == "VPOC" else "5 4"
+            )
             self._write(right, y + 4, words, colour, "end")
         if not chart.low <= area.vpoc <= chart.high:
             above = area.vpoc > chart.high

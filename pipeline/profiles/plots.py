@@ -394,7 +394,9 @@ def _label_levels(
     for (name, tick, colour), shift in zip(seen, _shifts(chart, (tick for _, tick, _ in seen)), strict=True):
         price = float(chart.instrument.to_prices(tick))
         dash = "solid" if name == "VPOC" else "dash"
-        figure.add_hline(y=price, line={"color": colour, "width": 1, "dash": dash}, row=1, col=col)
+        # Letters are not crossed out.
+        layer = "above" if drawn.letters is None else "below"
+        figure.add_hline(y=price, line={"color": colour, "width": 1, "dash": dash}, layer=layer, row=1, col=col)
         figure.add_annotation(
             x=longest,
             xref=f"x{col}",

@@ -7,12 +7,11 @@ order and on several machines, and be merged.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
@@ -23,11 +22,12 @@ from pipeline.market.session_clock import SessionClock, SessionSlices
 from pipeline.market.sessions import Hours
 from pipeline.market.trades import TRADE_REASONS, JudgedTrades, is_trades, judge_trades
 from pipeline.profiles import kernels
-from pipeline.profiles.brackets import bracket_ranges, tpo_rows
+from pipeline.profiles.brackets import bracket_ranges
 from pipeline.profiles.histogram import spread_rows
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, session_sums, side_columns
 from pipeline.profiles.rows import RowRule
+from pipeline.profiles.session_sums import SessionSum
 from pipeline.profiles.sessions import _integers
 from pipeline.profiles.value_area import check_value_area_settings, value_area
 
@@ -69,88 +69,6 @@ class StreamCounts:
     def __post_init__(self) -> None:
         if self.rows_in != self.used + sum(self.refused.values()) + self.other_hours:
             raise AssertionError(f"rows do not add up: {self}")
-
-
-@dataclass
-class _Sum:
-    """Histogram of one session and contract, wider than what was traded so that it seldom has to grow.
-
-    ``low`` and ``high`` are ticks, the histogram's entries rows; ``brackets`` are the ranges of time brackets in ticks.
-    """
-
-    ticks_per_row: int
-    base: int = 0
-    volume: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    buy: NDArray[np.int64] | None = None
-    sell: NDArray[np.int64] | None = None
-    low: int = 0
-    high: int = -1
-    steps: int = 0
-    rows: int = 0
-    last: int = 0
-    brackets: dict[int, tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def empty(self) -> bool:
-        return self.high < self.low
-
-    @property
-    def lowest(self) -> int:
-        return self.low // self.ticks_per_row
-
-    @property
-    def highest(self) -> int:
-        return self.high // self.ticks_per_row
-
-    def widen(self, low: int, high: int) -> None:
-        """Take these ticks into the range."""
-        empty = self.empty
-        self.low, self.high = (low, high) if empty else (min(self.low, low), max(self.high, high))
-
-    def reserve(self, low: int, high: int) -> None:
-        """Make room for these ticks."""
-        empty = self.empty
-        self.widen(low, high)
-        if empty:
-            self.base, self.volume = self.lowest - 8, np.zeros(self.highest - self.lowest + 17, dtype=np.int64)
-            return
-        if self.base <= self.lowest and self.highest < self.base + len(self.volume):
-            return
-        slack = (self.highest - self.lowest) // 4 + 8
-        base, width = self.lowest - slack, self.highest - self.lowest + 1 + 2 * slack
-        for name in ("volume", "buy", "sell"):
-            held = getattr(self, name)
-            if held is not None:
-                wider = np.zeros(width, dtype=np.int64)
-                wider[self.base - base + np.flatnonzero(held)] = held[held != 0]
-                setattr(self, name, wider)
-        self.base = base
-
-    def put(self, name: str, lowest: int, rows: NDArray[np.int64]) -> None:
-        if len(rows) == 0:
-            return
-        held = getattr(self, name)
-        if held is None:
-            held = np.zeros(len(self.volume), dtype=np.int64)
-            setattr(self, name, held)
-        held[lowest - self.base : lowest - self.base + len(rows)] += rows
-
-    def join(self, brackets: Mapping[int, tuple[int, int]]) -> None:
-        """Take the ranges of brackets in, which may have some already."""
-        for bracket, (low, high) in brackets.items():
-            before = self.brackets.get(bracket, (low, high))
-            self.brackets[bracket] = min(before[0], low), max(before[1], high)
-            self.widen(low, high)
-
-    def dense(self, name: str) -> NDArray[np.int64]:
-        held = getattr(self, name)
-        if held is None:
-            return np.zeros(self.highest - self.lowest + 1, dtype=np.int64)
-        return np.asarray(held[self.lowest - self.base : self.highest + 1 - self.base])
-
-    def tpos(self, rule: RowRule) -> NDArray[np.int64]:
-        low, high = np.array(list(self.brackets.values()), dtype=np.int64).T
-        return tpo_rows(low, high, rule)[1]
 
 
 @dataclass(frozen=True)
@@ -235,7 +153,7 @@ class StreamedProfiles:
         self.hours: Hours = hours
         self.off_tick: OffTick = off_tick
         self._clock = SessionClock(instrument, hours)
-        self._sums: dict[_Key, _Sum] = {}
+        self._sums: dict[_Key, SessionSum] = {}
         self._counts: Counter[str] = Counter()
         self._reasons = dict.fromkeys(TRADE_REASONS)
         self._contracts: bool | None = None
@@ -267,7 +185,7 @@ class StreamedProfiles:
         parts, counts = self._trade_parts(chunk) if trades else self._bar_parts(chunk)
         measured = [(part, *self._measure(part)) for part in parts]
         for part, steps, low, high in measured:
-            held = self._sums.setdefault(part.key, _Sum(self.rule.ticks_per_row, last=part.last))
+            held = self._sums.setdefault(part.key, SessionSum(self.rule.ticks_per_row, last=part.last))
             held.rows += len(part.steps)
             held.last = max(held.last, part.last)
             held.steps += steps
@@ -278,7 +196,7 @@ class StreamedProfiles:
                 continue
             held.reserve(low, high)
             if trades:
-                _add_at_prices(held, part)
+                held.put_trades(part.low, part.steps, part.buy, part.sell)
             else:
                 held.put("volume", *spread_rows(part.low, part.high, part.steps, ticks_per_row=held.ticks_per_row))
         self._counts.update(counts)
@@ -305,12 +223,12 @@ class StreamedProfiles:
         if other._contracts is not None:
             self._check_contracts(other._contracts)
         for key, theirs in other._sums.items():
-            mine = self._sums.get(key, _Sum(self.ticks_per_row))
+            mine = self._sums.get(key, SessionSum(self.ticks_per_row))
             self._check_total(key, mine.steps + theirs.steps)
             if not theirs.empty and not mine.empty:
                 self._check_range(key, min(mine.low, theirs.low), max(mine.high, theirs.high))
         for key, theirs in list(other._sums.items()):
-            mine = self._sums.setdefault(key, _Sum(self.ticks_per_row, last=theirs.last))
+            mine = self._sums.setdefault(key, SessionSum(self.ticks_per_row, last=theirs.last))
             mine.rows += theirs.rows
             mine.last = max(mine.last, theirs.last)
             mine.steps += theirs.steps
@@ -429,7 +347,7 @@ class StreamedProfiles:
             contracts=np.array([key[1] for key in chosen], dtype=object) if named else None,
         )
 
-    def _dense(self, held: _Sum, name: str) -> NDArray[np.int64]:
+    def _dense(self, held: SessionSum, name: str) -> NDArray[np.int64]:
         return held.tpos(self.rule) if self.rule.by_time else held.dense(name)
 
     def _winners(self) -> list[_Key]:
@@ -441,7 +359,7 @@ class StreamedProfiles:
         return [best[session] for session in sorted(best) if not self._sums[best[session]].empty]
 
     @staticmethod
-    def _rank(key: _Key, held: _Sum) -> tuple[int, int, str]:
+    def _rank(key: _Key, held: SessionSum) -> tuple[int, int, str]:
         return held.steps, held.last, key[1]
 
     def _account(self) -> dict[str, Any]:
@@ -507,7 +425,7 @@ class StreamedProfiles:
     def _measure(self, part: _Part) -> tuple[int, int, int]:
         """Steps, lowest and highest tick of a part; an error where it does not fit what is held."""
         steps, status = kernels.total_steps(part.steps, 0, len(part.steps))
-        held = self._sums.get(part.key, _Sum(self.ticks_per_row))
+        held = self._sums.get(part.key, SessionSum(self.ticks_per_row))
         self._check_total(part.key, MAX_STEPS + 1 if status != kernels.STATUS_OK else held.steps + int(steps))
         counted = part.steps if part.brackets is None else np.ones(len(part.steps), np.int64)
         low, high, status = kernels.extent(part.low, part.high, counted, 0, len(counted))
@@ -540,35 +458,6 @@ class StreamedProfiles:
 
     def _name(self, key: _Key) -> str:
         return f"session {pd.Timestamp(key[0]).date()} of {key[1] or self.instrument.symbol}"
-
-
-def _add_at_prices(held: _Sum, part: _Part) -> None:
-    rows = part.low // held.ticks_per_row
-    if part.buy is None or part.sell is None or not (part.buy.any() or part.sell.any()):
-        _put_volume(rows, part.steps, held.base, held.volume)
-        return
-    for name in ("buy", "sell"):
-        if getattr(held, name) is None:
-            setattr(held, name, np.zeros(len(held.volume), dtype=np.int64))
-    _put_sides(rows, part.steps, part.buy, part.sell, held.base, held.volume, held.buy, held.sell)
-
-
-@njit(cache=True, nogil=True)
-def _put_volume(rows, steps, base, volume):  # type: ignore[no-untyped-def]
-    for i in range(rows.size):
-        # A trade of nothing may lie beyond the range.
-        if steps[i] != 0:
-            volume[rows[i] - base] += steps[i] * MICRO_LOTS
-
-
-@njit(cache=True, nogil=True)
-def _put_sides(rows, steps, buy, sell, base, volume, bought, sold):  # type: ignore[no-untyped-def]
-    for i in range(rows.size):
-        if steps[i] != 0:
-            row = rows[i] - base
-            volume[row] += steps[i] * MICRO_LOTS
-            bought[row] += buy[i] * MICRO_LOTS
-            sold[row] += sell[i] * MICRO_LOTS
 
 
 def _ranges(low: NDArray[np.int64], high: NDArray[np.int64], brackets: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
