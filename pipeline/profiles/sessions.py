@@ -166,8 +166,10 @@ class ProfileBars:
             contracts = np.asarray(names, dtype=object)[winners]
         extremes = None
         if rule.by_time:
-            kept = np.setdiff1d(_rows_of(starts, stops), lesser, assume_unique=True)
-            owner = np.searchsorted(starts, kept, side="right") - 1
+            kept, owner = _rows_of(starts, stops), np.repeat(np.arange(len(starts)), stops - starts)
+            if len(lesser):
+                ours = ~np.isin(kept, lesser)
+                kept, owner = kept[ours], owner[ours]
             bracket = rule.bracket(pd.DatetimeIndex(clean["timestamp"]).asi8[kept], opens[owner])
             begins, low, high = bracket_ranges(low[kept], high[kept], owner, bracket)
             # Every session's contract has a bar in it, so no session is without a bracket.

@@ -66,7 +66,7 @@ def session_history(
         open, high, low, close
             Prices.
         volume
-            In volume units.
+            In volume units; NaN where profiles count time and the session's bars have none.
         contract
             Only where the bars carry one.
         vpoc, val, vah
@@ -275,7 +275,9 @@ def _session_bars(
         "volume": profiles["volume"].to_numpy(np.float64),
     }
     if by_time and len(starts):
-        columns["volume"] = np.add.reduceat(clean["volume"].to_numpy(np.float64)[kept], starts)
+        # A market whose data has no volume has an unknown one.
+        volume = np.add.reduceat(clean["volume"].to_numpy(np.float64)[kept], starts)
+        columns["volume"] = np.where(volume > 0, volume, np.nan)
     history = pd.DataFrame(columns, index=sessions, dtype=np.float64)
     if contract is not None:
         history["contract"] = pd.array(contract, dtype="str")

@@ -42,5 +42,5 @@ def test_research_of_bars_without_volume_goes_through_on_time(es: Instrument) ->
 
     assert len(research.history) == 40
     assert (research.profiles["volume"] > 0).all()
-    assert (research.history["volume"] == 0).all()
+    assert research.history["volume"].isna().all()
     assert len(research.signals) > 10
