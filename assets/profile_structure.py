@@ -27,7 +27,7 @@ WHOLE = {
 
 
 @dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1"
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
 )
 def profile_structure(
     context: dg.AssetExecutionContext,
@@ -58,7 +58,7 @@ def profile_structure(
 
 
 @dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1"
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
 )
 def naked_vpocs(
     context: dg.AssetExecutionContext,
@@ -94,7 +94,7 @@ def naked_vpocs(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "numba"},
-    code_version="1",
+    code_version="2",
 )
 def composite_profiles(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
@@ -132,7 +132,7 @@ def composite_profiles(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "numba"},
-    code_version="1",
+    code_version="2",
 )
 def developing_levels(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
@@ -158,7 +158,7 @@ def developing_levels(
     return dg.Output(made)
 
 
-@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "numba"}, code_version="1")
+@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "numba"}, code_version="2")
 def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
     """Profiles from trades at their exact prices, with bought, sold and delta; streamed, whatever the file's size."""
     with user_errors():

@@ -30,7 +30,7 @@ COLLAPSE_WINDOW = 60
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "numba"},
-    code_version="1",
+    code_version="2",
     check_specs=[
         dg.AssetCheckSpec(
             "profile_mass",
@@ -86,7 +86,7 @@ def volume_profiles(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
-    code_version="1",
+    code_version="2",
     check_specs=[
         dg.AssetCheckSpec(
             "volume_collapse",
