@@ -105,13 +105,14 @@ class FeatureInputs:
         """
         chosen = settings or StrategySettings()
         clean = require_bars(bars)
+        rows = chosen.row_rule(instrument).options
         profiles = session_profiles(
             clean,
             instrument,
-            allocation=chosen.allocation,
             value_area_basis_points=chosen.value_area_basis_points,
             expansion_rows=chosen.expansion_rows,
             hours=chosen.hours,
+            **rows,
         )
         series = dict(external or {})
         if vix is not None:
@@ -122,10 +123,8 @@ class FeatureInputs:
             history=session_history(clean, profiles, instrument, chosen),
             instrument=instrument,
             settings=chosen,
-            structure=session_structure(clean, profiles, instrument, hours=chosen.hours, allocation=chosen.allocation)
-            if structure
-            else None,
-            naked=naked_at_close(profiles, clean, instrument, hours=chosen.hours) if naked else None,
+            structure=session_structure(clean, profiles, instrument, hours=chosen.hours, **rows) if structure else None,
+            naked=naked_at_close(profiles, clean, instrument, hours=chosen.hours, **rows) if naked else None,
             external=series,
         )
 
@@ -204,7 +203,7 @@ class FeatureInputs:
 
     @cached_property
     def hour_bars(self) -> pd.DataFrame:
-        """Bars with volume, of the settings' hours and of their session's contract, in order.
+        """Bars with volume (all, where profiles count time), of the settings' hours and their session's contract.
 
         Returns
         -------
@@ -214,8 +213,9 @@ class FeatureInputs:
         clean = require_bars(self.bars)
         labels = self._labels
         row_of = self.sessions.get_indexer(pd.DatetimeIndex(labels.schedule.index).as_unit("ns"))
-        traded = self.instrument.to_steps(clean["volume"].to_numpy()) > 0
-        inside = labels.mask(self.settings.hours) & traded
+        counted = self.instrument.to_steps(clean["volume"].to_numpy()) > 0
+        counted |= self.settings.allocation == "tpo"
+        inside = labels.mask(self.settings.hours) & counted
         row = np.where(inside, row_of[labels.position] if len(row_of) else -1, -1)
         kept = np.flatnonzero(row >= 0)
         if "contract" in clean.columns and "contract" in self.history.columns:

@@ -49,6 +49,7 @@ class Instrument(BaseModel):
     currency: str = Field(default="$", min_length=1)
     point_value: float = Field(gt=0, allow_inf_nan=False)
     volume_step: float = Field(gt=0, allow_inf_nan=False)
+    ticks_per_row: int = Field(default=1, ge=1, le=1 << 24)
     calendar: str
     time_zone: str = "UTC"
     regular_hours: RegularHours | None = None

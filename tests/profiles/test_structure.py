@@ -255,7 +255,7 @@ def test_session_structure_profiles_of_other_hours_bars_or_allocation_are_refuse
         ({"node_window": 4}, "node_window is 4"),
         ({"node_prominence_basis_points": 0}, "node_prominence_basis_points is 0"),
         ({"initial_balance_minutes": 0}, "initial_balance_minutes is 0"),
-        ({"bracket_minutes": 0.5}, "bracket_minutes is 0.5"),
+        ({"tpo_minutes": 0.5}, "tpo_minutes is 0.5"),
     ],
 )
 def test_session_structure_impossible_setting_is_refused(es: Instrument, setting: dict, message: str) -> None:
