@@ -21,7 +21,7 @@ from pipeline.learning.models.protocol import Inputs
 from pipeline.learning.provenance import data_version
 from pipeline.learning.record import TrainingResult, flat_summary
 from pipeline.learning.usage import Usage
-from pipeline.learning.walk_forward import FINAL, WalkForward, fit_name, walk_forward
+from pipeline.learning.walk_forward import FINAL, Fitted, WalkForward, fit_final, fit_name, walk_forward
 from pipeline.performance import BASELINES, ModelJudgement, judge_model, scored_rows
 from pipeline.settings import ModelSelection, Weights
 
@@ -29,6 +29,7 @@ __all__ = [
     "LearningInputs",
     "Trained",
     "baseline_judgements",
+    "final_model",
     "hyperparameters_by_fold",
     "judged",
     "learning_version",
@@ -206,6 +207,7 @@ def train_model(
         threshold=selection.threshold,
         options_for=options,
         pending=inputs.pending,
+        weigh=_weigher(selection.weights),
     )
     groups = sequence_groups(rows.features.columns) if kind != "features" else None
     trained = Trained(
@@ -217,6 +219,35 @@ def train_model(
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return trained
+
+
+def final_model(
+    inputs: LearningInputs,
+    selection: ModelSelection,
+    family: str,
+    *,
+    seed: int,
+    compute: Compute | None = None,
+    make: Callable[[], Model] | None = None,
+) -> Fitted:
+    """Fit the final model of :func:`train_model` alone; parameters as there.
+
+    Raises
+    ------
+    DataError, ConfigurationError
+        As :func:`pipeline.learning.walk_forward.fit_final`.
+    """
+    kind = selection.model(family, seed).inputs
+    return fit_final(
+        make or (lambda: selection.model(family, seed)),
+        inputs.rows(kind, selection.weights),
+        inputs.starts,
+        selection.splitter(),
+        threshold=selection.threshold,
+        options=FitOptions(compute or Compute()),
+        pending=inputs.pending,
+        weigh=_weigher(selection.weights),
+    )
 
 
 def judged(
@@ -240,6 +271,7 @@ def baseline_judgements(
             inputs.starts,
             selection.splitter(),
             threshold=selection.threshold,
+            weigh=_weigher(selection.weights),
         )
         found[family] = judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency)
     return found
@@ -302,6 +334,10 @@ def hyperparameters_by_fold(walk: WalkForward) -> pd.DataFrame:
     rows = {fold: model.settings.model_dump(mode="json") for fold, model in fitted.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
     return frame.map(_setting)
+
+
+def _weigher(weights: Weights) -> Callable[[TrainingRows], TrainingRows] | None:
+    return TrainingRows.weighed_by_uniqueness if weights == "uniqueness" else None
 
 
 def _setting(value: object) -> str:
