@@ -35,6 +35,7 @@ __all__ = [
     "learning_version",
     "train_model",
     "training_result",
+    "walk_family",
 ]
 
 
@@ -186,7 +187,6 @@ def train_model(
     """
     kind = selection.model(family, seed).inputs
     rows = inputs.rows(kind, selection.weights)
-    splitter = selection.splitter()
     sizes = _sizes(rows, selection)
 
     def options(name: str) -> FitOptions:
@@ -198,17 +198,7 @@ def train_model(
 
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
-    walk = walk_forward(
-        make or (lambda: selection.model(family, seed)),
-        rows,
-        inputs.scored(kind),
-        inputs.starts,
-        splitter,
-        threshold=selection.threshold,
-        options_for=options,
-        pending=inputs.pending,
-        weigh=_weigher(selection.weights),
-    )
+    walk = walk_family(inputs, selection, family, seed=seed, options_for=options, make=make)
     groups = sequence_groups(rows.features.columns) if kind != "features" else None
     trained = Trained(
         family,
@@ -219,6 +209,37 @@ def train_model(
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return trained
+
+
+def walk_family(
+    inputs: LearningInputs,
+    selection: ModelSelection,
+    family: str,
+    *,
+    seed: int,
+    compute: Compute | None = None,
+    options_for: Callable[[str], FitOptions] | None = None,
+    make: Callable[[], Model] | None = None,
+) -> WalkForward:
+    """Walk a family forward over a symbol's candidates; parameters as of :func:`train_model`.
+
+    Raises
+    ------
+    DataError, ConfigurationError
+        As :func:`pipeline.learning.walk_forward.walk_forward`.
+    """
+    kind = selection.model(family, seed).inputs
+    return walk_forward(
+        make or (lambda: selection.model(family, seed)),
+        inputs.rows(kind, selection.weights),
+        inputs.scored(kind),
+        inputs.starts,
+        selection.splitter(),
+        threshold=selection.threshold,
+        options_for=options_for or (lambda name: FitOptions(compute or Compute())),
+        pending=inputs.pending,
+        weigh=_weigher(selection.weights),
+    )
 
 
 def final_model(
@@ -264,15 +285,7 @@ def baseline_judgements(
     """What every model has to beat, on the same folds: the share of winners so far, and a logistic regression."""
     found = {}
     for family in BASELINES:
-        walk = walk_forward(
-            lambda family=family: selection.model(family, seed),  # type: ignore[misc]
-            inputs.rows("features", selection.weights),
-            inputs.features,
-            inputs.starts,
-            selection.splitter(),
-            threshold=selection.threshold,
-            weigh=_weigher(selection.weights),
-        )
+        walk = walk_family(inputs, selection, family, seed=seed)
         found[family] = judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency)
     return found
 

@@ -21,9 +21,9 @@ class Finding:
     ----------
     check
         Which check found it: ``truncation``, ``warmup``, ``incremental``, ``rolls``, ``external``, ``values``,
-        ``separation``, ``labels``, ``candidates``, ``folds``, ``fit_rows``.
+        ``separation``, ``labels``, ``candidates``, ``folds``, ``chain``, ``permutation``, ``signals``, ``fills``.
     feature
-        The column; for folds the splitter and its split, for fits the step.
+        The column; for folds the splitter and its split; of a model its family, with ``score`` or ``threshold``.
     row
         The first row that differs: its session (2021-03-15), or its label.
     expected, got
@@ -41,6 +41,11 @@ class Finding:
     got: float | str
     likely_cause: str
     severity: Severity = "error"
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        return f"{self.feature}, first at {self.row}: expected {self.expected}, got {self.got}: {self.likely_cause}"
 
 
 @dataclass(frozen=True)
