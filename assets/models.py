@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from assets.backtests import backtest_check, backtest_outputs, backtest_outs
+from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.tables import table
 from pipeline.audit import TrainingProof, WholeRun, prove_training
@@ -263,7 +263,7 @@ def model_signals(
     ins={"bars": BARS},
     outs=backtest_outs("model", "The model's signals traded, from the first session that a fold scored", GROUP),
     partitions_def=MODEL_GRID,
-    check_specs=[backtest_check("model")],
+    check_specs=backtest_checks("model"),
 )
 def model_backtest(
     context: dg.AssetExecutionContext,
@@ -278,15 +278,14 @@ def model_backtest(
         dataset = bar_source.dataset(symbol)
         chosen = settings.load()
         first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
-        result = simulate(
-            bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument),
-            model_signals[model_signals["model_signal"]],
-            dataset.instrument,
-            chosen.account_for(dataset.instrument),
-            hours=chosen.strategy.hours,
-        )
+        since = bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument)
+        orders, hours = model_signals[model_signals["model_signal"]], chosen.strategy.hours
+        account = chosen.account_for(dataset.instrument)
+        result = simulate(since, orders, dataset.instrument, account, hours=hours)
+        replayed = replayed_fills(since, orders, result, hours, "model", chosen.seed)
     attributes = {**model_signals.attrs, "first_session": str(first.date())}
     yield from backtest_outputs(result, "model", dataset, model_strategy(family), attributes)
+    yield replayed
 
 
 def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:

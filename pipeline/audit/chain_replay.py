@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.cut_run import CutRun, FinalModel, run_on_cut_bars
 from pipeline.audit.report import Finding
-from pipeline.audit.tables import differing
+from pipeline.audit.tables import differing, differs, plain
 from pipeline.errors import DataError
 from pipeline.features.externals import cut_external
 from pipeline.learning.compute import Compute
@@ -224,26 +224,15 @@ def _compared(
         other = sorted(set(wanted) ^ set(map(str, cut.columns)))
         yield Finding("chain", ", ".join(other[:3]), f"fold {fold}", f"{cut.shape[1]} columns", f"{len(wanted)}", cause)
         return
-    wrong = {name: where for name in wanted if (where := _differing(cut[name], whole[name])).any()}
+    wrong = {name: where for name in wanted if (where := differs(cut[name], whole[name])).any()}
     if not wrong:
         return
     name = min(wrong, key=lambda each: -int(wrong[each].sum()))
     row = int(np.argmax(wrong[name]))
     more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     label = names.loc[whole.index[row]]
-    then, now = (_plain(frame[name].iloc[row]) for frame in (cut, whole))
+    then, now = (plain(frame[name].iloc[row]) for frame in (cut, whole))
     yield Finding("chain", f"{step}: {name}{more}", f"fold {fold}: {label}", then, now, cause)
-
-
-def _differing(one: pd.Series, other: pd.Series) -> NDArray[np.bool_]:
-    if pd.api.types.is_float_dtype(one.dtype) and pd.api.types.is_float_dtype(other.dtype):
-        return differing(one.to_numpy(np.float64), other.to_numpy(np.float64))
-    both_missing = one.isna().to_numpy() & other.isna().to_numpy()
-    return np.asarray(one.to_numpy(object) != other.to_numpy(object)) & ~both_missing
-
-
-def _plain(value: object) -> float | str:
-    return float(value) if isinstance(value, float) else str(value)
 
 
 def _model(
@@ -255,7 +244,7 @@ def _model(
     told = predictions[at_first]
     where = f"fold {fold}: {names.loc[told.index[0]]}"
     threshold = float(told["threshold"].iloc[0])
-    scores = final.model.predict_proba(_given(cut, final).loc[told.index])
+    scores = final.scores.loc[told.index].to_numpy(np.float64)
     wrong = differing(scores, told["score"].to_numpy(np.float64))
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -278,9 +267,3 @@ def _rest_of_fold(
         row = int(np.argmax(wrong))
         where = f"fold {fold}: {_names(whole.signals[of_fold]).iloc[row]}"
         yield Finding("chain", f"{family}: score", where, float(scores[row]), float(told["score"].iloc[row]), _BLOCK)
-
-
-def _given(cut: CutRun, final: FinalModel) -> pd.DataFrame:
-    if final.model.inputs == "features":
-        return cut.features
-    return cut.sequences if final.model.inputs == "sequences" else pd.concat([cut.features, cut.sequences], axis=1)

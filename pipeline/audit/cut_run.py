@@ -33,6 +33,7 @@ from pipeline.tuning.storage import OPTUNA_VARIABLE, open_storage, tuning_url
 __all__ = ["CutRun", "FinalModel", "answer", "run_on_cut_bars"]
 
 _TASK, _DONE = "task.json", "done.json"
+_SCORES = "scores.parquet"
 _BARS, _VIX = "bars.parquet", "vix.parquet"
 _FRAMES = ("signals", "features", "sequences", "training_set")
 # A study is repeated in a database of its own, so that no look counts twice.
@@ -49,10 +50,13 @@ class FinalModel:
         As it was saved.
     threshold
         Its threshold.
+    scores
+        What it says of every candidate of the cut bars, as the chain there hands it to it.
     """
 
     model: Model
     threshold: float
+    scores: pd.Series
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class CutRun:
         """Read what :func:`run_on_cut_bars` had made in a folder."""
         told = json.loads((folder / _DONE).read_text(encoding="utf-8"))
         finals = {
-            family: FinalModel(load_model(folder / family), float(threshold))
+            family: FinalModel(
+                load_model(folder / family), float(threshold), pd.read_parquet(folder / family / _SCORES)["score"]
+            )
             for family, threshold in told["thresholds"].items()
         }
         return cls(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}, finals=finals)
@@ -168,6 +174,9 @@ def answer(folder: Path) -> None:
         make = _tuned(family, instrument, settings, folder)
         final = final_model(inputs, settings.models, family, seed=settings.seed, compute=compute, make=make)
         final.model.save(folder / family)
+        given = inputs.scored(final.model.inputs)
+        scores = pd.Series(final.model.predict_proba(given), given.index, name="score")
+        scores.to_frame().to_parquet(folder / family / _SCORES)
         thresholds[family] = final.threshold
     (folder / _DONE).write_text(json.dumps({"thresholds": thresholds}), encoding="utf-8")
 
