@@ -3,6 +3,7 @@
 from pipeline.audit.chain_replay import WholeRun, check_chain, folds_of
 from pipeline.audit.cutoffs import last_sessions, rare_days
 from pipeline.audit.folds import audit_folds
+from pipeline.audit.model_audit import audit_models
 from pipeline.audit.permutation import Permutation, check_permutation
 from pipeline.audit.report import AuditReport, Finding
 from pipeline.audit.run import audit
@@ -21,6 +22,7 @@ __all__ = [
     "audit",
     "audit_folds",
     "audit_labels",
+    "audit_models",
     "audit_separation",
     "check_chain",
     "check_fill_replay",
