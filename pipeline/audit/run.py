@@ -25,7 +25,6 @@ from pipeline.features import Feature, FeatureInputs, candidate_features, histor
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
 from pipeline.market import Instrument
-from pipeline.research import orders_of
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals
 
 __all__ = ["audit"]
@@ -34,6 +33,8 @@ Progress = Callable[[int, int, str], None]
 
 # Sessions that the incremental check adds.
 _FRESH = 3
+# Sessions that sequences are made to begin at.
+_BEGINS = 2
 
 
 def audit(
@@ -174,13 +175,13 @@ def _check_learning(
     signals = rule_signals(candidates, inputs.history, settings)
     sessions = signal_cutoffs(signals, inputs.history, instrument, seed)
     findings = check_signal_replay(bars, instrument, settings, signals, sessions)
-    for orders in orders_of(signals).values():
-        result = simulate(bars, orders, instrument, account, hours=settings.hours)
-        cutoffs = fill_cutoffs(bars, result, seed)
-        findings += check_fill_replay(bars, orders, result, settings.hours, cutoffs)
+    result = simulate(bars, candidates, instrument, account, hours=settings.hours)
+    findings += check_fill_replay(bars, candidates, result, settings.hours, fill_cutoffs(bars, result, seed))
     labels = candidate_labels(bars, candidates, instrument, account, hours=settings.hours)
     findings += check_label_replay(inputs, candidates, labels, account, places)
-    findings += check_sequence_replay(inputs, candidates, sequence_features(inputs, candidates), places)
+    findings += check_sequence_replay(
+        inputs, candidates, sequence_features(inputs, candidates), places, places[-_BEGINS:]
+    )
     findings += audit_labels(labels, candidates, instrument)
     paired = [name for name in features if features[name].mirror in features]
     table = candidate_features(candidates, whole.frame[paired], registry=features)

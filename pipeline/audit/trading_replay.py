@@ -198,12 +198,12 @@ def check_fill_replay(
             row = int(np.argmax(wrong))
             finding = Finding("fills", "equity", str(opens[row]), float(one[row]), float(two[row]), _FILL)
             found.setdefault("equity", finding)
-        for finding in _tradesdiffers(other.trades, result.trades, last):
+        for finding in _trades_differ(other.trades, result.trades, last):
             found.setdefault(finding.feature, finding)
     return list(found.values())
 
 
-def _tradesdiffers(other: pd.DataFrame, made: pd.DataFrame, last: pd.Timestamp) -> list[Finding]:
+def _trades_differ(other: pd.DataFrame, made: pd.DataFrame, last: pd.Timestamp) -> list[Finding]:
     entered = [frame[frame["entry_time"] <= last].set_index("order") for frame in (other, made)]
     if set(entered[0].index) != set(entered[1].index):
         order = min(set(entered[0].index) ^ set(entered[1].index))
