@@ -63,7 +63,7 @@ def training_pool_of() -> str | None:
     outs={
         "models": dg.AssetOut(
             description="Each candidate's score by a model that learned only from what was known before, fold by fold; "
-            "the final model, of all rows, is registered in MLflow.",
+            "the final model, of all that is known before the coming session, is registered in MLflow.",
             group_name=GROUP,
             owners=OWNERS,
             kinds={"parquet", "mlflow"},

@@ -125,6 +125,11 @@ def selection_by_all_labels(put: Put) -> None:
     _scored(put, select)
 
 
+def label_among_the_inputs(put: Put) -> None:
+    """The label is one of the columns that models are given."""
+    _scored(put, lambda inputs, frame: frame.assign(won=inputs.training_set["label"].reindex(frame.index)))
+
+
 def own_outcome_as_feature(put: Put) -> None:
     """A win rate that counts the candidate's own trade."""
     original = LearningInputs.of.__func__
@@ -269,6 +274,7 @@ PLANTS: dict[str, Plant] = {
         scaler_on_all_rows,
         projection_on_all_rows,
         selection_by_all_labels,
+        label_among_the_inputs,
         own_outcome_as_feature,
         in_sample_scores,
         calibration_on_the_test,

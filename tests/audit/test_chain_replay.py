@@ -1,5 +1,6 @@
 """The chain on bars cut off at a fold's first decision: equal to the bit, and no planted fault is."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import pytest
 from pipeline.audit import Finding, WholeRun, check_chain, folds_of
 from pipeline.audit.chain_replay import fold_of_seed, why_not_judged
 from pipeline.chain import make_chain
+from pipeline.datasets import Dataset
+from pipeline.home import Home
 from pipeline.learning.compute import Compute
-from pipeline.learning.models import families
+from pipeline.learning.models import Model, families
 from pipeline.market import load_instruments, simulate_market
 from pipeline.modelling import walk_family
-from pipeline.settings import ModelSelection, Settings
+from pipeline.settings import ModelSelection, Settings, SimulatorSettings
+from pipeline.studies import nested_model
 from pipeline.tuning.settings import TuningSettings
+from pipeline.tuning.storage import open_storage, tuning_url
 from tests.audit import chain_plants
 from tests.audit.chain_plants import planted_everywhere
 
@@ -36,6 +41,7 @@ FAULTS = [
     ("scaler_on_all_rows", "logistic", "logistic: score", "a scaler"),
     ("projection_on_all_rows", "logistic", "logistic: score", "a projection"),
     ("selection_by_all_labels", "logistic", "logistic: score", "a selection"),
+    ("label_among_the_inputs", "logistic", "logistic: score", "the fold's"),
     ("own_outcome_as_feature", "logistic", "features: win_rate", "what the model is given"),
     ("in_sample_scores", "lightgbm", "lightgbm: score", "the scores are another model's"),
     ("calibration_on_the_test", "lightgbm", "lightgbm: score", "a calibration"),
@@ -92,6 +98,20 @@ def test_check_chain_under_other_settings_finds_nothing(changes: dict, hours: st
     whole = whole_run("logistic", settings=settings)
 
     assert [check_chain(whole, fold) for fold in folds_of(whole.predictions["logistic"])] == [[], []]
+
+
+def test_check_chain_of_a_family_tuned_inside_its_folds_finds_nothing(tmp_path: Path) -> None:
+    settings = Settings(models=SELECTION, tuning=TuningSettings(nested=("logistic",), nested_trials=2))
+    whole, home = whole_run(settings=settings), Home(tmp_path)
+    dataset, storage = Dataset("ES-SIM", whole.instrument, SimulatorSettings()), open_storage(tuning_url(home))
+
+    def make() -> Model:
+        return nested_model("logistic", dataset, settings, home, storage)
+
+    walk = walk_family(whole.inputs, SELECTION, "logistic", seed=0, make=make)
+
+    assert check_chain(replace(whole, predictions={"logistic": walk.predictions}), 2) == []
+    assert len(list((tmp_path / "tuning").glob("optuna.db"))) == 1
 
 
 def test_check_chain_harness_of_plants_without_a_fault_finds_nothing(
