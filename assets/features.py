@@ -28,7 +28,8 @@ OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 MOST_DRIFTED = 25
 AUDITED_SESSIONS = 504
-CUTOFFS = 4
+# Beside the rare days.
+CUTOFFS = 2
 FEWEST_AUDITED = 3
 
 
@@ -57,8 +58,8 @@ def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettin
             "no_look_ahead",
             asset="features",
             blocking=True,
-            description="Features, candidates, labels and splits recomputed on data cut off at several sessions of the "
-            "last two years are the same, to the bit (vpoc audit)",
+            description="Features, candidates, gates, fills, labels and splits of the last two years recomputed on "
+            "data cut off on rare days and others are the same, to the bit (vpoc audit)",
         )
     ],
 )

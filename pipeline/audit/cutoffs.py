@@ -18,9 +18,12 @@ __all__ = ["choose_cutoffs", "last_sessions", "rare_days"]
 
 Ints = NDArray[np.int64]
 
+# What a fault would like to know a session ahead.
+_FORETOLD = ("roll", "largest fall", "largest rise")
+
 
 def rare_days(history: pd.DataFrame, instrument: Instrument, seed: int) -> Mapping[str, Ints]:
-    """One of each kind of rare day and, but for expiries, the session before it, as positions in the history.
+    """One of each kind of rare day, as positions in the history; of rolls, falls and rises the session before it too.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ def rare_days(history: pd.DataFrame, instrument: Instrument, seed: int) -> Mappi
         usable = places[(places > 0) & (places < count - 1)]
         if len(usable):
             place = int(random.choice(usable))
-            chosen[kind] = np.array([place] if kind.startswith("third") else [place - 1, place], np.int64)
+            chosen[kind] = np.array([place - 1, place] if kind in _FORETOLD else [place], np.int64)
     return chosen
 
 
