@@ -38,18 +38,23 @@ def audit(
         Path | None, typer.Option(help="Daily VIX, CSV or Parquet. [default: volatility_index of settings.yaml]")
     ] = None,
     sessions: Annotated[int, typer.Option(min=3, help="How many of the last sessions to audit.")] = 504,
-    cutoffs: Annotated[int, typer.Option(min=1, help="At how many sessions' closes to cut the data off.")] = 8,
+    cutoffs: Annotated[
+        int, typer.Option(min=1, help="At how many sessions' closes to cut off beside the rare days.")
+    ] = 8,
+    models: Annotated[
+        bool, typer.Option(help="Train the settings' model families, and cut off at the first decision of each fold.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Draws the cut-offs.")] = 0,
     as_json: JsonOption = False,
     *,
     reading: Reading,
 ) -> None:
-    """Recompute features, labels and splits on data cut off at many sessions, and compare to the bit.
+    """Recompute everything from features to models' decisions on data cut off at many sessions, and compare to the bit.
 
     Exit code 0: no look-ahead found; 1: found, with feature, first row and likely cause; 2: wrong use.
     """
     from pipeline.audit import audit as audit_bars
-    from pipeline.audit import last_sessions
+    from pipeline.audit import audit_models, last_sessions
     from pipeline.market.daily_series import read_daily_series
 
     bars, instrument, settings, what = _bars(file, symbol, reading)
@@ -61,6 +66,10 @@ def audit(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn(), console=console
     ) as shown:
         task = shown.add_task("features of all data", total=None)
+
+        def tell(done: int, total: int, step: str) -> None:
+            shown.update(task, completed=done, total=total, description=step)
+
         report = audit_bars(
             bars,
             instrument,
@@ -69,8 +78,10 @@ def audit(
             account=settings.account_for(instrument),
             cutoffs=cutoffs,
             seed=seed,
-            progress=lambda done, total, step: shown.update(task, completed=done, total=total, description=step),
+            progress=tell,
         )
+        if models:
+            report = report.joined(audit_models(bars, instrument, settings, vix=series, progress=tell))
     if as_json:
         typer.echo(json.dumps({"source": what, **report.to_dict()}, indent=2))
     else:
@@ -132,6 +143,10 @@ def _show(report: "AuditReport", what: str) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if report.families:
+        console.print(
+            f"{', '.join(report.families)}: the chain to the first decision of {report.folds} folds", highlight=False
+        )
     errors = sum(finding.severity == "error" for finding in report.findings)
     console.print(
         "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]",

@@ -95,10 +95,16 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
         "volume_profiles.profile_mass",
         "features.no_look_ahead",
         "training_set.clean_for_learning",
+        "rule_signals.signal_replay",
         "fade_backtest.books_balance",
+        "fade_backtest.fill_replay",
         "rule_backtest.books_balance",
+        "rule_backtest.fill_replay",
         "models.out_of_fold",
+        "models.chain_replay",
+        "models.label_permutation",
         "model_backtest.books_balance",
+        "model_backtest.fill_replay",
     }
 
 
