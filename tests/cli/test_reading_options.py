@@ -23,10 +23,10 @@ ROWS = "".join(
 )
 
 
-def options_of(command: str) -> dict[str, tuple[str | None, object]]:
+def options_of(command: str) -> dict[str, str]:
     group: Any = typer.main.get_command(app)
     return {
-        each.opts[0].removeprefix("--").replace("-", "_"): (each.help, each.type.name)
+        each.opts[0].removeprefix("--").replace("-", "_"): each.help
         for each in group.commands[command].params
         if each.param_type_name == "option"
     }
