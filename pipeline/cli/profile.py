@@ -12,7 +12,7 @@ from pipeline.cli.bars import FileBars, bars_of_file
 from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.page import open_profile
 from pipeline.cli.tables import sessions_table
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 
 __all__ = ["profile"]
 
@@ -27,6 +27,13 @@ def profile(
     hours: Annotated[Literal["rth", "eth"], typer.Option(help="Regular hours, or the whole trade date.")] = "rth",
     sessions: Annotated[int, typer.Option(min=1, help="How many sessions to list.")] = 10,
     open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a page and open it.")] = False,
+    sides: Annotated[
+        str | None,
+        typer.Option(
+            help="Of trades: what the file's words for the aggressor mean, e.g. 'A=sell,B=buy'.",
+            metavar="WORD=SIDE,...",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     *,
     reading: Reading,
@@ -42,8 +49,12 @@ def profile(
     source = file_source(file, reading)
     if source_holds_trades(source):
         day = None if session is None else pd.Timestamp(session)
-        profile_trades(source, symbol, day, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)
+        profile_trades(
+            source, symbol, day, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json, sides=sides
+        )
         return
+    if sides is not None:
+        raise ConfigurationError(f"--sides is for trades, and {source.path} holds none: leave it out")
     taken = bars_of_file(source, symbol)
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours)
     if profiles.empty:

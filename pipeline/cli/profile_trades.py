@@ -1,11 +1,13 @@
 """``vpoc profile`` on a file of trades: streamed, at exact prices, with who started them."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -16,6 +18,7 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
 from pipeline.market import Hours, Instrument, find_instrument, session_schedule
 from pipeline.market.readers.options import TextOptions
+from pipeline.market.readers.table import said_left_out
 from pipeline.market.trade_files import TradeReadOptions, holds_trades, read_trades
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.text import profile_text
@@ -41,6 +44,7 @@ def profile_trades(
     sessions: int,
     open_page: bool,
     as_json: bool,
+    sides: str | None = None,
 ) -> None:
     """Show VPOC, value area and delta of each session, and one session's profile."""
     for setting in ("label", "bar", "volume_columns"):
@@ -49,14 +53,17 @@ def profile_trades(
             raise ConfigurationError(f"{option} is for bars, and {source.path} holds trades: leave it out")
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
+    options = _options(source, sides)
+    left_out: Counter[str] = Counter()
     with _progress() as progress:
         task = progress.add_task("trades", total=1.0, rows="")
         stream = stream_trades(
             source.path,
             instrument,
-            _options(source),
+            options,
             hours=hours,
             off_tick=settings.off_tick,
+            left_out=left_out,
             progress=lambda rows, share: progress.update(task, completed=share, rows=f"{rows:,} trades"),
         )
     profiles = stream.result()
@@ -80,26 +87,35 @@ def profile_trades(
         )
     console = Console()
     console.print(f"{profiles.attrs['rows_in']:,} trades; {_account(profiles)}", highlight=False, soft_wrap=True)
+    if left_out:
+        console.print(", ".join(said_left_out(what, count) for what, count in left_out.items()), highlight=False)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
     console.print(sessions_table(profiles, instrument, title, sessions))
     drawn = _as_bars(stream, day)
     console.print(profile_text(drawn, instrument, day, hours=hours, allocation="close"), highlight=False)
     if open_page:
-        open_profile(_trades_of(source, instrument, day), instrument, day, hours, console)
+        open_profile(_trades_of(source.path, options, instrument, day), instrument, day, hours, console)
 
 
-def _trades_of(source: FileSource, instrument: Instrument, day: pd.Timestamp) -> pd.DataFrame:
+def _trades_of(path: str, options: TradeReadOptions, instrument: Instrument, day: pd.Timestamp) -> pd.DataFrame:
     """A session's trades, by a second pass: the first one keeps no trade."""
     span = session_schedule(instrument, day, day).iloc[0]
     kept = [
         chunk[(chunk["timestamp"] >= span["open"]) & (chunk["timestamp"] < span["close"])]
-        for chunk in read_trades(source.path, _options(source))
+        for chunk in read_trades(path, options)
     ]
     return pd.concat(kept, ignore_index=True)
 
 
-def _options(source: FileSource) -> TradeReadOptions:
-    return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)))
+def _options(source: FileSource, sides: str | None = None) -> TradeReadOptions:
+    pairs = [pair.partition("=") for pair in sides.split(",")] if sides else []
+    words: dict[str, Any] = {word.strip(): side.strip() for word, _, side in pairs}
+    try:
+        return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)), sides=words)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"--sides {sides!r}: give the file's words and what each means (buy, sell, unknown), such as 'A=sell,B=buy'"
+        ) from error
 
 
 def _progress() -> Progress:

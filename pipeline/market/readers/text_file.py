@@ -50,6 +50,15 @@ class Beginning(NamedTuple):
     told: int
     lines: list[str]
 
+    def left_out(self, options: TextOptions) -> dict[str, int]:
+        """Lines around the table that are left out, and how many."""
+        counts = {
+            "line skipped at the beginning": options.skip_rows,
+            "line above the table": self.told,
+            "line skipped at the end": options.skip_footer,
+        }
+        return {what: count for what, count in counts.items() if count}
+
 
 def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Beginning:
     """Where the table begins in a text's first bytes: below comments, an address, and other lines above the names."""
@@ -125,6 +134,9 @@ class TextFile:
         text, lines = self, None
         if self._has_other_lines():
             text, lines = self._rows_only()
+            if len(lines) == 0:
+                nothing = {name: pa.chunked_array([], pa.string()) for name in names}
+                return Table(self.path, nothing, lines, "line", notes=text.notes)
         try:
             columns = text._columns(names)
             rows = len(next(iter(columns.values())))
@@ -192,8 +204,6 @@ class TextFile:
             elif bare:
                 kept.append(number)
         data = b"\n".join([lines[number] for number in kept])
-        if not kept:
-            raise DataError(f"{self.path} has a line of column names and no rows; give a file that holds some")
         return replace(self, data=data, notes=notes), np.array(kept, dtype=np.int64) + self.first_line
 
     def _refuse_uneven_lines(self, numbers: NDArray[np.int64]) -> None:
@@ -251,6 +261,10 @@ def read_text(
     text = header.decode("utf-8").strip()
     by = by or delimiter_of(text)
     found = [name.strip('"') for name in split_line(text, by)]
+    if not found:
+        raise DataError(
+            f"{path}, line {first_line}: {text[:60]!r} can't be split into names of columns; mend its quotes"
+        )
     for _ in range(more_names):
         rows = rows.partition(b"\n")[2]
     if not rows.strip():
@@ -271,12 +285,7 @@ def _table_of(path: Path, data: bytes, options: TextOptions, *, named: bool) -> 
     if not data.strip():
         what = "skip_rows and skip_footer leave" if options.skip_rows or options.skip_footer else "its comments leave"
         raise DataError(f"{path}: {what} nothing of the file; give a file that holds bars")
-    left_out = {
-        "line skipped at the beginning": options.skip_rows,
-        "line above the table": start.told,
-        "line skipped at the end": options.skip_footer,
-    }
-    return data, 1 + options.skip_rows + start.before, {what: count for what, count in left_out.items() if count}
+    return data, 1 + options.skip_rows + start.before, start.left_out(options)
 
 
 def _after_lines(data: bytes, position: int, count: int) -> int:

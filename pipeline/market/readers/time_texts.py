@@ -64,6 +64,8 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
     """
     texts = pc.replace_substring_regex(texts, r"(?i) ?(UTC|GMT|Z)$", "Z")
     texts = pc.replace_substring_regex(texts, r"(?i) ?(?:UTC|GMT)([+-]\d)", r" \1")
+    texts = pc.replace_substring_regex(texts, r" {2,}", " ")
+    texts = pc.replace_substring_regex(texts, r"^(\d{8})-(\d{2}:\d{2}:\d{2})$", r"\1 \2Z")  # Interactive Brokers' UTC
     texts, zones = _without_zone_names(times, texts)
     for letters, offset in _LETTERS.items():
         texts = pc.replace_substring_regex(texts, rf" {letters}$", offset)
