@@ -105,6 +105,7 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
          r"\(--time-format '%d/%m/%Y %H:%M'\) for the first, or '%m/%d/%Y %H:%M'"),
         (["03/02/2022", "03/03/2022"], "can be 3 February 2022 or 2 March 2022"),
         (["13/02/2022 18:00", "03/14/2022 18:05"], "has its month second, while other dates"),
+        ([f"03/{day:02}/2022 18:00" for day in range(1, 11)] + ["13/11/2022 18:00"], "another order of day and month"),
         (["2022-03-02 18:00 PM", "2022-03-02 18:05 PM"], "has AM or PM and no hour of 1 to 12"),
         (["2022-03-02 06:00 PM", "2022-03-02 06:05"], "has neither AM nor PM"),
         (["2022-03-02 06:00 Mars/Olympus", "2022-03-02 06:05 Mars/Olympus"], "names the zone 'Mars/Olympus'"),
