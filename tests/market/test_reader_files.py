@@ -94,6 +94,15 @@ def test_lines_that_are_no_rows_are_left_out_and_counted(tmp_path: Path) -> None
     assert "2 lines above the table left out, 1 comment left out, 2 repeated lines of names left out" in raw.description
 
 
+def test_trades_without_names_at_the_top_are_not_dropped_for_names_below(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "t.csv", "".join([*TRADES[:3], TRADE_NAMES, *TRADES[3:]]).replace(",buy", "").replace(",side", "")
+    )
+
+    with pytest.raises(DataError, match=r"line 1: .* names no columns; set names|has no column for"):
+        traded(path)
+
+
 def test_rows_skipped_at_both_ends_are_counted_and_lines_still_right(tmp_path: Path) -> None:
     path = write(tmp_path, "bars.csv", "junk,1\nmore\n" + NAMES + "".join(ROWS) + "\nTotal,,,,,1770\nend\n\n")
 

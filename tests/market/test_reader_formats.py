@@ -98,6 +98,8 @@ def assert_the_bars(raw: RawBars, *, counted: bool = False) -> None:
         ("firstrate.txt", MT4.replace("2022.03.02,", "2022-03-02 ").format("18:00:00", "18:05:00"),
          {"time_zone": "America/New_York"}, "no_names", False),
         ("epochs.csv", MT4.replace("2022.03.02,", "").format("1646262000", "1646262300"), {}, "no_names", False),
+        ("kraken.csv", "1646262000,4473.75,4477.0,4470.5,4474.0,1810,1406\n"
+         "1646262300,4473.75,4476.5,4473.5,4474.5,495,413\n", {}, "no_names", True),
         ("mt5.csv", MT5.format(1810, 0, 495, 0), CHICAGO, "metatrader5", False),
         ("mt5_volume.csv", MT5.format(9, 1810, 9, 495), CHICAGO, "metatrader5", False),
         ("mt5_one_zero.csv", MT5.format(9, 1810, 0, 495), CHICAGO, "metatrader5", False),

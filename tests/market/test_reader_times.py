@@ -144,6 +144,28 @@ def test_time_format_of_two_kinds_of_hours_is_refused(form: str, sentence: str) 
         ReadOptions(time_format=form)
 
 
+@pytest.mark.parametrize(
+    ("name", "zoned"),
+    [("Gmt time", True), ("time_utc", True), ("UTC", True), ("time (UTC)", True), ("time (UTC+1)", False)],
+)
+def test_column_of_times_that_is_called_utc_is_read_so(tmp_path: Path, name: str, zoned: bool) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"{name},open,high,low,close,volume\n2022-03-02 18:00,1,1,1,1,1\n")
+    options = ReadOptions(columns={"timestamp": name})
+    if not zoned:
+        with pytest.raises(DataError, match="has no zone"):
+            read_bars(path, options)
+        return
+    assert read_bars(path, options).frame["timestamp"][0] == pd.Timestamp("2022-03-02 18:00Z")
+
+
+def test_letters_of_a_zone_are_told_of(tmp_path: Path) -> None:
+    got, said = read(tmp_path, ["2022-03-02 18:00 CST", "2022-03-02 18:05 CST"])
+
+    assert got[0] == pd.Timestamp("2022-03-03 00:00Z")
+    assert "CST read as -06:00" in said
+
+
 def test_half_days_at_noon_and_midnight(tmp_path: Path) -> None:
     got, _ = read(tmp_path, ["2022-03-02 12:00 AM", "2022-03-02 12:00 PM", "2022-03-02 11:59 p.m."], time_zone="UTC")
 

@@ -1,5 +1,6 @@
 """What a file format has to offer, and how its columns become raw bars."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import Layout, bare_name
+from pipeline.market.readers.columns import Layout
 from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
 from pipeline.market.readers.options import Label, ReadOptions, to_set
 from pipeline.market.readers.symbols import of_one_symbol
@@ -156,8 +157,9 @@ def _parts(layout: Layout) -> dict[str, str]:
 
 
 def _zone_in_name(columns: tuple[str, ...]) -> str | None:
-    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``."""
-    return "UTC" if any(mark in bare_name(name) for name in columns for mark in ("utc", "gmt")) else None
+    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``; not ``UTC+1``."""
+    called = any(re.search(r"(?i)(?<![a-z])(utc|gmt)(?![a-z]| ?[+-]\d)", name) for name in columns)
+    return "UTC" if called else None
 
 
 def _unusual(styles: Mapping[str, NumberStyle]) -> list[str]:

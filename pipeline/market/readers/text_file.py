@@ -88,7 +88,7 @@ def _next_row(lines: Sequence[str], start: int) -> int:
 
 def _is_row(line: str, delimiter: str | None) -> bool:
     fields = split_line(line, delimiter)
-    return len(fields) > 3 and sum(is_number(each) for each in fields) > len(fields) / 2
+    return len(fields) > 2 and sum(is_number(each) for each in fields) > len(fields) / 2
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Clock:
     zones
         Names of the zones they are in, where they are named: one for each time, or none.
     order
-        How dates that could be read in two ways were read, in words.
+        How dates and zones that could be read in two ways were read, in words.
     """
 
     times: pd.DatetimeIndex
@@ -67,8 +67,7 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
     texts = pc.replace_substring_regex(texts, r" {2,}", " ")
     texts = pc.replace_substring_regex(texts, r"^(\d{8})-(\d{2}:\d{2}:\d{2})$", r"\1 \2Z")  # Interactive Brokers' UTC
     texts, zones = _without_zone_names(times, texts)
-    for letters, offset in _LETTERS.items():
-        texts = pc.replace_substring_regex(texts, rf" {letters}$", offset)
+    texts, letters = _without_letters(texts)
     afternoon = _half_days(texts)
     if afternoon is not None:
         texts = pc.replace_substring_regex(texts, _HALF_DAY, "")
@@ -82,7 +81,7 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
     if (bad := present & np.asarray(parsed.isna())).any():
         raise times.unreadable(first_true(bad))
     aware = np.asarray(pc.match_substring_regex(texts, _AWARE).fill_null(False).to_numpy(), dtype=bool)
-    return _clock(times, parsed, aware, present, zones, order)
+    return _clock(times, parsed, aware, present, zones, ", ".join(filter(None, (letters, order))))
 
 
 def read_times_as(times: TimeColumns, texts: pa.ChunkedArray, form: str) -> Clock:
@@ -113,6 +112,16 @@ def _clock(
     if aware.any() and zones is not None:
         raise times.fault(first_true(~aware & present), "names a zone where others give an offset; use one of them")
     return Clock(parsed if aware.any() else parsed.tz_localize(None), bool(aware.any()), zones, order)
+
+
+def _without_letters(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    """Offsets in place of letters such as EST, and how these were read, in words."""
+    found = []
+    for letters, offset in _LETTERS.items():
+        if pc.any(pc.ends_with(texts, f" {letters}")).as_py():
+            texts = pc.replace_substring_regex(texts, rf" {letters}$", offset)
+            found.append(f"{letters} read as {offset}")
+    return texts, ", ".join(found)
 
 
 def _without_zone_names(
