@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.market.readers import RawBars, ReadOptions, read_bars
+from pipeline.market.readers import RawBars, ReadOptions, arrow, columnar, read_bars
 
 # Two five-minute bars of 2 March 2022, 17:00 Chicago.
 OPENS = pd.DatetimeIndex(["2022-03-02 23:00", "2022-03-02 23:05"], tz="UTC")
@@ -227,6 +227,15 @@ def test_arrow_files_are_read(tmp_path: Path, kind: str) -> None:
 
 def columns_of_bars() -> dict[str, list[float]]:
     return {name: [bar[place] for bar in BARS] for place, name in enumerate(("open", "high", "low", "close", "volume"))}
+
+
+def test_arrow_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow.feather.write_feather(pa.table({"date": [1, 2], **columns_of_bars()}), str(tmp_path / "es.feather"))
+    for module in (arrow, columnar):
+        monkeypatch.setattr(module, "MAX_ROWS", 1)
+
+    with pytest.raises(DataError, match="claims 2 rows, over 1; split it"):
+        read_bars(tmp_path / "es.feather")
 
 
 def test_arrow_cut_off_is_refused(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def test_thousands_are_told_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prices", "volumes", "options", "sentence"),
     [
-        (["2786.5", "2785.2"], ["1.029", "2.630"], {}, r"'volume': '1\.029' can be 1,029 or 1\.029; set decimal \(--"),
+        (["2786.5", "2785.2"], ["1.029", "2.630"], {}, r"can be 1,029 or 1\.029; write it without the mark"),
+        (["2786", "2785"], ["1.029", "2.630"], {}, r"can be 1,029 or 1\.029; set decimal \(--decimal ','\)"),
         (["2,786", "2,785"], ["5", "6"], {}, r"'open': '2,786' can be 2,786 or 2\.786; set decimal \(--decimal '\.'\)"),
         (["2786,5", "2785,2"], ["1,029", "2,630"], {}, r"'volume': '1,029' can be 1,029 or 1\.029"),
         (["2786,5", "2785.2"], ["5", "6"], {}, r"numbers with commas and numbers with dots"),

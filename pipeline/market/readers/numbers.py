@@ -244,7 +244,7 @@ def _count_style(name: str, texts: pa.ChunkedArray, of_prices: NumberStyle, of_c
     mark = "." if pc.any(pc.match_substring(texts, ".")).as_py() else ","
     if mark == of_counts or mark == of_prices.thousands or (of_prices.decimal and of_prices.decimal != mark):
         return NumberStyle("", mark)
-    raise _two_readings(name, texts, mark)
+    raise _two_readings(name, texts, mark, in_prices=of_prices.decimal == mark)
 
 
 def _as_named(style: NumberStyle | None, decimal: str, name: str, texts: pa.ChunkedArray) -> NumberStyle:
@@ -257,13 +257,16 @@ def _as_named(style: NumberStyle | None, decimal: str, name: str, texts: pa.Chun
     )
 
 
-def _two_readings(name: str, texts: pa.ChunkedArray, mark: str) -> DataError:
+def _two_readings(name: str, texts: pa.ChunkedArray, mark: str, *, in_prices: bool = False) -> DataError:
+    """Ask which of two numbers is meant; ``in_prices`` the mark is plainly the decimal one."""
     written = _written(texts, mark)
-    other = "," if mark == "." else "."
-    return DataError(
-        f"{name}: {written!r} can be {int(written.replace(mark, '')):,} or {written.replace(mark, '.')}; "
-        f"{to_set('decimal', repr(other))} for the first, or to {mark!r} for the second"
-    )
+    whole, fraction = f"{int(written.replace(mark, '')):,}", written.replace(mark, ".")
+    if in_prices:
+        remedy = f"write it without the mark for the first, or {to_set('decimal', repr(mark))} for the second"
+    else:
+        other = repr("," if mark == "." else ".")
+        remedy = f"{to_set('decimal', other)} for the first, or to {mark!r} for the second"
+    return DataError(f"{name}: {written!r} can be {whole} or {fraction}; {remedy}")
 
 
 def _written(texts: pa.ChunkedArray, mark: str) -> str:
