@@ -43,7 +43,7 @@ def backtest(
     console = Console(stderr=True)
     with Status("reading and cleaning bars", console=console):
         taken = bars_of_file(file_source(file, reading), symbol)
-    console.print(taken.description, highlight=False)
+    console.print(taken.description, highlight=False, markup=False)
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)
         summary = _summaries(results, taken)

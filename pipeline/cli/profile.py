@@ -71,7 +71,7 @@ def profile(
             f"to {profiles.index[-1].date()}"
         )
     console = Console()
-    console.print(taken.description, highlight=False)
+    console.print(taken.description, highlight=False, markup=False)
     _say_quarantined(taken, console)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
     console.print(sessions_table(profiles, taken.instrument, title, sessions))
