@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.market.readers import RawBars, ReadOptions, arrow, columnar, read_bars
+from pipeline.market import readers
+from pipeline.market.readers import RawBars, ReadOptions, arrow, columnar, format_names, read_bars, reading
 
 # Two five-minute bars of 2 March 2022, 17:00 Chicago.
 OPENS = pd.DatetimeIndex(["2022-03-02 23:00", "2022-03-02 23:05"], tz="UTC")
@@ -337,3 +339,42 @@ def test_several_symbols_without_the_instruments_own_are_refused_with_the_option
     with pytest.raises(DataError, match=r"holds 2 symbols \(A, ES\); set file_symbol \(--file-symbol A\)"):
         read_bars(tmp_path / "day.csv", instrument="SPY")
     assert read_bars(tmp_path / "day.csv", ReadOptions(file_symbol="A")).frame["volume"].tolist() == [12]
+
+
+ACME = """
+from pipeline.market.readers.columns import match_columns
+from pipeline.market.readers.format import Format, raw_bars
+from pipeline.market.readers.text_file import read_text
+
+NAMES = ("timestamp", "close", "open", "high", "low", "volume")
+
+
+def read(path, options):
+    text = read_text(path, options, names=NAMES, delimiter="~")
+    layout = match_columns(text.names, options, path)
+    return raw_bars(text.table(layout.needed), layout, options, time_zone="UTC")
+
+
+FORMAT = Format("acme", lambda path, head: head.count(b"~") > 4, read, suffixes=(".acme",))
+"""
+
+
+def test_vendor_in_one_new_file_is_found_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acme.py").write_text(ACME)
+    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "pipeline.market.readers.acme", None)
+    del sys.modules["pipeline.market.readers.acme"]
+    reading._formats.cache_clear()
+    (tmp_path / "data").mkdir()
+    rows = [
+        "~".join([f"{time:%Y-%m-%d %H:%M}", *(str(bar[place]) for place in (3, 0, 1, 2, 4))])
+        for time, bar in zip(OPENS, BARS, strict=True)
+    ]
+    (tmp_path / "data" / "es.acme").write_text("\n".join(rows))
+    try:
+        assert "acme" in format_names()
+        raw = read_bars(tmp_path / "data")
+    finally:
+        reading._formats.cache_clear()
+    assert raw.format == "acme"
+    assert_the_bars(raw)
