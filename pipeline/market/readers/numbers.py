@@ -26,6 +26,7 @@ _NUMBER = r"(?i)^[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf|infinity|nan)
 # Groups of three digits, or as in India (1,02,900), with the thousands' mark T and the decimal mark D.
 _GROUPED = r"^[+-]?(\d{1,3}(T\d{3})+|\d{1,2}(T\d{2})*T\d{3})(D\d*)?$"
 _SAMPLE = 1_000
+_FEW = 0.05  # of fractions of a thousandth, one in a thousand is whole
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class _Marks:
         Each use of it could stand between thousands.
     repeated
         It comes twice in a number.
-    beside_small, beside_large
-        Whole numbers without it are all below 1,000; some are above.
+    beside_small
+        Whole numbers without it are all below 1,000, and there are more of them than fractions would have; or one with
+        it ends in a zero, which a fraction beside whole numbers would have dropped.
+    beside_large
+        Some whole numbers without it are above.
     """
 
     any: bool = False
@@ -223,10 +227,14 @@ def _marks(texts: pa.ChunkedArray, mark: str, other: str) -> _Marks:
     return _Marks(
         any=True,
         as_thousands=True,
-        repeated=bool(pc.any(pc.match_substring_regex(using, rf"[{mark}].*[{mark}]")).as_py()),
-        beside_small=0 < longest < 4,
+        repeated=_any(using, rf"[{mark}].*[{mark}]"),
+        beside_small=0 < longest < 4 and (len(whole) >= _FEW * len(texts) or _any(using, r"0$")),
         beside_large=longest > 3,
     )
+
+
+def _any(texts: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def _price_style(name: str, texts: pa.ChunkedArray, of_counts: str) -> NumberStyle:
