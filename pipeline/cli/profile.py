@@ -13,7 +13,7 @@ from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source,
 from pipeline.cli.page import open_profile
 from pipeline.cli.screen import Console
 from pipeline.cli.tables import sessions_table
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import find_instrument
 
 __all__ = ["profile"]
@@ -37,6 +37,13 @@ def profile(
     ] = None,
     tpo_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Length of a time bracket, for tpo.")] = 30,
     open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a page and open it.")] = False,
+    sides: Annotated[
+        str | None,
+        typer.Option(
+            help="Of trades: what the file's words for the aggressor mean, e.g. 'A=sell,B=buy'.",
+            metavar="WORD=SIDE,...",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     *,
     reading: Reading,
@@ -54,8 +61,20 @@ def profile(
     if source_holds_trades(source):
         day = None if session is None else pd.Timestamp(session)
         rule = RowRule(allocation, ticks_per_row or find_instrument(symbol).ticks_per_row, tpo_minutes)
-        profile_trades(source, symbol, day, rule, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)
+        profile_trades(
+            source,
+            symbol,
+            day,
+            rule,
+            hours=hours,
+            sessions=sessions,
+            open_page=open_page,
+            as_json=as_json,
+            sides=sides,
+        )
         return
+    if sides is not None:
+        raise ConfigurationError(f"--sides is for trades, and {source.path} holds none: leave it out")
     taken = bars_of_file(source, symbol)
     rule = RowRule(allocation, ticks_per_row or taken.instrument.ticks_per_row, tpo_minutes)
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours, **rule.options)

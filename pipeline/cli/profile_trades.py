@@ -1,12 +1,14 @@
 """``vpoc profile`` on a file of trades: streamed, at exact prices, with who started them."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import typer
+from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.page import open_profile
@@ -17,6 +19,7 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
 from pipeline.market import Hours, Instrument, find_instrument, session_schedule
 from pipeline.market.readers.options import TextOptions
+from pipeline.market.readers.table import said_left_out
 from pipeline.market.trade_files import TradeReadOptions, holds_trades, read_trades
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.streaming import StreamedProfiles
@@ -44,6 +47,7 @@ def profile_trades(
     sessions: int,
     open_page: bool,
     as_json: bool,
+    sides: str | None = None,
 ) -> None:
     """Show VPOC, value area and delta of each session, and one session's profile."""
     for setting in ("label", "bar", "volume_columns"):
@@ -52,18 +56,21 @@ def profile_trades(
             raise ConfigurationError(f"{option} is for bars, and {source.path} holds trades: leave it out")
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
+    options = _options(source, sides)
+    left_out: Counter[str] = Counter()
     with _progress() as progress:
         task = progress.add_task("trades", total=1.0, rows="")
         stream = stream_trades(
             source.path,
             instrument,
-            _options(source),
+            options,
             # A trade has one price, so that volume has one way to be allocated.
             allocation="tpo" if rule.by_time else "trades",
             ticks_per_row=rule.ticks_per_row,
             tpo_minutes=rule.tpo_minutes,
             hours=hours,
             off_tick=settings.off_tick,
+            left_out=left_out,
             progress=lambda rows, share: progress.update(task, completed=share, rows=f"{rows:,} trades"),
         )
     profiles = stream.result()
@@ -87,30 +94,39 @@ def profile_trades(
         )
     console = Console()
     console.print(f"{profiles.attrs['rows_in']:,} trades; {_account(profiles)}", highlight=False, soft_wrap=True)
+    if left_out:
+        console.print(", ".join(said_left_out(what, count) for what, count in left_out.items()), highlight=False)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
     counted = "TPOs" if rule.by_time else "volume"
     console.print(sessions_table(profiles, instrument, title, sessions, counted=counted))
-    drawn = _trades_of(source, instrument, day) if rule.by_time else _as_bars(stream, day)
+    drawn = _trades_of(source.path, options, instrument, day) if rule.by_time else _as_bars(stream, day)
     rows = rule.options if rule.by_time else replace(rule, allocation="close").options
     text = profile_text(drawn, instrument, day, hours=hours, **rows)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     if open_page:
-        trades = drawn if rule.by_time else _trades_of(source, instrument, day)
+        trades = drawn if rule.by_time else _trades_of(source.path, options, instrument, day)
         open_profile(trades, instrument, day, hours, console, **rule.options)
 
 
-def _trades_of(source: FileSource, instrument: Instrument, day: pd.Timestamp) -> pd.DataFrame:
+def _trades_of(path: str, options: TradeReadOptions, instrument: Instrument, day: pd.Timestamp) -> pd.DataFrame:
     """A session's trades, by a second pass: the first one keeps no trade."""
     span = session_schedule(instrument, day, day).iloc[0]
     kept = [
         chunk[(chunk["timestamp"] >= span["open"]) & (chunk["timestamp"] < span["close"])]
-        for chunk in read_trades(source.path, _options(source))
+        for chunk in read_trades(path, options)
     ]
     return pd.concat(kept, ignore_index=True)
 
 
-def _options(source: FileSource) -> TradeReadOptions:
-    return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)))
+def _options(source: FileSource, sides: str | None = None) -> TradeReadOptions:
+    pairs = [pair.partition("=") for pair in sides.split(",")] if sides else []
+    words: dict[str, Any] = {word.strip(): side.strip() for word, _, side in pairs}
+    try:
+        return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)), sides=words)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"--sides {sides!r}: give the file's words and what each means (buy, sell, unknown), such as 'A=sell,B=buy'"
+        ) from error
 
 
 def _progress() -> Progress:

@@ -69,6 +69,8 @@ def clean_bar_chunks(
         layout = match_columns(source.names, options, file)
         styles = None
         for table, share in source.tables(layout.needed, chunk_rows):
+            if len(table.lines) == 0:  # comments only
+                continue
             raw = raw_bars(table, layout, options, styles=styles)
             styles = raw.styles
             clean = clean_bars(raw.frame, instrument, off_tick=off_tick)

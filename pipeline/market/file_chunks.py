@@ -1,7 +1,7 @@
 """Tables from files larger than memory, some rows at a time: Parquet, and text with or without a line of names."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -54,6 +54,8 @@ class ChunkedFile:
         Filled lines below its last row.
     header
         The line of names, which may come again; empty where there is none.
+    left_out
+        Lines above the table and at the end that are left out, and how many.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class ChunkedFile:
     before: int = 0
     footer: int = 0
     header: bytes = b""
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def tables(self, needed: Sequence[str], chunk_rows: int) -> Iterator[tuple[Table, float]]:
         """Some of the columns, in tables of about ``chunk_rows`` rows, and the share of the file read by then.
@@ -165,6 +168,8 @@ def open_chunks(
     fields = split_line(start.lines[0], by)
     if len(fields) > MAX_COLUMNS:
         raise DataError(f"{path} has more than {MAX_COLUMNS:,} columns; give a file of trades or bars")
+    if not fields:
+        raise DataError(f"{path}, line {1 + start.before}: {start.lines[0][:60]!r} can't be split into fields")
     named = options.names is None and not is_number(fields[0])
     names = options.names if options.names is not None else fields if named else unnamed(fields)
     if names is None or start.lines[0].lstrip()[:1] in ("[", "{"):
@@ -174,7 +179,9 @@ def open_chunks(
         )
     header = start.lines[0].strip().encode() if named else b""
     plain = distinct_names([name.strip('"') for name in names])
-    return ChunkedFile(path, tuple(plain), by, start.before + named, options.skip_footer, header)
+    return ChunkedFile(
+        path, tuple(plain), by, start.before + named, options.skip_footer, header, start.left_out(options)
+    )
 
 
 def _whole_lines(data: bytes, kept_back: int) -> int:

@@ -1,5 +1,6 @@
 """Trades from files of any size, chunk by chunk: Parquet, text with or without names, Binance's archives."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -115,6 +116,7 @@ def read_trades(
     *,
     chunk_rows: int = 1 << 18,
     progress: Progress | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Trades of a file, a folder or a glob, in frames of about ``chunk_rows`` rows, in the order they are written.
 
@@ -129,6 +131,8 @@ def read_trades(
         Rows of a frame; those of text are as many as fit as many times 48 bytes.
     progress
         Called after every frame with the rows so far and the share of the bytes read (0 to 1).
+    left_out
+        Counts the lines that are no rows: comments, the line of names where it comes again, those that were skipped.
 
     Yields
     ------
@@ -151,8 +155,14 @@ def read_trades(
     for file, size in zip(files, sizes, strict=True):
         source = _open(file, options)
         layout = _layout(source.names, options, file)
+        if left_out is not None:
+            left_out.update(source.left_out)
         styles: dict[str, NumberStyle] | None = None
         for table, share in source.tables(layout.needed, chunk_rows):
+            if left_out is not None:
+                left_out.update(table.notes)
+            if len(table.lines) == 0:  # comments only
+                continue
             if styles is None:
                 styles = _styles(table, layout, options)
             frame = _frame(table, layout, options, symbols, styles)

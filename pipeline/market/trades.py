@@ -374,7 +374,8 @@ def _coded(values: pd.Series, name: str, words: Mapping[str, int], expected: str
         if word not in words:
             row = int(np.argmax(codes == place))
             hint = (
-                "; 'ask' and 'bid' mean the aggressor to some vendors and the price hit to others, so say buy and sell"
+                "; 'ask' and 'bid' mean the aggressor to some vendors and the price hit to others, so say which: write "
+                "buy and sell, or set sides (--sides 'ask=buy,bid=sell' or the other way round)"
                 if word in ("a", "ask", "bid")
                 else ""
             )

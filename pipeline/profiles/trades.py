@@ -1,5 +1,6 @@
 """Profiles from trades at their exact prices, with who started them: buyers, sellers, and their difference."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -165,6 +166,7 @@ def stream_trades(
     *,
     chunk_rows: int = 1 << 18,
     progress: Progress | None = None,
+    left_out: Counter[str] | None = None,
     **settings: Any,
 ) -> StreamedProfiles:
     """Profiles of a file of trades of any size, read in chunks; the memory does not grow with the file.
@@ -181,6 +183,8 @@ def stream_trades(
         Rows in memory at a time.
     progress
         Called after every chunk with the rows so far and the share of the bytes read (0 to 1).
+    left_out
+        Counts the lines that are no rows, as :func:`pipeline.market.trade_files.read_trades` does.
     **settings
         Those of :class:`StreamedProfiles`: ``hours``, ``off_tick``, ``value_area_basis_points``, ``expansion_rows``,
         ``ticks_per_row``; ``allocation="tpo"`` with ``tpo_minutes``.
@@ -191,7 +195,7 @@ def stream_trades(
         Ask it for :meth:`~StreamedProfiles.result`, :meth:`~StreamedProfiles.levels`, or merge it into another.
     """
     stream = StreamedProfiles(instrument, **settings)
-    for chunk in read_trades(path, options, chunk_rows=chunk_rows, progress=progress):
+    for chunk in read_trades(path, options, chunk_rows=chunk_rows, progress=progress, left_out=left_out):
         stream.add(chunk)
     return stream
 

@@ -137,3 +137,16 @@ def test_profile_of_trades_in_rows_and_of_their_time(
     assert err == ""
     for mark in ("TPOs", "initial balance", "OBCDEFG"):
         assert mark in out
+
+
+def test_sides_of_other_words_are_said_by_the_option_the_error_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trades_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {1: "ask", -1: "bid"}
+    named = pd.read_csv(trades_file).assign(side=lambda frame: frame["side"].map(words))
+    named.to_csv(trades_file, index=False)
+
+    assert _vpoc(monkeypatch, tmp_path, "profile", str(trades_file)) == 1
+    assert "set sides (--sides 'ask=buy,bid=sell'" in " ".join(capsys.readouterr().err.split())
+    assert _vpoc(monkeypatch, tmp_path, "profile", str(trades_file), "--sides", "ask=buy,bid=sell") == 0
+    assert _vpoc(monkeypatch, tmp_path, "profile", str(trades_file), "--sides", "ask") == 2

@@ -3,6 +3,7 @@
 import gzip
 import os
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_lines_that_are_no_rows_are_left_out_and_counted(tmp_path: Path) -> None
     assert "2 lines above the table left out, 1 comment left out, 2 repeated lines of names left out" in raw.description
 
 
+def test_trades_without_names_at_the_top_are_not_dropped_for_names_below(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "t.csv", "".join([*TRADES[:3], TRADE_NAMES, *TRADES[3:]]).replace(",buy", "").replace(",side", "")
+    )
+
+    with pytest.raises(DataError, match=r"line 1: .* names no columns; set names|has no column for"):
+        traded(path)
+
+
 def test_rows_skipped_at_both_ends_are_counted_and_lines_still_right(tmp_path: Path) -> None:
     path = write(tmp_path, "bars.csv", "junk,1\nmore\n" + NAMES + "".join(ROWS) + "\nTotal,,,,,1770\nend\n\n")
 
@@ -107,9 +117,28 @@ def test_rows_skipped_at_both_ends_are_counted_and_lines_still_right(tmp_path: P
 
 @pytest.mark.parametrize("chunk_rows", [1, 3, 1000])
 def test_trades_skip_both_ends_whatever_the_chunks(tmp_path: Path, chunk_rows: int) -> None:
-    path = write(tmp_path, "t.csv", "junk\n# c\n" + TRADE_NAMES + "".join(TRADES) + "Total,,1770,\n\nend,,,\n")
+    path = write(
+        tmp_path,
+        "t.csv",
+        "junk\n# c\n"
+        + "".join([TRADE_NAMES, *TRADES[:9], "# d\n", TRADE_NAMES, *TRADES[9:]])
+        + "Total,,1770,\n\nend,,,\n",
+    )
+
+    left_out: Counter[str] = Counter()
+    options = TradeReadOptions(skip_rows=1, skip_footer=2)
+
+    for _ in read_trades(path, options, chunk_rows=chunk_rows, left_out=left_out):
+        pass
 
     assert traded(path, chunk_rows, skip_rows=1, skip_footer=2) == list(range(60))
+    assert left_out == {
+        "line skipped at the beginning": 1,
+        "line above the table": 1,
+        "line skipped at the end": 2,
+        "comment": 1,
+        "repeated line of names": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import sys
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.market.readers import RawBars, ReadOptions, read_bars
+from pipeline.market import readers
+from pipeline.market.readers import RawBars, ReadOptions, arrow, columnar, format_names, read_bars, reading
 
 # Two five-minute bars of 2 March 2022, 17:00 Chicago.
 OPENS = pd.DatetimeIndex(["2022-03-02 23:00", "2022-03-02 23:05"], tz="UTC")
@@ -98,6 +100,8 @@ def assert_the_bars(raw: RawBars, *, counted: bool = False) -> None:
         ("firstrate.txt", MT4.replace("2022.03.02,", "2022-03-02 ").format("18:00:00", "18:05:00"),
          {"time_zone": "America/New_York"}, "no_names", False),
         ("epochs.csv", MT4.replace("2022.03.02,", "").format("1646262000", "1646262300"), {}, "no_names", False),
+        ("kraken.csv", "1646262000,4473.75,4477.0,4470.5,4474.0,1810,1406\n"
+         "1646262300,4473.75,4476.5,4473.5,4474.5,495,413\n", {}, "no_names", True),
         ("mt5.csv", MT5.format(1810, 0, 495, 0), CHICAGO, "metatrader5", False),
         ("mt5_volume.csv", MT5.format(9, 1810, 9, 495), CHICAGO, "metatrader5", False),
         ("mt5_one_zero.csv", MT5.format(9, 1810, 0, 495), CHICAGO, "metatrader5", False),
@@ -227,6 +231,15 @@ def columns_of_bars() -> dict[str, list[float]]:
     return {name: [bar[place] for bar in BARS] for place, name in enumerate(("open", "high", "low", "close", "volume"))}
 
 
+def test_arrow_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow.feather.write_feather(pa.table({"date": [1, 2], **columns_of_bars()}), str(tmp_path / "es.feather"))
+    for module in (arrow, columnar):
+        monkeypatch.setattr(module, "MAX_ROWS", 1)
+
+    with pytest.raises(DataError, match="claims 2 rows, over 1; split it"):
+        read_bars(tmp_path / "es.feather")
+
+
 def test_arrow_cut_off_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a whole Arrow file"):
         read(tmp_path, "es.feather", b"ARROW1\0\0" + b"\1" * 100)
@@ -326,3 +339,42 @@ def test_several_symbols_without_the_instruments_own_are_refused_with_the_option
     with pytest.raises(DataError, match=r"holds 2 symbols \(A, ES\); set file_symbol \(--file-symbol A\)"):
         read_bars(tmp_path / "day.csv", instrument="SPY")
     assert read_bars(tmp_path / "day.csv", ReadOptions(file_symbol="A")).frame["volume"].tolist() == [12]
+
+
+ACME = """
+from pipeline.market.readers.columns import match_columns
+from pipeline.market.readers.format import Format, raw_bars
+from pipeline.market.readers.text_file import read_text
+
+NAMES = ("timestamp", "close", "open", "high", "low", "volume")
+
+
+def read(path, options):
+    text = read_text(path, options, names=NAMES, delimiter="~")
+    layout = match_columns(text.names, options, path)
+    return raw_bars(text.table(layout.needed), layout, options, time_zone="UTC")
+
+
+FORMAT = Format("acme", lambda path, head: head.count(b"~") > 4, read, suffixes=(".acme",))
+"""
+
+
+def test_vendor_in_one_new_file_is_found_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "acme.py").write_text(ACME)
+    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "pipeline.market.readers.acme", None)
+    del sys.modules["pipeline.market.readers.acme"]
+    reading._formats.cache_clear()
+    (tmp_path / "data").mkdir()
+    rows = [
+        "~".join([f"{time:%Y-%m-%d %H:%M}", *(str(bar[place]) for place in (3, 0, 1, 2, 4))])
+        for time, bar in zip(OPENS, BARS, strict=True)
+    ]
+    (tmp_path / "data" / "es.acme").write_text("\n".join(rows))
+    try:
+        assert "acme" in format_names()
+        raw = read_bars(tmp_path / "data")
+    finally:
+        reading._formats.cache_clear()
+    assert raw.format == "acme"
+    assert_the_bars(raw)

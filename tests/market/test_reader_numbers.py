@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.errors import DataError
 from pipeline.market.readers import ReadOptions, read_bars
 
-TIMES = [f"2019-03-06T00:{minute:02}:00Z" for minute in range(0, 60, 5)]
+TIMES = [f"2019-03-06T00:{minute:02}:00Z" for minute in range(60)]
 
 
 def read(
@@ -32,6 +32,7 @@ def read(
         (["2.786,50", "2.785,25"], ["1.029", "630"], [2786.5, 2785.25], [1029, 630]),
         (["2786,50", "2785,25"], ["1.029", "1.630"], [2786.5, 2785.25], [1029, 1630]),
         (["2786.5", "2785.25"], ["1.234.567", "2.345.678"], [2786.5, 2785.25], [1234567, 2345678]),
+        (["2786.5"] * 40, ["1.029"] * 38 + ["1.500", "630"], [2786.5] * 40, [1029] * 38 + [1500, 630]),
         # America, quoted or not.
         (["2,786.50", "2,785.25"], ["1,029", "630"], [2786.5, 2785.25], [1029, 630]),
         (["2786.50", "2785.25"], ["1,029", "1,630"], [2786.5, 2785.25], [1029, 1630]),
@@ -73,7 +74,10 @@ def test_thousands_are_told_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prices", "volumes", "options", "sentence"),
     [
-        (["2786.5", "2785.2"], ["1.029", "2.630"], {}, r"'volume': '1\.029' can be 1,029 or 1\.029; set decimal \(--"),
+        (["2786.5", "2785.2"], ["1.029", "2.630"], {}, r"can be 1,029 or 1\.029; write it without the mark"),
+        (["2786", "2785"], ["1.029", "2.630"], {}, r"can be 1,029 or 1\.029; set decimal \(--decimal ','\)"),
+        # One whole number of forty may be a fraction's.
+        (["2786.5"] * 40, ["1.029"] * 39 + ["630"], {}, r"'1\.029' can be 1,029 or 1\.029; write it without the mark"),
         (["2,786", "2,785"], ["5", "6"], {}, r"'open': '2,786' can be 2,786 or 2\.786; set decimal \(--decimal '\.'\)"),
         (["2786,5", "2785,2"], ["1,029", "2,630"], {}, r"'volume': '1,029' can be 1,029 or 1\.029"),
         (["2786,5", "2785.2"], ["5", "6"], {}, r"numbers with commas and numbers with dots"),

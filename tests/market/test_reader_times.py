@@ -105,6 +105,7 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
          r"\(--time-format '%d/%m/%Y %H:%M'\) for the first, or '%m/%d/%Y %H:%M'"),
         (["03/02/2022", "03/03/2022"], "can be 3 February 2022 or 2 March 2022"),
         (["13/02/2022 18:00", "03/14/2022 18:05"], "has its month second, while other dates"),
+        ([f"03/{day:02}/2022 18:00" for day in range(1, 11)] + ["13/11/2022 18:00"], "another order of day and month"),
         (["2022-03-02 18:00 PM", "2022-03-02 18:05 PM"], "has AM or PM and no hour of 1 to 12"),
         (["2022-03-02 06:00 PM", "2022-03-02 06:05"], "has neither AM nor PM"),
         (["2022-03-02 06:00 Mars/Olympus", "2022-03-02 06:05 Mars/Olympus"], "names the zone 'Mars/Olympus'"),
@@ -141,6 +142,28 @@ def test_dates_below_13_that_follow_one_another_are_told_by_it(tmp_path: Path, d
 def test_time_format_of_two_kinds_of_hours_is_refused(form: str, sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
         ReadOptions(time_format=form)
+
+
+@pytest.mark.parametrize(
+    ("name", "zoned"),
+    [("Gmt time", True), ("time_utc", True), ("UTC", True), ("time (UTC)", True), ("time (UTC+1)", False)],
+)
+def test_column_of_times_that_is_called_utc_is_read_so(tmp_path: Path, name: str, zoned: bool) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(f"{name},open,high,low,close,volume\n2022-03-02 18:00,1,1,1,1,1\n")
+    options = ReadOptions(columns={"timestamp": name})
+    if not zoned:
+        with pytest.raises(DataError, match="has no zone"):
+            read_bars(path, options)
+        return
+    assert read_bars(path, options).frame["timestamp"][0] == pd.Timestamp("2022-03-02 18:00Z")
+
+
+def test_letters_of_a_zone_are_told_of(tmp_path: Path) -> None:
+    got, said = read(tmp_path, ["2022-03-02 18:00 CST", "2022-03-02 18:05 CST"])
+
+    assert got[0] == pd.Timestamp("2022-03-03 00:00Z")
+    assert "CST read as -06:00" in said
 
 
 def test_half_days_at_noon_and_midnight(tmp_path: Path) -> None:

@@ -49,11 +49,11 @@ def read(path: Path, options: ReadOptions) -> FileBars:
                 )
             if len(bars) > MAX_ROWS:
                 raise DataError(f"{path} holds more than {MAX_ROWS:,} bars; split it")
+        values = np.array(bars, dtype=np.int64)
     except (databento_dbn.DBNError, RuntimeError, OverflowError) as error:
         raise DataError(f"{path} is not a whole DBN file ({str(error)[:200]}); fetch it again") from error
     if not bars:
         raise DataError(f"{path} is empty; give a file that holds bars")
-    values = np.array(bars, dtype=np.int64)
     columns: dict[str, Any] = {name: values[:, place] for place, name in enumerate(_FIELDS)}
     symbols = _symbols(metadata, columns["instrument_id"], columns["ts_event"])
     if symbols is not None:

@@ -1,5 +1,6 @@
 """What a file format has to offer, and how its columns become raw bars."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.market.readers.contracts import ids_are_contracts
 from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
 from pipeline.market.readers.options import Label, ReadOptions, to_set
 from pipeline.market.readers.symbols import of_one_symbol
-from pipeline.market.readers.table import Table
+from pipeline.market.readers.table import Table, said_left_out
 from pipeline.market.readers.time_columns import NAT
 from pipeline.market.readers.times import read_instants
 from pipeline.shown import shown
@@ -100,6 +101,8 @@ def raw_bars(
     styles
         How the columns write numbers, where earlier rows of the file have shown it.
     """
+    if len(table.lines) == 0:
+        raise DataError(f"{table.path} has a line of column names and no rows; give a file that holds bars")
     table, of_symbol = of_one_symbol(table, layout.symbol, options.file_symbol)
     instants = read_instants(
         table,
@@ -149,7 +152,7 @@ def raw_bars(
         "labelled by their open" if side == "open" else "labelled by their close and shifted to their open",
         layout.renamed,
         *_unusual(styles),
-        *(_left_out(what, count) for what, count in table.notes.items()),
+        *(said_left_out(what, count) for what, count in table.notes.items()),
     ]
     return FileBars(frame, shown(", ".join(filter(None, said))), contract if told_by_name else None, styles)
 
@@ -159,8 +162,9 @@ def _parts(layout: Layout) -> dict[str, str]:
 
 
 def _zone_in_name(columns: tuple[str, ...]) -> str | None:
-    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``."""
-    return "UTC" if any(mark in bare_name(name) for name in columns for mark in ("utc", "gmt")) else None
+    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``; not ``UTC+1``."""
+    called = any(re.search(r"(?i)(?<![a-z])(utc|gmt)(?![a-z]| ?[+-]\d)", name) for name in columns)
+    return "UTC" if called else None
 
 
 def _unusual(styles: Mapping[str, NumberStyle]) -> list[str]:
@@ -168,11 +172,6 @@ def _unusual(styles: Mapping[str, NumberStyle]) -> list[str]:
     for ours, style in styles.items():
         alike.setdefault(style, []).append(ours)
     return [style.said(", ".join(names)) for style, names in alike.items()]
-
-
-def _left_out(what: str, count: int) -> str:
-    many = what.replace("line ", "lines ", 1).replace("comment", "comments") if count > 1 else what
-    return f"{count:,} {many}" + ("" if "skipped" in what else " left out")
 
 
 def _bar_length(instants: NDArray[np.int64], *, certain: bool, table: Table) -> pd.Timedelta | None:

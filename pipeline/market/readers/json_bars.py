@@ -59,9 +59,7 @@ def read(path: Path, options: ReadOptions) -> FileBars:
         columns.setdefault("symbol", [symbol for symbol, part in found for _ in part])
     arrays = {shown(name): _column(values) for name, values in columns.items()}
     table = Table(path, arrays, np.arange(1, len(rows) + 1, dtype=np.int64), "row")
-    return raw_bars(
-        table, match_columns(list(arrays), options, path), options, decimal=None if options.decimal else "."
-    )
+    return raw_bars(table, match_columns(list(arrays), options, path), options, decimal=".")
 
 
 def _document(path: Path) -> Any:

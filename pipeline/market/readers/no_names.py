@@ -66,6 +66,8 @@ def _names(fields: Sequence[str]) -> tuple[str, ...] | None:
     plain = [field.strip().strip('"') for field in fields]
     if len(plain) == 6 and (_BOTH.fullmatch(plain[0]) or _DATE.fullmatch(plain[0]) or _EPOCH.fullmatch(plain[0])):
         times: tuple[str, ...] = ("timestamp",)
+    elif len(plain) == 7 and _EPOCH.fullmatch(plain[0]) and plain[6].isdigit():
+        return ("timestamp", *_PRICES, "num_trades") if all(map(_looks_numeric, plain)) else None  # Kraken's downloads
     elif len(plain) == 7 and _DATE.fullmatch(plain[0]) and _TIME.fullmatch(plain[1]):
         times = ("date", "time")
     else:

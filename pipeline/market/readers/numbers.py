@@ -26,6 +26,7 @@ _NUMBER = r"(?i)^[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf|infinity|nan)
 # Groups of three digits, or as in India (1,02,900), with the thousands' mark T and the decimal mark D.
 _GROUPED = r"^[+-]?(\d{1,3}(T\d{3})+|\d{1,2}(T\d{2})*T\d{3})(D\d*)?$"
 _SAMPLE = 1_000
+_FEW = 0.05  # of fractions of a thousandth, one in a thousand is whole
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class _Marks:
         Each use of it could stand between thousands.
     repeated
         It comes twice in a number.
-    beside_small, beside_large
-        Whole numbers without it are all below 1,000; some are above.
+    beside_small
+        Whole numbers without it are all below 1,000, and there are more of them than fractions would have; or one with
+        it ends in a zero, which a fraction beside whole numbers would have dropped.
+    beside_large
+        Some whole numbers without it are above.
     """
 
     any: bool = False
@@ -223,10 +227,14 @@ def _marks(texts: pa.ChunkedArray, mark: str, other: str) -> _Marks:
     return _Marks(
         any=True,
         as_thousands=True,
-        repeated=bool(pc.any(pc.match_substring_regex(using, rf"[{mark}].*[{mark}]")).as_py()),
-        beside_small=0 < longest < 4,
+        repeated=_any(using, rf"[{mark}].*[{mark}]"),
+        beside_small=0 < longest < 4 and (len(whole) >= _FEW * len(texts) or _any(using, r"0$")),
         beside_large=longest > 3,
     )
+
+
+def _any(texts: pa.ChunkedArray, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
 
 def _price_style(name: str, texts: pa.ChunkedArray, of_counts: str) -> NumberStyle:
@@ -244,7 +252,7 @@ def _count_style(name: str, texts: pa.ChunkedArray, of_prices: NumberStyle, of_c
     mark = "." if pc.any(pc.match_substring(texts, ".")).as_py() else ","
     if mark == of_counts or mark == of_prices.thousands or (of_prices.decimal and of_prices.decimal != mark):
         return NumberStyle("", mark)
-    raise _two_readings(name, texts, mark)
+    raise _two_readings(name, texts, mark, in_prices=of_prices.decimal == mark)
 
 
 def _as_named(style: NumberStyle | None, decimal: str, name: str, texts: pa.ChunkedArray) -> NumberStyle:
@@ -257,13 +265,16 @@ def _as_named(style: NumberStyle | None, decimal: str, name: str, texts: pa.Chun
     )
 
 
-def _two_readings(name: str, texts: pa.ChunkedArray, mark: str) -> DataError:
+def _two_readings(name: str, texts: pa.ChunkedArray, mark: str, *, in_prices: bool = False) -> DataError:
+    """Ask which of two numbers is meant; ``in_prices`` the mark is plainly the decimal one."""
     written = _written(texts, mark)
-    other = "," if mark == "." else "."
-    return DataError(
-        f"{name}: {written!r} can be {int(written.replace(mark, '')):,} or {written.replace(mark, '.')}; "
-        f"{to_set('decimal', repr(other))} for the first, or to {mark!r} for the second"
-    )
+    whole, fraction = f"{int(written.replace(mark, '')):,}", written.replace(mark, ".")
+    if in_prices:
+        remedy = f"write it without the mark for the first, or {to_set('decimal', repr(mark))} for the second"
+    else:
+        other = repr("," if mark == "." else ".")
+        remedy = f"{to_set('decimal', other)} for the first, or to {mark!r} for the second"
+    return DataError(f"{name}: {written!r} can be {whole} or {fraction}; {remedy}")
 
 
 def _written(texts: pa.ChunkedArray, mark: str) -> str:

@@ -142,6 +142,8 @@ def _detected(path: Path, options: ReadOptions) -> Format:
         named = options.names is None or each.name in ("generic_csv", "excel")
         if named and (each.recognises(path, head) or (options.names is not None and each.name == "generic_csv")):
             return each
+    if head.startswith(b"PK\x03\x04"):
+        raise DataError(f"{path} is a zip archive; unpack it and give the files that are in it")
     if not text:
         raise DataError(f"{path} is neither text nor another format that is known ({', '.join(format_names())})")
     raise DataError(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 
-__all__ = ["Table", "is_text"]
+__all__ = ["Table", "is_text", "said_left_out"]
 
 EMPTY_WORDS = ("", "nan", "null", "none", "na", "n/a", "#n/a", "nat")
 
@@ -83,6 +83,12 @@ class Table:
         trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
         empty = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(EMPTY_WORDS))
         return pc.if_else(empty, pa.scalar(None, pa.string()), trimmed)
+
+
+def said_left_out(what: str, count: int) -> str:
+    """Say what was left out on reading: the kind of line or row, as :attr:`Table.notes` has it, and how many."""
+    many = what.replace("line ", "lines ", 1).replace("comment", "comments") if count > 1 else what
+    return f"{count:,} {many}" + ("" if "skipped" in what else " left out")
 
 
 def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -14,6 +14,7 @@ __all__ = [
     "check_text",
     "decoded",
     "delimiter_of",
+    "filled_end",
     "head_lines",
     "is_number",
     "is_utf16",
@@ -27,6 +28,7 @@ __all__ = [
 
 HEAD_BYTES = 64 * 1024
 BOM = b"\xef\xbb\xbf"
+_WINDOW = 4096
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = (";", "\t", "|", ",")  # of equally many, a comma may be a decimal mark
@@ -90,11 +92,23 @@ def is_number(text: str) -> bool:
     return re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", text) is not None
 
 
+def filled_end(data: bytes, end: int | None = None) -> int:
+    """Where the last filled line before ``end`` ends, without its line break; an empty last field stays."""
+    end = len(data) if end is None else end
+    stop = end
+    while stop > 0:
+        begin = max(0, stop - _WINDOW)
+        if filled := len(data[begin:stop].rstrip()):
+            line_end = data.find(b"\n", begin + filled, end)
+            line_end = end if line_end < 0 else line_end
+            return line_end - (data[line_end - 1 : line_end] == b"\r")
+        stop = begin
+    return 0
+
+
 def without_blank_end(data: bytes) -> bytes:
-    """Without the blank lines at the end and the last line break; an empty field there, after a tab, stays."""
-    filled = len(data.rstrip())
-    end = data.find(b"\n", filled)
-    return b"" if filled == 0 else (data if end < 0 else data[:end]).removesuffix(b"\r")
+    """Without the blank lines at the end and the last line break."""
+    return data[: filled_end(data)]
 
 
 def decoded(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:

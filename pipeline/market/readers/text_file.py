@@ -20,11 +20,11 @@ from pipeline.market.readers.text import (
     HEAD_BYTES,
     decoded,
     delimiter_of,
+    filled_end,
     is_number,
     read_rows,
     refuse_long_lines,
     split_line,
-    without_blank_end,
 )
 
 __all__ = ["Beginning", "TextFile", "beginning", "read_text"]
@@ -49,6 +49,15 @@ class Beginning(NamedTuple):
     before: int
     told: int
     lines: list[str]
+
+    def left_out(self, options: TextOptions) -> dict[str, int]:
+        """Lines around the table that are left out, and how many."""
+        counts = {
+            "line skipped at the beginning": options.skip_rows,
+            "line above the table": self.told,
+            "line skipped at the end": options.skip_footer,
+        }
+        return {what: count for what, count in counts.items() if count}
 
 
 def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Beginning:
@@ -79,7 +88,7 @@ def _next_row(lines: Sequence[str], start: int) -> int:
 
 def _is_row(line: str, delimiter: str | None) -> bool:
     fields = split_line(line, delimiter)
-    return len(fields) > 3 and sum(is_number(each) for each in fields) > len(fields) / 2
+    return len(fields) > 2 and sum(is_number(each) for each in fields) > len(fields) / 2
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,9 @@ class TextFile:
         text, lines = self, None
         if self._has_other_lines():
             text, lines = self._rows_only()
+            if len(lines) == 0:
+                nothing = {name: pa.chunked_array([], pa.string()) for name in names}
+                return Table(self.path, nothing, lines, "line", notes=text.notes)
         try:
             columns = text._columns(names)
             rows = len(next(iter(columns.values())))
@@ -192,8 +204,6 @@ class TextFile:
             elif bare:
                 kept.append(number)
         data = b"\n".join([lines[number] for number in kept])
-        if not kept:
-            raise DataError(f"{self.path} has a line of column names and no rows; give a file that holds some")
         return replace(self, data=data, notes=notes), np.array(kept, dtype=np.int64) + self.first_line
 
     def _refuse_uneven_lines(self, numbers: NDArray[np.int64]) -> None:
@@ -239,44 +249,42 @@ def read_text(
     refuse_long_lines(path, data, 1)
     if data.count(b"\n") > MAX_ROWS:
         raise DataError(f"{path} has more than {MAX_ROWS:,} lines; split it")
-    if not data.strip():
+    end = filled_end(data)
+    if end == 0:
         raise DataError(f"{path} is empty; give a file that holds bars")
     given = options.names or names
-    data, first_line, notes = _table_of(path, without_blank_end(data), options, named=given is None)
-    by = options.delimiter or delimiter
-    header, _, rows = data.partition(b"\n")
-    if given is not None:
-        by = by or delimiter_of(header.decode("utf-8"))
-        return TextFile(path, _fitted(given, header, by), by, data, first_line, notes=notes)
-    text = header.decode("utf-8").strip()
-    by = by or delimiter_of(text)
-    found = [name.strip('"') for name in split_line(text, by)]
-    for _ in range(more_names):
-        rows = rows.partition(b"\n")[2]
-    if not rows.strip():
-        raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
-    if len(found) > MAX_COLUMNS:
-        raise DataError(f"{path} has {len(found):,} columns, over {MAX_COLUMNS:,}; give a file of bars")
-    names = _fitted(distinct_names(found), rows.partition(b"\n")[0], by)
-    return TextFile(path, names, by, rows, first_line + 1 + more_names, header=header.strip(), notes=notes)
-
-
-def _table_of(path: Path, data: bytes, options: TextOptions, *, named: bool) -> tuple[bytes, int, dict[str, int]]:
-    """The table in a text, the line it begins at, and what was left out around it."""
+    # Places instead of parts, as each part of a large text would be a copy of it.
     skipped = _after_lines(data, 0, options.skip_rows)
-    start = beginning(data[skipped : skipped + HEAD_BYTES], options.model_copy(update={"skip_rows": 0}), named=named)
-    data = data[_after_lines(data, skipped, start.before) :]
+    unskipped = options.model_copy(update={"skip_rows": 0})
+    start = beginning(data[skipped : skipped + HEAD_BYTES], unskipped, named=given is None)
+    begin = _after_lines(data, skipped, start.before)
     for _ in range(options.skip_footer):
-        data = without_blank_end(data[: max(data.rfind(b"\n"), 0)])
-    if not data.strip():
+        end = filled_end(data, max(data.rfind(b"\n", 0, end), 0))
+    if begin >= end:
         what = "skip_rows and skip_footer leave" if options.skip_rows or options.skip_footer else "its comments leave"
         raise DataError(f"{path}: {what} nothing of the file; give a file that holds bars")
-    left_out = {
-        "line skipped at the beginning": options.skip_rows,
-        "line above the table": start.told,
-        "line skipped at the end": options.skip_footer,
-    }
-    return data, 1 + options.skip_rows + start.before, {what: count for what, count in left_out.items() if count}
+    first_line, notes = 1 + options.skip_rows + start.before, start.left_out(options)
+    header = _line(data, begin, end)
+    by = options.delimiter or delimiter or delimiter_of(header.decode("utf-8"))
+    if given is not None:
+        return TextFile(path, _fitted(given, header, by), by, data[begin:end], first_line, notes=notes)
+    found = [name.strip('"') for name in split_line(header.decode("utf-8").strip(), by)]
+    if not found:
+        written = header.decode("utf-8").strip()[:60]
+        raise DataError(f"{path}, line {first_line}: {written!r} can't be split into names of columns; mend its quotes")
+    if len(found) > MAX_COLUMNS:
+        raise DataError(f"{path} has {len(found):,} columns, over {MAX_COLUMNS:,}; give a file of bars")
+    begin = _after_lines(data, begin, 1 + more_names)
+    if begin >= end:
+        raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
+    names = _fitted(distinct_names(found), _line(data, begin, end), by)
+    first_line += 1 + more_names
+    return TextFile(path, names, by, data[begin:end], first_line, header=header.strip(), notes=notes)
+
+
+def _line(data: bytes, begin: int, end: int) -> bytes:
+    stop = data.find(b"\n", begin, end)
+    return data[begin : end if stop < 0 else stop]
 
 
 def _after_lines(data: bytes, position: int, count: int) -> int:

@@ -45,7 +45,7 @@ class Clock:
     zones
         Names of the zones they are in, where they are named: one for each time, or none.
     order
-        How dates that could be read in two ways were read, in words.
+        How dates and zones that could be read in two ways were read, in words.
     """
 
     times: pd.DatetimeIndex
@@ -64,9 +64,10 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
     """
     texts = pc.replace_substring_regex(texts, r"(?i) ?(UTC|GMT|Z)$", "Z")
     texts = pc.replace_substring_regex(texts, r"(?i) ?(?:UTC|GMT)([+-]\d)", r" \1")
+    texts = pc.replace_substring_regex(texts, r" {2,}", " ")
+    texts = pc.replace_substring_regex(texts, r"^(\d{8})-(\d{2}:\d{2}:\d{2})$", r"\1 \2Z")  # Interactive Brokers' UTC
     texts, zones = _without_zone_names(times, texts)
-    for letters, offset in _LETTERS.items():
-        texts = pc.replace_substring_regex(texts, rf" {letters}$", offset)
+    texts, letters = _without_letters(texts)
     afternoon = _half_days(texts)
     if afternoon is not None:
         texts = pc.replace_substring_regex(texts, _HALF_DAY, "")
@@ -80,7 +81,7 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
     if (bad := present & np.asarray(parsed.isna())).any():
         raise times.unreadable(first_true(bad))
     aware = np.asarray(pc.match_substring_regex(texts, _AWARE).fill_null(False).to_numpy(), dtype=bool)
-    return _clock(times, parsed, aware, present, zones, order)
+    return _clock(times, parsed, aware, present, zones, ", ".join(filter(None, (letters, order))))
 
 
 def read_times_as(times: TimeColumns, texts: pa.ChunkedArray, form: str) -> Clock:
@@ -111,6 +112,16 @@ def _clock(
     if aware.any() and zones is not None:
         raise times.fault(first_true(~aware & present), "names a zone where others give an offset; use one of them")
     return Clock(parsed if aware.any() else parsed.tz_localize(None), bool(aware.any()), zones, order)
+
+
+def _without_letters(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
+    """Offsets in place of letters such as EST, and how these were read, in words."""
+    found = []
+    for letters, offset in _LETTERS.items():
+        if pc.any(pc.ends_with(texts, f" {letters}")).as_py():
+            texts = pc.replace_substring_regex(texts, rf" {letters}$", offset)
+            found.append(f"{letters} read as {offset}")
+    return texts, ", ".join(found)
 
 
 def _without_zone_names(
@@ -158,9 +169,8 @@ def _year_first(times: TimeColumns, texts: pa.ChunkedArray) -> tuple[pa.ChunkedA
     texts = pc.replace_substring_regex(texts, date + r"([7-9]\d)" + rest, year.replace(r"\3", r"19\3"))
     texts = pc.replace_substring_regex(texts, date + r"(\d{2})" + rest, year.replace(r"\3", r"20\3"))
     texts = pc.replace_substring_regex(texts, date + r"(\d{4})" + rest, year)
-    return pc.utf8_rtrim_whitespace(
-        texts
-    ), "dates read as day, month, year" if day_first else "dates read as month, day, year"
+    order = "day, month, year" if day_first else "month, day, year"
+    return pc.utf8_rtrim_whitespace(texts), f"dates read as {order}"
 
 
 def _day_comes_first(times: TimeColumns, texts: pa.ChunkedArray) -> bool:
@@ -168,29 +178,36 @@ def _day_comes_first(times: TimeColumns, texts: pa.ChunkedArray) -> bool:
     dates = pc.replace_substring_regex(texts, r"[T ,].*$", "").drop_null()
     matches = [found for each in dates.unique().to_pylist() if (found := _DAY_OR_MONTH.match(each))]
     firsts, seconds = ([int(each.group(place)) for each in matches] for place in (1, 3))
-    if max(firsts) > 12 and max(seconds) <= 12:
-        return True
-    if max(seconds) > 12 and max(firsts) <= 12:
-        return False
+    clock = pc.any(pc.match_substring(texts, ":")).as_py()
+    gaps = {order: _long_gaps(matches, day_first=order) for order in (True, False)}
+    if (max(firsts) > 12) != (max(seconds) > 12):
+        decided = max(firsts) > 12
+        if clock and gaps[decided] >= 0.5 and gaps[not decided] <= 0.1:
+            # One mistyped day must not turn all others around.
+            odd = matches[int(np.argmax(firsts if decided else seconds))].group()
+            what = "has another order of day and month than the dates around it; mend it"
+            raise times.fault(_row_of(texts, odd), what)
+        return decided
     if max(firsts) > 12:
         odd = matches[int(np.argmax(np.array(seconds) > 12))].group()
-        row = pc.index(pc.starts_with(texts, odd), True).as_py()
         raise times.fault(
-            row, "has its month second, while other dates of the file have their day there; write all in one order"
+            _row_of(texts, odd),
+            "has its month second, while other dates of the file have their day there; write all in one order",
         )
     if times.day_first is not None:
         return times.day_first
-    gaps = [_long_gaps(matches, order) for order in ((2, 1), (1, 2))]  # (day first, month first)
-    clock = pc.any(pc.match_substring(texts, ":")).as_py()
-    if clock and min(gaps) <= 0.1 and max(gaps) >= 0.5:
-        return gaps[0] < gaps[1]
+    if clock and min(gaps.values()) <= 0.1 and max(gaps.values()) >= 0.5:
+        return gaps[True] < gaps[False]
     raise _two_days(times, texts, matches[0])
 
 
-def _long_gaps(dates: Sequence[re.Match[str]], order: tuple[int, int]) -> float:
+def _row_of(texts: pa.ChunkedArray, date: str) -> int:
+    return int(pc.index(pc.starts_with(texts, date), True).as_py())
+
+
+def _long_gaps(dates: Sequence[re.Match[str]], *, day_first: bool) -> float:
     """Share of steps between the file's dates that are longer than any holiday, if read so; of one date, 1/4."""
-    groups = {1: 1, 2: 3}
-    month, day = (groups[place] for place in order)
+    day, month = (1, 3) if day_first else (3, 1)
     written = pd.Series([f"{each.group(4)[-2:]}-{each.group(month)}-{each.group(day)}" for each in dates])
     parsed = pd.to_datetime(written, format="%y-%m-%d", errors="coerce")
     steps = parsed.diff().abs().dropna()
