@@ -36,16 +36,16 @@ def look(data: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "price_unit",
                 "warning",
-                f"{seen}: they are probably {factor:,.10g} times too high (another unit, such as cents); divide the "
-                f"file's prices by {factor:,.10g}",
+                f"{seen}: they are probably {factor:,.10g} times too high (another unit, such as cents), or another "
+                f"instrument's; divide the file's prices by {factor:,.10g}, or name the right --symbol",
             )
         else:
             hint = "; name --decimal ',' if the point groups thousands (2.786)" if factor == 1e-3 else ""
             yield Finding(
                 "price_unit",
                 "warning",
-                f"{seen}: they are probably {1 / factor:,.10g} times too low{hint}; else multiply the file's prices by "
-                f"{1 / factor:,.10g}",
+                f"{seen}: they are probably {1 / factor:,.10g} times too low, or another instrument's{hint}; else "
+                f"multiply the file's prices by {1 / factor:,.10g}, or name the right --symbol",
             )
     elif span is None and coarse >= 100:
         yield Finding(

@@ -19,6 +19,7 @@ _BEFORE, _AFTER = pd.Timedelta(days=9), pd.Timedelta(days=4)  # around a third F
 _LEAST_TIMES = 10.0  # the usual step between sessions
 _LEAST_OF_RANGE = 0.15  # of the session before; news moves the market within the session too, a roll at its open only
 _ENOUGH = 5
+_SELDOM = 0.2
 _MOST_NAMED = 6
 
 
@@ -68,6 +69,7 @@ def likely_rolls(bars: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     sessions = pd.DatetimeIndex(schedule.index[held])
     jump = bars["open"].to_numpy()[first[1:]] - bars["close"].to_numpy()[stop[:-1] - 1]
     early = closes[held[:-1]] - instants[stop[:-1] - 1] > 4 * HOUR
+    early &= early.mean() < _SELDOM  # a file of mornings ends early every day
     steps = pd.DataFrame({"session": sessions[1:], "jump": jump, "before": sessions[:-1]})
     reach = np.maximum.reduceat(bars["high"].to_numpy(), first) - np.minimum.reduceat(bars["low"].to_numpy(), first)
     steps["stands_out"] = np.abs(jump) >= _LEAST_OF_RANGE * reach[:-1]
