@@ -67,8 +67,10 @@ def clean_bar_chunks(
     for file, size in zip(files, sizes, strict=True):
         source = open_chunks(file, header=options.header, delimiter=options.delimiter)
         layout = match_columns(source.names, options, file)
+        # All are named: a chunk alone doesn't show whether the numbers of instruments change as contracts do.
+        named = options.model_copy(update={"columns": {**options.columns, **layout.columns}})
         for table, share in source.tables(layout.needed, chunk_rows):
-            clean = clean_bars(raw_bars(table, layout, options).frame, instrument, off_tick=off_tick)
+            clean = clean_bars(raw_bars(table, layout, named).frame, instrument, off_tick=off_tick)
             if len(clean.bars):
                 first = clean.bars["timestamp"].iloc[0]
                 if latest is not None and first <= latest:

@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 
 from pipeline.market import Instrument, find_instrument, label_sessions, simulate_market
+from pipeline.market.bar_chunks import clean_bar_chunks
 from pipeline.market.evidence.futures import third_fridays
 from pipeline.market.evidence.rolls import likely_rolls
-from pipeline.market.readers import read_bars
+from pipeline.market.readers import ReadOptions, read_bars
 from tests.market.evidence.looking import found, misread
 
 
@@ -93,6 +94,24 @@ def test_instrument_id_that_changes_as_contracts_do_is_the_contract(
     frame = read_bars(_databento(tmp_path / "bars.csv", ids, times)).frame
 
     assert (frame["contract"].unique().tolist() if "contract" in frame else None) == expected
+
+
+def test_instrument_id_is_the_contract_where_the_user_says_so(tmp_path: Path) -> None:
+    times = pd.date_range("2022-03-01 15:00", periods=60, freq="1D")
+    path = _databento(tmp_path / "bars.csv", [7] * 60, times)
+
+    frame = read_bars(path, ReadOptions(columns={"contract": "instrument_id"})).frame
+
+    assert frame["contract"].unique().tolist() == ["7"]
+
+
+def test_instrument_id_in_chunks_is_the_contract_in_each(tmp_path: Path, es: Instrument) -> None:
+    times = pd.date_range("2022-03-07 15:00", periods=30, freq="1D")
+    path = _databento(tmp_path / "bars.csv", [1] * 15 + [2] * 15, times)
+
+    chunks = list(clean_bar_chunks(path, es, chunk_rows=10))
+
+    assert [chunk.bars["contract"].unique().tolist() for chunk in chunks] == [["1"], ["1", "2"], ["2"]]
 
 
 def test_rolls_of_misread_times_stay_quiet_beside_the_zone(es: Instrument) -> None:
