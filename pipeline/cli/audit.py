@@ -99,15 +99,21 @@ def _bars(
     if option := next((name for name, value in options.items() if value is not None), None):
         raise ConfigurationError(f"{option} says how to read a file: name the FILE, or leave {option} out")
     from pipeline.market.cleaning import clean_bars
+    from pipeline.market.evidence import Evidence, misreadings
     from pipeline.settings import load_settings
 
     home = vpoc_home()
     dataset = find_dataset(symbol or DEFAULT_KEY, home)
     settings = load_settings(home)
-    bars = clean_bars(dataset.read().frame, dataset.instrument, off_tick=settings.off_tick).bars
-    if bars.empty:
+    raw = dataset.read()
+    clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.off_tick)
+    if clean.bars.empty:
         raise DataError(f"{dataset.identity} holds no usable bar of {dataset.key}; see 'vpoc doctor'")
-    return bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
+    if not dataset.simulated:
+        print_findings(
+            misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.description)), Console(stderr=True)
+        )
+    return clean.bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
 
 
 def _placed(path: "Path | str", *, given: bool) -> Path:

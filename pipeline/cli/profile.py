@@ -55,9 +55,9 @@ def profile(
         profile_trades(source, symbol, day, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)
         return
     taken = bars_of_file(source, symbol)
+    taken.require_intraday()
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours)
     if profiles.empty:
-        taken.require_intraday()
         raise DataError(f"{file} has no bar with volume in {hours} of {symbol}: try --hours eth, or another --symbol")
     if as_json:
         print_findings(taken.findings, Console(stderr=True))

@@ -62,15 +62,10 @@ def test_profile_json_keeps_findings_out_of_the_output(call, new_york: Path) -> 
 
 @pytest.mark.parametrize("command", ["profile", "backtest", "audit"])
 def test_command_on_daily_bars_says_what_they_lack(call, daily: Path, command: str) -> None:  # type: ignore[no-untyped-def]
-    # Outside regular hours there is no profile to show either.
-    late = pd.read_csv(daily, parse_dates=["timestamp"])
-    late.assign(timestamp=late["timestamp"] - pd.Timedelta(hours=6)).to_csv(daily.with_name("late.csv"), index=False)
-
-    result = call(command, str(daily.with_name("late.csv")))
+    result = call(command, str(daily))
 
     assert isinstance(result.exception, DataError)
     assert "daily bars" in str(result.exception)
-    assert "--hours eth" not in str(result.exception)
 
 
 def test_doctor_of_a_file_lists_reading_findings_and_rolls(call, new_york: Path, daily: Path) -> None:  # type: ignore[no-untyped-def]
