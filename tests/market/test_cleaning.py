@@ -61,8 +61,10 @@ def test_good_bars_are_kept_as_they_are() -> None:
         ((-1, -1, -1, -1, 1), "bad_price"),
         ((100, 9e14, 99, 100, 1), "bad_price"),
         ((9e14, 9e14, 9e14, 9e14, 1), "bad_price"),
-        ((100, 1_010_000.25, 99, 100, 1), "bad_price"),  # over 10,000 times the usual high of 101
-        ((100, 1_010_000, 99, 100, 1), None),
+        ((1e6, 1_010_000.25, 1e6, 1e6, 1), "bad_price"),  # over 10,000 times the usual high of 101
+        ((1e6, 1_010_000, 1e6, 1e6, 1), None),
+        ((100, 9900.25, 99, 100, 1), "bad_price"),  # over 100 times its low
+        ((100, 9900, 99, 100, 1), None),
         ((100, 101, 99, 100, 9e15), "missing_value"),
         ((100, 101, 99, 100, 2.0**42 + 1), "missing_value"),
         ((100, 101, 99, 100, 2.0**42), None),

@@ -65,6 +65,20 @@ def test_price_that_changes_its_unit_midway_is_named_where_it_jumps(day: pd.Data
     assert f"at {day['timestamp'].iloc[half]:%Y-%m-%d %H:%M} UTC" in finding.said
 
 
+def test_series_of_two_markets_in_turn_is_told_by_its_swings(day: pd.DataFrame, es: Instrument) -> None:
+    half = np.arange(len(day)) % 2 == 0
+    turns = day.assign(**{name: np.where(half, day[name], day[name] * 3) for name in PRICES})
+
+    assert found(turns, es)["price_jump"].said.startswith(f"the price jumps {len(day) - 1} times, first ")
+
+
+def test_price_far_off_after_a_long_gap_is_no_finding(es: Instrument) -> None:
+    early = flat_bars(pd.date_range("2020-05-04 14:30", periods=50, freq="5min", tz="UTC"), 2800.0)
+    late = flat_bars(pd.date_range("2025-05-05 14:30", periods=50, freq="5min", tz="UTC"), 5700.0)
+
+    assert "price_jump" not in found(pd.concat([early, late]).assign(contract="X"), es)
+
+
 @pytest.mark.parametrize(
     ("offset", "every", "severity", "tick"), [(0.0034, 1, "warning", "0.0001"), (0.005, 5, "note", "0.001")]
 )
