@@ -93,6 +93,8 @@ def _bars(
 
         taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol or "ES")
         taken.require_intraday()
+        if taken.quarantined:
+            Console(stderr=True).print(f"quarantined: {taken.quarantined}")
         print_findings(taken.findings, Console(stderr=True))
         return taken.bars, taken.instrument, taken.settings, taken.description
     options = {"--format": format_, "--time-zone": time_zone, "--label": label, "--bar": bar}

@@ -55,6 +55,8 @@ def backtest(
         taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol)
     console.print(taken.description, highlight=False)
     taken.require_intraday()
+    if taken.quarantined:
+        console.print(f"quarantined: {taken.quarantined}")
     print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)

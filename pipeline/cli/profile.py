@@ -8,7 +8,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from pipeline.cli.bars import FileBars, bars_of_file
+from pipeline.cli.bars import bars_of_file
 from pipeline.cli.findings import print_findings
 from pipeline.cli.options import (
     BarOption,
@@ -73,16 +73,11 @@ def profile(
         )
     console = Console()
     console.print(taken.description, highlight=False)
-    _say_quarantined(taken, console)
+    if taken.quarantined:
+        console.print(f"quarantined: {taken.quarantined}")
     print_findings(taken.findings, console)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
     console.print(sessions_table(profiles, taken.instrument, title, sessions))
     console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
     if open_page:
         open_profile(taken.bars, taken.instrument, day, hours, console)
-
-
-def _say_quarantined(taken: FileBars, console: Console) -> None:
-    if len(taken.quarantine):
-        counts = taken.quarantine["reason"].value_counts()
-        console.print("quarantined: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items()))
