@@ -91,6 +91,16 @@ def test_negative_prices_are_kept_where_the_instrument_allows_them() -> None:
     assert reasons(raw((-1, 0.1, -2, -1.5, 1)), spread) == [None]
 
 
+def test_bar_down_to_zero_is_kept_where_the_instrument_allows_negative_prices() -> None:
+    # Crude oil, 20 April 2020.
+    crude = ES.model_copy(update={"allow_negative_prices": True, "tick_size": 0.01})
+
+    assert reasons(raw((6, 6.2, 0.05, 0.1, 10)), crude) == [None]
+    assert reasons(raw((6, 6.2, 0.05, 0.1, 10)), crude.model_copy(update={"allow_negative_prices": False})) == [
+        "bad_price"
+    ]
+
+
 def test_missing_time_and_missing_contract_are_missing_values() -> None:
     frame = raw(GOOD, GOOD, GOOD, GOOD).assign(contract=["ESH21", "", None, "ESH21"])
     frame.loc[0, "timestamp"] = pd.NaT
