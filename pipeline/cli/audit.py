@@ -96,19 +96,27 @@ def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.D
 
         taken = bars_of_file(file_source(file, reading), symbol or "ES")
         taken.require_intraday()
+        if taken.quarantined:
+            Console(stderr=True).print(f"quarantined: {taken.quarantined}")
         print_findings(taken.findings, Console(stderr=True))
         return taken.bars, taken.instrument, taken.settings, taken.description
     refuse_reading(reading, "name the FILE")
     from pipeline.market.cleaning import clean_bars
+    from pipeline.market.evidence import Evidence, misreadings
     from pipeline.settings import load_settings
 
     home = vpoc_home()
     dataset = find_dataset(symbol or DEFAULT_KEY, home)
     settings = load_settings(home)
-    bars = clean_bars(dataset.read().frame, dataset.instrument, off_tick=settings.off_tick).bars
-    if bars.empty:
+    raw = dataset.read()
+    clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.off_tick)
+    if clean.bars.empty:
         raise DataError(f"{dataset.identity} holds no usable bar of {dataset.key}; see 'vpoc doctor'")
-    return bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
+    if not dataset.simulated:
+        print_findings(
+            misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.description)), Console(stderr=True)
+        )
+    return clean.bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
 
 
 def _placed(path: "Path | str", *, given: bool) -> Path:

@@ -46,6 +46,8 @@ def backtest(
         taken = bars_of_file(file_source(file, reading), symbol)
     console.print(taken.description, highlight=False)
     taken.require_intraday()
+    if taken.quarantined:
+        console.print(f"quarantined: {taken.quarantined}")
     print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)

@@ -38,6 +38,12 @@ class FileBars:
     description: str
     findings: tuple[Finding, ...]
 
+    @property
+    def quarantined(self) -> str:
+        """Rows left out by their reason, in words; empty where there are none."""
+        counts = self.quarantine["reason"].value_counts()
+        return ", ".join(f"{count:,} {reason}" for reason, count in counts.items())
+
     def require_intraday(self) -> None:
         """Raise an error for data from which nothing can be computed, such as daily bars."""
         if fatal := [finding.said for finding in self.findings if finding.severity == "error"]:

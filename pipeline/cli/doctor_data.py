@@ -32,9 +32,8 @@ def file_findings(source: FileSource, symbol: str) -> list[Finding]:
         Finding("data", "reading", "good", taken.description),
         Finding("data", "bars", "good", f"{len(bars):,} in {count:,} sessions, {first.date()} to {last.date()}"),
     ]
-    if len(taken.quarantine):
-        reasons = ", ".join(f"{rows:,} {reason}" for reason, rows in taken.quarantine["reason"].value_counts().items())
-        found.append(Finding("data", "quarantined", "note", reasons))
+    if taken.quarantined:
+        found.append(Finding("data", "quarantined", "note", taken.quarantined))
     found += [
         Finding("data", each.kind.replace("_", " "), _STATES[each.severity], each.said) for each in taken.findings
     ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pandas as pd
 import typer
 
-from pipeline.cli.bars import FileBars, bars_of_file
+from pipeline.cli.bars import bars_of_file
 from pipeline.cli.findings import print_findings
 from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.page import open_profile
@@ -76,10 +76,10 @@ def profile(
     if sides is not None:
         raise ConfigurationError(f"--sides is for trades, and {source.path} holds none: leave it out")
     taken = bars_of_file(source, symbol)
+    taken.require_intraday()
     rule = RowRule(allocation, ticks_per_row or taken.instrument.ticks_per_row, tpo_minutes)
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours, **rule.options)
     if profiles.empty:
-        taken.require_intraday()
         if len(taken.bars) and not taken.bars["volume"].any():
             raise DataError(f"{file} has no volume in any of its bars: give --allocation tpo for the profile of time")
         what = "bar" if rule.by_time else "bar with volume"
@@ -98,7 +98,8 @@ def profile(
         )
     console = Console()
     console.print(taken.description, highlight=False)
-    _say_quarantined(taken, console)
+    if taken.quarantined:
+        console.print(f"quarantined: {taken.quarantined}")
     print_findings(taken.findings, console)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
     counted = "TPOs" if rule.by_time else "volume"
@@ -107,9 +108,3 @@ def profile(
     console.print(text, highlight=False, markup=False, soft_wrap=True)
     if open_page:
         open_profile(taken.bars, taken.instrument, day, hours, console, **rule.options)
-
-
-def _say_quarantined(taken: FileBars, console: Console) -> None:
-    if len(taken.quarantine):
-        counts = taken.quarantine["reason"].value_counts()
-        console.print("quarantined: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.items()))

@@ -67,11 +67,13 @@ def clean_bar_chunks(
     for file, size in zip(files, sizes, strict=True):
         source = open_chunks(file, options)
         layout = match_columns(source.names, options, file)
+        # All are named: a chunk alone doesn't show whether the numbers of instruments change as contracts do.
+        named = options.model_copy(update={"columns": {**options.columns, **layout.columns}})
         styles = None
         for table, share in source.tables(layout.needed, chunk_rows):
             if len(table.lines) == 0:  # comments only
                 continue
-            raw = raw_bars(table, layout, options, styles=styles)
+            raw = raw_bars(table, layout, named, styles=styles)
             styles = raw.styles
             clean = clean_bars(raw.frame, instrument, off_tick=off_tick)
             if len(clean.bars):

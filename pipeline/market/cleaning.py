@@ -36,8 +36,8 @@ _OPTIONAL = ("contract", *_OPTIONAL_NUMBERS)
 # Over this many ticks a float holds no whole number exactly; a bar of more steps fits no session's profile, whose total
 # stays below 2^62 micro-lots (contract §3).
 _MOST_TICKS, _MOST_STEPS = 2.0**53, 2.0**42
-# A high so many times the usual one is no price of this market.
-_IMPOSSIBLE = 1e4
+# A high so many times the usual one, or the bar's own low, is no price of this market.
+_TIMES_USUAL, _TIMES_LOW = 1e4, 100.0
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
     1. ``missing_value``: a time, price or volume that is NaN, infinite, empty, or too large to count (over 2^53 ticks
        or 2^42 steps); an empty ``contract`` where there is such a column;
     2. ``bad_ohlc``: high below, or low above, another price;
-    3. ``bad_price``: a price that is zero or less, or rounds to it, where the instrument forbids it; a high over
-       10,000 times the median high of these rows;
+    3. ``bad_price``: a price that is zero or less, or rounds to it, or a high over 100 times the bar's low, where the
+       instrument forbids prices below zero; a high over 10,000 times the median high of these rows;
     4. ``negative_volume``;
     5. ``outside_session``: the bar's open lies in no session of the instrument;
     6. ``off_tick``, only where ``off_tick`` is ``reject``;
@@ -146,6 +146,7 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
     mark("bad_ohlc", _bad_ohlc(values))
     if not instrument.allow_negative_prices:
         mark("bad_price", _not_positive(values["low"], instrument, reason < 0))
+        mark("bad_price", (values["low"] > 0) & (values["high"] > _TIMES_LOW * values["low"]))
     mark("bad_price", _impossible(values["high"], reason < 0))
     mark("negative_volume", values["volume"] < 0)
     mark("outside_session", _outside(rows["timestamp"], instrument, reason < 0))
@@ -245,7 +246,7 @@ def _impossible(high: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[n
     if len(positive) == 0:
         return np.zeros(len(high), dtype=bool)
     # The lower of the two middle ones: of two rows, the good one.
-    return high > _IMPOSSIBLE * positive[(len(positive) - 1) // 2]
+    return high > _TIMES_USUAL * positive[(len(positive) - 1) // 2]
 
 
 def _outside(timestamps: pd.Series, instrument: Instrument, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:

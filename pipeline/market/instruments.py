@@ -54,6 +54,7 @@ class Instrument(BaseModel):
     time_zone: str = "UTC"
     regular_hours: RegularHours | None = None
     session_close: dt.time | None = None
+    trading_hours: str | None = None
     margin_day: float = Field(default=0.10, gt=0, le=1)
     margin_overnight: float = Field(default=0.15, gt=0, le=1)
     commission_per_side: float = Field(ge=0, allow_inf_nan=False)

@@ -102,7 +102,7 @@ def session_schedule(instrument: Instrument, first: dt.date | str, last: dt.date
     """
     begin, end = pd.Timestamp(first), pd.Timestamp(last)
     calendar = _calendar_covering(instrument.calendar, begin, end)
-    exceptions = hours_exceptions(instrument.calendar, instrument.symbol)
+    exceptions = hours_exceptions(instrument.calendar, instrument.trading_hours, instrument.symbol)
     whole = _whole_schedule(
         calendar, exceptions, instrument.time_zone, instrument.regular_hours, instrument.session_close
     )

@@ -36,15 +36,17 @@ class HoursException(BaseModel):
         return self
 
 
-def hours_exceptions(calendar: str, symbol: str) -> tuple[HoursException, ...]:
-    """The exceptions to a calendar for one instrument, in the order they apply: the last for a date wins.
+def hours_exceptions(calendar: str, trading_hours: str | None, symbol: str) -> tuple[HoursException, ...]:
+    """The exceptions for one instrument, in the order they apply: the last for a date wins.
 
-    The project's own come first, then those of the file that the environment variable ``VPOC_CALENDARS`` names.
+    Those of its calendar come first, then those its ``trading_hours`` names, then its symbol's; of each the project's
+    own before those of the file that the environment variable ``VPOC_CALENDARS`` names.
 
     Raises
     ------
     ConfigurationError
-        For a file that is missing, not YAML, or holds an impossible entry: names file, calendar and field.
+        For a file that is missing, not YAML, or holds an impossible entry: names file, name and field. For
+        ``trading_hours`` that no file holds.
     """
     found = [_packaged()]
     if extra := os.environ.get(CALENDARS_VARIABLE):
@@ -56,7 +58,14 @@ def hours_exceptions(calendar: str, symbol: str) -> tuple[HoursException, ...]:
                 f"{CALENDARS_VARIABLE} names {path}, which can't be read: {error.strerror}"
             ) from error
         found.append(_read(path, changed))
-    return tuple(each for name in (calendar, symbol) for entries in found for each in entries.get(name, ()))
+    if trading_hours is not None and not any(trading_hours in entries for entries in found):
+        known = sorted({name for entries in found for name in entries})
+        raise ConfigurationError(
+            f"{symbol}.trading_hours is {trading_hours!r}, which no file of trading hours holds: leave it out, or "
+            f"name one of {', '.join(known)}"
+        )
+    names = (calendar, trading_hours or "", symbol)
+    return tuple(each for name in names for entries in found for each in entries.get(name, ()))
 
 
 @lru_cache(maxsize=1)
@@ -76,7 +85,7 @@ def _read(path: Path, changed: int) -> Mapping[str, tuple[HoursException, ...]]:
         raise ConfigurationError(f"calendar file {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(entries, dict) or not all(isinstance(each, list) for each in entries.values()):
         raise ConfigurationError(
-            f"calendar file {path} must map calendars to lists of entries, "
+            f"calendar file {path} must map names to lists of entries, "
             "e.g. 'CMES: [{dates: [2031-11-28], close: \"12:15\"}]'"
         )
     return {str(name): tuple(_exception(path, str(name), each) for each in listed) for name, listed in entries.items()}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.cleaning import REASONS, CleaningReport, clean_bars
+from pipeline.market.cleaning import REASONS, CleaningReport, clean_bars, joined
 from pipeline.market.instruments import Instrument, load_instruments
 
 ES = load_instruments()["ES"]
@@ -59,6 +59,15 @@ def test_good_bars_are_kept_as_they_are() -> None:
         ((100, 101, 0, 100, 1), "bad_price"),
         ((100, 101, 0.1, 100, 1), "bad_price"),
         ((-1, -1, -1, -1, 1), "bad_price"),
+        ((100, 9e14, 99, 100, 1), "bad_price"),
+        ((9e14, 9e14, 9e14, 9e14, 1), "bad_price"),
+        ((1e6, 1_010_000.25, 1e6, 1e6, 1), "bad_price"),  # over 10,000 times the usual high of 101
+        ((1e6, 1_010_000, 1e6, 1e6, 1), None),
+        ((100, 9900.25, 99, 100, 1), "bad_price"),  # over 100 times its low
+        ((100, 9900, 99, 100, 1), None),
+        ((100, 101, 99, 100, 9e15), "missing_value"),
+        ((100, 101, 99, 100, 2.0**42 + 1), "missing_value"),
+        ((100, 101, 99, 100, 2.0**42), None),
         ((100, 101, 99, 100, -1), "negative_volume"),
         ((100, 101, 99, 100, 0), None),
         ((100, 100, 100, 100, 1), None),
@@ -80,6 +89,16 @@ def test_negative_prices_are_kept_where_the_instrument_allows_them() -> None:
     spread = ES.model_copy(update={"allow_negative_prices": True})
 
     assert reasons(raw((-1, 0.1, -2, -1.5, 1)), spread) == [None]
+
+
+def test_bar_down_to_zero_is_kept_where_the_instrument_allows_negative_prices() -> None:
+    # Crude oil, 20 April 2020.
+    crude = ES.model_copy(update={"allow_negative_prices": True, "tick_size": 0.01})
+
+    assert reasons(raw((6, 6.2, 0.05, 0.1, 10)), crude) == [None]
+    assert reasons(raw((6, 6.2, 0.05, 0.1, 10)), crude.model_copy(update={"allow_negative_prices": False})) == [
+        "bad_price"
+    ]
 
 
 def test_missing_time_and_missing_contract_are_missing_values() -> None:
@@ -207,6 +226,36 @@ def test_frame_that_is_no_raw_bars_is_refused(frame: pd.DataFrame, error: type[E
 def test_off_tick_unknown_choice_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="off_tick is 'round'; it must be 'snap' or 'reject'"):
         clean_bars(raw(GOOD), ES, off_tick="round")  # type: ignore[arg-type]
+
+
+def test_impossible_high_of_the_only_other_row_is_told_by_the_good_one() -> None:
+    assert reasons(raw(GOOD, (9e14, 9e14, 9e14, 9e14, 1))) == [None, "bad_price"]
+
+
+def test_impossible_counts_are_emptied_and_their_rows_counted() -> None:
+    frame = raw(GOOD, GOOD, GOOD, GOOD)
+    frame["num_trades"] = [np.inf, 5.0, np.nan, 3.0]
+    frame["bid_volume"] = [-5.0, 2.0, 1.0, 1e300]
+    frame["ask_volume"] = [7.0, 0.0, 1.0, 1.0]
+
+    clean = clean_bars(frame, ES)
+
+    assert clean.report.impossible_counts == 2
+    assert clean.report.kept == 4
+    np.testing.assert_array_equal(clean.bars["num_trades"], [np.nan, 5.0, np.nan, 3.0])
+    np.testing.assert_array_equal(clean.bars["bid_volume"], [np.nan, 2.0, 1.0, np.nan])
+    np.testing.assert_array_equal(clean.bars["ask_volume"], [7.0, 0.0, 1.0, 1.0])
+
+
+def test_parts_joined_are_the_whole() -> None:
+    bad = (100, 99, 101, 100, 1)
+    frame = raw(GOOD, bad, (100.1, 101, 99, 100, 1.5), GOOD)
+
+    whole, parts = clean_bars(frame, ES), [clean_bars(frame[:2], ES), clean_bars(frame[2:], ES)]
+
+    assert joined(parts).report == whole.report
+    pd.testing.assert_frame_equal(joined(parts).bars, whole.bars)
+    pd.testing.assert_frame_equal(joined(parts).quarantine, whole.quarantine)
 
 
 def test_report_that_loses_a_row_can_not_be_made() -> None:

@@ -68,6 +68,18 @@ def test_schedule_real_es_half_days_trade_up_to_the_close(real_data: Path, es: I
             assert last[place] == row["close"] - pd.Timedelta(minutes=5), session
 
 
+def test_schedule_of_crude_oil_on_the_same_calendar_keeps_its_own_hours(es: Instrument) -> None:
+    crude = es.model_copy(update={"symbol": "CL", "trading_hours": None})
+
+    assert chicago(session_schedule(crude, "2019-07-03", "2019-07-03")["close"].iloc[0]) == "2019-07-03 16:00"
+    assert session_schedule(crude, "2021-04-02", "2021-04-02").empty
+
+
+def test_trading_hours_that_no_file_holds_are_named(es: Instrument) -> None:
+    with pytest.raises(ConfigurationError, match=r"trading_hours is 'cme_eqity'.*cme_equity_index"):
+        session_schedule(es.model_copy(update={"trading_hours": "cme_eqity"}), "2027-03-09", "2027-03-12")
+
+
 def test_next_session_regular_hours_pass_over_a_session_without_any(es: Instrument) -> None:
     thursday = pd.DatetimeIndex(["2023-04-06"])
 

@@ -16,6 +16,7 @@ from pipeline.datasets import FileSource, remember_source
 from pipeline.definitions import defs
 from pipeline.environment import make_tracking_store
 from pipeline.home import PROJECT, Home
+from pipeline.market import find_instrument, simulate_market
 from tests.orchestration.test_chain import nothing
 
 
@@ -46,6 +47,36 @@ def test_stock_bars_before_and_after_hours_are_quarantined_and_do_not_stop_the_r
     assert (fits.passed, fits.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "570 of 960 rows quarantined, 570 of them outside every session" in fits.description
     assert check(result, "accounting").description == ("960 rows in = 390 kept + 570 quarantined (570 outside_session)")
+
+
+def test_times_of_another_zone_are_a_warning_kept_with_the_bars(
+    home: Home, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    path = tmp_path / "es.csv"
+    bars = simulate_market(find_instrument("ES"), "2021-05-03", 5, 5, bar="15min")
+    local = bars["timestamp"].dt.tz_convert("America/New_York").dt.tz_localize(None)
+    bars.assign(timestamp=local).to_csv(path, index=False)
+    remember_source(home, "ES", FileSource(path=str(path), time_zone="America/Chicago"))
+
+    result = ingest(instance, "2021-05|ES")
+
+    reading = check(result, "reading")
+    assert result.success
+    assert (reading.passed, reading.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "name --time-zone America/New_York" in reading.description
+    stored = pd.read_parquet(home.assets / "bars" / "ES" / "2021-05.parquet")
+    assert [each["kind"] for each in stored.attrs["findings"]] == ["time_zone"]
+
+
+def test_daily_bars_stop_the_run_with_what_they_lack(home: Home, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    path = tmp_path / "daily.csv"
+    write_bars(path, pd.date_range("2023-08-01 15:00", periods=20, freq="1D", tz="UTC"), 4500.0)
+    remember_source(home, "ES", FileSource(path=str(path)))
+
+    result = ingest(instance, "2023-08|ES")
+
+    assert not result.success
+    assert "these are daily bars" in check(result, "fits_instrument").description
 
 
 def test_file_with_no_row_in_a_session_is_stopped_by_its_check(

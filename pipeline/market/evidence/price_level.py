@@ -12,7 +12,9 @@ __all__ = ["look"]
 
 _FACTORS = (1e2, 1e9, 1e-3, 1e3, 1e-2, 1e6, 10.0, 0.1, 1e4, 1e-6, 1e8)  # the usual ones first: cents, Databento, 2.786
 _FEWEST = 20
-_JUMP = 4.0
+_JUMP, _SWING = 1.9, 1.2  # 1.9: a split of two for one; 1.2 and back again, often: two series
+_SHARE = 0.05
+_NEAR = pd.Timedelta(days=10)  # after a longer gap a price may be anywhere
 
 
 def look(data: Evidence) -> Iterator[Finding]:
@@ -36,16 +38,16 @@ def look(data: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "price_unit",
                 "warning",
-                f"{seen}: they are probably {factor:,.10g} times too high (another unit, such as cents); divide the "
-                f"file's prices by {factor:,.10g}",
+                f"{seen}: they are probably {factor:,.10g} times too high (another unit, such as cents), or another "
+                f"instrument's; divide the file's prices by {factor:,.10g}, or name the right --symbol",
             )
         else:
             hint = "; name --decimal ',' if the point groups thousands (2.786)" if factor == 1e-3 else ""
             yield Finding(
                 "price_unit",
                 "warning",
-                f"{seen}: they are probably {1 / factor:,.10g} times too low{hint}; else multiply the file's prices by "
-                f"{1 / factor:,.10g}",
+                f"{seen}: they are probably {1 / factor:,.10g} times too low, or another instrument's{hint}; else "
+                f"multiply the file's prices by {1 / factor:,.10g}, or name the right --symbol",
             )
     elif span is None and coarse >= 100:
         yield Finding(
@@ -54,7 +56,9 @@ def look(data: Evidence) -> Iterator[Finding]:
             f"every price is a whole multiple of {coarse:,} ticks of {data.instrument.tick_size:g}: are they in "
             "another unit, or is the tick_size too small?",
         )
-    yield from _jumps(bars)
+    report = data.clean.report
+    if report.quarantined["conflicting_duplicate"] <= _SHARE * report.rows_in:  # two series there: a kind of its own
+        yield from _jumps(bars)
 
 
 def _coarse(data: Evidence) -> int:
@@ -67,7 +71,11 @@ def _jumps(bars: pd.DataFrame) -> Iterator[Finding]:
     close, opens = bars["close"].to_numpy(), bars["open"].to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = opens[1:] / close[:-1]
-    steps = np.flatnonzero((ratio > _JUMP) | ((ratio > 0) & (ratio < 1 / _JUMP)))
+    size = np.where(ratio > 0, np.maximum(ratio, 1 / np.where(ratio > 0, ratio, 1)), 1.0)
+    size[(bars["timestamp"].diff().iloc[1:] > _NEAR).to_numpy()] = 1.0
+    steps = np.flatnonzero(size > _SWING)
+    if len(steps) < max(10, _SHARE * len(bars)):
+        steps = np.flatnonzero(size > _JUMP)
     if len(steps) == 0:
         return
     row = int(steps[0]) + 1

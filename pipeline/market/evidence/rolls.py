@@ -14,11 +14,12 @@ from pipeline.market.sessions import label_sessions
 
 __all__ = ["likely_rolls", "look"]
 
-_LONG = pd.Timedelta(days=100)  # longer than a quarter: one contract is hardly held so long
+_LONG = pd.Timedelta(days=100)  # longer than a quarter: one contract is hardly traded so long
 _BEFORE, _AFTER = pd.Timedelta(days=9), pd.Timedelta(days=4)  # around a third Friday
 _LEAST_TIMES = 10.0  # the usual step between sessions
 _LEAST_OF_RANGE = 0.15  # of the session before; news moves the market within the session too, a roll at its open only
 _ENOUGH = 5
+_SELDOM = 0.2
 _MOST_NAMED = 6
 
 
@@ -28,8 +29,7 @@ def look(data: Evidence) -> Iterator[Finding]:
     if not is_futures(data.instrument) or bars.empty or _knows_its_contracts(bars):
         return
     rolls = likely_rolls(bars, data.instrument)
-    span = bars["timestamp"].iloc[-1] - bars["timestamp"].iloc[0]
-    if rolls.empty and span < _LONG:
+    if rolls.empty and not _spans_a_roll(bars):
         return
     meant = (
         "the file has no column of contracts, so returns, profiles and orders run across rolls and the price step "
@@ -68,6 +68,7 @@ def likely_rolls(bars: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     sessions = pd.DatetimeIndex(schedule.index[held])
     jump = bars["open"].to_numpy()[first[1:]] - bars["close"].to_numpy()[stop[:-1] - 1]
     early = closes[held[:-1]] - instants[stop[:-1] - 1] > 4 * HOUR
+    early &= early.mean() < _SELDOM  # a file of mornings ends early every day
     steps = pd.DataFrame({"session": sessions[1:], "jump": jump, "before": sessions[:-1]})
     reach = np.maximum.reduceat(bars["high"].to_numpy(), first) - np.minimum.reduceat(bars["low"].to_numpy(), first)
     steps["stands_out"] = np.abs(jump) >= _LEAST_OF_RANGE * reach[:-1]
@@ -93,6 +94,13 @@ def _usual(jump: NDArray[np.float64], sessions: pd.DatetimeIndex, tick: float) -
         if kind.sum() >= _ENOUGH:
             usual[kind] = np.median(size[kind])
     return np.maximum(usual, tick)
+
+
+def _spans_a_roll(bars: pd.DataFrame) -> bool:
+    """Whether the bars begin before and end after the days in which a quarter's contract is left for the next."""
+    first, last = (bars["timestamp"].iloc[place].tz_localize(None) for place in (0, -1))
+    fridays = third_fridays(first, last)
+    return bool(((fridays - _BEFORE >= first) & (fridays + _AFTER <= last)).any())
 
 
 def _knows_its_contracts(bars: pd.DataFrame) -> bool:

@@ -20,9 +20,11 @@ _ZONES = (
 )  # fmt: skip
 _WEEK = 7 * 24 * 3600 * 10**9
 _MOST_WEEKS = 26
-_LEAST_OUTSIDE = 0.005
+_FEWEST_ROWS = 100
+_LEAST_OUTSIDE = 0.001
 _LEFT_OUTSIDE = 0.2  # of what lies outside now
 _LEAST_DAYS, _LEAST_SHARE_OF_DAYS = 2, 0.3
+_MUCH_OUTSIDE, _MUCH_LEFT = 0.2, 0.75
 _REGULAR, _NOT_REGULAR = 0.95, 0.90
 
 
@@ -42,7 +44,7 @@ class _Fit:
 def look(data: Evidence) -> Iterator[Finding]:
     """Compare the times as read with what they would be in other zones."""
     rows = _sample(data.rows)
-    if not data.closes_daily or len(rows) < 20 or (data.bar_length or 0) > 4 * 3600 * 10**9:
+    if not data.closes_daily or len(rows) < _FEWEST_ROWS or (data.bar_length or 0) > 4 * 3600 * 10**9:
         return
     now = _fit(data, rows)
     read_in = data.zone or "UTC"
@@ -55,7 +57,8 @@ def look(data: Evidence) -> Iterator[Finding]:
             instants = local[known].tz_convert("UTC").as_unit("ns").asi8
             other = pd.DataFrame({"instant": instants, "volume": rows["volume"].to_numpy()[known]})
             fits[zone] = _fit(data, other.sort_values("instant", ignore_index=True))
-    better = {zone: fit for zone, fit in fits.items() if _fewer_outside(now, fit) or _all_regular(now, fit)}
+    kinds = (_fewer_outside, _less_volume_outside, _all_regular)
+    better = {zone: fit for zone, fit in fits.items() if any(kind(now, fit) for kind in kinds)}
     if not better:
         return
     zone = min(better, key=lambda each: (round(better[each].outside, 4), -round(better[each].regular, 2)))
@@ -68,6 +71,11 @@ def _said(data: Evidence, now: _Fit, fit: _Fit, zone: str) -> str:
         seen = (
             f"with the times {read}, {now.count_outside:,} bars on {now.days_outside} of {now.days} days lie outside "
             f"{symbol}'s sessions, and {_count(fit.count_outside)} in {zone}"
+        )
+    elif _less_volume_outside(now, fit):
+        seen = (
+            f"with the times {read}, {now.outside:.0%} of the volume lies outside {symbol}'s sessions, and "
+            f"{fit.outside:.0%} in {zone}"
         )
     else:
         seen = (
@@ -93,6 +101,15 @@ def _fewer_outside(now: _Fit, fit: _Fit) -> bool:
         and fit.outside <= _LEFT_OUTSIDE * now.outside
         and fit.rows_outside <= now.rows_outside
         and fit.regular >= now.regular - 0.01
+    )
+
+
+def _less_volume_outside(now: _Fit, fit: _Fit) -> bool:
+    """A stock's bars before and after hours lie outside in any zone, but little of its volume does in the right one."""
+    return (
+        now.outside >= _MUCH_OUTSIDE
+        and fit.outside <= min(_MUCH_OUTSIDE, _MUCH_LEFT * now.outside)
+        and fit.regular >= now.regular
     )
 
 

@@ -122,8 +122,9 @@ def raw_bars(
     opens = instants.nanoseconds
     if side == "close" and length is not None:
         opens = np.where(opens == NAT, NAT, opens - length.value)
-    ids = layout.columns.get("contract")
-    if ids is not None and bare_name(ids) == "instrumentid" and not ids_are_contracts(table.texts(ids), opens):
+    ids = layout.columns.get("contract", "")
+    doubtful = bare_name(ids) == "instrumentid" and "contract" not in options.columns
+    if doubtful and not ids_are_contracts(table.texts(ids), opens):
         columns = {ours: theirs for ours, theirs in layout.columns.items() if ours != "contract"}
         layout = replace(layout, columns=columns)
     if styles is None:

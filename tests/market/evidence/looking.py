@@ -1,0 +1,31 @@
+"""Frames of bars, and what the evidence says of them."""
+
+import pandas as pd
+
+from pipeline.market import Instrument
+from pipeline.market.cleaning import clean_bars
+from pipeline.market.evidence import Evidence, Finding, misreadings
+
+BARE = "times carry their zone"
+
+
+def found(frame: pd.DataFrame, instrument: Instrument, description: str = BARE) -> dict[str, Finding]:
+    """The findings by their kind."""
+    raw = frame.reset_index(drop=True)
+    findings = misreadings(Evidence(raw, clean_bars(raw, instrument), instrument, description))
+    assert len({finding.kind for finding in findings}) == len(findings)
+    return {finding.kind: finding for finding in findings}
+
+
+def misread(frame: pd.DataFrame, written_in: str, read_in: str) -> pd.DataFrame:
+    """Bars whose clock was written in one zone and read in another."""
+    wall = frame["timestamp"].dt.tz_convert(written_in).dt.tz_localize(None)
+    read = wall.dt.tz_localize(read_in, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+    return frame.assign(timestamp=read).dropna(subset=["timestamp"]).reset_index(drop=True)
+
+
+def flat_bars(times: pd.DatetimeIndex, price: float = 4500.0, volume: float = 100.0) -> pd.DataFrame:
+    """Bars at one price and volume."""
+    return pd.DataFrame(
+        {"timestamp": times, **dict.fromkeys(["open", "high", "low", "close"], price), "volume": volume}
+    )
