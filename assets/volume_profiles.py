@@ -166,8 +166,8 @@ def _wrong_mass(
     expected = sums.groupby(level="session").max()
     if rule.by_time and "contract" in bars:
         # The contract in force has more volume, not more TPOs.
-        own = sums.reindex(pd.MultiIndex.from_frame(profiles.reset_index()[keys]), fill_value=0)
-        expected.loc[profiles.index] = own.to_numpy()
+        own = sums.reindex(pd.MultiIndex.from_frame(profiles.reset_index()[keys]), fill_value=0).droplevel("contract")
+        expected = own.combine_first(expected)
     expected = expected[expected > 0]
     differs = expected.reindex(expected.index.union(held.index)).ne(held.reindex(expected.index.union(held.index)))
     return [str(session.date()) for session in differs.index[differs]]
