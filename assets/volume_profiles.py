@@ -159,13 +159,15 @@ def _wrong_mass(
         rows["low"], rows["high"] = (rule.row(instrument.to_ticks(bars[name]))[inside] for name in ("low", "high"))
         ranges = rows.groupby([*keys, "bracket"]).agg({"low": "min", "high": "max"})
         sums = (ranges["high"] - ranges["low"] + 1).groupby(level=keys).sum()
-        if "contract" in bars:
-            sums = sums.loc[pd.MultiIndex.from_frame(profiles.reset_index()[keys])]
         held = profiles["volume"].astype("int64")
     else:
         sums = rows.groupby(keys)["steps"].sum()
         held = pd.Series(instrument.to_steps(profiles["volume"]), index=profiles.index)
     expected = sums.groupby(level="session").max()
+    if rule.by_time and "contract" in bars:
+        # The contract in force has more volume, not more TPOs.
+        own = sums.reindex(pd.MultiIndex.from_frame(profiles.reset_index()[keys]), fill_value=0).droplevel("contract")
+        expected = own.combine_first(expected)
     expected = expected[expected > 0]
     differs = expected.reindex(expected.index.union(held.index)).ne(held.reindex(expected.index.union(held.index)))
     return [str(session.date()) for session in differs.index[differs]]

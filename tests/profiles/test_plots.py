@@ -22,7 +22,7 @@ from pipeline.profiles.composites import composite_profile
 from pipeline.profiles.developing import developing_levels
 from pipeline.profiles.pictures import candles, picture
 from pipeline.profiles.rows import RowRule
-from tests.profiles.frames import frame
+from tests.profiles.frames import TICK, frame
 from tests.profiles.oracle import Bar
 
 BARS = [(80, 83, 82, 40), (81, 85, 84, 100), (82, 84, 83, 90), (84, 88, 87, 20)]
@@ -293,3 +293,20 @@ def test_profile_pictures_of_real_sessions_are_drawn(es: Instrument, real_data: 
 def test_profile_text_of_another_day_names_the_sessions_there_are(es: Instrument) -> None:
     with pytest.raises(DataError, match="there are 1 from 2024-03-05"):
         profile_text(frame(BARS), es, "2024-03-06")
+
+
+def test_picture_of_sessions_whose_volume_passes_62_bits_is_drawn() -> None:
+    # Ten of Bitcoin's heaviest days; a profile of 64-bit micro-lots takes six.
+    btc = load_instruments()["BTCUSDT"]
+    bars = frame([(2_000_000, 2_000_999, 2_000_500, 0), (2_000_000, 2_001_999, 2_001_500, 0)] * 10, minutes=720)
+    prices = ["open", "high", "low", "close"]
+    bars[prices] = bars[prices] / TICK * btc.tick_size
+    bars["timestamp"] = pd.date_range("2022-11-01", periods=20, freq="12h", tz="UTC", unit="ns")
+    bars["volume"] = 350_000.0
+
+    chart = profile_chart(bars, btc, "2022-11-01", "2022-11-10", ticks_per_row=1000)
+
+    assert chart.own.total == 7_000_000
+    assert chart.own.lengths.tolist() == [5_250_000, 1_750_000]
+    assert (chart.own.area.vpoc, chart.own.area.val, chart.own.area.vah) == (2_000_499, 2_000_000, 2_000_999)
+    assert "volume 7,000,000" in profile_text(bars, btc, "2022-11-01", "2022-11-10", ticks_per_row=1000)

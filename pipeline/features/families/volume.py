@@ -136,7 +136,7 @@ def up_down_volume(inputs: FeatureInputs, sessions: int) -> pd.Series:
     signed=True,
 )
 def up_down_sessions(inputs: FeatureInputs, sessions: int) -> pd.Series:
-    steps = inputs.instrument.to_steps(inputs.history["volume"])
+    steps = inputs.instrument.to_steps(inputs.history["volume"].fillna(0.0))
     closes = inputs.instrument.to_ticks(inputs.history["close"])
     signs = np.append(np.nan, np.sign(np.diff(closes)))[: len(closes)]
     signs[inputs.rolled] = np.nan
