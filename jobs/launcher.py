@@ -1,8 +1,8 @@
-"""Dagster's launcher of runs, which starts each run once, and what a schedule or sensor asked for once.
+"""Dagster's launcher of runs, made to launch each run once, and once what a schedule or sensor asked for.
 
-Two daemons on one home (``dagster dev`` beside ``vpoc ui``) evaluate each tick both, at the same moment: each looks for
-a run with the tick's key, finds none and makes one. And both take the same run from the queue. The launch is where
-they meet: it is done under a lock of the home.
+Two daemons on one home (``dagster dev`` beside ``vpoc ui``) both evaluate each tick, at the same moment: each looks for
+a run with the tick's key, finds none and makes one. And both may take the same run from the queue. They meet at the
+launch, which is done under a lock of the home.
 """
 
 import fcntl
@@ -33,7 +33,8 @@ class OnceLauncher(dg.DefaultRunLauncher):
                 return
             twin = _twin(instance, run)
             if twin is not None:
-                instance.report_run_canceled(run, message=f"another daemon launched the same as {twin.run_id}")
+                said = f"the same was launched as {twin.run_id}: to have it again, re-execute that run"
+                instance.report_run_canceled(run, message=said)
                 return
             super().launch_run(context)
             instance.add_run_tags(run.run_id, {LAUNCHED_TAG: run.run_id})

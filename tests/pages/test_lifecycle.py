@@ -83,11 +83,16 @@ def test_ui_that_is_killed_with_its_runs_leaves_nothing_and_the_next_one_makes_u
     assert not [process for process in servers if process.is_running()]
 
 
-def test_servers_of_a_killed_ui_end_by_themselves(tmp_path: Path, opened: list[Pages]) -> None:
-    pages = started(tmp_path / "home", free_port(), free_port())
+def test_servers_of_a_killed_ui_end_by_themselves_and_another_mlflow_is_only_named(
+    tmp_path: Path, opened: list[Pages]
+) -> None:
+    elsewhere = "http://me:secret@127.0.0.1:9"
+    pages = started(tmp_path / "home", free_port(), free_port(), MLFLOW_TRACKING_URI=elsewhere)
     opened.append(pages)
     servers = pages.servers()
-    assert len([process for process in servers if "pipeline.pages.server" in process.cmdline()]) == 3
+    assert len([process for process in servers if "pipeline.pages.server" in process.cmdline()]) == 2
+    assert "MLflow     http://127.0.0.1:9/" in pages.said.read_text()
+    assert "secret" not in pages.said.read_text()
 
     os.kill(pages.process.pid, signal.SIGKILL)
 
