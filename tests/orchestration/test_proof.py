@@ -3,15 +3,13 @@
 import dagster as dg
 import pytest
 
+from assets.partitions import model_key
 from jobs.chain import ChainError, train_family
 from pipeline.definitions import defs
 from pipeline.home import Home
 from pipeline.learning.record import pending_records
 from tests.audit.chain_plants import PLANTS
-from tests.orchestration.conftest import Made
 from tests.orchestration.test_chain import nothing
-
-EVALUATION = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 
 
 def _checks(instance: dg.DagsterInstance, job: str, asset: str) -> dict[str, tuple[bool, str]]:
@@ -27,17 +25,20 @@ def _checks(instance: dg.DagsterInstance, job: str, asset: str) -> dict[str, tup
     return {check.check_name: (check.passed, check.description or "") for check in found}
 
 
-def test_training_without_a_fault_passes_its_proof_and_says_what_was_replayed(made: Made) -> None:
-    with dg.DagsterInstance.get() as instance:
-        for family in ("lightgbm", "mlp"):
-            records = instance.get_records_for_run(made.runs[f"train {family}"]).records
-            entries = [record.event_log_entry for record in records]
-            told = [entry.dagster_event for entry in entries if entry.dagster_event_type == EVALUATION]
-            checks = {event.asset_check_evaluation_data.check_name: event.asset_check_evaluation_data for event in told}
-            assert set(checks) == {"out_of_fold", "chain_replay", "label_permutation"}
-            assert all(check.passed and check.blocking for check in checks.values())
-            assert checks["chain_replay"].description.startswith("equal at the first decision of fold ")
-            assert checks["label_permutation"].metadata["rows"].value > 100
+def test_training_without_a_fault_passes_its_proof_and_says_what_was_replayed(
+    copied: Home, instance: dg.DagsterInstance
+) -> None:
+    result = defs.resolve_job_def("train").execute_in_process(
+        instance=instance, partition_key=model_key("logistic", "ES-SIM")
+    )
+
+    checks = {
+        check.check_name: check for check in result.get_asset_check_evaluations() if check.asset_key.path == ["models"]
+    }
+    assert set(checks) == {"out_of_fold", "chain_replay", "label_permutation"}
+    assert all(check.passed and check.blocking for check in checks.values())
+    assert str(checks["chain_replay"].description).startswith("equal at the first decision of fold ")
+    assert checks["label_permutation"].metadata["rows"].value > 100
 
 
 def test_training_with_in_sample_scores_is_refused_neither_stored_nor_registered(
