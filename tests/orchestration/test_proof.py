@@ -12,12 +12,12 @@ from tests.audit.chain_plants import PLANTS
 from tests.orchestration.test_chain import nothing
 
 
-def _checks(instance: dg.DagsterInstance, job: str, asset: str) -> dict[str, tuple[bool, str]]:
-    """Materialize one asset of a job; its checks, whether they passed and what they say."""
-    result = defs.resolve_job_def(job).execute_in_process(
+def _checks(instance: dg.DagsterInstance, *assets: str) -> dict[str, tuple[bool, str]]:
+    """Materialize what a step of the research makes; its checks, whether they passed and what they say."""
+    result = defs.resolve_job_def("research").execute_in_process(
         instance=instance,
         partition_key="ES-SIM",
-        asset_selection=[dg.AssetKey(asset)],
+        asset_selection=[dg.AssetKey(asset) for asset in assets],
         raise_on_error=False,
     )
     found = result.get_asset_check_evaluations()
@@ -61,26 +61,24 @@ def test_rule_signals_with_a_gate_of_the_next_session_stop_the_run(
 ) -> None:
     PLANTS["gate_of_next_session"](monkeypatch.setattr)
 
-    passed, said = _checks(instance, "research", "rule_signals")["signal_replay"]
+    passed, said = _checks(instance, "rule_signals")["signal_replay"]
 
     assert not passed
     assert "trend, first at 20" in said
 
 
-def test_backtest_with_sizes_of_the_whole_run_stops_the_run(
+def test_backtest_whose_orders_know_their_loss_stops_the_run(
     copied: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     PLANTS["orders_that_know_their_loss"](monkeypatch.setattr)
 
-    checks = _checks(instance, "research", "fade_backtest")
+    checks = _checks(instance, "fade_backtest", "fade_orders", "fade_equity")
 
     assert not checks["fill_replay"][0]
     assert "trades, first at order" in checks["fill_replay"][1] or "equity, first at" in checks["fill_replay"][1]
 
 
 def test_backtest_and_signals_without_a_fault_pass(copied: Home, instance: dg.DagsterInstance) -> None:
-    assert _checks(instance, "research", "rule_signals") == {"signal_replay": (True, "")}
-    assert {name: passed for name, (passed, _) in _checks(instance, "research", "rule_backtest").items()} == {
-        "books_balance": True,
-        "fill_replay": True,
-    }
+    assert _checks(instance, "rule_signals") == {"signal_replay": (True, "")}
+    traded = _checks(instance, "rule_backtest", "rule_orders", "rule_equity")
+    assert {name: passed for name, (passed, _) in traded.items()} == {"books_balance": True, "fill_replay": True}
