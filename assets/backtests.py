@@ -8,13 +8,15 @@ import pandas as pd
 
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
+from pipeline.audit import check_fill_replay, fill_cutoffs
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.datasets import Dataset
+from pipeline.market import Hours
 from pipeline.reports.pictures import equity_picture
 from pipeline.research import FADES, RULES, orders_of
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
-__all__ = ["backtest_check", "backtest_outputs", "backtest_outs", "fade_backtest", "rule_backtest"]
+__all__ = ["backtest_checks", "backtest_outputs", "backtest_outs", "fade_backtest", "replayed_fills", "rule_backtest"]
 
 GROUP = "backtests"
 OWNERS = ["team:research"]
@@ -40,13 +42,29 @@ def backtest_outs(prefix: str, description: str, group: str) -> dict[str, dg.Ass
     }
 
 
-def backtest_check(prefix: str) -> dg.AssetCheckSpec:
-    """The check that every backtest must pass."""
-    return dg.AssetCheckSpec(
-        "books_balance",
-        asset=f"{prefix}_backtest",
-        blocking=True,
-        description="final equity = initial capital + the trades' P&L, and every order has one end",
+def backtest_checks(prefix: str) -> list[dg.AssetCheckSpec]:
+    """The checks that every backtest must pass."""
+    said = {
+        "books_balance": "final equity = initial capital + the trades' P&L, and every order has one end",
+        "fill_replay": "where the bars after an entry, an exit or a rare day are another market, all trades, orders "
+        "and equity up to then are the same",
+    }
+    asset = f"{prefix}_backtest"
+    return [dg.AssetCheckSpec(name, asset=asset, blocking=True, description=each) for name, each in said.items()]
+
+
+def replayed_fills(
+    bars: pd.DataFrame, orders: pd.DataFrame, result: BacktestResult, hours: Hours, prefix: str, seed: int
+) -> dg.AssetCheckResult:
+    """Trade again where what comes after is another market."""
+    cutoffs = fill_cutoffs(bars, result, seed)
+    findings = check_fill_replay(bars, orders, result, hours, cutoffs)
+    return dg.AssetCheckResult(
+        check_name="fill_replay",
+        asset_key=f"{prefix}_backtest",
+        passed=not findings,
+        description="; ".join(finding.sentence for finding in findings[:3]),
+        metadata={"cutoffs": len(cutoffs)},
     )
 
 
@@ -73,7 +91,7 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
         ins={"bars": WHOLE},
         outs=backtest_outs(prefix, description, GROUP),
         partitions_def=SYMBOLS,
-        check_specs=[backtest_check(prefix)],
+        check_specs=backtest_checks(prefix),
     )
     def backtest(
         context: dg.AssetExecutionContext,
@@ -85,14 +103,16 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
         with user_errors():
             dataset = bar_source.dataset(context.partition_key)
             chosen = settings.load()
-            result = simulate(
+            whole, orders, hours = (
                 concatenated(bars, dataset, "bars"),
                 orders_of(rule_signals)[strategy],
-                dataset.instrument,
-                chosen.account_for(dataset.instrument),
-                hours=chosen.strategy.hours,
+                chosen.strategy.hours,
             )
+            account = chosen.account_for(dataset.instrument)
+            result = simulate(whole, orders, dataset.instrument, account, hours=hours)
+            replayed = replayed_fills(whole, orders, result, hours, prefix, chosen.seed)
         yield from backtest_outputs(result, prefix, dataset, strategy)
+        yield replayed
 
     return backtest
 

@@ -9,12 +9,14 @@ import pandas as pd
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import AuditReport, audit, audit_folds, audit_separation, last_sessions
+from pipeline.chain import make_training_set, session_features
 from pipeline.errors import DataError
-from pipeline.features import FeatureInputs, build_features, candidate_features, history_needed, registered
+from pipeline.features import FeatureInputs, registered
 from pipeline.features.description import correlation_clusters, describe_features
 from pipeline.features.sequences import sequence_features
 from pipeline.home import expanded, vpoc_home
-from pipeline.learning import CombinatorialPurged, PurgedWalkForward, average_uniqueness, candidate_labels
+from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
+from pipeline.learning.models import TRAINING_META
 from pipeline.market.daily_series import read_daily_series
 from pipeline.reports.pictures import correlation_picture, drift_picture
 from resources import BarSource, PartitionedFrames, ResearchSettings
@@ -26,7 +28,8 @@ OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 MOST_DRIFTED = 25
 AUDITED_SESSIONS = 504
-CUTOFFS = 4
+# Beside the rare days.
+CUTOFFS = 2
 FEWEST_AUDITED = 3
 
 
@@ -55,8 +58,8 @@ def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettin
             "no_look_ahead",
             asset="features",
             blocking=True,
-            description="Features, candidates, labels and splits recomputed on data cut off at several sessions of the "
-            "last two years are the same, to the bit (vpoc audit)",
+            description="Features, candidates, gates, fills, labels and splits of the last two years recomputed on "
+            "data cut off on rare days and others are the same, to the bit (vpoc audit)",
         )
     ],
 )
@@ -74,7 +77,7 @@ def features(
         whole = concatenated(bars, dataset, "bars")
         vix = volatility_index if len(volatility_index) else None
         inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix)
-        frame = _features_or_none(inputs)
+        frame = session_features(inputs)
         audited = None
         if len(inputs.sessions) >= FEWEST_AUDITED:
             audited = audit(
@@ -201,25 +204,13 @@ def sequences(
     ],
 )
 def training_set(
-    candidates: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame, rule_signals: pd.DataFrame
+    features: pd.DataFrame, labels: pd.DataFrame, rule_signals: pd.DataFrame
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """A row a candidate that became a trade: side-aware features, label, times for purging, and weight."""
     with user_errors():
-        rows = candidate_features(candidates, features)
-        known = labels["filled"] & labels["end"].notna()
-        frame = rows[known].copy()
-        outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
-        weight = average_uniqueness(outcome["start"], outcome["end"])
-    frame = pd.concat(
-        [
-            candidates.loc[known, ["session", "decided_on", "side"]],
-            outcome,
-            rule_signals.loc[known, ["rule_signal"]],
-            frame,
-        ],
-        axis=1,
-    ).assign(weight=weight)
-    metadata: dict[str, Any] = {"dagster/row_count": len(frame), "features": rows.shape[1]}
+        frame = make_training_set(rule_signals, features, labels)
+    names = [name for name in frame.columns if name not in TRAINING_META]
+    metadata: dict[str, Any] = {"dagster/row_count": len(frame), "features": len(names)}
     if len(frame):
         metadata |= {
             "share_above_zero": float(frame["label"].mean()),
@@ -228,14 +219,7 @@ def training_set(
             "last": str(frame["end"].max()),
         }
     yield dg.Output(frame, metadata=metadata)
-    yield _clean_for_learning(frame, list(rows))
-
-
-def _features_or_none(inputs: FeatureInputs) -> pd.DataFrame:
-    """The features; no column where there are fewer sessions than any of them needs, which stops no report."""
-    if len(inputs.sessions) < min(history_needed(inputs).values()):
-        return pd.DataFrame(index=inputs.sessions)
-    return build_features(inputs)
+    yield _clean_for_learning(frame, names)
 
 
 def _no_look_ahead(report: AuditReport | None) -> dg.AssetCheckResult:

@@ -13,6 +13,7 @@ from pipeline.backtest import Account, BacktestResult, restored, simulate
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
 from pipeline.market import Instrument
+from pipeline.market.evidence import Finding
 from pipeline.modelling import LearningInputs, baseline_judgements, learning_version
 from pipeline.performance import (
     HEADLINE_METRICS,
@@ -134,7 +135,7 @@ def backtest_summary(
         tuned = {key.partition("|")[0]: _tuned(frame) for key, frame in model_backtest.items()}
         failed = remember_looks(context, dataset, chosen, results, tuned)
         looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
-        whole.attrs = {"looks": looked.document()}
+        whole.attrs = {"looks": looked.document(), "findings": [each.to_dict() for each in _misreadings(bars)]}
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
             run.log_metrics(_metrics(summaries) | looked.metrics(_metric_prefix))
@@ -229,6 +230,7 @@ def report(
                 models=_findings(models, model_importance, training_set, version, chosen, dataset),
                 model_differences=model_comparison,
                 cleaning=_cleaning(bars, quarantine),
+                findings=_misreadings(bars),
                 currency=dataset.instrument.currency,
                 looks=looked.looks,
                 why_no_looks=looked.why_unknown,
@@ -272,6 +274,12 @@ def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[st
     for frame in quarantine.values():
         counts.update(frame["reason"].value_counts().sort_index().to_dict())
     return dict(counts)
+
+
+def _misreadings(bars: PartitionedFrames) -> tuple[Finding, ...]:
+    """What the months' bars show about how they were read, each finding once."""
+    found = [tuple(each.items()) for frame in bars.values() for each in frame.attrs.get("findings", ())]
+    return tuple(Finding.from_dict(dict(each)) for each in dict.fromkeys(found))
 
 
 def _results(

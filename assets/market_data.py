@@ -12,7 +12,8 @@ from assets.partitions import GRID, SINGLE_RUN, by_symbol, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.market import label_sessions
-from pipeline.market.cleaning import CleanBars, clean_bars
+from pipeline.market.cleaning import CleanBars, clean_bars, joined
+from pipeline.market.evidence import Evidence, Finding, misreadings
 from pipeline.market.months import split_by_month
 from resources import BarSource, ResearchSettings
 
@@ -21,7 +22,15 @@ __all__ = ["market_data"]
 GROUP = "market_data"
 OWNERS = ["team:market-data"]
 EXAMPLES = 20
-CLEANING_COUNTS = ("rows_in", "kept", "rows_quarantined", "snapped", "out_of_order", "off_step_volume")
+CLEANING_COUNTS = (
+    "rows_in",
+    "kept",
+    "rows_quarantined",
+    "snapped",
+    "out_of_order",
+    "off_step_volume",
+    "impossible_counts",
+)
 
 
 @dg.multi_asset(
@@ -53,8 +62,14 @@ CLEANING_COUNTS = ("rows_in", "kept", "rows_quarantined", "snapped", "out_of_ord
             "fits_instrument",
             asset="bars",
             blocking=True,
-            description="the file is this instrument's: some rows lie in a session, and of those no more than half are "
-            "quarantined or off the tick (a warning only: more than half of all rows lie outside every session)",
+            description="the file is this instrument's: bars within sessions, at most half of those quarantined, and "
+            "not most prices both off the tick and far from its level (a warning only: more than half of all rows lie "
+            "outside every session)",
+        ),
+        dg.AssetCheckSpec(
+            "reading",
+            asset="bars",
+            description="nothing in the data says that it was read wrongly: zone, label, unit, rolls",
         ),
         dg.AssetCheckSpec("sessions_covered", asset="bars", description="every session between the first and last bar"),
     ],
@@ -65,6 +80,7 @@ def market_data(
     """Read, clean and split the bars of the months asked for."""
     cleaned: dict[str, CleanBars] = {}
     datasets: dict[str, Dataset] = {}
+    findings: dict[str, tuple[Finding, ...]] = {}
     descriptions = []
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
@@ -75,14 +91,27 @@ def market_data(
             for month, key in months.items():
                 own = rows.get(month, raw.frame.iloc[:0])
                 cleaned[key] = clean_bars(own, dataset.instrument, off_tick=off_tick)
-                _label(context, key, cleaned[key], dataset)
+            taken = pd.concat([rows.get(month, raw.frame.iloc[:0]) for month in months], ignore_index=True)
+            whole = joined([cleaned[key] for key in months.values()])
+            # The simulator's bars are read as they were made.
+            findings[symbol] = (
+                () if dataset.simulated else misreadings(Evidence(taken, whole, dataset.instrument, raw.description))
+            )
+            for key in months.values():
+                _label(context, key, cleaned[key], dataset, findings[symbol])
         context.log.info("%s: %s", symbol, raw.description)
         descriptions.append(f"{symbol}: {raw.description}")
     if not cleaned:
         raise dg.Failure(
             "no month and symbol lies in this range: its first symbol stands after its last", allow_retries=False
         )
-    checks = [_accounting(cleaned), _order(cleaned), _fits_instrument(cleaned), _sessions_covered(cleaned, datasets)]
+    checks = [
+        _accounting(cleaned),
+        _order(cleaned),
+        _fits_instrument(cleaned, findings),
+        _reading(findings),
+        _sessions_covered(cleaned, datasets),
+    ]
     yield from checks
     if any(not check.passed and check.severity == dg.AssetCheckSeverity.ERROR for check in checks):
         return  # the months keep what they hold: a wrong file must not take its place
@@ -102,11 +131,17 @@ def market_data(
     )
 
 
-def _label(context: dg.AssetExecutionContext, key: str, clean: CleanBars, dataset: Dataset) -> None:
+def _label(
+    context: dg.AssetExecutionContext, key: str, clean: CleanBars, dataset: Dataset, findings: tuple[Finding, ...]
+) -> None:
     """Store with a month what it was made from and how many rows were mended, and show it in the page."""
     report, bars = clean.report, clean.bars
     counts = {name: getattr(report, name) for name in CLEANING_COUNTS}
-    bars.attrs = {"source": dataset.identity, "cleaning": counts}
+    bars.attrs = {
+        "source": dataset.identity,
+        "cleaning": counts,
+        "findings": [finding.to_dict() for finding in findings],
+    }
     clean.quarantine.attrs = {"source": dataset.identity}
     context.add_asset_metadata(
         {
@@ -153,28 +188,49 @@ def _order(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
     )
 
 
-def _fits_instrument(cleaned: Mapping[str, CleanBars]) -> dg.AssetCheckResult:
+def _fits_instrument(
+    cleaned: Mapping[str, CleanBars], findings: Mapping[str, tuple[Finding, ...]]
+) -> dg.AssetCheckResult:
     misfits, odd = [], []
     for symbol, months in by_symbol(cleaned).items():
         own = {key: cleaned[key] for key in months.values()}
         rows, refused, snapped = (_total(own, name) for name in ("rows_in", "rows_quarantined", "snapped"))
         outside = sum(clean.report.quarantined["outside_session"] for clean in own.values())
-        told = (
-            f"{symbol}: {refused:,} of {rows:,} rows quarantined, {outside:,} of them outside every session, "
-            f"and {snapped:,} off the tick"
+        fatal = [finding.said for finding in findings[symbol] if finding.severity == "error"]
+        # Adjusted prices lie off the tick too; another level besides tells that they are not this instrument's.
+        strange = snapped > (rows - refused) / 2 and any(
+            finding.kind in ("price_level", "price_unit") for finding in findings[symbol]
         )
-        if refused - outside + snapped > (rows - outside) / 2 or (rows > 0 and outside == rows):
-            misfits.append(told)
-        elif outside > rows / 2:
-            # No error: stocks trade before and after hours too, and a good file may hold more of those bars.
-            odd.append(told)
-    question = ": is the file this instrument's, and its time zone right?"
+        if fatal:
+            misfits.append(f"{symbol}: {'; '.join(fatal)}")
+        else:
+            why = "; ".join(finding.said for finding in findings[symbol] if finding.severity == "warning")
+            told = (
+                f"{symbol}: {refused:,} of {rows:,} rows quarantined, {outside:,} of them outside every session, and "
+                f"{snapped:,} off the tick: {why or 'is the file of this instrument, and its time zone right?'}"
+            )
+            if refused - outside > (rows - outside) / 2 or (rows > 0 and outside == rows) or strange:
+                misfits.append(told)
+            elif outside > rows / 2:
+                # No error: stocks trade before and after hours too, and a good file may hold more of those bars.
+                odd.append(told)
     return dg.AssetCheckResult(
         check_name="fits_instrument",
         asset_key="bars",
         passed=not misfits and not odd,
         severity=dg.AssetCheckSeverity.ERROR if misfits else dg.AssetCheckSeverity.WARN,
-        description="; ".join(misfits or odd) + question if misfits or odd else "",
+        description="; ".join(misfits or odd),
+    )
+
+
+def _reading(findings: Mapping[str, tuple[Finding, ...]]) -> dg.AssetCheckResult:
+    said = [f"{symbol}: {finding.severity}: {finding.said}" for symbol, found in findings.items() for finding in found]
+    return dg.AssetCheckResult(
+        check_name="reading",
+        asset_key="bars",
+        passed=all(finding.severity == "note" for found in findings.values() for finding in found),
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(said) or "nothing in the data says that it was read wrongly",
     )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from assets.backtests import backtest_check, backtest_outputs, backtest_outs
+from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.tables import table
+from pipeline.audit import TrainingProof, WholeRun, prove_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
@@ -32,12 +33,14 @@ from pipeline.tuning.storage import open_storage, tuning_url
 from pipeline.tuning.study import Progress as StudyProgress
 from pipeline.tuning.targets import StudyTarget
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings, training_pool
+from resources.mlflow_tracking import TrackedTraining
 
 __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 
 GROUP = "models"
 OWNERS = ["team:research"]
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
+BARS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
 OUT_OF_FOLD = "out_of_fold"
 TELL_SECONDS = 5.0
 IMPORTANT = 20
@@ -53,15 +56,19 @@ def training_pool_of() -> str | None:
 
 @dg.multi_asset(
     name="models",
-    ins=dict.fromkeys(("training_set", "candidates", "features", "labels", "sequences"), SYMBOLS_OWN),
+    ins={
+        **dict.fromkeys(("training_set", "candidates", "rule_signals", "features", "labels", "sequences"), SYMBOLS_OWN),
+        "bars": BARS,
+    },
     outs={
         "models": dg.AssetOut(
             description="Each candidate's score by a model that learned only from what was known before, fold by fold; "
-            "the final model, of all rows, is registered in MLflow.",
+            "the final model, of all that is known before the coming session, is registered in MLflow.",
             group_name=GROUP,
             owners=OWNERS,
             kinds={"parquet", "mlflow"},
-            code_version="1",
+            code_version="2",
+            is_required=False,
         ),
         "model_importance": dg.AssetOut(
             description="Which features each fold's model leans on: gain, permutation and SHAP.",
@@ -69,6 +76,7 @@ def training_pool_of() -> str | None:
             owners=OWNERS,
             kinds={"parquet"},
             code_version="1",
+            is_required=False,
         ),
     },
     partitions_def=MODEL_GRID,
@@ -79,13 +87,29 @@ def training_pool_of() -> str | None:
             asset="models",
             blocking=True,
             description="every score's model learned only from labels known before the candidate was decided",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "chain_replay",
+            asset="models",
+            blocking=True,
+            description="the chain on bars cut off at a fold's first decision, in a fresh process, ends in a model "
+            "whose scores, threshold and gates there are the fold's, to the bit",
+        ),
+        dg.AssetCheckSpec(
+            "label_permutation",
+            asset="models",
+            blocking=True,
+            description="trained on shuffled labels the family finds nothing: fails by chance once in 10,000 trainings",
+        ),
     ],
 )
 def models(
     context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
+    volatility_index: pd.DataFrame,
     training_set: pd.DataFrame,
     candidates: pd.DataFrame,
+    rule_signals: pd.DataFrame,
     features: pd.DataFrame,
     labels: pd.DataFrame,
     sequences: pd.DataFrame,
@@ -94,7 +118,10 @@ def models(
     compute_device: ComputeDevice,
     mlflow_tracking: MLflowTracking,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """Train a family on purged folds, score every candidate out of fold, fit on all rows, keep and register it."""
+    """Train a family on purged folds, score every candidate out of fold, prove it, keep and register it.
+
+    What the proof refuses is neither stored nor registered.
+    """
     family, symbol = _names(context)
     with user_errors():
         dataset = bar_source.dataset(symbol)
@@ -102,34 +129,75 @@ def models(
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
         others = f"another training of {family} on {symbol} is going on: waiting for its end"
-        with (
-            training_alone(vpoc_home(), symbol, family, lambda: context.log.warning(others)) as folder,
-            mlflow_tracking.training(context, symbol, family) as tracked,
-        ):
-            checkpoints = folder / f".{inputs.version}"
-            drop_leftovers(folder, keep=checkpoints)
-            tell = _Teller(context)
-            with watched(compute) as usage:
-                trained = train_model(
+        try:
+            with (
+                training_alone(vpoc_home(), symbol, family, lambda: context.log.warning(others)) as folder,
+                mlflow_tracking.training(context, symbol, family) as tracked,
+            ):
+                checkpoints = folder / f".{inputs.version}"
+                drop_leftovers(folder, keep=checkpoints)
+                tell = _Teller(context)
+                with watched(compute) as usage:
+                    trained = train_model(
+                        inputs,
+                        chosen.models,
+                        family,
+                        seed=chosen.seed,
+                        currency=dataset.instrument.currency,
+                        usage=usage,
+                        compute=compute,
+                        checkpoints=checkpoints,
+                        observe=tell,
+                        make=_tuned(context, family, dataset, chosen, tell),
+                    )
+                context.log.info("the proof: the chain on bars cut off, and shuffled labels")
+                whole = WholeRun(
+                    concatenated(bars, dataset, "bars"),
+                    dataset.instrument,
+                    chosen,
+                    rule_signals,
                     inputs,
-                    chosen.models,
-                    family,
-                    seed=chosen.seed,
-                    currency=dataset.instrument.currency,
-                    usage=usage,
-                    compute=compute,
-                    checkpoints=checkpoints,
-                    observe=tell,
-                    make=_tuned(context, family, dataset, chosen, tell),
+                    {family: trained.walk.predictions},
+                    volatility_index if len(volatility_index) else None,
                 )
-            pictures = model_pictures(
-                trained.judgement,
-                f"{symbol} {family}",
-                currency=dataset.instrument.currency,
-                importance=trained.importance,
-                logs=trained.walk.logs,
-            )
-            tracked.keep(_result(trained, inputs, dataset, chosen, usage, pictures))
+                proof = prove_training(whole, family, compute=compute)
+                checks = [_out_of_fold(trained, inputs, _how_tuned(family, chosen)), *_proof_checks(proof)]
+                if refused := [check for check in checks if not check.passed]:
+                    raise _RefusedError(refused)
+                pictures = model_pictures(
+                    trained.judgement,
+                    f"{symbol} {family}",
+                    currency=dataset.instrument.currency,
+                    importance=trained.importance,
+                    logs=trained.walk.logs,
+                )
+                tracked.keep(_result(trained, inputs, dataset, chosen, usage, pictures))
+        except _RefusedError as error:
+            yield from error.checks
+            return
+    yield from _outputs(trained, inputs, candidates, dataset, chosen, tracked, usage, pictures)
+    yield from checks
+
+
+class _RefusedError(Exception):
+    """A training that its proof refuses: MLflow's run of it ends as failed."""
+
+    def __init__(self, checks: list[dg.AssetCheckResult]) -> None:
+        super().__init__(checks[0].description)
+        self.checks = checks
+
+
+def _outputs(
+    trained: Trained,
+    inputs: LearningInputs,
+    candidates: pd.DataFrame,
+    dataset: Dataset,
+    chosen: Settings,
+    tracked: TrackedTraining,
+    usage: Usage,
+    pictures: Mapping[str, bytes],
+) -> Iterator[dg.Output[pd.DataFrame]]:
+    family = trained.family
     predictions = candidates[["session", "decided_on", "side"]].join(trained.walk.predictions)
     predictions.attrs = {
         "source": dataset.identity,
@@ -160,7 +228,6 @@ def models(
         "model_importance",
         metadata={"most_important": table(_most_important(trained.importance))},
     )
-    yield _out_of_fold(predictions, labels["start"], trained, _how_tuned(family, chosen))
 
 
 @dg.asset(
@@ -193,10 +260,10 @@ def model_signals(
 
 @dg.multi_asset(
     name="model_backtest",
-    ins={"bars": dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})},
+    ins={"bars": BARS},
     outs=backtest_outs("model", "The model's signals traded, from the first session that a fold scored", GROUP),
     partitions_def=MODEL_GRID,
-    check_specs=[backtest_check("model")],
+    check_specs=backtest_checks("model"),
 )
 def model_backtest(
     context: dg.AssetExecutionContext,
@@ -211,15 +278,14 @@ def model_backtest(
         dataset = bar_source.dataset(symbol)
         chosen = settings.load()
         first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
-        result = simulate(
-            bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument),
-            model_signals[model_signals["model_signal"]],
-            dataset.instrument,
-            chosen.account_for(dataset.instrument),
-            hours=chosen.strategy.hours,
-        )
+        since = bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument)
+        orders, hours = model_signals[model_signals["model_signal"]], chosen.strategy.hours
+        account = chosen.account_for(dataset.instrument)
+        result = simulate(since, orders, dataset.instrument, account, hours=hours)
+        replayed = replayed_fills(since, orders, result, hours, "model", chosen.seed)
     attributes = {**model_signals.attrs, "first_session": str(first.date())}
     yield from backtest_outputs(result, "model", dataset, model_strategy(family), attributes)
+    yield replayed
 
 
 def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
@@ -345,8 +411,9 @@ def _most_important(importance: pd.DataFrame) -> pd.DataFrame:
     return ranked[ranked["rank"] <= IMPORTANT]
 
 
-def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained, tuned: str) -> dg.AssetCheckResult:
-    found = out_of_fold_findings(predictions, starts)
+def _out_of_fold(trained: Trained, inputs: LearningInputs, tuned: str) -> dg.AssetCheckResult:
+    predictions = trained.walk.predictions
+    found = out_of_fold_findings(predictions, inputs.starts)
     scored = int((predictions["origin"] == OUT_OF_FOLD).sum())
     auc = _shown(trained.judgement.summary.loc["auc_within_folds"], "auc_within_folds")
     return dg.AssetCheckResult(
@@ -357,4 +424,30 @@ def _out_of_fold(predictions: pd.DataFrame, starts: pd.Series, trained: Trained,
         f"{len(trained.walk.folds)} folds, AUC {auc}{', ' + tuned if tuned else ''}"
         if found.empty
         else f"{len(found)} scores are of models that knew the outcome, first candidate {found.index[0]}",
+    )
+
+
+def _proof_checks(proof: TrainingProof) -> Iterator[dg.AssetCheckResult]:
+    """The checks of a proof."""
+    permutation = proof.permutation
+    said = f"equal at the first decision of fold {proof.fold}"
+    if proof.not_judged:
+        said = f"not judged: {proof.not_judged}"
+    yield dg.AssetCheckResult(
+        check_name="chain_replay",
+        asset_key="models",
+        passed=not proof.chain,
+        description="; ".join(finding.sentence for finding in proof.chain) or said,
+    )
+    yield dg.AssetCheckResult(
+        check_name="label_permutation",
+        asset_key="models",
+        passed=not proof.shuffled,
+        description="; ".join(finding.sentence for finding in proof.shuffled),
+        metadata={
+            "auc_on_shuffled_labels": permutation.area,
+            "deviations": permutation.deviations,
+            "probability": permutation.probability,
+            "rows": permutation.rows,
+        },
     )

@@ -27,7 +27,7 @@ WHOLE = {
 
 
 @dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1"
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
 )
 def profile_structure(
     context: dg.AssetExecutionContext,
@@ -42,10 +42,9 @@ def profile_structure(
         strategy = settings.load().strategy
         whole = concatenated(bars, dataset, "bars")
         profiles = all_profiles(volume_profiles, dataset, strategy)
-        structure = session_structure(
-            whole, profiles, dataset.instrument, hours=strategy.hours, allocation=strategy.allocation
-        )
-        naked = naked_at_close(profiles, whole, dataset.instrument, hours=strategy.hours)
+        rows = strategy.row_rule(dataset.instrument).options
+        structure = session_structure(whole, profiles, dataset.instrument, hours=strategy.hours, **rows)
+        naked = naked_at_close(profiles, whole, dataset.instrument, hours=strategy.hours, **rows)
     frame = structure.join(naked.drop(columns=[name for name in naked if name in structure]))
     return dg.Output(
         frame,
@@ -59,7 +58,7 @@ def profile_structure(
 
 
 @dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="1"
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
 )
 def naked_vpocs(
     context: dg.AssetExecutionContext,
@@ -77,6 +76,7 @@ def naked_vpocs(
             concatenated(bars, dataset, "bars"),
             dataset.instrument,
             hours=strategy.hours,
+            **strategy.row_rule(dataset.instrument).options,
         )
     return dg.Output(
         frame,
@@ -94,7 +94,7 @@ def naked_vpocs(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "numba"},
-    code_version="1",
+    code_version="2",
 )
 def composite_profiles(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
@@ -109,10 +109,10 @@ def composite_profiles(
                 whole,
                 dataset.instrument,
                 by=period,
-                allocation=strategy.allocation,
                 value_area_basis_points=strategy.value_area_basis_points,
                 expansion_rows=strategy.expansion_rows,
                 hours=strategy.hours,
+                **strategy.row_rule(dataset.instrument).options,
             )
             for period in COMPOSITES
         }
@@ -132,7 +132,7 @@ def composite_profiles(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "numba"},
-    code_version="1",
+    code_version="2",
 )
 def developing_levels(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
@@ -148,24 +148,29 @@ def developing_levels(
                 made[key] = make_developing_levels(
                     month_bars,
                     instrument,
-                    allocation=strategy.allocation,
                     value_area_basis_points=strategy.value_area_basis_points,
                     expansion_rows=strategy.expansion_rows,
                     hours=strategy.hours,
+                    **strategy.row_rule(instrument).options,
                 )
                 made[key].attrs["source"] = month_bars.attrs["source"]
                 context.add_asset_metadata({"dagster/row_count": len(made[key])}, partition_key=key)
     return dg.Output(made)
 
 
-@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "numba"}, code_version="1")
+@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "numba"}, code_version="2")
 def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
     """Profiles from trades at their exact prices, with bought, sold and delta; streamed, whatever the file's size."""
     with user_errors():
         instrument, trades = find_trades(context.partition_key, vpoc_home())
         chosen = settings.load()
+        rule = chosen.strategy.row_rule(instrument)
         stream = trades.stream(
             instrument,
+            # A trade has one price, so that volume has one way to be allocated.
+            allocation="tpo" if rule.by_time else "trades",
+            ticks_per_row=rule.ticks_per_row,
+            tpo_minutes=rule.tpo_minutes,
             hours=chosen.strategy.hours,
             off_tick=chosen.off_tick,
             value_area_basis_points=chosen.strategy.value_area_basis_points,

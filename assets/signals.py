@@ -1,18 +1,22 @@
 """Candidates, the gates' null pass rates and the rule signals."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pandas as pd
 
-from assets.partitions import SYMBOLS, user_errors
+from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
+from pipeline.audit import check_signal_replay, signal_cutoffs
 from pipeline.strategy import gate_pass_rates, make_candidates, null_pass_rates
 from pipeline.strategy import rule_signals as make_rule_signals
-from resources import BarSource, ResearchSettings
+from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["candidates", "gate_null_rates", "rule_signals"]
 
 GROUP = "signals"
 OWNERS = ["team:research"]
+WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 
 
 @dg.asset(
@@ -58,24 +62,47 @@ def gate_null_rates(settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
+    ins={"bars": WHOLE},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "signal_replay",
+            asset="rule_signals",
+            blocking=True,
+            description="candidates, gates and signals made anew on bars that end on rare days, and on days that each "
+            "gate lets through, are the same, to the bit",
+        )
+    ],
 )
 def rule_signals(
+    context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
     candidates: pd.DataFrame,
     session_history: pd.DataFrame,
     gate_null_rates: pd.DataFrame,
+    bar_source: BarSource,
     settings: ResearchSettings,
-) -> dg.Output[pd.DataFrame]:
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """Each candidate with its gates, confidence and whether the rules take it, the null rates beside."""
     with user_errors():
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy, dataset = chosen.strategy, bar_source.dataset(context.partition_key)
         frame = make_rule_signals(candidates, session_history, strategy)
         real = gate_pass_rates(session_history, strategy)
+        sessions = signal_cutoffs(frame, session_history, dataset.instrument, chosen.seed)
+        whole = concatenated(bars, dataset, "bars")
+        findings = check_signal_replay(whole, dataset.instrument, strategy, frame, sessions)
     beside = real.join(gate_null_rates, how="outer", suffixes=("_real", "_on_random_walks"), sort=False)
-    return dg.Output(
+    yield dg.Output(
         frame,
         metadata={
             "dagster/row_count": len(frame),
             "rule_signals": int(frame["rule_signal"].sum()),
             "gates": table(beside.reset_index()),
         },
+    )
+    yield dg.AssetCheckResult(
+        check_name="signal_replay",
+        passed=not findings,
+        description="; ".join(finding.sentence for finding in findings[:3]),
+        metadata={"cutoffs": ", ".join(f"{session:%F}" for session in sessions)},
     )

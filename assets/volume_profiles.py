@@ -30,20 +30,20 @@ COLLAPSE_WINDOW = 60
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "numba"},
-    code_version="1",
+    code_version="2",
     check_specs=[
         dg.AssetCheckSpec(
             "profile_mass",
             asset="volume_profiles",
             blocking=True,
-            description="each profile holds exactly its session's volume, in whole volume steps",
+            description="each profile holds exactly its session's volume, in whole volume steps (or TPOs)",
         )
     ],
 )
 def volume_profiles(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
 ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-    """VPOC, value area, range and volume of each session (contract §3)."""
+    """VPOC, value area, range and volume (or TPOs) of each session (contract §3)."""
     made: dict[str, pd.DataFrame] = {}
     off: list[str] = []
     for symbol, months in by_symbol(context.partition_keys).items():
@@ -66,9 +66,9 @@ def volume_profiles(
                     pd.concat([bars[key] for key in with_sessions[-2:]], ignore_index=True),
                     instrument,
                     hours=strategy.hours,
-                    allocation=strategy.allocation,
                     value_area_basis_points=strategy.value_area_basis_points,
                     expansion_rows=strategy.expansion_rows,
+                    **strategy.row_rule(instrument).options,
                 )
                 context.add_asset_metadata(
                     {"last_session": dg.MetadataValue.md(picture)}, "volume_profiles", partition_key=last
@@ -86,7 +86,7 @@ def volume_profiles(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
-    code_version="1",
+    code_version="2",
     check_specs=[
         dg.AssetCheckSpec(
             "volume_collapse",
@@ -144,18 +144,29 @@ def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, strategy:
 def _wrong_mass(
     bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, strategy: StrategySettings
 ) -> list[str]:
-    # Summed in another way than the profiles were: by pandas, from the bars, in whole steps.
+    # Summed in another way than the profiles were: by pandas, from the bars, in whole steps or TPOs.
     labels = label_sessions(bars["timestamp"], instrument)
     inside = labels.mask(strategy.hours)
+    rule = strategy.row_rule(instrument)
     rows = pd.DataFrame({"session": labels.sessions[inside], "steps": instrument.to_steps(bars["volume"])[inside]})
     keys = ["session"]
     if "contract" in bars:
         rows["contract"] = bars["contract"].to_numpy()[inside]
         keys = ["session", "contract"]
-    sums = rows.groupby(keys)["steps"].sum()
+    if rule.by_time:
+        opens = labels.schedule["rth_open" if strategy.hours == "rth" else "open"].array[labels.position[inside]]
+        rows["bracket"] = (bars["timestamp"].array[inside] - opens) // pd.Timedelta(minutes=rule.tpo_minutes)
+        rows["low"], rows["high"] = (rule.row(instrument.to_ticks(bars[name]))[inside] for name in ("low", "high"))
+        ranges = rows.groupby([*keys, "bracket"]).agg({"low": "min", "high": "max"})
+        sums = (ranges["high"] - ranges["low"] + 1).groupby(level=keys).sum()
+        if "contract" in bars:
+            sums = sums.loc[pd.MultiIndex.from_frame(profiles.reset_index()[keys])]
+        held = profiles["volume"].astype("int64")
+    else:
+        sums = rows.groupby(keys)["steps"].sum()
+        held = pd.Series(instrument.to_steps(profiles["volume"]), index=profiles.index)
     expected = sums.groupby(level="session").max()
     expected = expected[expected > 0]
-    held = pd.Series(instrument.to_steps(profiles["volume"]), index=profiles.index)
     differs = expected.reindex(expected.index.union(held.index)).ne(held.reindex(expected.index.union(held.index)))
     return [str(session.date()) for session in differs.index[differs]]
 

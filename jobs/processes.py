@@ -14,19 +14,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-import psutil
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
+from pipeline.process_start import process_start
+
 __all__ = ["close_dead_runs", "interruptions_kept", "one_process", "process_tag"]
 
 PROCESS_TAG = "vpoc/process"
 # With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given anew.
-PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<started>\d+)")
-CLOCK_SECONDS = 60  # how far the clock may have been set meanwhile
+PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<start>[^:]+)")
 SOON = 0.05
 GOING = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -38,8 +38,7 @@ GOING = [
 
 def process_tag(run_id: str) -> dict[str, str]:
     """The tag that says that a run is done by this very process."""
-    own = psutil.Process()
-    return {PROCESS_TAG: f"{run_id}@{os.uname().nodename}:{own.pid}:{own.create_time():.0f}"}
+    return {PROCESS_TAG: f"{run_id}@{os.uname().nodename}:{os.getpid()}:{process_start(os.getpid())}"}
 
 
 class OneProcess(InProcessExecutor):
@@ -109,10 +108,6 @@ def _is_gone(run: dg.DagsterRun) -> bool:
     if said is None or said["run"] != run.run_id or said["host"] != os.uname().nodename:
         return False
     try:
-        process = psutil.Process(int(said["number"]))
-        another = abs(process.create_time() - int(said["started"])) > CLOCK_SECONDS
-        return another or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:  # another user's, who may well have taken the number over
+        return process_start(int(said["number"])) != said["start"]
+    except PermissionError:  # another user's, who may well have taken the number over
         return False

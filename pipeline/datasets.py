@@ -68,9 +68,10 @@ class FileSource(ReadOptions):
         """The files there are now, in the order they are read; an error where there is none."""
         return bar_files(expanded(self.path))
 
-    def read(self) -> RawBars:
-        """Read the bars as they stand in the files."""
-        return read_bars(self.path, ReadOptions(**self.model_dump(exclude={"path", "trades"})))
+    def read(self, instrument: str | None = None) -> RawBars:
+        """Read the bars as they stand in the files; of several symbols, those of ``instrument``."""
+        options = ReadOptions(**self.model_dump(exclude={"path", "trades"}))
+        return read_bars(self.path, options, instrument=instrument)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Dataset:
     def read(self) -> RawBars:
         """Read or simulate the raw bars."""
         if isinstance(self.source, FileSource):
-            return self.source.read()
+            return self.source.read(self.instrument.symbol)
         settings = self.source
         bars = simulate_market(
             self.instrument, settings.start, settings.sessions, settings.seed, edge=settings.edge, bar=settings.bar

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from pipeline.addresses import checked_address, postgres_address
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT, Home
 
@@ -25,6 +26,7 @@ __all__ = [
 
 FIRST_MONTH_VARIABLE = "VPOC_FIRST_MONTH"
 POSTGRES_VARIABLE = "VPOC_POSTGRES_URL"
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 # Dagster and MLflow each keep a table alembic_version: in one schema they would overwrite each other's.
 MLFLOW_SCHEMA = "mlflow"
 
@@ -35,8 +37,8 @@ def prepare_environment(home: Home) -> None:
     Raises
     ------
     ConfigurationError
-        If the home can't be written, ``VPOC_POSTGRES_URL`` is no PostgreSQL address or does not answer, or
-        ``DAGSTER_HOME`` is set to something that is no folder.
+        If the home can't be written, ``VPOC_POSTGRES_URL`` is no PostgreSQL address or does not answer,
+        ``MLFLOW_TRACKING_URI`` can't be read, or ``DAGSTER_HOME`` is set to something that is no folder.
     """
     try:
         for folder in (home.assets, home.reports, home.dagster, home.mlflow, home.logs):
@@ -60,21 +62,24 @@ def prepare_environment(home: Home) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Seven workers of a quarter gigabyte each, for jobs of its assistant that nobody here starts.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    url = os.environ.get(POSTGRES_VARIABLE)
-    if not url:
+    if said := os.environ.get(TRACKING_VARIABLE):
+        checked_address(said, TRACKING_VARIABLE)
+    said = os.environ.get(POSTGRES_VARIABLE)
+    if not said:
         os.environ.setdefault("DAGSTER_HOME", str(PROJECT))
         return
+    url = os.environ[POSTGRES_VARIABLE] = postgres_address(said, POSTGRES_VARIABLE)
     # The project's own embedded instance, exported for some dagster command, is no choice against PostgreSQL.
     if os.environ.get("DAGSTER_HOME") in (None, "", str(PROJECT)):
         os.environ["DAGSTER_HOME"] = str(PROJECT / "deploy" / "postgres")
-    if "MLFLOW_TRACKING_URI" not in os.environ:
+    if TRACKING_VARIABLE not in os.environ:
         _make_mlflow_schema(url)
-        os.environ["MLFLOW_TRACKING_URI"] = _in_schema(url, MLFLOW_SCHEMA)
+        os.environ[TRACKING_VARIABLE] = _in_schema(url, MLFLOW_SCHEMA)
 
 
 def tracking_uri(home: Home) -> str:
     """Return where MLflow keeps its records: ``MLFLOW_TRACKING_URI``, the home's SQLite file without it."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.mlflow / 'mlflow.db'}"
+    return os.environ.get(TRACKING_VARIABLE) or f"sqlite:///{home.mlflow / 'mlflow.db'}"
 
 
 def first_month() -> str:
@@ -136,12 +141,9 @@ def _in_schema(url: str, schema: str) -> str:
 def _make_mlflow_schema(url: str) -> None:
     import psycopg2
 
-    if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise ConfigurationError(f"{POSTGRES_VARIABLE} must look like postgresql://user:password@host:5432/database")
     try:
         connection = psycopg2.connect(url)
     except psycopg2.Error as error:
-        # The address may hold a password: only the server's own words are shown.
         raise ConfigurationError(
             f"the PostgreSQL server of {POSTGRES_VARIABLE} does not answer: {' '.join(str(error).split())}"
         ) from error

@@ -21,7 +21,7 @@ from pipeline.learning.models.protocol import Inputs
 from pipeline.learning.provenance import data_version
 from pipeline.learning.record import TrainingResult, flat_summary
 from pipeline.learning.usage import Usage
-from pipeline.learning.walk_forward import FINAL, WalkForward, fit_name, walk_forward
+from pipeline.learning.walk_forward import FINAL, Fitted, WalkForward, fit_final, fit_name, walk_forward
 from pipeline.performance import BASELINES, ModelJudgement, judge_model, scored_rows
 from pipeline.settings import ModelSelection, Weights
 
@@ -29,11 +29,13 @@ __all__ = [
     "LearningInputs",
     "Trained",
     "baseline_judgements",
+    "final_model",
     "hyperparameters_by_fold",
     "judged",
     "learning_version",
     "train_model",
     "training_result",
+    "walk_family",
 ]
 
 
@@ -185,7 +187,6 @@ def train_model(
     """
     kind = selection.model(family, seed).inputs
     rows = inputs.rows(kind, selection.weights)
-    splitter = selection.splitter()
     sizes = _sizes(rows, selection)
 
     def options(name: str) -> FitOptions:
@@ -197,16 +198,7 @@ def train_model(
 
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
-    walk = walk_forward(
-        make or (lambda: selection.model(family, seed)),
-        rows,
-        inputs.scored(kind),
-        inputs.starts,
-        splitter,
-        threshold=selection.threshold,
-        options_for=options,
-        pending=inputs.pending,
-    )
+    walk = walk_family(inputs, selection, family, seed=seed, options_for=options, make=make)
     groups = sequence_groups(rows.features.columns) if kind != "features" else None
     trained = Trained(
         family,
@@ -217,6 +209,66 @@ def train_model(
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return trained
+
+
+def walk_family(
+    inputs: LearningInputs,
+    selection: ModelSelection,
+    family: str,
+    *,
+    seed: int,
+    compute: Compute | None = None,
+    options_for: Callable[[str], FitOptions] | None = None,
+    make: Callable[[], Model] | None = None,
+) -> WalkForward:
+    """Walk a family forward over a symbol's candidates; parameters as of :func:`train_model`.
+
+    Raises
+    ------
+    DataError, ConfigurationError
+        As :func:`pipeline.learning.walk_forward.walk_forward`.
+    """
+    kind = selection.model(family, seed).inputs
+    return walk_forward(
+        make or (lambda: selection.model(family, seed)),
+        inputs.rows(kind, selection.weights),
+        inputs.scored(kind),
+        inputs.starts,
+        selection.splitter(),
+        threshold=selection.threshold,
+        options_for=options_for or (lambda name: FitOptions(compute or Compute())),
+        pending=inputs.pending,
+        weigh=_weigher(selection.weights),
+    )
+
+
+def final_model(
+    inputs: LearningInputs,
+    selection: ModelSelection,
+    family: str,
+    *,
+    seed: int,
+    compute: Compute | None = None,
+    make: Callable[[], Model] | None = None,
+) -> Fitted:
+    """Fit the final model of :func:`train_model` alone; parameters as there.
+
+    Raises
+    ------
+    DataError, ConfigurationError
+        As :func:`pipeline.learning.walk_forward.fit_final`.
+    """
+    kind = selection.model(family, seed).inputs
+    return fit_final(
+        make or (lambda: selection.model(family, seed)),
+        inputs.rows(kind, selection.weights),
+        inputs.starts,
+        selection.splitter(),
+        threshold=selection.threshold,
+        options=FitOptions(compute or Compute()),
+        pending=inputs.pending,
+        weigh=_weigher(selection.weights),
+    )
 
 
 def judged(
@@ -233,14 +285,7 @@ def baseline_judgements(
     """What every model has to beat, on the same folds: the share of winners so far, and a logistic regression."""
     found = {}
     for family in BASELINES:
-        walk = walk_forward(
-            lambda family=family: selection.model(family, seed),  # type: ignore[misc]
-            inputs.rows("features", selection.weights),
-            inputs.features,
-            inputs.starts,
-            selection.splitter(),
-            threshold=selection.threshold,
-        )
+        walk = walk_family(inputs, selection, family, seed=seed)
         found[family] = judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency)
     return found
 
@@ -302,6 +347,10 @@ def hyperparameters_by_fold(walk: WalkForward) -> pd.DataFrame:
     rows = {fold: model.settings.model_dump(mode="json") for fold, model in fitted.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("fold")
     return frame.map(_setting)
+
+
+def _weigher(weights: Weights) -> Callable[[TrainingRows], TrainingRows] | None:
+    return TrainingRows.weighed_by_uniqueness if weights == "uniqueness" else None
 
 
 def _setting(value: object) -> str:

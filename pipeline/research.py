@@ -45,10 +45,10 @@ def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: Strategy
     return session_profiles(
         bars,
         instrument,
-        allocation=strategy.allocation,
         value_area_basis_points=strategy.value_area_basis_points,
         expansion_rows=strategy.expansion_rows,
         hours=strategy.hours,
+        **strategy.row_rule(instrument).options,
     )
 
 

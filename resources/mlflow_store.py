@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from pipeline.addresses import shown_address
 from pipeline.environment import make_tracking_store, tracking_uri
 from pipeline.errors import DataError
 from pipeline.home import Home
 from pipeline.outside import sentence_of_fault
 
-__all__ = ["FAILURE_TAG", "Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence", "shown_uri"]
+__all__ = ["FAILURE_TAG", "Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence"]
 
 FAILURE_TAG = "vpoc.failure"
 """What ended a run."""
@@ -136,7 +137,7 @@ class Store:
         """
         reason = _why_away(self.uri)
         if reason is not None:
-            raise StoreAwayError(f"MLflow at {shown_uri(self.uri)} does not answer ({reason})")
+            raise StoreAwayError(f"MLflow at {shown_address(self.uri)} does not answer ({reason})")
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
@@ -162,14 +163,14 @@ def open_store(home: Home) -> Store:
     """
     reason = _why_away(tracking_uri(home))
     if reason is not None:
-        raise StoreAwayError(f"MLflow at {shown_uri(tracking_uri(home))} does not answer ({reason})")
+        raise StoreAwayError(f"MLflow at {shown_address(tracking_uri(home))} does not answer ({reason})")
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
         uri = make_tracking_store(home)
     except mlflow_errors() as error:
         raise StoreAwayError(
-            f"MLflow at {shown_uri(tracking_uri(home))} can't be opened ({_outside(error, home)})"
+            f"MLflow at {shown_address(tracking_uri(home))} can't be opened ({_outside(error, home)})"
         ) from error
     if uri == f"sqlite:///{home.mlflow / 'mlflow.db'}":
         _write_ahead(home.mlflow / "mlflow.db")
@@ -180,7 +181,7 @@ def open_store(home: Home) -> Store:
     try:
         return Store(MlflowClient(tracking_uri=uri), uri, home)
     except mlflow_errors() as error:
-        raise StoreAwayError(f"MLflow at {shown_uri(uri)} can't be opened ({_outside(error, home)})") from error
+        raise StoreAwayError(f"MLflow at {shown_address(uri)} can't be opened ({_outside(error, home)})") from error
 
 
 def mlflow_errors() -> tuple[type[Exception], ...]:
@@ -189,15 +190,6 @@ def mlflow_errors() -> tuple[type[Exception], ...]:
     from sqlalchemy.exc import SQLAlchemyError
 
     return (StoreAwayError, MlflowException, SQLAlchemyError, OSError)
-
-
-def shown_uri(uri: str) -> str:
-    """An address without what may be secret in it: user, password and query."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
-        return uri.partition("?")[0]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
 
 
 def sentence(error: BaseException) -> str:

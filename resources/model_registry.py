@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pipeline.addresses import shown_address
 from pipeline.learning.models.protocol import read_manifest
 from pipeline.learning.models.pyfunc import LOADER_MODULE
 from pipeline.learning.record import (
@@ -29,7 +30,7 @@ from pipeline.learning.record import (
 )
 from pipeline.yaml_files import yaml_value
 from resources.mlflow_limits import METRICS_A_BATCH, PARAMETERS_A_BATCH, batches, cut, milliseconds, pages, safe_name
-from resources.mlflow_store import Store, sentence, shown_uri
+from resources.mlflow_store import Store, sentence
 
 __all__ = [
     "ALIAS",
@@ -149,7 +150,7 @@ def upload(store: Store, folder: Path) -> Upload:
         version = _register(store, run_id, model_id, record)
         store.client.set_terminated(run_id, status="FINISHED", end_time=milliseconds(record.trained))
         done = Upload(
-            server=shown_uri(store.uri),
+            server=shown_address(store.uri),
             run=run_id,
             name=model_name(record.identity.symbol, record.identity.family),
             version=version,

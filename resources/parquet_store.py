@@ -129,19 +129,14 @@ class ParquetIOManager(dg.UPathIOManager):
 
 
 class ParquetStore(dg.ConfigurableIOManagerFactory):
-    """Makes the Parquet IO manager.
+    """Makes the Parquet IO manager of the home.
 
-    Attributes
-    ----------
-    base_path
-        Folder or object store (``s3://…``) for the files; ``assets`` in the home where empty.
+    It has no fields: a field would be run configuration, by which whoever launches a run could choose the folder.
     """
-
-    base_path: str = ""
 
     def create_io_manager(self, context: dg.InitResourceContext) -> ParquetIOManager:
         """Make the IO manager for a run."""
-        return ParquetIOManager(base_path=UPath(self.base_path or vpoc_home().assets))
+        return ParquetIOManager(base_path=UPath(vpoc_home().assets))
 
 
 def _called(context: InputContext, path: UPath) -> tuple[str, str, str]:

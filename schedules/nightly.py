@@ -16,10 +16,16 @@ from pipeline.datasets import load_sources
 from pipeline.home import vpoc_home
 from pipeline.market import Instrument, load_instruments, session_schedule
 
-__all__ = ["SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
+__all__ = ["RETRY_TAGS", "SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
 
 SYMBOL_TAG = "vpoc/symbol"
 THEN_TAG = "vpoc/then"
+RETRY_TAGS = {
+    "dagster/max_retries": "2",
+    "dagster/retry_strategy": "ALL_STEPS",
+    "dagster/retry_on_asset_or_op_failure": "false",
+}
+"""Of each run of the night: it is run again where its process was killed; what failed by itself would fail again."""
 LATE_BARS = dt.timedelta(days=7)
 DELAY = dt.timedelta(minutes=30)  # vendors need some minutes to close their files
 
@@ -102,5 +108,6 @@ def _requests(
                 RANGE_END_TAG: grid_key(last, symbol),
                 SYMBOL_TAG: symbol,
                 THEN_TAG: "research",
+                **RETRY_TAGS,
             },
         )

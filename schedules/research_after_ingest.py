@@ -3,7 +3,7 @@
 import dagster as dg
 
 from jobs import ingest, research
-from schedules.nightly import SYMBOL_TAG, THEN_TAG
+from schedules.nightly import RETRY_TAGS, SYMBOL_TAG, THEN_TAG
 
 __all__ = ["research_after_ingest"]
 
@@ -21,4 +21,5 @@ def research_after_ingest(context: dg.RunStatusSensorContext) -> dg.RunRequest |
     if run.tags.get(THEN_TAG) != "research":
         return dg.SkipReason("the ingest did not ask for research")
     symbol = run.tags[SYMBOL_TAG]
-    return dg.RunRequest(run_key=run.run_id, partition_key=symbol, tags={SYMBOL_TAG: symbol, THEN_TAG: "train"})
+    tags = {SYMBOL_TAG: symbol, THEN_TAG: "train", **RETRY_TAGS}
+    return dg.RunRequest(run_key=run.run_id, partition_key=symbol, tags=tags)

@@ -8,11 +8,12 @@ from assets.partitions import model_key, study_key
 from jobs import judge, research, train, tune
 from pipeline.home import vpoc_home
 from pipeline.settings import load_settings
-from schedules.nightly import SYMBOL_TAG, THEN_TAG
+from schedules.nightly import RETRY_TAGS, SYMBOL_TAG, THEN_TAG
 
 __all__ = ["judgement_after_failed_training", "judgement_after_training", "training_after_research"]
 
 BATCH_TAG = "vpoc/batch"
+WILL_RETRY_TAG = "dagster/will_retry"  # set by Dagster when a run fails
 JUDGE = "judge"
 GOING = [
     dg.DagsterRunStatus.QUEUED,
@@ -43,7 +44,7 @@ def training_after_research(context: dg.RunStatusSensorContext) -> Iterator[dg.R
             run_key=f"{run.run_id} {family}",
             job_name=train.name,
             partition_key=model_key(family, symbol),
-            tags={THEN_TAG: JUDGE, SYMBOL_TAG: symbol, BATCH_TAG: run.run_id},
+            tags={THEN_TAG: JUDGE, SYMBOL_TAG: symbol, BATCH_TAG: run.run_id, **RETRY_TAGS},
         )
     if not families:
         yield from _after_trainings(context, symbol, run.run_id, run.run_id)
@@ -61,10 +62,11 @@ def _after_trainings(
                 run_key=f"{batch} {target}",
                 job_name=tune.name,
                 partition_key=study_key(target, symbol),
-                tags={THEN_TAG: JUDGE, SYMBOL_TAG: symbol, BATCH_TAG: batch},
+                tags={THEN_TAG: JUDGE, SYMBOL_TAG: symbol, BATCH_TAG: batch, **RETRY_TAGS},
             )
         return
-    yield dg.RunRequest(run_key=ended, job_name=judge.name, partition_key=symbol, tags={BATCH_TAG: batch})
+    tags = {BATCH_TAG: batch, **RETRY_TAGS}
+    yield dg.RunRequest(run_key=ended, job_name=judge.name, partition_key=symbol, tags=tags)
 
 
 def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -73,6 +75,10 @@ def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | d
         yield dg.SkipReason("the run did not ask for judgement")
         return
     batch, symbol = run.tags[BATCH_TAG], run.tags[SYMBOL_TAG]
+    record = context.instance.get_run_record_by_id(run.run_id)
+    if record is not None and record.dagster_run.tags.get(WILL_RETRY_TAG) == "true":
+        yield dg.SkipReason("its process was killed: it is run again")
+        return
     going = [
         other
         for other in context.instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: batch}, statuses=GOING))
@@ -81,7 +87,6 @@ def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | d
     if going:
         yield dg.SkipReason(f"{len(going)} more trainings and studies of {symbol} are going on")
         return
-    record = context.instance.get_run_record_by_id(run.run_id)
     ended = (record.end_time if record is not None else None) or 0.0
     judged = context.instance.get_run_records(dg.RunsFilter(job_name=judge.name, tags={BATCH_TAG: batch}), limit=1)
     if judged and judged[0].create_timestamp.timestamp() >= ended:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from pipeline.backtest import Account, simulate
+from pipeline.chain import make_chain
 from pipeline.errors import DataError
-from pipeline.features import FeatureInputs, build_features, candidate_features
-from pipeline.learning import MadScaler, PurgedWalkForward, candidate_labels
+from pipeline.features import candidate_features
+from pipeline.learning import MadScaler, PurgedWalkForward
 from pipeline.learning.folds import TRAIN, UNUSED
 from pipeline.learning.intervals import Intervals
 from pipeline.learning.models import make_model
@@ -27,11 +28,10 @@ from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.walk_forward import walk_forward
 from pipeline.market.instruments import load_instruments
 from pipeline.market.simulator import simulate_market
-from pipeline.modelling import LearningInputs, baseline_judgements
+from pipeline.modelling import LearningInputs, baseline_judgements, walk_family
 from pipeline.performance import compare_models, model_summary, model_verdict, scored_rows, summary
 from pipeline.research import bars_from
-from pipeline.settings import ModelSelection
-from pipeline.strategy import make_candidates, rule_signals
+from pipeline.settings import ModelSelection, Settings
 from pipeline.strategy.model_signals import model_signals
 
 NULL_MARKETS, EDGE_MARKETS, LEAKING_MARKETS, SESSIONS = 10, 3, 2, 500
@@ -99,39 +99,14 @@ class Outcome:
 def market(edge: float, seed: int) -> Market:
     free = load_instruments()["ES"].model_copy(update={"commission_per_side": 0.0})
     bars = simulate_market(free, START, SESSIONS, seed, edge, "15min")
-    inputs = FeatureInputs.from_bars(bars, free, structure=False, naked=False)
-    candidates = make_candidates(inputs.history, free)
-    features = build_features(inputs, NAMES)
-    labels = candidate_labels(bars, candidates, free, FREE)
-    known = labels["filled"]
-    training_set = pd.concat(
-        [candidates.loc[known, ["session", "decided_on", "side"]], labels.loc[known]], axis=1
-    ).assign(weight=1.0)
-    learning = LearningInputs(
-        training_set,
-        candidate_features(candidates, features),
-        None,
-        labels["start"],
-        labels["status"] == "pending",
-        "test",
-    )
-    return Market(bars, rule_signals(candidates, inputs.history), features, learning)
+    settings = Settings(account=FREE.model_dump(exclude_defaults=True), models=SELECTION)
+    chain = make_chain(bars, free, settings, names=NAMES, sequences=False)
+    return Market(bars, chain.signals, chain.features, chain.learning_inputs("test"))
 
 
-def walked(
-    of: Market, family: str, *, threshold: float | Literal["tuned"] = "tuned", splitter: PurgedWalkForward | None = None
-) -> pd.DataFrame:
+def walked(of: Market, family: str, *, threshold: float | Literal["tuned"] = "tuned") -> pd.DataFrame:
     """Predictions of a family's walk-forward."""
-    inputs = of.inputs
-    return walk_forward(
-        lambda: SELECTION.model(family, 0),
-        inputs.rows("features", "equal"),
-        inputs.features,
-        inputs.starts,
-        splitter or SELECTION.splitter(),
-        threshold=threshold,
-        pending=inputs.pending,
-    ).predictions
+    return walk_family(of.inputs, SELECTION.model_copy(update={"threshold": threshold}), family, seed=0).predictions
 
 
 def summarised(of: Market, predictions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -280,8 +255,15 @@ class Unpurged(PurgedWalkForward):
 def test_leak_training_rows_that_meet_the_test_are_refused_and_would_be_loud() -> None:
     for seed in range(LEAKING_MARKETS):
         of = market(0.0, seed)
+        inputs = of.inputs
         with pytest.raises(DataError, match="are not out of fold"):
-            walked(of, "lightgbm", threshold=0.5, splitter=Unpurged(3))
+            walk_forward(
+                lambda: SELECTION.model("lightgbm", 0),
+                inputs.rows("features", "equal"),
+                inputs.features,
+                inputs.starts,
+                Unpurged(3),
+            )
 
         honest = walked(of, "lightgbm", threshold=0.5)
         rows = of.inputs.rows("features", "equal")
@@ -304,7 +286,7 @@ def test_leak_thresholds_tuned_on_what_they_are_judged_on_are_loud() -> None:
 
 
 def test_scaler_fitted_on_everything_is_no_leak_that_scores_would_show() -> None:
-    # A transform that saw later rows breaks the rule all the same: the audit is there for it, not a score.
+    # A transform that saw later rows breaks the rule all the same: the chain's replay catches it, no score does.
     for seed in range(LEAKING_MARKETS):
         of = market(0.0, seed)
         (_, own), (_, whole) = (

@@ -16,11 +16,13 @@ import pandas as pd
 import pytest
 
 from pipeline.learning.models import Model, make_model
-from pipeline.learning.splits import CombinatorialPurged, PurgedWalkForward
-from pipeline.learning.walk_forward import WalkForward, walk_forward
+from pipeline.learning.splits import CombinatorialPurged
+from pipeline.learning.walk_forward import WalkForward
 from pipeline.market import Instrument
 from pipeline.market.instruments import load_instruments
+from pipeline.modelling import walk_family
 from pipeline.performance import deflated_sharpe_ratio, scored_rows
+from pipeline.settings import ModelSelection
 from pipeline.tuning.campaign import Campaign, KeptMoney, Subject, run_campaign
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.model_target import TunedModel
@@ -69,19 +71,10 @@ def value_of(trial: TrialRecord) -> float:
     return values[0]
 
 
-def walked(of: Market, make: Callable[[], Model]) -> tuple[WalkForward, pd.DataFrame]:
+def walked(of: Market, family: str, make: Callable[[], Model]) -> tuple[WalkForward, pd.DataFrame]:
     """A walk-forward, and its rows that were scored out of fold: dollars taken, by fold."""
-    inputs = of.inputs
-    walk = walk_forward(
-        make,
-        inputs.rows("features", "equal"),
-        inputs.features,
-        inputs.starts,
-        PurgedWalkForward(2),
-        threshold="tuned",
-        pending=inputs.pending,
-    )
-    rows = scored_rows(walk.predictions, inputs.training_set)
+    walk = walk_family(of.inputs, ModelSelection(splits=2), family, seed=0, make=make)
+    rows = scored_rows(walk.predictions, of.inputs.training_set)
     return walk, rows.assign(made=rows["net"].where(rows["score"] >= rows["threshold"], 0.0))
 
 
@@ -90,8 +83,10 @@ def nested(edge: float, seed: int, family: str) -> Nested:
     trials, settings = FAMILIES[family]
     study = StudySettings(objectives=("net",), trials=trials, startup_trials=trials, pruner="none", seed=seed)
     of = market(edge, seed)
-    walk, rows = walked(of, lambda: TunedModel(family, study, settings=settings, splitter=CombinatorialPurged(2, 1)))
-    _, plain = walked(of, lambda: make_model(family, settings))
+    walk, rows = walked(
+        of, family, lambda: TunedModel(family, study, settings=settings, splitter=CombinatorialPurged(2, 1))
+    )
+    _, plain = walked(of, family, lambda: make_model(family, settings))
     promised = []
     for number, model in enumerate(walk.models, 1):
         assert isinstance(model, TunedModel)

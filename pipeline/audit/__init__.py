@@ -1,24 +1,37 @@
 """The audit: proof by replay that nothing a model learns from knows the future."""
 
-from pipeline.audit.cutoffs import last_sessions
-from pipeline.audit.fit_rows import FitLog, FitSpy, audit_fit_rows, spied
+from pipeline.audit.chain_replay import WholeRun, check_chain, folds_of
+from pipeline.audit.cutoffs import last_sessions, rare_days
 from pipeline.audit.folds import audit_folds
+from pipeline.audit.model_audit import audit_models
+from pipeline.audit.permutation import Permutation, check_permutation
 from pipeline.audit.report import AuditReport, Finding
 from pipeline.audit.run import audit
 from pipeline.audit.separation import AUC_LIMIT, CORRELATION_LIMIT, audit_labels, audit_separation
+from pipeline.audit.trading_replay import check_fill_replay, check_signal_replay, fill_cutoffs, signal_cutoffs
+from pipeline.audit.training_proof import TrainingProof, prove_training
 
 __all__ = [
     "AUC_LIMIT",
     "CORRELATION_LIMIT",
     "AuditReport",
     "Finding",
-    "FitLog",
-    "FitSpy",
+    "Permutation",
+    "TrainingProof",
+    "WholeRun",
     "audit",
-    "audit_fit_rows",
     "audit_folds",
     "audit_labels",
+    "audit_models",
     "audit_separation",
+    "check_chain",
+    "check_fill_replay",
+    "check_permutation",
+    "check_signal_replay",
+    "fill_cutoffs",
+    "folds_of",
     "last_sessions",
-    "spied",
+    "prove_training",
+    "rare_days",
+    "signal_cutoffs",
 ]

@@ -1,7 +1,7 @@
 """What the audit found."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -21,9 +21,9 @@ class Finding:
     ----------
     check
         Which check found it: ``truncation``, ``warmup``, ``incremental``, ``rolls``, ``external``, ``values``,
-        ``separation``, ``labels``, ``candidates``, ``folds``, ``fit_rows``.
+        ``separation``, ``labels``, ``candidates``, ``folds``, ``chain``, ``permutation``, ``signals``, ``fills``.
     feature
-        The column; for folds the splitter and its split, for fits the step.
+        The column; for folds the splitter and its split; of a model its family, with ``score`` or ``threshold``.
     row
         The first row that differs: its session (2021-03-15), or its label.
     expected, got
@@ -42,6 +42,11 @@ class Finding:
     likely_cause: str
     severity: Severity = "error"
 
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        return f"{self.feature}, first at {self.row}: expected {self.expected}, got {self.got}: {self.likely_cause}"
+
 
 @dataclass(frozen=True)
 class AuditReport:
@@ -59,6 +64,8 @@ class AuditReport:
         Sessions at whose closes the data was cut off.
     sessions
         How many sessions the data has.
+    families, folds
+        Model families whose chain was replayed, and at the first decision of how many folds.
     """
 
     findings: tuple[Finding, ...]
@@ -66,6 +73,14 @@ class AuditReport:
     skipped: Mapping[str, str] = field(default_factory=dict)
     cutoffs: tuple[pd.Timestamp, ...] = ()
     sessions: int = 0
+    families: tuple[str, ...] = ()
+    folds: int = 0
+
+    def joined(self, models: "AuditReport") -> "AuditReport":
+        """With what the audit of the models found."""
+        findings = sorted((*self.findings, *models.findings), key=lambda finding: finding.severity == "warning")
+        skipped = {**self.skipped, **models.skipped}
+        return replace(self, findings=tuple(findings), skipped=skipped, families=models.families, folds=models.folds)
 
     @property
     def passed(self) -> bool:
@@ -87,6 +102,8 @@ class AuditReport:
             "sessions": self.sessions,
             "cutoffs": [str(session.date()) for session in self.cutoffs],
             "judged": list(self.judged),
+            "families": list(self.families),
+            "folds": self.folds,
             "skipped": dict(self.skipped),
             "findings": findings,
         }

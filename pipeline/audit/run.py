@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pipeline.audit.cutoffs import choose_cutoffs
 from pipeline.audit.externals import check_externals
-from pipeline.audit.fit_rows import audit_fit_rows
 from pipeline.audit.folds import audit_folds
 from pipeline.audit.label_replay import check_label_replay
 from pipeline.audit.replay import check_incremental, check_truncation, check_warmup, warmup_groups
@@ -18,14 +17,15 @@ from pipeline.audit.rolls import check_rolls
 from pipeline.audit.separation import FEWEST_ROWS, audit_labels, audit_separation
 from pipeline.audit.sequence_replay import check_sequence_replay
 from pipeline.audit.tables import RawTable, available, raw_table
+from pipeline.audit.trading_replay import check_fill_replay, check_signal_replay, fill_cutoffs, signal_cutoffs
 from pipeline.audit.values import check_values
-from pipeline.backtest import Account
+from pipeline.backtest import Account, simulate
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.features import Feature, FeatureInputs, candidate_features, history_needed, registered
 from pipeline.features.sequences import sequence_features
-from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels, feature_transforms
+from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
 from pipeline.market import Instrument
-from pipeline.strategy import StrategySettings, make_candidates
+from pipeline.strategy import StrategySettings, make_candidates, rule_signals
 
 __all__ = ["audit"]
 
@@ -33,8 +33,8 @@ Progress = Callable[[int, int, str], None]
 
 # Sessions that the incremental check adds.
 _FRESH = 3
-# Label replays: as many of the cut-offs.
-_LABEL_CUTOFFS = 2
+# Sessions that sequences are made to begin at.
+_BEGINS = 2
 
 
 def audit(
@@ -47,12 +47,13 @@ def audit(
     external: Mapping[str, pd.DataFrame] | None = None,
     account: Account | None = None,
     splitters: Sequence[Any] | None = None,
-    model: Any = None,
     cutoffs: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> AuditReport:
-    """Prove by replay that features, candidates, labels, splits and transforms don't see the future.
+    """Prove by replay that features, candidates, gates, labels, splits and fills don't see the future.
+
+    What follows, up to a model's decision, :func:`pipeline.audit.check_chain` proves.
 
     Parameters
     ----------
@@ -68,10 +69,9 @@ def audit(
         Of the labels; the contract's by default.
     splitters
         To judge on the candidates' labels; both of the project by default.
-    model
-        Pipeline whose transformers' fit rows are recorded; the project's transforms by default.
     cutoffs
-        At how many sessions' closes to cut the data off, chosen around rolls, holidays and quarters.
+        At how many sessions' closes to cut the data off beside the rare days (:func:`pipeline.audit.rare_days`), which
+        always are among them.
     seed
         Draws them.
     progress
@@ -111,9 +111,9 @@ def audit(
     sound = {name: one for name, one in chosen.items() if name not in whole.failed and name not in whole.infinite}
 
     found = check_externals(inputs, chosen, whole, _dated(inputs, places), done)
-    learned, missing = _check_learning(inputs, sound, whole, account or Account(), places, splitters, model)
+    learned, missing = _check_learning(inputs, sound, whole, account or Account(), places, splitters, seed)
     skipped |= missing
-    done("labels, folds and fits")
+    done("signals, labels, fills and folds")
     causes = {one.feature: one.likely_cause for one in (*found, *learned) if one.check in ("external", "separation")}
     found += check_truncation(inputs, chosen, whole, places, causes, done)
     for name, sessions in history_needed(inputs, features=chosen).items():
@@ -166,29 +166,31 @@ def _check_learning(
     account: Account,
     places: NDArray[np.int64],
     splitters: Sequence[Any] | None,
-    model: Any,
+    seed: int,
 ) -> tuple[list[Finding], dict[str, str]]:
     candidates = make_candidates(inputs.history, inputs.instrument, inputs.settings)
     if not len(candidates):
-        return [], {"labels": "no session makes a candidate; labels, folds and fits were not judged"}
-    labels = candidate_labels(inputs.bars, candidates, inputs.instrument, account, hours=inputs.settings.hours)
-    findings = check_label_replay(inputs, candidates, labels, account, places[-_LABEL_CUTOFFS:])
+        return [], {"labels": "no session makes a candidate; signals, labels, fills and folds were not judged"}
+    bars, instrument, settings = inputs.bars, inputs.instrument, inputs.settings
+    signals = rule_signals(candidates, inputs.history, settings)
+    sessions = signal_cutoffs(signals, inputs.history, instrument, seed)
+    findings = check_signal_replay(bars, instrument, settings, signals, sessions)
+    result = simulate(bars, candidates, instrument, account, hours=settings.hours)
+    findings += check_fill_replay(bars, candidates, result, settings.hours, fill_cutoffs(bars, result, seed))
+    labels = candidate_labels(bars, candidates, instrument, account, hours=settings.hours)
+    findings += check_label_replay(inputs, candidates, labels, account, places)
     findings += check_sequence_replay(
-        inputs, candidates, sequence_features(inputs, candidates), places[-_LABEL_CUTOFFS:]
+        inputs, candidates, sequence_features(inputs, candidates), places, places[-_BEGINS:]
     )
-    findings += audit_labels(labels, candidates, inputs.instrument)
+    findings += audit_labels(labels, candidates, instrument)
     paired = [name for name in features if features[name].mirror in features]
     table = candidate_features(candidates, whole.frame[paired], registry=features)
     findings += audit_separation(table, labels, candidates["side"])
 
     known = labels["end"].notna() & labels["filled"]
-    frame, rows = labels.loc[known, ["start", "end"]], table.loc[known]
-    target = labels.loc[known, "label"]
+    frame = labels.loc[known, ["start", "end"]]
     if len(frame) < 2 * FEWEST_ROWS:
         return findings, {"folds": f"{len(frame)} filled candidates are too few to split"}
     for splitter in splitters if splitters is not None else (PurgedWalkForward(), CombinatorialPurged()):
         findings += audit_folds(splitter, frame)
-    used = feature_transforms() if model is None else model
-    splits = list(PurgedWalkForward(2).split(frame))
-    findings += audit_fit_rows(used, rows, target, splits)
     return findings, {}

@@ -19,6 +19,7 @@ def check_sequence_replay(
     candidates: pd.DataFrame,
     sequences: pd.DataFrame,
     places: NDArray[np.int64],
+    begins: NDArray[np.int64],
     *,
     sessions: int = 20,
     weeks: int = 8,
@@ -34,8 +35,8 @@ def check_sequence_replay(
         All data.
     candidates, sequences
         Made of all data, the same rows; the latter by :func:`pipeline.features.sequences.sequence_features`.
-    places
-        Positions of the sessions to cut off at, and to begin at.
+    places, begins
+        Positions of the sessions to cut off at, and of those to begin at.
     sessions, weeks
         Steps that the sequences were made with.
 
@@ -47,28 +48,25 @@ def check_sequence_replay(
     light = replace(inputs, structure=None, naked=None)
     decided = pd.DatetimeIndex(candidates["decided_on"])
     found: dict[tuple[str, str], Finding] = {}
-    for place in places:
+    early, late = "a step uses what came after it", "a step looks further back than its history goes"
+    replays = [("truncation", place, "ends", early) for place in places]
+    replays += [("warmup", place, "begins", f"{late}, and is not missing there") for place in begins]
+    for check, place, verb, cause in replays:
         session = inputs.sessions[place]
-        for check, cut, rows, verb, cause in (
-            ("truncation", light.until(session), decided <= session, "ends", "a step uses what came after it"),
-            (
-                "warmup",
-                light.since(session),
-                decided >= session,
-                "begins",
-                "a step looks further back than it should, and is not missing where that history is not there",
-            ),
-        ):
-            now = sequences[rows]
-            then = sequence_features(cut, candidates[rows], sessions=sessions, weeks=weeks)
-            for name in then.columns:
-                replayed, given = then[name].to_numpy(np.float64), now[name].to_numpy(np.float64)
-                wrong = differing(replayed, given)
-                if check == "warmup":
-                    wrong &= ~np.isnan(replayed)
-                if wrong.any():
-                    row = int(np.argmax(wrong))
-                    reason = f"{cause}: data that {verb} on {session.date()} gives another value"
-                    finding = Finding(check, name, str(now.index[row]), float(replayed[row]), float(given[row]), reason)
-                    found.setdefault((check, name), finding)
+        if check == "truncation":
+            cut, rows = light.until(session), decided <= session
+        else:
+            cut, rows = light.since(session), decided >= session
+        now = sequences[rows]
+        then = sequence_features(cut, candidates[rows], sessions=sessions, weeks=weeks)
+        for name in then.columns:
+            replayed, given = then[name].to_numpy(np.float64), now[name].to_numpy(np.float64)
+            wrong = differing(replayed, given)
+            if check == "warmup":
+                wrong &= ~np.isnan(replayed)
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                reason = f"{cause}: data that {verb} on {session.date()} gives another value"
+                finding = Finding(check, name, str(now.index[row]), float(replayed[row]), float(given[row]), reason)
+                found.setdefault((check, name), finding)
     return list(found.values())

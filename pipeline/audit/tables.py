@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.features import Feature, FeatureInputs, build_features
 
-__all__ = ["RawTable", "available", "differing", "raw_table"]
+__all__ = ["RawTable", "available", "differing", "differs", "plain", "raw_table"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -68,6 +68,19 @@ def differing(expected: Floats, got: Floats) -> Bools:
     """Where two columns differ in a bit; missing is equal to missing."""
     one, other = (np.ascontiguousarray(values, np.float64) for values in (expected, got))
     return (one.view(np.int64) != other.view(np.int64)) & ~(np.isnan(one) & np.isnan(other))
+
+
+def differs(one: pd.Series, other: pd.Series) -> Bools:
+    """Where two columns of any kind differ, numbers in a bit; missing is equal to missing."""
+    if pd.api.types.is_float_dtype(one.dtype) and pd.api.types.is_float_dtype(other.dtype):
+        return differing(one.to_numpy(np.float64), other.to_numpy(np.float64))
+    both_missing = one.isna().to_numpy() & other.isna().to_numpy()
+    return np.asarray(one.to_numpy(object) != other.to_numpy(object), np.bool_) & ~both_missing
+
+
+def plain(value: object) -> float | str:
+    """A value as a finding shows it."""
+    return float(value) if isinstance(value, float) else str(value)
 
 
 def _probe(one: Feature, infinite: dict[str, pd.DatetimeIndex]) -> Feature:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.bench.definition import equal_levels, numpy_profiles
 from pipeline.bench.engines import other_engines, same_levels
+from pipeline.bench.rows import bench_rows
 from pipeline.bench.timing import best_seconds, floors, row
 from pipeline.bench.trades import bench_trades
 from pipeline.bench.workloads import Workload, real_bars, real_trades, seeded_bars, seeded_trades
@@ -66,6 +67,7 @@ def bench_profiles(
     if folder and (real := real_bars(instrument, Path(folder))) is not None:
         workloads.append(real)
     rows = [measured for workload in workloads for measured in _own_and_numpy(workload, repeat)]
+    rows += bench_rows(minutes, repeat)
     rows += bench_trades(seeded_trades(instrument, trades, seed), repeat)
     if folder and (ticks := real_trades(instrument, Path(folder))) is not None:
         rows += bench_trades(ticks, repeat)

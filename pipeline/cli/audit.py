@@ -8,10 +8,11 @@ import pandas as pd
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.findings import print_findings
+from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.cli.screen import Console
 from pipeline.datasets import SIMULATED_SUFFIX, find_dataset
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import DataError
 from pipeline.home import expanded, vpoc_home
 from pipeline.market import Instrument
 
@@ -24,6 +25,7 @@ __all__ = ["audit"]
 DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
 
 
+@reads_a_file
 def audit(
     file: Annotated[
         str | None, typer.Argument(help="File, folder or glob with bars. [default: the symbol's own source]")
@@ -36,23 +38,26 @@ def audit(
         Path | None, typer.Option(help="Daily VIX, CSV or Parquet. [default: volatility_index of settings.yaml]")
     ] = None,
     sessions: Annotated[int, typer.Option(min=3, help="How many of the last sessions to audit.")] = 504,
-    cutoffs: Annotated[int, typer.Option(min=1, help="At how many sessions' closes to cut the data off.")] = 8,
+    cutoffs: Annotated[
+        int, typer.Option(min=1, help="At how many sessions' closes to cut off beside the rare days.")
+    ] = 8,
+    models: Annotated[
+        bool, typer.Option(help="Train the settings' model families, and cut off at the first decision of each fold.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Draws the cut-offs.")] = 0,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
-    """Recompute features, labels and splits on data cut off at many sessions, and compare to the bit.
+    """Recompute everything from features to models' decisions on data cut off at many sessions, and compare to the bit.
 
     Exit code 0: no look-ahead found; 1: found, with feature, first row and likely cause; 2: wrong use.
     """
     from pipeline.audit import audit as audit_bars
-    from pipeline.audit import last_sessions
+    from pipeline.audit import audit_models, last_sessions
     from pipeline.market.daily_series import read_daily_series
 
-    bars, instrument, settings, what = _bars(file, symbol, format_, time_zone, label, bar)
+    bars, instrument, settings, what = _bars(file, symbol, reading)
     bars = last_sessions(bars, instrument, sessions)
     named = vix if vix is not None else settings.volatility_index
     series = None if named is None else read_daily_series(_placed(named, given=vix is not None))
@@ -61,6 +66,10 @@ def audit(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn(), console=console
     ) as shown:
         task = shown.add_task("features of all data", total=None)
+
+        def tell(done: int, total: int, step: str) -> None:
+            shown.update(task, completed=done, total=total, description=step)
+
         report = audit_bars(
             bars,
             instrument,
@@ -69,8 +78,10 @@ def audit(
             account=settings.account_for(instrument),
             cutoffs=cutoffs,
             seed=seed,
-            progress=lambda done, total, step: shown.update(task, completed=done, total=total, description=step),
+            progress=tell,
         )
+        if models:
+            report = report.joined(audit_models(bars, instrument, settings, vix=series, progress=tell))
     if as_json:
         typer.echo(json.dumps({"source": what, **report.to_dict()}, indent=2))
     else:
@@ -79,22 +90,15 @@ def audit(
         raise typer.Exit(1)
 
 
-def _bars(
-    file: str | None,
-    symbol: str | None,
-    format_: str | None,
-    time_zone: str | None,
-    label: str | None,
-    bar: str | None,
-) -> "tuple[pd.DataFrame, Instrument, Settings, str]":
+def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.DataFrame, Instrument, Settings, str]":
     if file is not None:
         from pipeline.cli.bars import bars_of_file
 
-        taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol or "ES")
+        taken = bars_of_file(file_source(file, reading), symbol or "ES")
+        taken.require_intraday()
+        print_findings(taken.findings, Console(stderr=True))
         return taken.bars, taken.instrument, taken.settings, taken.description
-    options = {"--format": format_, "--time-zone": time_zone, "--label": label, "--bar": bar}
-    if option := next((name for name, value in options.items() if value is not None), None):
-        raise ConfigurationError(f"{option} says how to read a file: name the FILE, or leave {option} out")
+    refuse_reading(reading, "name the FILE")
     from pipeline.market.cleaning import clean_bars
     from pipeline.settings import load_settings
 
@@ -139,6 +143,10 @@ def _show(report: "AuditReport", what: str) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if report.families:
+        console.print(
+            f"{', '.join(report.families)}: the chain to the first decision of {report.folds} folds", highlight=False
+        )
     errors = sum(finding.severity == "error" for finding in report.findings)
     console.print(
         "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]",

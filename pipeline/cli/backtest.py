@@ -9,15 +9,8 @@ import typer
 from rich.status import Status
 
 from pipeline.cli.bars import FileBars, bars_of_file
-from pipeline.cli.options import (
-    BarOption,
-    FormatOption,
-    JsonOption,
-    LabelOption,
-    SymbolOption,
-    ZoneOption,
-    file_source,
-)
+from pipeline.cli.findings import print_findings
+from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.screen import Console
 from pipeline.cli.tables import frame_table, results_table
 from pipeline.errors import ConfigurationError, DataError
@@ -28,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["backtest"]
 
 
+@reads_a_file
 def backtest(
     file: Annotated[str, typer.Argument(help="File, folder or glob with bars.")],
     symbol: SymbolOption = "ES",
@@ -37,11 +31,9 @@ def backtest(
     ] = None,
     trades: Annotated[Path | None, typer.Option(help="Write the trades to this CSV.")] = None,
     ends: Annotated[Path | None, typer.Option(help="Write every order and how it ended to this CSV.")] = None,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Backtest all value-area fades and the rule signals, or your own orders, under honest fills.
 
@@ -51,8 +43,10 @@ def backtest(
 
     console = Console(stderr=True)
     with Status("reading and cleaning bars", console=console):
-        taken = bars_of_file(file_source(file, format_, time_zone, label, bar), symbol)
+        taken = bars_of_file(file_source(file, reading), symbol)
     console.print(taken.description, highlight=False)
+    taken.require_intraday()
+    print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         results = _run(taken, orders)
         summary = _summaries(results, taken)

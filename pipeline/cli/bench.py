@@ -13,7 +13,9 @@ from pipeline.cli.tables import frame_table
 
 __all__ = ["bench"]
 
-bench = typer.Typer(no_args_is_help=True, help="Time the engines beside their peers and the floor, in one run.")
+bench = typer.Typer(
+    no_args_is_help=True, help="Time the engines beside their peers; measure how right the statistics are."
+)
 
 RepeatOption = Annotated[int, typer.Option(min=1, help="Timed repetitions; the fastest counts.")]
 
@@ -94,6 +96,39 @@ def tuning(
     shown = ["engine", "trials/s", "milliseconds", "processor_milliseconds", "times_naive", "agrees", "note"]
     for workload, part in frame.groupby("workload", sort=False):
         Console().print(frame_table(part[shown], f"tuning: {workload}"))
+
+
+@bench.command()
+def statistics(
+    repeat: Annotated[
+        int, typer.Option(min=1, help="Series of each kind for an interval; ten times as many for a probability.")
+    ] = 400,
+    trades: Annotated[list[int] | None, typer.Option(min=30, help="Trades a series. [default: 30, 100, 300, 1000]")] = (
+        None
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """How often intervals hold the truth and worthless returns pass for good: half an hour with the defaults."""
+    from pipeline.bench.statistics import RETURNS, TRADES, coverage, false_passes
+
+    console = Console(stderr=True)
+    intervals, passes = [], []
+    for count in trades or (30, 100, 300, 1000):
+        for kind in TRADES:
+            with console.status(f"intervals of {count} trades: {kind}"):
+                intervals += coverage(kind, trades=count, repeat=repeat)
+    for sessions in (250, 1000):
+        for kind in RETURNS:
+            with console.status(f"probabilities of {sessions} sessions: {kind}"):
+                passes.append(false_passes(kind, sessions=sessions, repeat=10 * repeat))
+    if as_json:
+        typer.echo(json.dumps({"intervals": intervals, "false_passes": passes}, indent=2))
+        return
+    shown = Console()
+    title = "95 % intervals that hold the truth, %: plain blocks and ours; how much wider ours are"
+    shown.print(frame_table(pd.DataFrame(intervals).round({"plain": 1, "held": 1, "wider": 2}), title))
+    title = "worthless returns whose probabilistic Sharpe ratio exceeds 95 %, %"
+    shown.print(frame_table(pd.DataFrame(passes).round(1), title))
 
 
 def _show(rows: list[dict[str, Any]], title: str, *, as_json: bool) -> None:

@@ -7,15 +7,16 @@ import os
 import shutil
 import sqlite3
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.options import JsonOption
+from pipeline.cli.doctor_finding import Finding, State
+from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file, refuse_reading
 from pipeline.cli.screen import Console
 from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
@@ -32,36 +33,30 @@ LIBRARIES = (
 )  # fmt: skip
 LEAST_FREE_BYTES = 2 * 2**30
 
-State = Literal["good", "note", "bad"]
 
+@reads_a_file
+def doctor(
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Look at this file, folder or glob of bars instead.")
+    ] = None,
+    symbol: SymbolOption = "ES",
+    as_json: JsonOption = False,
+    *,
+    reading: Reading,
+) -> None:
+    """Look at everything a run needs, or with --data at a file of bars; exit 1 where something won't work.
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.
-
-    Attributes
-    ----------
-    topic, what
-        Where it belongs, and what it is.
-    state
-        ``good``, ``note`` (works without it) or ``bad`` (something won't work).
-    said
-        What was found.
-    remedy
-        What to do, where something is missing.
+    Of a file: how it is read, what is quarantined, whether it shows signs of being read wrongly (time zone, labels,
+    unit), and where it rolls from contract to contract.
     """
+    if data is not None:
+        from pipeline.cli.doctor_data import file_findings
 
-    topic: str
-    what: str
-    state: State
-    said: str
-    remedy: str = ""
-
-
-def doctor(as_json: JsonOption = False) -> None:
-    """Look at everything a run needs; exit 1 where something won't work."""
-    home = vpoc_home()
-    findings = [*_versions(), *_device(home), *_storage(home), *_calendars(), *_data(home)]
+        findings = file_findings(file_source(data, reading), symbol)
+    else:
+        refuse_reading(reading, "name it with --data FILE")
+        home = vpoc_home()
+        findings = [*_versions(), *_device(home), *_storage(home), *_calendars(), *_data(home)]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

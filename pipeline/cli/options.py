@@ -1,6 +1,11 @@
 """Options that several commands share."""
 
+import csv
+import functools
+import inspect
 import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,47 +15,105 @@ from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError
 from pipeline.home import expanded
 
-__all__ = [
-    "BarOption",
-    "FormatOption",
-    "JsonOption",
-    "LabelOption",
-    "SymbolOption",
-    "ZoneOption",
-    "file_source",
-]
+__all__ = ["JsonOption", "Reading", "SymbolOption", "file_source", "reads_a_file", "refuse_reading"]
 
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Which instrument the bars are of.")]
-FormatOption = Annotated[
-    str | None, typer.Option("--format", help="The file's format, where it should not be recognised by itself.")
-]
-ZoneOption = Annotated[
-    str | None, typer.Option("--time-zone", help="Zone of times that carry none, e.g. America/Chicago.")
-]
-LabelOption = Annotated[str | None, typer.Option("--label", help="Whether a bar's time is its 'open' or its 'close'.")]
-BarOption = Annotated[
-    str | None, typer.Option("--bar", help="Length of a bar, e.g. 5min, where the file leaves it open.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for another program to read.")]
 
+Reading = Mapping[str, Any]  # settings of a source that were given on the command line, by their names
 
-def file_source(
-    path: str,
-    format_: str | None = None,
-    time_zone: str | None = None,
-    label: str | None = None,
-    bar: str | None = None,
-) -> FileSource:
+_PANEL = "How to read the file, where it can't be told from itself"
+
+
+# One for each setting of a source, under its name (time_zone is --time-zone): its type, its help and what it takes.
+_READING: dict[str, tuple[Any, str, str | None]] = {
+    "format": (str, "The file's format, where it should not be recognised by itself.", None),
+    "columns": (list[str], "Columns not found by themselves, e.g. 'close=Settle,volume=Vol'.", "OURS=NAME,..."),
+    "names": (str, "The names of all columns, in order, of a file without a line of names.", "NAME,NAME,..."),
+    "time_zone": (str, "Zone of times that carry none, e.g. America/Chicago.", "ZONE"),
+    "time_format": (str, "Form of the times, e.g. '%d/%m/%Y %H:%M'; of date, a space and time.", "FORM"),
+    "label": (str, "Whether a bar's time is its 'open' or its 'close'.", "open|close"),
+    "bar": (str, "Length of a bar, e.g. 5min, where the file leaves it open.", "LENGTH"),
+    "volume_columns": (str, "Columns whose sum is the volume, e.g. Up+Down.", "NAME+NAME"),
+    "file_symbol": (str, "Whose rows to take from a file of several symbols, as the file calls it.", "NAME"),
+    "delimiter": (str, "What stands between fields: a character, or 'tab'.", "MARK"),
+    "decimal": (str, "The decimal mark: '.' or ','.", "MARK"),
+    "skip_rows": (int, "Lines to leave out at the beginning, above the names.", "LINES"),
+    "skip_footer": (int, "Lines to leave out at the end.", "LINES"),
+}
+
+
+def reads_a_file(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how to read a file; it takes those that are given as ``reading``."""
+    signature = inspect.signature(command, eval_str=True)
+    options = [
+        inspect.Parameter(
+            "format_" if name == "format" else name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                kind | None,
+                typer.Option(f"--{name.replace('_', '-')}", help=help_, metavar=metavar, rich_help_panel=_PANEL),
+            ],
+        )
+        for name, (kind, help_, metavar) in _READING.items()
+    ]
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        taken = {each.name: given.pop(each.name, None) for each in options}
+        reading = {name.rstrip("_"): value for name, value in taken.items() if value not in (None, [])}
+        command(**given, reading=reading)
+
+    own = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in signature.parameters.values()
+        if each.name != "reading"
+    ]
+    with_options.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return with_options
+
+
+def file_source(path: str, reading: Reading | None = None) -> FileSource:
     """A source from the options given; the path is made absolute, since it is remembered."""
     if not path.strip():
         raise ConfigurationError("the name of the file with the bars is empty: give a file, a folder or a glob")
+    if any("\ud800" <= each <= "\udfff" for each in path):
+        raise ConfigurationError(f"the name '{path}' is not UTF-8 text: rename the file, or give its folder")
     # A word that is not one of a setting's is the settings' own error to tell.
-    given: dict[str, Any] = {"format": format_, "time_zone": time_zone, "label": label, "bar": bar}
-    named = {name: value for name, value in given.items() if value is not None}
+    named = dict(reading or {})
+    if isinstance(columns := named.get("columns"), str | list):
+        named["columns"] = _columns([columns] if isinstance(columns, str) else columns)
+    if isinstance(names := named.get("names"), str):
+        named["names"] = tuple(each.strip() for each in next(csv.reader([names]), []))
     try:
         return FileSource(path=os.path.abspath(expanded(path)), **named)  # noqa: PTH100 (pathlib's keeps a ..)
     except ValidationError as error:
         first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
         said = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{option} {first['input']!r}: {said}") from error
+        if not first["loc"]:
+            raise ConfigurationError(said) from error
+        setting = str(first["loc"][0])
+        raise ConfigurationError(f"--{setting.replace('_', '-')} {_as_given(reading, setting)}: {said}") from error
+
+
+def refuse_reading(reading: Reading, instead: str) -> None:
+    """Say that options on reading a file mean nothing without one."""
+    for setting in reading:
+        option = f"--{setting.replace('_', '-')}"
+        raise ConfigurationError(f"{option} says how to read a file: {instead}, or leave {option} out")
+
+
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    columns = {}
+    for pair in (pair for each in given for pair in re.split(r",(?=\s*[A-Za-z_]+=)", each)):
+        ours, equals, theirs = (part.strip() for part in pair.partition("="))
+        if not (ours and equals and theirs):
+            raise ConfigurationError(f"--columns {pair!r}: give our name and the file's, such as close=Settle")
+        columns[ours] = theirs
+    return columns
+
+
+def _as_given(reading: Reading | None, setting: str) -> str:
+    value = (reading or {}).get(setting)
+    return repr(value[0] if isinstance(value, list) and len(value) == 1 else value)

@@ -1,4 +1,4 @@
-"""``vpoc profile``: the volume profile of a file's sessions, in the terminal or as a page."""
+"""``vpoc profile``: the volume or TPO profile of a file's sessions, in the terminal or as a page."""
 
 import datetime as dt
 import json
@@ -8,23 +8,18 @@ import pandas as pd
 import typer
 
 from pipeline.cli.bars import FileBars, bars_of_file
-from pipeline.cli.options import (
-    BarOption,
-    FormatOption,
-    JsonOption,
-    LabelOption,
-    SymbolOption,
-    ZoneOption,
-    file_source,
-)
+from pipeline.cli.findings import print_findings
+from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
 from pipeline.cli.page import open_profile
 from pipeline.cli.screen import Console
 from pipeline.cli.tables import sessions_table
 from pipeline.errors import DataError
+from pipeline.market import find_instrument
 
 __all__ = ["profile"]
 
 
+@reads_a_file
 def profile(
     file: Annotated[str, typer.Argument(help="File, folder or glob with bars or trades.")],
     symbol: SymbolOption = "ES",
@@ -33,31 +28,45 @@ def profile(
     ] = None,
     hours: Annotated[Literal["rth", "eth"], typer.Option(help="Regular hours, or the whole trade date.")] = "rth",
     sessions: Annotated[int, typer.Option(min=1, help="How many sessions to list.")] = 10,
+    allocation: Annotated[
+        Literal["uniform", "close", "tpo"],
+        typer.Option(help="What a row counts: a bar's volume from low to high, all on the close, or time (TPO)."),
+    ] = "uniform",
+    ticks_per_row: Annotated[
+        int | None, typer.Option(min=1, max=1 << 24, help="Height of a row in ticks. [default: the instrument's]")
+    ] = None,
+    tpo_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Length of a time bracket, for tpo.")] = 30,
     open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a page and open it.")] = False,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Show VPOC and value area of each session, and one session's profile.
 
-    A file with a price and no open, high and low holds trades: they are streamed, and take their exact prices.
+    With --allocation tpo it is the letters of the Market Profile, which needs no volume. A file with a price and no
+    open, high and low holds trades: they are streamed, and take their exact prices.
     """
     from pipeline.cli.profile_trades import profile_trades, source_holds_trades
-    from pipeline.profiles import session_profiles
+    from pipeline.profiles import RowRule, session_profiles
     from pipeline.profiles.plots import profile_text
 
-    source = file_source(file, format_, time_zone, label, bar)
+    source = file_source(file, reading)
     if source_holds_trades(source):
         day = None if session is None else pd.Timestamp(session)
-        profile_trades(source, symbol, day, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)
+        rule = RowRule(allocation, ticks_per_row or find_instrument(symbol).ticks_per_row, tpo_minutes)
+        profile_trades(source, symbol, day, rule, hours=hours, sessions=sessions, open_page=open_page, as_json=as_json)
         return
     taken = bars_of_file(source, symbol)
-    profiles = session_profiles(taken.bars, taken.instrument, hours=hours)
+    rule = RowRule(allocation, ticks_per_row or taken.instrument.ticks_per_row, tpo_minutes)
+    profiles = session_profiles(taken.bars, taken.instrument, hours=hours, **rule.options)
     if profiles.empty:
-        raise DataError(f"{file} has no bar with volume in {hours} of {symbol}: try --hours eth, or another --symbol")
+        taken.require_intraday()
+        if len(taken.bars) and not taken.bars["volume"].any():
+            raise DataError(f"{file} has no volume in any of its bars: give --allocation tpo for the profile of time")
+        what = "bar" if rule.by_time else "bar with volume"
+        raise DataError(f"{file} has no {what} in {hours} of {symbol}: try --hours eth, or another --symbol")
     if as_json:
+        print_findings(taken.findings, Console(stderr=True))
         listed = profiles.reset_index()
         listed["session"] = listed["session"].dt.strftime("%Y-%m-%d")
         typer.echo(json.dumps(listed.to_dict("records"), indent=2))
@@ -71,11 +80,14 @@ def profile(
     console = Console()
     console.print(taken.description, highlight=False)
     _say_quarantined(taken, console)
+    print_findings(taken.findings, console)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
-    console.print(sessions_table(profiles, taken.instrument, title, sessions))
-    console.print(profile_text(taken.bars, taken.instrument, day, hours=hours), highlight=False)
+    counted = "TPOs" if rule.by_time else "volume"
+    console.print(sessions_table(profiles, taken.instrument, title, sessions, counted=counted))
+    text = profile_text(taken.bars, taken.instrument, day, hours=hours, **rule.options)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
     if open_page:
-        open_profile(taken.bars, taken.instrument, day, hours, console)
+        open_profile(taken.bars, taken.instrument, day, hours, console, **rule.options)
 
 
 def _say_quarantined(taken: FileBars, console: Console) -> None:

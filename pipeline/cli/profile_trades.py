@@ -1,12 +1,12 @@
 """``vpoc profile`` on a file of trades: streamed, at exact prices, with who started them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import typer
-from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline.cli.page import open_profile
@@ -16,7 +16,9 @@ from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
 from pipeline.market import Hours, Instrument, find_instrument, session_schedule
+from pipeline.market.readers.options import TextOptions
 from pipeline.market.trade_files import TradeReadOptions, holds_trades, read_trades
+from pipeline.profiles.rows import RowRule
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.text import profile_text
 from pipeline.profiles.trades import stream_trades
@@ -36,6 +38,7 @@ def profile_trades(
     source: FileSource,
     symbol: str,
     session: pd.Timestamp | None,
+    rule: RowRule,
     *,
     hours: Hours,
     sessions: int,
@@ -43,8 +46,9 @@ def profile_trades(
     as_json: bool,
 ) -> None:
     """Show VPOC, value area and delta of each session, and one session's profile."""
-    for option, given in (("--label", source.label), ("--bar", source.bar)):
-        if given is not None:
+    for setting in ("label", "bar", "volume_columns"):
+        if getattr(source, setting):
+            option = f"--{setting.replace('_', '-')}"
             raise ConfigurationError(f"{option} is for bars, and {source.path} holds trades: leave it out")
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
@@ -54,6 +58,10 @@ def profile_trades(
             source.path,
             instrument,
             _options(source),
+            # A trade has one price, so that volume has one way to be allocated.
+            allocation="tpo" if rule.by_time else "trades",
+            ticks_per_row=rule.ticks_per_row,
+            tpo_minutes=rule.tpo_minutes,
             hours=hours,
             off_tick=settings.off_tick,
             progress=lambda rows, share: progress.update(task, completed=share, rows=f"{rows:,} trades"),
@@ -80,11 +88,15 @@ def profile_trades(
     console = Console()
     console.print(f"{profiles.attrs['rows_in']:,} trades; {_account(profiles)}", highlight=False, soft_wrap=True)
     title = f"{symbol} {hours}: last {min(sessions, len(profiles))} of {len(profiles)} sessions"
-    console.print(sessions_table(profiles, instrument, title, sessions))
-    drawn = _as_bars(stream, day)
-    console.print(profile_text(drawn, instrument, day, hours=hours, allocation="close"), highlight=False)
+    counted = "TPOs" if rule.by_time else "volume"
+    console.print(sessions_table(profiles, instrument, title, sessions, counted=counted))
+    drawn = _trades_of(source, instrument, day) if rule.by_time else _as_bars(stream, day)
+    rows = rule.options if rule.by_time else replace(rule, allocation="close").options
+    text = profile_text(drawn, instrument, day, hours=hours, **rows)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
     if open_page:
-        open_profile(_trades_of(source, instrument, day), instrument, day, hours, console)
+        trades = drawn if rule.by_time else _trades_of(source, instrument, day)
+        open_profile(trades, instrument, day, hours, console, **rule.options)
 
 
 def _trades_of(source: FileSource, instrument: Instrument, day: pd.Timestamp) -> pd.DataFrame:
@@ -98,11 +110,7 @@ def _trades_of(source: FileSource, instrument: Instrument, day: pd.Timestamp) ->
 
 
 def _options(source: FileSource) -> TradeReadOptions:
-    shared = {"time_zone", "time_format", "delimiter", "decimal", "header", "symbol"}
-    try:
-        return TradeReadOptions(**source.model_dump(include=shared))
-    except ValidationError as error:
-        raise ConfigurationError(f"{source.path}: {error.errors()[0]['msg']}") from error
+    return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)))
 
 
 def _progress() -> Progress:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.alone import symbol_alone
-from pipeline.cli.options import BarOption, FormatOption, JsonOption, LabelOption, ZoneOption, file_source
+from pipeline.cli.findings import print_findings
+from pipeline.cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
@@ -18,6 +19,7 @@ from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
+from pipeline.market.evidence import Finding
 from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = ["run"]
 DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
 
 
+@reads_a_file
 def run(
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="File, folder or glob with bars; remembered for the symbol.")
@@ -40,11 +43,9 @@ def run(
             help=f"Instrument, or {DEFAULT_KEY} for the simulator. [default: ES with --data, else {DEFAULT_KEY}]",
         ),
     ] = None,
-    format_: FormatOption = None,
-    time_zone: ZoneOption = None,
-    label: LabelOption = None,
-    bar: BarOption = None,
     as_json: JsonOption = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Run the whole chain: bars, profiles, signals, backtest, report.
 
@@ -56,16 +57,17 @@ def run(
     key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
     taken, source = "", None
     if data is None:
+        refuse_reading(reading, "give it as --data FILE")
         find_dataset(key, home)
     else:
         if key.endswith(SIMULATED_SUFFIX):
             raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
-        source = file_source(data, format_, time_zone, label, bar)
+        source = file_source(data, reading)
         find_instrument(key)
         if source_holds_trades(source):
             raise DataError(f"{data} holds trades, and a run takes bars: see them with 'vpoc profile {data}'")
         load_sources(home)
-        taken = source.read().description  # a file that can't be read is not remembered
+        taken = source.read(key).description  # a file that can't be read is not remembered
     prepare_environment(home)
     console = Console(stderr=True) if as_json else Console()
     if taken:
@@ -106,6 +108,8 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
 
     dataset = find_dataset(key, home)
     report = home.reports / f"{key}.html"
+    findings = [Finding.from_dict(each) for each in summary.attrs.get("findings", ())]
+    print_findings(findings, console)
     if as_json:
         from pipeline.performance import summary_to_dict
 
@@ -118,6 +122,7 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
             "source": dataset.identity,
             "strategies": strategies,
             "looks": summary.attrs["looks"],
+            "findings": [finding.to_dict() for finding in findings],
             "report": str(report),
         }
         typer.echo(json.dumps(document, indent=2))

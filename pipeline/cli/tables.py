@@ -84,14 +84,19 @@ def side_by_side_table(summary: pd.DataFrame, title: str) -> Table:
     return table
 
 
-def sessions_table(profiles: pd.DataFrame, instrument: Instrument, title: str, last: int) -> Table:
-    """The last sessions of session or trade profiles: prices in the tick's decimals, none of them cut."""
+def sessions_table(
+    profiles: pd.DataFrame, instrument: Instrument, title: str, last: int, *, counted: str = "volume"
+) -> Table:
+    """The last sessions of session or trade profiles: prices in the tick's decimals, none of them cut.
+
+    ``counted`` is what to call that which the profiles count.
+    """
     listed = profiles.tail(last)
     decimals = tick_decimals(instrument)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     rows = {"session": listed.index.strftime("%Y-%m-%d")}
     rows |= {name: [f"{price:.{decimals}f}" for price in listed[name]] for name in _LEVELS}
-    rows["volume"] = [f"{volume:,.10g}" for volume in listed["volume"]]
+    rows[counted] = [f"{volume:,.10g}" for volume in listed["volume"]]
     rows["VA %"] = [f"{100 * share:.1f}" for share in listed["value_area_volume"] / listed["volume"]]
     if "delta" in listed and listed["delta"].notna().any():
         rows["delta"] = [f"{delta:+,.10g}" for delta in listed["delta"]]

@@ -1,44 +1,68 @@
-"""``vpoc ui``: Dagster's webserver and daemon and MLflow's page together, stopped by one Ctrl-C."""
+"""``vpoc ui``: Dagster's page and daemon and MLflow's page together, stopped by one Ctrl-C."""
 
-import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
+from pipeline.addresses import shown_address
 from pipeline.cli.quiet import quieten
 from pipeline.cli.screen import Console
 from pipeline.environment import make_tracking_store, prepare_environment, tracking_uri
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.home import PROJECT, Home, vpoc_home
+from pipeline.home import Home, vpoc_home
+from pipeline.pages.server import HOST, NAMES_VARIABLE
+from pipeline.pages.servers import end_leftovers, only_one, start_server, stop_servers
 
 __all__ = ["ui"]
 
-HOST = "127.0.0.1"
 START_SECONDS = 120
-STOP_SECONDS = 15
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def ui(
     dagster_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's page.")] = 3000,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's page.")] = 5000,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name that the pages answer to as well, where a proxy stands before them; repeatable."),
+    ] = None,
 ) -> None:
     """Open both pages on this machine only, with the schedules running, until Ctrl-C."""
     home = vpoc_home()
     prepare_environment(home)
+    for name in host_name or ():
+        if not HOST_NAME.fullmatch(name):
+            raise ConfigurationError(f"--host-name {name!r} is no host name: give one such as research.example.com")
     if dagster_port == mlflow_port:
         raise ConfigurationError(f"both pages can't have port {mlflow_port}: name another one with --mlflow-port")
-    for name, port in (("Dagster", dagster_port), ("MLflow", mlflow_port)):
-        _check_free(name, port)
+    os.environ[NAMES_VARIABLE] = " ".join(host_name or ())
+    ports = {"dagster": dagster_port, "daemon": 0}
+    pages = {"Dagster": f"http://{HOST}:{dagster_port}"}
+    if tracking_uri(home).startswith(("http://", "https://")):
+        pages["MLflow"] = shown_address(tracking_uri(home))  # a server that somebody else runs
+    else:
+        pages["MLflow"] = f"http://{HOST}:{mlflow_port}"
+        ports["mlflow"] = mlflow_port
+    with only_one(home, ", ".join(f"{name} at {address}" for name, address in pages.items())):
+        _serve(home, ports, pages)
+
+
+def _serve(home: Home, ports: dict[str, int], pages: dict[str, str]) -> None:
     console = Console(highlight=False)
     log = home.logs / "ui.log"
+    if left := end_leftovers(home):
+        console.print(f"ended {left} processes that a killed 'vpoc ui' had left behind")
+    for name in pages:
+        if name.lower() in ports:
+            _check_free(name, ports[name.lower()])
     # Where it was started with interrupts ignored (a background job of a script), and where it is terminated
     # or its terminal is closed (but not under nohup), it still stops its servers.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,11 +75,11 @@ def ui(
             console.print(f"starting (log: {log}) ...", soft_wrap=True)
             make_tracking_store(home)
             _close_dead_runs()
-            for command in _commands(home, dagster_port, mlflow_port):
-                servers.append(_start(command, output))
-            pages = {"Dagster": f"http://{HOST}:{dagster_port}", "MLflow": f"http://{HOST}:{mlflow_port}"}
+            for name, port in ports.items():
+                servers.append(start_server(home, name, port, output))
             for name, address in pages.items():
-                _wait_for(f"{address}/{'server_info' if name == 'Dagster' else 'health'}", servers, str(log))
+                if name.lower() in ports:
+                    _wait_for(f"{address}/{'server_info' if name == 'Dagster' else 'health'}", servers, str(log))
                 # MLflow opens on its assistants' view; the runs are in the other one.
                 shown = f"{address}/#/experiments?workflowType=machine_learning" if name == "MLflow" else address
                 console.print(f"{name:10} {shown}", soft_wrap=True)
@@ -69,7 +93,7 @@ def ui(
             # A second, impatient Ctrl-C must not leave half of the servers behind.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
-            _stop(servers)
+            stop_servers(servers)
 
 
 def _close_dead_runs() -> None:
@@ -80,21 +104,6 @@ def _close_dead_runs() -> None:
 
     with DagsterInstance.get() as instance:
         close_dead_runs(instance)
-
-
-def _commands(home: Home, dagster_port: int, mlflow_port: int) -> list[list[str]]:
-    workspace = str(PROJECT / "workspace.yaml")
-    python = [sys.executable, "-m"]
-    return [
-        [*python, "dagster_webserver", "--host", HOST, "--port", str(dagster_port), "--workspace", workspace],
-        [*python, "dagster._daemon", "run", "--workspace", workspace],
-        [
-            *python, "mlflow", "server", "--host", HOST, "--port", str(mlflow_port),
-            "--backend-store-uri", tracking_uri(home),
-            "--default-artifact-root", (home.mlflow / "artifacts").as_uri(),
-            "--workers", "1",
-        ],
-    ]  # fmt: skip
 
 
 def _check_free(name: str, port: int) -> None:
@@ -109,13 +118,6 @@ def _check_free(name: str, port: int) -> None:
             ) from error
 
 
-def _start(command: list[str], output: IO[bytes]) -> "subprocess.Popen[bytes]":
-    # A session of its own: Ctrl-C reaches this program alone, which then stops the servers in order.
-    return subprocess.Popen(  # noqa: S603
-        command, stdout=output, stderr=subprocess.STDOUT, env=os.environ.copy(), cwd=PROJECT, start_new_session=True
-    )
-
-
 def _wait_for(address: str, servers: "list[subprocess.Popen[bytes]]", log: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -127,21 +129,3 @@ def _wait_for(address: str, servers: "list[subprocess.Popen[bytes]]", log: str) 
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
     raise DataError(f"{address} did not answer within {START_SECONDS} s: {log} says why")
-
-
-def _stop(servers: "list[subprocess.Popen[bytes]]") -> None:
-    for server in servers:
-        _signal(server, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    for server in servers:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=max(0.1, deadline - time.monotonic()))
-        # Its children too: a code server or worker that outlived it.
-        _signal(server, signal.SIGKILL)
-
-
-def _signal(server: "subprocess.Popen[bytes]", number: int) -> None:
-    try:
-        os.killpg(server.pid, number)
-    except ProcessLookupError:
-        return

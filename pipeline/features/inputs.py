@@ -105,13 +105,14 @@ class FeatureInputs:
         """
         chosen = settings or StrategySettings()
         clean = require_bars(bars)
+        rows = chosen.row_rule(instrument).options
         profiles = session_profiles(
             clean,
             instrument,
-            allocation=chosen.allocation,
             value_area_basis_points=chosen.value_area_basis_points,
             expansion_rows=chosen.expansion_rows,
             hours=chosen.hours,
+            **rows,
         )
         series = dict(external or {})
         if vix is not None:
@@ -122,10 +123,8 @@ class FeatureInputs:
             history=session_history(clean, profiles, instrument, chosen),
             instrument=instrument,
             settings=chosen,
-            structure=session_structure(clean, profiles, instrument, hours=chosen.hours, allocation=chosen.allocation)
-            if structure
-            else None,
-            naked=naked_at_close(profiles, clean, instrument, hours=chosen.hours) if naked else None,
+            structure=session_structure(clean, profiles, instrument, hours=chosen.hours, **rows) if structure else None,
+            naked=naked_at_close(profiles, clean, instrument, hours=chosen.hours, **rows) if naked else None,
             external=series,
         )
 
@@ -204,7 +203,7 @@ class FeatureInputs:
 
     @cached_property
     def hour_bars(self) -> pd.DataFrame:
-        """Bars with volume, of the settings' hours and of their session's contract, in order.
+        """Bars with volume (all, where profiles count time), of the settings' hours and their session's contract.
 
         Returns
         -------
@@ -214,8 +213,9 @@ class FeatureInputs:
         clean = require_bars(self.bars)
         labels = self._labels
         row_of = self.sessions.get_indexer(pd.DatetimeIndex(labels.schedule.index).as_unit("ns"))
-        traded = self.instrument.to_steps(clean["volume"].to_numpy()) > 0
-        inside = labels.mask(self.settings.hours) & traded
+        counted = self.instrument.to_steps(clean["volume"].to_numpy()) > 0
+        counted |= self.settings.allocation == "tpo"
+        inside = labels.mask(self.settings.hours) & counted
         row = np.where(inside, row_of[labels.position] if len(row_of) else -1, -1)
         kept = np.flatnonzero(row >= 0)
         if "contract" in clean.columns and "contract" in self.history.columns:
@@ -245,17 +245,30 @@ class FeatureInputs:
         return table.drop(columns=["row", "timestamp"])
 
     @cached_property
-    def bar_minutes(self) -> float:
-        """Length of a bar in minutes: the step between bars that occurs most often (0 with fewer than two)."""
-        steps, counts = np.unique(np.diff(self._instants), return_counts=True)
-        return float(steps[counts.argmax()] / _MINUTE) if len(steps) else 0.0
+    def bar_minutes(self) -> NDArray[np.float64]:
+        """Length of the bars of each session's hours in minutes, shape (sessions,).
+
+        The longest that all steps between them are multiples of: bars without trades may be missing. From the session's
+        own bars only, so that it is known at its close. NaN with fewer than two bars.
+        """
+        held = self.hour_bars
+        length = np.full(len(self.sessions), np.nan)
+        if len(held) == 0:
+            return length
+        row, instants = held["row"].to_numpy(), pd.DatetimeIndex(held["timestamp"]).as_unit("ns").asi8
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        steps = np.diff(instants, prepend=instants[0])
+        steps[first] = 0
+        common = np.gcd.reduceat(steps, first)
+        length[row[first]] = np.where(common > 0, common / _MINUTE, np.nan)
+        return length
 
     def frames(self, minutes: int) -> pd.DataFrame:
         """Bars of 5, 15, 30, 60 minutes of :attr:`hour_bars`, counted from the open of each session's hours.
 
         Only frames that end by the close of the hours: the half hour left over of 390 minutes in frames of 60 is none.
-        No frame spans two sessions, so none spans two contracts. Empty where the bars can't be put together to that
-        length.
+        No frame spans two sessions, so none spans two contracts. Sessions whose bars can't be put together to that
+        length (:attr:`bar_minutes`) have none.
 
         Returns
         -------
@@ -278,14 +291,16 @@ class FeatureInputs:
     def _frames(self, minutes: int) -> pd.DataFrame:
         held = self.hour_bars
         length = minutes * _MINUTE
-        if len(held) and (self.bar_minutes == 0 or minutes % self.bar_minutes != 0):
+        fits = minutes % self.bar_minutes == 0
+        if not fits.all():
             _log.info(
-                "%s: bars of %g minutes can't make frames of %d; features on them are missing",
+                "%s: bars of %d of %d sessions can't make frames of %d minutes; features on them are missing there",
                 self.instrument.symbol,
-                self.bar_minutes,
+                int((~fits).sum()),
+                len(fits),
                 minutes,
             )
-            held = held.iloc[:0]
+        held = held[fits[held["row"].to_numpy()]]
         row = held["row"].to_numpy()
         opens, closes = (
             pd.DatetimeIndex(self._own_schedule[name]).as_unit("ns").asi8[row]

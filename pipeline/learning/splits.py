@@ -174,24 +174,52 @@ class PurgedWalkForward(PurgedSplitter):
         return fold_numbers(intervals, [first + size * number for number in range(self.n_splits)])
 
     def _roles(self, intervals: Intervals, folds: Positions) -> Iterator[tuple[NDArray[np.int8], str]]:
-        embargo, rows = duration(self.embargo, "embargo"), self._train_rows()
         for number in range(1, self.n_splits + 1):
             test = folds == number
             opens = intervals.start[test].min()
-            before = intervals.start < opens
-            known = opens - intervals.end  # for how long the label had been known
-            row = np.full(len(intervals), UNUSED, np.int8)
-            row[before] = TRAIN
-            row[before & (known <= embargo)] = EMBARGOED
-            row[before & (known <= 0)] = PURGED
+            row = self._before(intervals, int(opens))
             row[test] = TEST
-            if rows is not None:
-                train = np.flatnonzero(row == TRAIN)
-                oldest_first = train[np.lexsort((train, intervals.end[train], intervals.start[train]))]
-                row[oldest_first[:-rows]] = UNUSED
-            elif self.train_size is not None:
-                row[before & (opens - intervals.start > duration(self.train_size, "train_size"))] = UNUSED
             yield row, f"test block {number} of {self.n_splits}, from {pd.Timestamp(opens)}"
+
+    def known_before(self, frame: pd.DataFrame, opens: pd.Timestamp | None = None) -> Positions:
+        """Rows that a model of decisions from ``opens`` on learns from: those of a test block that begins there.
+
+        Parameters
+        ----------
+        frame
+            With ``start`` and ``end`` of each label, shape (n, ...).
+        opens
+            The first decision, with a zone where the frame's times have one; None for one that comes as soon as every
+            label has been known for longer than the embargo.
+
+        Returns
+        -------
+        ndarray of int64
+            Rising positions.
+        """
+        intervals = read_intervals(frame)
+        if opens is None:
+            first = int(intervals.end.max()) + duration(self.embargo, "embargo") + 1
+        else:
+            first = opens.as_unit("ns").value
+        return np.flatnonzero(self._before(intervals, first) == TRAIN)
+
+    def _before(self, intervals: Intervals, opens: int) -> NDArray[np.int8]:
+        """What each row is to a model whose first decision is at ``opens``."""
+        embargo, rows = duration(self.embargo, "embargo"), self._train_rows()
+        before = intervals.start < opens
+        known = opens - intervals.end  # for how long the label had been known
+        row = np.full(len(intervals), UNUSED, np.int8)
+        row[before] = TRAIN
+        row[before & (known <= embargo)] = EMBARGOED
+        row[before & (known <= 0)] = PURGED
+        if rows is not None:
+            train = np.flatnonzero(row == TRAIN)
+            oldest_first = train[np.lexsort((train, intervals.end[train], intervals.start[train]))]
+            row[oldest_first[:-rows]] = UNUSED
+        elif self.train_size is not None:
+            row[before & (opens - intervals.start > duration(self.train_size, "train_size"))] = UNUSED
+        return row
 
 
 class CombinatorialPurged(PurgedSplitter):

@@ -19,7 +19,9 @@ from pipeline.learning.threshold import tune_threshold
 __all__ = [
     "FINAL",
     "PREDICTION_COLUMNS",
+    "Fitted",
     "WalkForward",
+    "fit_final",
     "fit_name",
     "out_of_fold_findings",
     "require_out_of_fold",
@@ -55,7 +57,7 @@ class WalkForward:
     models
         The folds' models, in order.
     final
-        The model of all rows.
+        The model of the decisions to come: of all rows whose label is known before them, by the folds' own rule.
     final_threshold, final_trained_until, final_seconds
         Of the final model.
     logs
@@ -73,10 +75,24 @@ class WalkForward:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
+    """A model fitted for a block of decisions.
+
+    Attributes
+    ----------
+    model
+        The model.
+    threshold
+        From which score on a candidate is a signal.
+    trained_until
+        The latest label end it learned from, UTC.
+    seconds
+        Fitting and tuning.
+    """
+
     model: Model
     threshold: float
-    trained_until: int
+    trained_until: pd.Timestamp
     seconds: float
 
 
@@ -90,12 +106,13 @@ def walk_forward(
     threshold: Threshold = 0.5,
     options_for: Callable[[str], FitOptions] | None = None,
     pending: pd.Series | None = None,
+    weigh: Callable[[TrainingRows], TrainingRows] | None = None,
 ) -> WalkForward:
-    """Fit a model for each test block on what was known before it, score the block's candidates, then fit on all rows.
+    """Fit a model for each test block on what was known before it, score the block's candidates, then the final model.
 
     A block's model scores every candidate decided from the block's first start up to the next block's: those that
     never fill too, for whether an order fills is not known when it is placed. Candidates before the first block have
-    no score.
+    no score. The final model is that of one more block, which begins at the coming session's decision.
 
     Parameters
     ----------
@@ -115,8 +132,10 @@ def walk_forward(
     options_for
         How to run the fit of a name, ``fold_1`` … or ``final``: a checkpoint file each.
     pending
-        Which candidates wait for their session (bool, index as ``scored``). They are scored by the final model, as long
-        as it learned from no label known later than their decision; else by the last block's.
+        Which candidates wait for their session (bool, index as ``scored``). Those decided last of all are scored by the
+        final model; the others, whose trade is still open, by the last block's.
+    weigh
+        Weighs the training rows of a fit; as they come without.
 
     Raises
     ------
@@ -128,37 +147,32 @@ def walk_forward(
     """
     _check_threshold(threshold)
     decided = _decision_times(rows, scored, starts)
-    waiting = _mask(pending, scored)
     if why := too_few_rows(rows, splitter):
         raise DataError(why)
     options_for = options_for or (lambda name: FitOptions())
     roles = splitter.roles(rows.outcome)
     begins = [_first_start(rows, roles[number] == "test") for number in roles]
     fold_of = np.searchsorted(begins, decided, side="right")
-    # The final model learns from all rows: it may judge what was decided after the last of their labels was known.
-    of_final = waiting & (decided > read_intervals(rows.outcome).end.max())
-    fold_of[of_final] = 0
+    coming = _coming(decided, _mask(pending, scored), rows)
+    fold_of[coming] = 0
     score, cutoff = np.full(len(scored), np.nan), np.full(len(scored), np.nan)
     known = np.full(len(scored), _NO_TIME, np.int64)
     origin = np.full(len(scored), "", dtype=object)
 
-    def fit(name: str, train: NDArray[np.int64], judged: NDArray[np.bool_], called: str) -> _Fitted:
-        began = time.perf_counter()
-        part, options = rows.take(train), options_for(name)
-        model = _fresh(make)
-        model.fit(part, options)
-        until = int(read_intervals(part.outcome).end.max())
-        limit = float(threshold) if threshold != "tuned" else _tuned(model, part, options)
-        seconds = time.perf_counter() - began
-        score[judged] = model.predict_proba(scored.loc[judged])
-        cutoff[judged], known[judged], origin[judged] = limit, until, called
-        return _Fitted(model, limit, until, seconds)
+    def keep(fitted: Fitted, judged: NDArray[np.bool_], called: str) -> Fitted:
+        score[judged] = fitted.model.predict_proba(scored.loc[judged])
+        cutoff[judged], known[judged], origin[judged] = fitted.threshold, fitted.trained_until.value, called
+        return fitted
 
-    folds = [
-        fit(fit_name(number), np.flatnonzero(roles[name] == "train"), fold_of == number, _OUT_OF_FOLD)
-        for number, name in enumerate(roles, 1)
-    ]
-    final = fit(FINAL, np.arange(len(rows)), of_final, FINAL)
+    folds = []
+    for number, name in enumerate(roles, 1):
+        train = np.flatnonzero(roles[name] == "train")
+        fitted = _fit(make, rows.take(train), threshold, options_for(fit_name(number)), weigh)
+        folds.append(keep(fitted, fold_of == number, _OUT_OF_FOLD))
+    final = fit_final(
+        make, rows, starts, splitter, threshold=threshold, options=options_for(FINAL), pending=pending, weigh=weigh
+    )
+    keep(final, coming, FINAL)
     predictions = pd.DataFrame(
         {
             "fold": pd.array(np.where(fold_of == 0, -1, fold_of), dtype="Int64"),
@@ -176,11 +190,63 @@ def walk_forward(
         models=tuple(fitted.model for fitted in folds),
         final=final.model,
         final_threshold=final.threshold,
-        final_trained_until=pd.Timestamp(final.trained_until, tz="UTC"),
+        final_trained_until=final.trained_until,
         final_seconds=final.seconds,
         logs={fit_name(number): fitted.model.training_log for number, fitted in enumerate(folds, 1)}
         | {FINAL: final.model.training_log},
     )
+
+
+def fit_final(
+    make: Callable[[], Model],
+    rows: TrainingRows,
+    starts: pd.Series,
+    splitter: PurgedWalkForward,
+    *,
+    threshold: Threshold = 0.5,
+    options: FitOptions | None = None,
+    pending: pd.Series | None = None,
+    weigh: Callable[[TrainingRows], TrainingRows] | None = None,
+) -> Fitted:
+    """Fit the final model of a walk-forward alone; parameters as of :func:`walk_forward`.
+
+    It learns what a test block's model would that begins at the coming session's decision. So the final model of
+    data that ends at a block's first decision is that block's model, to the bit: the audit holds the two together.
+
+    Raises
+    ------
+    DataError
+        If no label is known by then.
+    """
+    waiting = np.zeros(len(starts), np.bool_) if pending is None else pending.to_numpy(np.bool_)
+    decided = instants(starts, "start")[0]
+    coming = _coming(decided, waiting, rows)
+    opens = pd.Timestamp(decided[coming][0], tz="UTC") if coming.any() else None
+    train = splitter.known_before(rows.outcome, opens)
+    return _fit(make, rows.take(train), threshold, options or FitOptions(), weigh)
+
+
+def _coming(decided: NDArray[np.int64], waiting: NDArray[np.bool_], rows: TrainingRows) -> NDArray[np.bool_]:
+    """Which candidates are of the coming session: they wait for it, and nothing was decided or known later."""
+    last = max(decided.max(), read_intervals(rows.outcome).end.max())
+    coming: NDArray[np.bool_] = waiting & (decided == last)
+    return coming
+
+
+def _fit(
+    make: Callable[[], Model],
+    rows: TrainingRows,
+    threshold: Threshold,
+    options: FitOptions,
+    weigh: Callable[[TrainingRows], TrainingRows] | None,
+) -> Fitted:
+    began = time.perf_counter()
+    part = rows if weigh is None else weigh(rows)
+    model = _fresh(make)
+    model.fit(part, options)
+    limit = float(threshold) if threshold != "tuned" else _tuned(model, part, options)
+    until = pd.Timestamp(int(read_intervals(part.outcome).end.max()), tz="UTC")
+    return Fitted(model, limit, until, time.perf_counter() - began)
 
 
 def fit_name(fold: int) -> str:
@@ -316,7 +382,7 @@ def _times(known: NDArray[np.int64]) -> pd.DatetimeIndex:
 
 
 def _fold_table(
-    roles: pd.DataFrame, folds: list[_Fitted], fold_of: NDArray[np.int64], decided: NDArray[np.int64]
+    roles: pd.DataFrame, folds: list[Fitted], fold_of: NDArray[np.int64], decided: NDArray[np.int64]
 ) -> pd.DataFrame:
     counts = {role: [int((roles[number] == role).sum()) for number in roles] for role in ("train", "test", "purged")}
     by_fold = [decided[fold_of == number] for number in range(1, len(folds) + 1)]
@@ -327,7 +393,7 @@ def _fold_table(
             "purged": counts["purged"],
             "embargoed": [int((roles[number] == "embargoed").sum()) for number in roles],
             "scored": [len(times) for times in by_fold],
-            "trained_until": _times(np.array([fitted.trained_until for fitted in folds], np.int64)),
+            "trained_until": _times(np.array([fitted.trained_until.value for fitted in folds], np.int64)),
             "test_from": _times(np.array([times.min() for times in by_fold], np.int64)),
             "test_until": _times(np.array([times.max() for times in by_fold], np.int64)),
             "threshold": [fitted.threshold for fitted in folds],

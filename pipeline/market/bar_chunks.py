@@ -65,10 +65,13 @@ def clean_bar_chunks(
     done = rows = 0
     latest: pd.Timestamp | None = None
     for file, size in zip(files, sizes, strict=True):
-        source = open_chunks(file, header=options.header, delimiter=options.delimiter)
+        source = open_chunks(file, options)
         layout = match_columns(source.names, options, file)
+        styles = None
         for table, share in source.tables(layout.needed, chunk_rows):
-            clean = clean_bars(raw_bars(table, layout, options).frame, instrument, off_tick=off_tick)
+            raw = raw_bars(table, layout, options, styles=styles)
+            styles = raw.styles
+            clean = clean_bars(raw.frame, instrument, off_tick=off_tick)
             if len(clean.bars):
                 first = clean.bars["timestamp"].iloc[0]
                 if latest is not None and first <= latest:

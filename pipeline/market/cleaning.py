@@ -1,6 +1,6 @@
 """Clean bars and quarantine: every row that comes in is kept or stored with its reason, and counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -12,7 +12,7 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import label_sessions
 
-__all__ = ["REASONS", "CleanBars", "CleaningReport", "OffTick", "clean_bars"]
+__all__ = ["REASONS", "CleanBars", "CleaningReport", "OffTick", "clean_bars", "joined"]
 
 OffTick = Literal["snap", "reject"]
 
@@ -33,8 +33,11 @@ _VALUES = (*_PRICES, "volume")
 _OPTIONAL_NUMBERS = ("num_trades", "bid_volume", "ask_volume")
 _OPTIONAL = ("contract", *_OPTIONAL_NUMBERS)
 
-# Over this many ticks or steps a float holds no whole number exactly.
-_EXACT = 2.0**53
+# Over this many ticks a float holds no whole number exactly; a bar of more steps fits no session's profile, whose total
+# stays below 2^62 micro-lots (contract §3).
+_MOST_TICKS, _MOST_STEPS = 2.0**53, 2.0**42
+# A high so many times the usual one is no price of this market.
+_IMPOSSIBLE = 1e4
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class CleaningReport:
         Kept rows with a price off the tick, which was rounded to the nearest.
     off_step_volume
         Kept rows whose volume is no whole number of steps; profiles round it to the nearest.
+    impossible_counts
+        Kept rows with an impossible number of trades, bid or ask volume (infinite, negative, over 2^53), which was
+        emptied.
     """
 
     rows_in: int
@@ -61,6 +67,7 @@ class CleaningReport:
     out_of_order: int
     snapped: int
     off_step_volume: int
+    impossible_counts: int = 0
 
     def __post_init__(self) -> None:
         if self.rows_in != self.kept + self.rows_quarantined:
@@ -99,10 +106,11 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
 
     A row gets one reason, the first that holds, in this order:
 
-    1. ``missing_value``: a time, price or volume that is NaN, infinite, empty, or too large to be a number of
-       ticks or steps (over 2^53); an empty ``contract`` where there is such a column;
+    1. ``missing_value``: a time, price or volume that is NaN, infinite, empty, or too large to count (over 2^53 ticks
+       or 2^42 steps); an empty ``contract`` where there is such a column;
     2. ``bad_ohlc``: high below, or low above, another price;
-    3. ``bad_price``: a price that is zero or less, or rounds to it, where the instrument forbids it;
+    3. ``bad_price``: a price that is zero or less, or rounds to it, where the instrument forbids it; a high over
+       10,000 times the median high of these rows;
     4. ``negative_volume``;
     5. ``outside_session``: the bar's open lies in no session of the instrument;
     6. ``off_tick``, only where ``off_tick`` is ``reject``;
@@ -138,6 +146,7 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
     mark("bad_ohlc", _bad_ohlc(values))
     if not instrument.allow_negative_prices:
         mark("bad_price", _not_positive(values["low"], instrument, reason < 0))
+    mark("bad_price", _impossible(values["high"], reason < 0))
     mark("negative_volume", values["volume"] < 0)
     mark("outside_session", _outside(rows["timestamp"], instrument, reason < 0))
     off = _off_tick(values, instrument, reason < 0)
@@ -151,7 +160,7 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
     reason[order[later]] = np.where(same, REASONS.index("duplicate"), REASONS.index("conflicting_duplicate"))
 
     kept = order[~later]
-    bars = _bars(rows, kept, instrument)
+    bars, impossible_counts = _bars(rows, kept, instrument)
     out = reason >= 0
     quarantine = rows[out].reset_index(drop=True)
     quarantine["reason"] = pd.Series([REASONS[each] for each in reason[out]], dtype="str")
@@ -163,8 +172,20 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
         out_of_order=int(np.sum(in_order_given < np.maximum.accumulate(in_order_given))),
         snapped=int(np.sum(off[kept])),
         off_step_volume=int(np.sum(_off_step(values["volume"][kept], instrument))),
+        impossible_counts=impossible_counts,
     )
     return CleanBars(bars, quarantine, report)
+
+
+def joined(parts: Sequence[CleanBars]) -> CleanBars:
+    """Clean bars of several stretches of time, in their order, as one."""
+    counts = ("rows_in", "kept", "out_of_order", "snapped", "off_step_volume", "impossible_counts")
+    report = CleaningReport(
+        **{name: sum(getattr(part.report, name) for part in parts) for name in counts},
+        quarantined={reason: sum(part.report.quarantined[reason] for part in parts) for reason in REASONS},
+    )
+    bars = pd.concat([part.bars for part in parts], ignore_index=True)
+    return CleanBars(bars, pd.concat([part.quarantine for part in parts], ignore_index=True), report)
 
 
 def _checked(raw: pd.DataFrame) -> pd.DataFrame:
@@ -201,8 +222,8 @@ def _missing(
 ) -> NDArray[np.bool_]:
     missing = rows["timestamp"].isna().to_numpy(dtype=bool, copy=True)
     for name, each in values.items():
-        step = instrument.volume_step if name == "volume" else instrument.tick_size
-        missing |= ~(np.abs(each) <= step * _EXACT)
+        most = instrument.volume_step * _MOST_STEPS if name == "volume" else instrument.tick_size * _MOST_TICKS
+        missing |= ~(np.abs(each) <= most)
     if "contract" in rows:
         missing |= (rows["contract"].isna() | (rows["contract"] == "")).to_numpy(dtype=bool)
     return missing
@@ -217,6 +238,14 @@ def _not_positive(low: NDArray[np.float64], instrument: Instrument, rows: NDArra
     bad = np.zeros(len(low), dtype=bool)
     bad[rows] = (low[rows] <= 0) | (instrument.to_ticks(low[rows]) <= 0)
     return bad
+
+
+def _impossible(high: NDArray[np.float64], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    positive = np.sort(high[rows & (high > 0)])
+    if len(positive) == 0:
+        return np.zeros(len(high), dtype=bool)
+    # The lower of the two middle ones: of two rows, the good one.
+    return high > _IMPOSSIBLE * positive[(len(positive) - 1) // 2]
 
 
 def _outside(timestamps: pd.Series, instrument: Instrument, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -258,9 +287,17 @@ def _equal_rows(rows: pd.DataFrame, left: NDArray[np.int64], right: NDArray[np.i
     return equal
 
 
-def _bars(rows: pd.DataFrame, kept: NDArray[np.int64], instrument: Instrument) -> pd.DataFrame:
+def _bars(rows: pd.DataFrame, kept: NDArray[np.int64], instrument: Instrument) -> tuple[pd.DataFrame, int]:
+    """The clean bars, and in how many of them an impossible count was emptied."""
     names = ["timestamp", *_VALUES, *(each for each in _OPTIONAL if each in rows)]
     bars = rows[names].iloc[kept].reset_index(drop=True)
     for name in _PRICES:
         bars[name] = instrument.to_prices(instrument.to_ticks(bars[name].to_numpy()))
-    return bars
+    emptied = np.zeros(len(bars), dtype=bool)
+    for name in (each for each in _OPTIONAL_NUMBERS if each in bars):
+        count = bars[name].to_numpy()
+        impossible = (count < 0) | (count > _MOST_TICKS)
+        if impossible.any():
+            bars[name] = np.where(impossible, np.nan, count)
+            emptied |= impossible
+    return bars, int(emptied.sum())

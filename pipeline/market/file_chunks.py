@@ -1,29 +1,39 @@
-"""Tables from files larger than memory, some rows at a time: Parquet, and text with a line of column names."""
+"""Tables from files larger than memory, some rows at a time: Parquet, and text with or without a line of names."""
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from pipeline.errors import DataError
+from pipeline.market.readers.columns import distinct_names
+from pipeline.market.readers.limits import MAX_COLUMNS, MAX_LINE_BYTES, MIB
+from pipeline.market.readers.options import TextOptions, to_set
+from pipeline.market.readers.packed import Unpacked, unpacked
 from pipeline.market.readers.table import Table
-from pipeline.market.readers.text import TextFile, head_lines, is_number, read_head, split_line, without_blank_end
+from pipeline.market.readers.text import (
+    BOM,
+    check_text,
+    delimiter_of,
+    head_lines,
+    is_number,
+    is_utf16,
+    read_head,
+    split_line,
+    without_blank_end,
+)
+from pipeline.market.readers.text_file import TextFile, beginning
 
 __all__ = ["ChunkedFile", "Progress", "open_chunks"]
 
 Progress = Callable[[int, float], None]  # rows so far, share of the bytes read
 
-_GZIP = b"\x1f\x8b"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_DELIMITERS = (",", ";", "\t", "|")
 _ROW_BYTES = 48  # a guess at a line's length, for chunks of about as many rows as asked for
-_LONGEST_LINE = 1 << 26
+_DEFAULTS = TextOptions()
 
 
 @dataclass(frozen=True)
@@ -38,14 +48,20 @@ class ChunkedFile:
         Its columns, in order.
     delimiter
         What stands between a text's fields; None for Parquet.
-    named
-        Whether a text begins with a line of its columns' names.
+    before
+        Lines of a text above its first row.
+    footer
+        Filled lines below its last row.
+    header
+        The line of names, which may come again; empty where there is none.
     """
 
     path: Path
     names: tuple[str, ...]
     delimiter: str | None
-    named: bool
+    before: int = 0
+    footer: int = 0
+    header: bytes = b""
 
     def tables(self, needed: Sequence[str], chunk_rows: int) -> Iterator[tuple[Table, float]]:
         """Some of the columns, in tables of about ``chunk_rows`` rows, and the share of the file read by then.
@@ -73,21 +89,44 @@ class ChunkedFile:
             raise _not_parquet(self.path, error) from error
 
     def _text(self, needed: Sequence[str], chunk_rows: int) -> Iterator[tuple[Table, float]]:
-        size = self.path.stat().st_size
-        with self.path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP
-            raw.seek(0)
-            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
-            for data, line in _blocks(self.path, file, chunk_rows * _ROW_BYTES, skip_names=self.named):
-                text = TextFile(self.path, self.names, cast(str, self.delimiter), data, line)
-                yield text.table(needed), raw.tell() / size
+        with unpacked(self.path) as file:
+            for data, line in self._blocks(file, chunk_rows * _ROW_BYTES):
+                text = TextFile(self.path, self.names, cast(str, self.delimiter), data, line, header=self.header)
+                yield text.table(needed), file.share
+
+    def _blocks(self, file: Unpacked, size: int) -> Iterator[tuple[bytes, int]]:
+        """Whole lines of about ``size`` bytes, without the line break at their end, and the line they begin at."""
+        rest, line, some = b"", 1, False
+        while True:
+            block = file.read(size)
+            data = rest + block
+            if line == 1:
+                data = data.removeprefix(BOM)
+            cut = _whole_lines(data, self.footer) if block else len(_without_lines(data, self.footer))
+            data, rest = data[:cut], data[cut:]
+            if len(rest) > max(MAX_LINE_BYTES * (self.footer + 1), size):
+                at = line + data.count(b"\n")
+                most = MAX_LINE_BYTES // MIB
+                raise DataError(f"{self.path}, line {at}: longer than {most} MiB, so it is no row; check the file")
+            begin, line = line, line + data.count(b"\n")
+            while begin <= self.before and data:
+                data = data[data.find(b"\n") + 1 or len(data) :]
+                begin += 1
+            check_text(self.path, data, begin)
+            data = without_blank_end(data)
+            if data:
+                some = True
+                yield data, begin
+            if not block:
+                break
+        if not some:
+            raise DataError(f"{self.path} holds no rows; give a file that holds some")
 
 
 def open_chunks(
     path: Path,
+    options: TextOptions = _DEFAULTS,
     *,
-    header: Sequence[str] | None = None,
-    delimiter: str | None = None,
     unnamed: Callable[[Sequence[str]], Sequence[str] | None] = lambda fields: None,
 ) -> ChunkedFile:
     """Look at a file's beginning: what its columns are called.
@@ -95,9 +134,9 @@ def open_chunks(
     Parameters
     ----------
     path
-        Parquet, or text, also packed with gzip.
-    header, delimiter
-        Of text: names of its columns where it has no line of names, and what stands between fields.
+        Parquet, or text, also packed with gzip or Zstandard.
+    options
+        What the user said of the file.
     unnamed
         Names of the columns of a text whose first line are values; None where that is not known.
 
@@ -111,75 +150,43 @@ def open_chunks(
         raise DataError(f"{path} is empty; give a file that holds rows")
     if head.startswith(b"PAR1") or path.suffix.lower() in (".parquet", ".pq"):
         try:
-            return ChunkedFile(path, tuple(pyarrow.parquet.read_schema(path).names), None, True)
+            return ChunkedFile(path, tuple(distinct_names(pyarrow.parquet.read_schema(path).names)), None)
         except (pa.ArrowException, OSError) as error:
             raise _not_parquet(path, error) from error
-    with path.open("rb") as raw:
-        if raw.read(2) in _UTF16:
+    with unpacked(path) as raw:
+        if is_utf16(raw.read(256)):
             raise DataError(f"{path} is UTF-16 text; save the file as UTF-8")
-    lines = head_lines(head)
-    if not lines:
+    if not head_lines(head):
         raise DataError(f"{path} is neither text nor Parquet; give a file with rows and columns")
-    by = delimiter or max(_DELIMITERS, key=lines[0].count)
-    fields = split_line(lines[0], by)
-    named = header is None and not is_number(fields[0])
-    names = header if header is not None else fields if named else unnamed(fields)
-    if names is None or lines[0].lstrip()[:1] in ("[", "{"):
-        raise DataError(
-            f"{path}, line 1: {lines[0].strip()[:80]!r} names no columns; set header to the names of the columns"
-        )
-    return ChunkedFile(path, tuple(name.strip('"') for name in names), by, named)
-
-
-def _blocks(path: Path, file: IO[bytes], size: int, *, skip_names: bool) -> Iterator[tuple[bytes, int]]:
-    """Whole lines of about ``size`` bytes, without the line break at their end, and the line they begin at."""
-    rest, line = b"", 1
-    some = False
-    while True:
-        try:
-            block = file.read(size)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is not whole gzip data ({error}); fetch it again") from error
-        except OSError as error:
-            raise DataError(f"{path} can't be read: {error.strerror}") from error
-        data = rest + block
-        if line == 1:
-            data = data.removeprefix(b"\xef\xbb\xbf")
-        cut = data.rfind(b"\n") + 1 if block else len(data)
-        data, rest = data[:cut], data[cut:]
-        if len(rest) > max(_LONGEST_LINE, size):
-            at = line + data.count(b"\n")
-            raise DataError(
-                f"{path}, line {at}: longer than {_LONGEST_LINE >> 20} MiB, so it is no row; check the file"
-            )
-        begin = line
-        line += data.count(b"\n")
-        if skip_names and data.strip():
-            before = len(data) - len(data.lstrip())
-            cut = data.find(b"\n", before) + 1 or len(data)
-            begin += data.count(b"\n", 0, cut)
-            data = data[cut:]
-            skip_names = False
-        _check_text(path, data, begin)
-        data = without_blank_end(data)
-        if data:
-            some = True
-            yield data, begin
-        if not block:
-            break
-    if not some:
+    start = beginning(head, options)
+    if not start.lines:
         raise DataError(f"{path} holds no rows; give a file that holds some")
+    by = options.delimiter or delimiter_of(start.lines[0])
+    fields = split_line(start.lines[0], by)
+    if len(fields) > MAX_COLUMNS:
+        raise DataError(f"{path} has more than {MAX_COLUMNS:,} columns; give a file of trades or bars")
+    named = options.names is None and not is_number(fields[0])
+    names = options.names if options.names is not None else fields if named else unnamed(fields)
+    if names is None or start.lines[0].lstrip()[:1] in ("[", "{"):
+        raise DataError(
+            f"{path}, line {1 + start.before}: {start.lines[0].strip()[:80]!r} names no columns; "
+            + to_set("names", "NAME,NAME,...")
+        )
+    header = start.lines[0].strip().encode() if named else b""
+    plain = distinct_names([name.strip('"') for name in names])
+    return ChunkedFile(path, tuple(plain), by, start.before + named, options.skip_footer, header)
 
 
-def _check_text(path: Path, data: bytes, line: int) -> None:
-    try:
-        data.decode("utf-8")
-    except UnicodeError as error:
-        at = line + data.count(b"\n", 0, getattr(error, "start", 0))
-        raise DataError(f"{path}, line {at}: not UTF-8 text; save the file as UTF-8") from error
-    if (position := data.find(b"\0")) >= 0:
-        at = line + data.count(b"\n", 0, position)
-        raise DataError(f"{path}, line {at}: holds a zero byte, so it is no text file; give one that is")
+def _whole_lines(data: bytes, kept_back: int) -> int:
+    """Where the last whole line ends, or so many filled ones before it."""
+    return data.rfind(b"\n", 0, len(_without_lines(data, kept_back))) + 1
+
+
+def _without_lines(data: bytes, count: int) -> bytes:
+    for _ in range(count):
+        data = without_blank_end(data)
+        data = data[: data.rfind(b"\n") + 1]
+    return data
 
 
 def _not_parquet(path: Path, error: Exception) -> DataError:

@@ -49,6 +49,7 @@ class Instrument(BaseModel):
     currency: str = Field(default="$", min_length=1)
     point_value: float = Field(gt=0, allow_inf_nan=False)
     volume_step: float = Field(gt=0, allow_inf_nan=False)
+    ticks_per_row: int = Field(default=1, ge=1, le=1 << 24)
     calendar: str
     time_zone: str = "UTC"
     regular_hours: RegularHours | None = None
@@ -58,12 +59,20 @@ class Instrument(BaseModel):
     commission_per_side: float = Field(ge=0, allow_inf_nan=False)
     commission_rate: float = Field(default=0.0, ge=0, lt=1)
     allow_negative_prices: bool = False
+    price_range: tuple[float, float] | None = None
 
     @field_validator("calendar")
     @classmethod
     def _calendar_exists(cls, value: str) -> str:
         if value not in exchange_calendars.get_calendar_names(include_aliases=True):
             raise ValueError(f"calendar {value!r} is not one of exchange_calendars (CMES, XNYS, 24/7, ...)")
+        return value
+
+    @field_validator("price_range")
+    @classmethod
+    def _range_rises(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError(f"price_range goes from {value[0]:g} to {value[1]:g}; give the lower price first")
         return value
 
     @field_validator("time_zone")

@@ -28,6 +28,8 @@ class SessionSlices:
         Sessions with rows in the hours asked for, as nanoseconds of their midnight, rising, shape (sessions,).
     starts, stops
         Session k is the rows ``starts[k]:stops[k]``, shape (sessions,).
+    opens
+        When the hours of each open, nanoseconds, shape (sessions,).
     inside
         Per row, whether it lies in any session at all, whatever the hours; None where all do.
     """
@@ -35,6 +37,7 @@ class SessionSlices:
     sessions: NDArray[np.int64]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
+    opens: NDArray[np.int64]
     inside: NDArray[np.bool_] | None
 
 
@@ -61,7 +64,7 @@ class SessionClock:
         """The sessions of instants (UTC nanoseconds, not falling), shape (rows,)."""
         known = slice(*np.searchsorted(instants, [_EARLIEST, _LATEST]))
         if known.start == known.stop:
-            return SessionSlices(_NOTHING, _NOTHING, _NOTHING, np.zeros(len(instants), dtype=bool))
+            return SessionSlices(_NOTHING, _NOTHING, _NOTHING, _NOTHING, np.zeros(len(instants), dtype=bool))
         self._cover(int(instants[known.start]), int(instants[known.stop - 1]))
         near = slice(
             np.searchsorted(self._closes, instants[known.start], side="right"),
@@ -76,7 +79,8 @@ class SessionClock:
             inside = np.cumsum(edges[:-1]) > 0
         starts, stops = (np.searchsorted(instants, each[near]) for each in (self._begins, self._ends))
         filled = stops > starts
-        return SessionSlices(self._sessions[near][filled], starts[filled], stops[filled], inside)
+        opens = self._begins[near][filled]
+        return SessionSlices(self._sessions[near][filled], starts[filled], stops[filled], opens, inside)
 
     def _cover(self, first: int, last: int) -> None:
         if self._covered[0] <= first and last <= self._covered[1] and len(self._sessions):

@@ -1,8 +1,8 @@
 """Sessions: the exchange's trade dates, and which one a bar belongs to.
 
 A session is the exchange's trade date (CMES: 17:00 Chicago the evening before to 16:00), from
-``exchange_calendars``, with holidays, early closes and daylight saving. ``eth`` means all of it,
-``rth`` the regular hours within it.
+``exchange_calendars`` and the dated exceptions of ``trading_hours.yaml``, with holidays, early closes and
+daylight saving. ``eth`` means all of it, ``rth`` the regular hours within it.
 """
 
 import datetime as dt
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument, RegularHours
+from pipeline.market.trading_hours import HoursException, hours_exceptions
 
 __all__ = ["Hours", "SessionLabels", "label_sessions", "next_session", "session_schedule"]
 
@@ -101,19 +102,23 @@ def session_schedule(instrument: Instrument, first: dt.date | str, last: dt.date
     """
     begin, end = pd.Timestamp(first), pd.Timestamp(last)
     calendar = _calendar_covering(instrument.calendar, begin, end)
-    whole = _whole_schedule(calendar, instrument.time_zone, instrument.regular_hours, instrument.session_close)
+    exceptions = hours_exceptions(instrument.calendar, instrument.symbol)
+    whole = _whole_schedule(
+        calendar, exceptions, instrument.time_zone, instrument.regular_hours, instrument.session_close
+    )
     return whole.loc[begin:end].copy()
 
 
 @lru_cache(maxsize=16)
 def _whole_schedule(
     calendar: exchange_calendars.ExchangeCalendar,
+    exceptions: tuple[HoursException, ...],
     time_zone: str,
     regular_hours: RegularHours | None,
     session_close: dt.time | None,
 ) -> pd.DataFrame:
     # Of the calendar's decades at once: to work it out takes longer than a year of bars does.
-    schedule = calendar.schedule[["open", "close"]]
+    schedule = _with_exceptions(calendar, exceptions)
     sessions = pd.DatetimeIndex(schedule.index.to_numpy(), name="session").as_unit("ns")
     opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns")
     closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns")
@@ -129,6 +134,29 @@ def _whole_schedule(
     return pd.DataFrame(
         {"open": opens, "close": closes, "rth_open": rth_opens, "rth_close": rth_closes}, index=sessions
     )
+
+
+def _with_exceptions(
+    calendar: exchange_calendars.ExchangeCalendar, exceptions: tuple[HoursException, ...]
+) -> pd.DataFrame:
+    """Open and close (UTC) by session, the calendar's own but for the exceptions' dates."""
+    schedule = calendar.schedule[["open", "close"]].astype("datetime64[ns, UTC]")
+    closes = {
+        day: each.close
+        for each in exceptions
+        for day in map(pd.Timestamp, each.dates)
+        if calendar.first_session <= day <= calendar.last_session
+    }
+    if not closes:
+        return schedule
+    open_days = {day: close for day, close in closes.items() if close is not None}
+    opened = pd.DatetimeIndex(list(open_days))
+    # A session that the calendar doesn't have opens as on any other day.
+    usual = _at(opened + pd.Timedelta(days=calendar.open_offset), calendar.open_times[-1][1], calendar.tz)
+    opens = schedule["open"].reindex(opened).fillna(pd.Series(usual, index=opened))
+    ends = [_at(pd.DatetimeIndex([day]), close, calendar.tz)[0] for day, close in open_days.items()]
+    own = pd.DataFrame({"open": opens, "close": pd.DatetimeIndex(ends, tz="UTC")}, index=opened)
+    return pd.concat([schedule.drop(schedule.index.intersection(list(closes))), own]).sort_index()
 
 
 def label_sessions(timestamps: pd.DatetimeIndex | pd.Series, instrument: Instrument) -> SessionLabels:
@@ -192,11 +220,16 @@ def _label_sorted(instants: NDArray[np.int64], schedule: pd.DataFrame) -> Sessio
     )
 
 
-def next_session(sessions: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:
-    """For each session (strictly: each date), the first session after it."""
+def next_session(sessions: pd.DatetimeIndex, instrument: Instrument, hours: Hours = "eth") -> pd.DatetimeIndex:
+    """For each session (strictly: each date), the first session after it that has such hours.
+
+    A Good Friday that closes before regular hours open is a session, but none to trade in for who trades those.
+    """
     if len(sessions) == 0:
         return sessions
-    calendar = session_schedule(instrument, sessions.min(), sessions.max() + _HORIZON).index
+    schedule = session_schedule(instrument, sessions.min(), sessions.max() + _HORIZON)
+    opens, closes = ("rth_open", "rth_close") if hours == "rth" else ("open", "close")
+    calendar = schedule.index[schedule[closes] > schedule[opens]]
     return calendar[np.searchsorted(calendar.to_numpy(), sessions.as_unit("ns").to_numpy(), side="right")]
 
 

@@ -1,23 +1,33 @@
 """Trades from files of any size, chunk by chunk: Parquet, text with or without names, Binance's archives."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.file_chunks import ChunkedFile, Progress, open_chunks
-from pipeline.market.readers.columns import SYNONYMS, bare_name
+from pipeline.market.readers.columns import (
+    SYNONYMS,
+    TRADE_PRICES,
+    TRADE_VOLUMES,
+    bare_name,
+    configured,
+    no_column,
+    one_of,
+    time_columns,
+)
+from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
+from pipeline.market.readers.options import TextOptions, to_set
 from pipeline.market.readers.reading import bar_files
+from pipeline.market.readers.sources import expanded_path
 from pipeline.market.readers.table import Table
 from pipeline.market.readers.times import read_instants
 
@@ -32,8 +42,8 @@ TRADE_SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "date": SYNONYMS["date"],
     "time": SYNONYMS["time"],
-    "price": ("price", "tradeprice", "px", "lastprice", "p"),
-    "volume": ("volume", "size", "qty", "quantity", "tradesize", "tradevolume", "amount", "vol", "v", "q"),
+    "price": TRADE_PRICES,
+    "volume": TRADE_VOLUMES,
     "side": ("side", "aggressor", "aggressorside", "takerside", "tradeside", "initiator"),
     "is_buyer_maker": ("isbuyermaker", "buyermaker", "wasthebuyerthemaker", "m"),
     "bid_volume": ("bidvolume",),
@@ -54,56 +64,16 @@ _BINANCE = {
 _DATABENTO = {"A": "sell", "B": "buy", "N": "unknown"}
 
 
-class TradeReadOptions(BaseModel):
+class TradeReadOptions(TextOptions):
     """How to read files of trades; everything left out is detected.
 
     Attributes
     ----------
-    columns
-        Our name of a column to its name in the file: ``timestamp``, or ``date`` and ``time``; ``price volume side
-        is_buyer_maker bid_volume ask_volume seq contract symbol``.
-    time_zone
-        IANA name of the zone that times without one were written in.
-    time_format
-        ``strptime`` form of the times, where they are neither ISO 8601 nor epoch numbers.
     sides
         What the file's words for the aggressor mean: ``{"A": "sell", "B": "buy"}``.
-    delimiter, decimal
-        Of text files: what stands between fields (detected where left out), and the decimal mark.
-    header
-        Names of the columns of a text file that has no line of names.
-    symbol
-        Which symbol's rows to take from a file of several.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    columns: Mapping[str, str] = Field(default_factory=dict)
-    time_zone: str | None = None
-    time_format: str | None = None
     sides: Mapping[str, Side] = Field(default_factory=dict)
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    decimal: Literal[".", ","] = "."
-    header: tuple[str, ...] | None = None
-    symbol: str | None = None
-
-    @field_validator("columns")
-    @classmethod
-    def _columns_are_ours(cls, value: Mapping[str, str]) -> Mapping[str, str]:
-        for name in value:
-            if name not in TRADE_SYNONYMS:
-                raise ValueError(f"{name!r} is not a column of trades; choose from {', '.join(TRADE_SYNONYMS)}")
-        return value
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except (KeyError, ValueError, OSError) as error:
-                raise ValueError(f"time zone {value!r} is not an IANA name such as America/Chicago") from error
-        return value
 
 
 _DEFAULTS = TradeReadOptions()
@@ -129,7 +99,7 @@ def holds_trades(path: str | PathLike[str], options: TradeReadOptions = _DEFAULT
     DataError
         Where there is no file.
     """
-    file = bar_files(_expanded(path))[0]
+    file = bar_files(expanded_path(path))[0]
     try:
         names = _open(file, options).names
     except DataError:  # whoever reads it says what is wrong
@@ -174,15 +144,18 @@ def read_trades(
     """
     if chunk_rows < 1:
         raise ConfigurationError(f"chunk_rows is {chunk_rows}; a chunk has 1 row or more")
-    files = bar_files(_expanded(path))
+    files = bar_files(expanded_path(path))
     sizes = [file.stat().st_size for file in files]
     done, rows = 0, 0
     symbols: set[str] = set()
     for file, size in zip(files, sizes, strict=True):
         source = _open(file, options)
         layout = _layout(source.names, options, file)
+        styles: dict[str, NumberStyle] | None = None
         for table, share in source.tables(layout.needed, chunk_rows):
-            frame = _frame(table, layout, options, symbols)
+            if styles is None:
+                styles = _styles(table, layout, options)
+            frame = _frame(table, layout, options, symbols, styles)
             rows += len(frame)
             yield frame
             if progress is not None:
@@ -190,12 +163,8 @@ def read_trades(
         done += size
 
 
-def _expanded(path: str | PathLike[str]) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (pathlib's raises for an unknown user)
-
-
 def _open(path: Path, options: TradeReadOptions) -> ChunkedFile:
-    return open_chunks(path, header=options.header, delimiter=options.delimiter, unnamed=_binance_names)
+    return open_chunks(path, options, unnamed=_binance_names)
 
 
 def _binance_names(fields: Sequence[str]) -> Sequence[str] | None:
@@ -208,45 +177,43 @@ def _layout(names: Sequence[str], options: TradeReadOptions, path: Path) -> _Lay
     by_bare: dict[str, list[str]] = {}
     for name in names:
         by_bare.setdefault(bare_name(name), []).append(name)
-    found: dict[str, str] = {}
-    shown = ", ".join(names[:20])
-    for ours, theirs in options.columns.items():
-        if theirs not in names:
-            raise DataError(f"{path} has no column {theirs!r}, which columns gives for {ours}; its columns are {shown}")
-        found[ours] = theirs
+    for ours in options.columns:
+        if ours not in TRADE_SYNONYMS:
+            raise DataError(f"{path} holds trades, which have no column {ours}; leave {ours} out of columns")
+    found = {ours: configured(ours, theirs, names, by_bare, path) for ours, theirs in options.columns.items()}
     for ours, synonyms in TRADE_SYNONYMS.items():
-        for synonym in () if ours in found else synonyms:
-            free = [name for name in by_bare.get(synonym, []) if name not in found.values()]
-            if len(free) > 1:
-                raise DataError(
-                    f"{path} has several columns for {ours} ({', '.join(free)}); "
-                    f"set columns: {{{ours}: <the one to take>}}"
-                )
-            if free:
-                found[ours] = free[0]
-                break
-    pair = tuple(found[each] for each in ("date", "time") if each in found)
-    time = pair if "timestamp" not in found else (found["timestamp"],)
+        if ours not in found and (only := one_of(ours, synonyms, by_bare, found.values(), path)) is not None:
+            found[ours] = only
+    time = time_columns(found, options.columns)
     missing = [name for name in _REQUIRED if name not in found]
-    if not time:
+    if len(time) == 0:
         missing.insert(0, "timestamp")
     if missing:
-        raise DataError(
-            f"{path} has no column for {', '.join(missing)} (its columns are {shown}); "
-            f"set columns: {{{missing[0]}: <its name in the file>}}"
-        )
+        raise DataError(no_column(path, missing, names))
     kept = {ours: theirs for ours, theirs in found.items() if ours not in ("timestamp", "date", "time")}
     databento = {"tsevent", "publisherid"} <= set(by_bare) or {"tsevent", "rtype"} <= set(by_bare)
     return _Layout(time, kept, {**(_DATABENTO if databento else {}), **options.sides}, databento)
 
 
-def _frame(table: Table, layout: _Layout, options: TradeReadOptions, symbols: set[str]) -> pd.DataFrame:
+def _styles(table: Table, layout: _Layout, options: TradeReadOptions) -> dict[str, NumberStyle]:
+    # The first chunk tells for all of the file.
+    numeric = {ours: theirs for ours, theirs in layout.columns.items() if ours in _NUMBERS}
+    return number_styles(table, numeric, options.decimal or ("." if layout.databento else None))
+
+
+def _frame(
+    table: Table,
+    layout: _Layout,
+    options: TradeReadOptions,
+    symbols: set[str],
+    styles: Mapping[str, NumberStyle],
+) -> pd.DataFrame:
     if "symbol" in layout.columns:
         table = _of_one_symbol(table, layout.columns["symbol"], options, symbols)
-    elif options.symbol is not None:
+    elif options.file_symbol is not None:
         raise DataError(
-            f"{table.path} has no column of symbols to find {options.symbol} in; leave symbol out, "
-            "or set columns: {symbol: <its name in the file>}"
+            f"{table.path} has no column of symbols to find {options.file_symbol} in; leave file_symbol out, or "
+            + to_set("columns", "'symbol=NAME'")
         )
     instants = read_instants(table, layout.time, options.time_zone, options.time_format)
     columns: dict[str, Any] = {"timestamp": pd.DatetimeIndex(instants.nanoseconds.view("M8[ns]"), tz="UTC")}
@@ -255,7 +222,9 @@ def _frame(table: Table, layout: _Layout, options: TradeReadOptions, symbols: se
         if ours in _NUMBERS:
             whole = pa.types.is_signed_integer(values.type) and values.null_count == 0
             columns[ours] = (
-                values.to_numpy().astype(np.int64, copy=False) if whole else table.numbers(theirs, options.decimal)
+                values.to_numpy().astype(np.int64, copy=False)
+                if whole
+                else read_numbers(table, theirs, styles.get(ours, NO_MARKS))
             )
             if ours == "price" and layout.databento:
                 columns[ours] = _databento_prices(values, columns[ours])
@@ -305,13 +274,15 @@ def _whole_numbers(table: Table, column: str) -> np.ndarray | None:
 
 def _of_one_symbol(table: Table, column: str, options: TradeReadOptions, symbols: set[str]) -> Table:
     texts = table.texts(column)
-    if options.symbol is not None:
-        return table.select(np.asarray((texts.to_pandas() == options.symbol), dtype=bool))
+    if options.file_symbol is not None:
+        return table.select(np.asarray((texts.to_pandas() == options.file_symbol), dtype=bool))
     symbols.update(each for each in texts.unique().to_pylist() if each is not None)
     if len(symbols) > 1:
         known = sorted(symbols)
         raise DataError(
-            f"{table.path}, column {column!r} holds {len(known)} symbols or more ({', '.join(known[:5])}); set symbol "
-            f"to one of them, or, where they are the contracts of one series, columns: {{contract: {column}}}"
+            f"{table.path}, column {column!r} holds {len(known)} symbols or more ({', '.join(known[:5])}); "
+            + to_set("file_symbol", known[0])
+            + " or to another of them, or, where they are the contracts of one series, "
+            + to_set("columns", f"'contract={column}'")
         )
     return table

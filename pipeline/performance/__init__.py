@@ -31,11 +31,19 @@ from pipeline.performance.model_comparison import BASELINES, COMPARED_METRICS, b
 from pipeline.performance.model_curves import calibration_curve, threshold_curve
 from pipeline.performance.overfitting import overfitting_logits, probability_of_backtest_overfitting
 from pipeline.performance.scored import SCORED_COLUMNS, require_scored, scored_rows
+from pipeline.performance.sharpe import (
+    deflated_sharpe_ratio,
+    expected_maximum_sharpe,
+    probabilistic_sharpe_ratio,
+    sharpe_probability,
+    variance_inflation,
+)
 from pipeline.performance.summary import (
     COST_LINES,
     FEWEST_TRADES,
     HEADLINE_METRICS,
     SupportsSummary,
+    interval_reach,
     summary,
     summary_to_dict,
     verdict,
@@ -44,10 +52,8 @@ from pipeline.performance.uncertainty import (
     Interval,
     block_length,
     bootstrap_interval,
-    deflated_sharpe_ratio,
-    expected_maximum_sharpe,
-    probabilistic_sharpe_ratio,
-    sharpe_probability,
+    covering_level,
+    regime_block_length,
 )
 
 __all__ = [
@@ -71,6 +77,7 @@ __all__ = [
     "bootstrap_interval",
     "calibration_curve",
     "compare_models",
+    "covering_level",
     "deflated_sharpe_ratio",
     "drawdown_series",
     "expectancy",
@@ -78,6 +85,7 @@ __all__ = [
     "exposure",
     "format_interval",
     "format_value",
+    "interval_reach",
     "judge_model",
     "maximum_drawdown",
     "model_summary",
@@ -87,6 +95,7 @@ __all__ = [
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
     "profit_factor",
+    "regime_block_length",
     "require_scored",
     "scored_rows",
     "sharpe_probability",
@@ -98,6 +107,7 @@ __all__ = [
     "threshold_curve",
     "total_return",
     "turnover",
+    "variance_inflation",
     "verdict",
     "win_rate",
 ]

@@ -1,7 +1,7 @@
 """One table of a backtest: every metric with its 95 % interval, unit and what to know about it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,13 +12,8 @@ from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import session_schedule
 from pipeline.performance import kernels, metrics
 from pipeline.performance.metric_table import MetricTable, noted
-from pipeline.performance.uncertainty import (
-    Interval,
-    block_length,
-    probabilistic_sharpe_ratio,
-    quantile_interval,
-    resampling_positions,
-)
+from pipeline.performance.sharpe import probabilistic_sharpe_ratio
+from pipeline.performance.uncertainty import resampled_intervals
 
 __all__ = [
     "COST_LINES",
@@ -26,6 +21,7 @@ __all__ = [
     "HEADLINE_METRICS",
     "SupportsAccount",
     "SupportsSummary",
+    "interval_reach",
     "summary",
     "summary_to_dict",
     "verdict",
@@ -52,10 +48,10 @@ HEADLINE_METRICS = (
 COST_LINES = ("pnl_before_costs", "slippage", "pnl_before_commission", "commission", "pnl")
 # Below it resamples repeat a handful of outcomes: an interval would be too narrow and look surer than the data are.
 FEWEST_TRADES = 30
+# Regimes that last so small a share of the sessions leave the intervals right (vpoc bench statistics).
+_SHORT_REGIME = 25
 ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cancelled")
 
-_LEVEL = 0.95
-_REPLICATIONS = 2000
 _PAYS_SLIPPAGE = ("stop", "close", "margin_call")  # a target is a limit order
 
 _EACH_ONCE = "mean a contract after costs; each trade counts once here, in money larger positions weigh more"
@@ -126,7 +122,8 @@ def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> p
     Notes
     -----
     Ratios and returns are resampled by session, results of trades by trade, each with 2,000 stationary-bootstrap
-    resamples of blocks chosen from the data (see :func:`~pipeline.performance.uncertainty.block_length`).
+    resamples of blocks long enough for regimes (:func:`~pipeline.performance.uncertainty.regime_block_length`). The
+    probabilistic Sharpe ratio allows for autocorrelation (:func:`~pipeline.performance.sharpe.variance_inflation`).
     """
     table = MetricTable()
     _add_returns(table, result, seed)
@@ -134,19 +131,6 @@ def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> p
     _add_trades(table, result, seed, currency)
     _add_orders(table, result)
     return table.frame()
-
-
-def _intervals(
-    kernels_by_name: Mapping[str, tuple[NDArray[np.float64], Kernel]], blocks_of: NDArray[np.float64], seed: int
-) -> dict[str, Interval]:
-    """Intervals of several statistics of samples of one length, over the same resamples."""
-    if len(blocks_of) < 2:
-        return {name: Interval(math.nan, math.nan) for name in kernels_by_name}
-    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in kernels_by_name}
-    for positions in resampling_positions(len(blocks_of), block_length(blocks_of), _REPLICATIONS, seed):
-        for name, (sample, kernel) in kernels_by_name.items():
-            drawn[name].append(kernel(sample[positions]))
-    return {name: quantile_interval(np.concatenate(values), _LEVEL) for name, values in drawn.items()}
 
 
 def _add_returns(table: MetricTable, result: SupportsSummary, seed: int) -> None:
@@ -161,13 +145,14 @@ def _add_returns(table: MetricTable, result: SupportsSummary, seed: int) -> None
     }
     count = len(result.trades)
     samples = {name: (returns, entry[0]) for name, entry in statistics.items()}
-    intervals = _intervals(samples, returns, seed) if count >= FEWEST_TRADES else {}
+    intervals = resampled_intervals(samples, returns, seed=seed) if count >= FEWEST_TRADES else {}
     for name, (kernel, unit, note) in statistics.items():
         value = float(kernel(returns))
         why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "an interval")
         table.add(name, value, unit, noted(note, why), intervals.get(name))
         if name == "sharpe_ratio":
-            probability = 100 * probabilistic_sharpe_ratio(returns) if count >= FEWEST_TRADES else math.nan
+            known = count >= FEWEST_TRADES
+            probability = 100 * probabilistic_sharpe_ratio(returns, dependent=True) if known else math.nan
             why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "a probability")
             note = noted("probability that the true Sharpe ratio is above 0", why)
             table.add("probabilistic_sharpe_ratio", probability, "%", note)
@@ -239,7 +224,7 @@ def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency
         "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
     }
     samples = {name: entry[:2] for name, entry in statistics.items()}
-    intervals = _intervals(samples, pnl, seed) if len(pnl) >= FEWEST_TRADES else {}
+    intervals = resampled_intervals(samples, pnl, seed=seed) if len(pnl) >= FEWEST_TRADES else {}
     table.add("trades", len(trades), "trades")
     for name, (sample, kernel, unit, note) in statistics.items():
         value = float(kernel(sample))
@@ -341,6 +326,14 @@ def verdict(table: pd.DataFrame) -> str:
     if high < 0:
         return f"Evidence of a loss, not of an edge: {spread}."
     return f"No evidence of an edge: {spread}, which includes zero."
+
+
+def interval_reach(sessions: int) -> str:
+    """What the intervals of so many sessions do not hold, in one sentence."""
+    return (
+        f"Intervals allow for regimes that last up to about {max(sessions // _SHORT_REGIME, 1)} sessions; where they "
+        "last longer they are too narrow, and of a market that changes for good they know nothing."
+    )
 
 
 def _signed(value: float) -> str:

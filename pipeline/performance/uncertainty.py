@@ -1,7 +1,7 @@
-"""How far a measured number may lie from the truth: bootstrap intervals and the probability of the Sharpe ratio."""
+"""How far a measured number may lie from the truth: bootstrap intervals by their parts, and all of it in one call."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -10,25 +10,28 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.performance import kernels
 from pipeline.performance.metrics import finite_values
 
 __all__ = [
     "Interval",
+    "Sampled",
     "block_length",
     "bootstrap_interval",
-    "deflated_sharpe_ratio",
-    "expected_maximum_sharpe",
-    "probabilistic_sharpe_ratio",
+    "covering_level",
+    "quantile_interval",
+    "regime_block_length",
+    "resampled_intervals",
     "resampling_positions",
-    "sharpe_probability",
 ]
 
 _SHORTEST_FOR_ESTIMATE = 10  # the estimator looks at √n + 5 autocovariances, so it needs more values than that
 _BATCH_CELLS = 4_000_000  # 32 MB of positions at a time, however long the series
+_REGIME_SHARE = 8  # blocks of an eighth of the series hold regimes of months in years; docs/statistics.md measures it
 _LEAST_DEFINED = 0.5  # below this share of resamples in which the statistic exists, its quantiles describe the others
 
-_NORMAL = NormalDist()
+
+Sampled = tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]
+"""A series of shape (n,), and a statistic that takes resamples of shape (k, n) and returns k numbers."""
 
 
 class Interval(NamedTuple):
@@ -55,6 +58,51 @@ def block_length(values: ArrayLike) -> float:
     with np.errstate(all="ignore"):
         length = float(optimal_block_length(series)["stationary"].iloc[0])
     return max(1.0, length) if math.isfinite(length) else fallback
+
+
+def regime_block_length(values: ArrayLike) -> float:
+    """Mean block length that holds slow changes of regime as well: :func:`block_length`, or an eighth of the series.
+
+    A win rate that drifts for months hardly shows in the autocorrelations of single trades, by which
+    :func:`block_length` goes, and widens the truth's spread all the same. Blocks so long need percentiles at
+    :func:`covering_level`.
+    """
+    return max(block_length(values), len(finite_values(values)) / _REGIME_SHARE)
+
+
+def covering_level(level: float, *, count: int, mean_block: float) -> float:
+    """Level at which percentiles are to be taken for an interval that covers at ``level``, ≥ ``level``.
+
+    Percentiles of resamples suppose that the spread they show is the true one. Of few long blocks it is too small, and
+    an estimate with an error of its own. For independent normal values both are known: the variance that the
+    stationary bootstrap gives the mean is a weighted sum of periodogram ordinates. It is matched by a χ² of as many
+    degrees of freedom (Satterthwaite), and the normal quantile replaced by Student's t over the root of its mean. For
+    blocks of one value this is Student's interval.
+
+    Parameters
+    ----------
+    level
+        Share of intervals that are to hold the truth.
+    count
+        Values resampled, ≥ 2.
+    mean_block
+        Mean block length, ≥ 1.
+
+    Notes
+    -----
+    Politis & Romano (1994), lemma 1, for the weights; Kiefer & Vogelsang (2005), "A New Asymptotic Theory for
+    Heteroskedasticity-Autocorrelation Robust Tests", for blocks that are a fixed share of the series.
+    """
+    from scipy.special import stdtrit
+
+    lag = np.arange(count)
+    weights = (1 - lag / count) * (1 - 1 / mean_block) ** lag
+    # What each frequency but zero, which the mean takes out, adds to the variance.
+    spectral = 2 * np.fft.fft(weights).real[1:] - 1
+    mean = spectral.sum() / count
+    freedom = spectral.sum() ** 2 / np.square(spectral).sum()
+    quantile = float(stdtrit(freedom, (1 + level) / 2)) / math.sqrt(mean)
+    return 2 * NormalDist().cdf(quantile) - 1
 
 
 def resampling_positions(count: int, length: float, replications: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -84,6 +132,42 @@ def quantile_interval(values: NDArray[np.float64], level: float) -> Interval:
     low = np.quantile(defined, tail, method="lower")
     high = np.quantile(defined, 1 - tail, method="higher")
     return Interval(float(low), float(high))
+
+
+def resampled_intervals(
+    statistics: Mapping[str, Sampled],
+    blocks_of: NDArray[np.float64],
+    *,
+    seed: int,
+    level: float = 0.95,
+    replications: int = 2000,
+) -> dict[str, Interval]:
+    """Intervals of several statistics of series of one length, over the same resamples, that hold slow regimes as well.
+
+    Parameters
+    ----------
+    statistics
+        By name.
+    blocks_of
+        The series that :func:`regime_block_length` goes by, shape (n,).
+    seed, level, replications
+        As of :func:`bootstrap_interval`; percentiles are taken at :func:`covering_level`.
+
+    Returns
+    -------
+    dict of str to Interval
+        NaN for fewer than two values, or where a statistic exists in under half of the resamples.
+    """
+    count = len(blocks_of)
+    if count < 2:
+        return {name: Interval(math.nan, math.nan) for name in statistics}
+    length = regime_block_length(blocks_of)
+    percentiles = covering_level(level, count=count, mean_block=length)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
+    for positions in resampling_positions(count, length, replications, seed):
+        for name, (sample, kernel) in statistics.items():
+            drawn[name].append(kernel(sample[positions]))
+    return {name: quantile_interval(np.concatenate(values), percentiles) for name, values in drawn.items()}
 
 
 def bootstrap_interval(
@@ -151,98 +235,3 @@ def bootstrap_interval(
         else:
             results.append(np.array([of_one(row) for row in positions], dtype=np.float64))
     return quantile_interval(np.concatenate(results), level)
-
-
-def sharpe_probability(sharpe: float, *, periods: int, skewness: float, kurtosis: float, benchmark: float) -> float:
-    """Probability that the true Sharpe ratio exceeds a benchmark, from the sample's moments.
-
-    Parameters
-    ----------
-    sharpe, benchmark
-        Sharpe ratios **per period**, not annualised.
-    periods
-        Number of returns.
-    skewness, kurtosis
-        Of the returns; kurtosis is raw: 3 for a normal distribution, never the excess over it.
-
-    Notes
-    -----
-    Bailey & López de Prado (2012), "The Sharpe Ratio Efficient Frontier", equation 11:
-    Φ((SR − SR*) √(n − 1) / √(1 − γ₃ SR + (γ₄ − 1)/4 · SR²)).
-    """
-    if periods < 2:
-        return math.nan
-    variance = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
-    if not variance > 0:  # NaN, or moments that no distribution has
-        return math.nan
-    return _NORMAL.cdf((sharpe - benchmark) * math.sqrt(periods - 1) / math.sqrt(variance))
-
-
-def probabilistic_sharpe_ratio(returns: ArrayLike, *, benchmark: float = 0.0) -> float:
-    """Probability that the true Sharpe ratio exceeds ``benchmark``, given length, skewness and kurtosis.
-
-    Parameters
-    ----------
-    returns
-        Returns of all periods, shape (n,).
-    benchmark
-        Sharpe ratio **per period**, not annualised.
-
-    Returns
-    -------
-    float
-        NaN with fewer than two returns, or where all are equal. See :func:`sharpe_probability`.
-    """
-    values = finite_values(returns)
-    sharpe = float(kernels.sharpe(values, 1.0))
-    if math.isnan(sharpe):
-        return math.nan
-    skewness, kurtosis = _shape(values)
-    return sharpe_probability(sharpe, periods=len(values), skewness=skewness, kurtosis=kurtosis, benchmark=benchmark)
-
-
-def expected_maximum_sharpe(*, trials: float, sharpe_variance: float) -> float:
-    """Sharpe ratio that the best of ``trials`` worthless strategies is expected to show.
-
-    √V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e))), with γ the Euler–Mascheroni constant: Bailey & López de Prado
-    (2014), "The Deflated Sharpe Ratio". 0 for one trial, where nothing was chosen.
-    """
-    if not trials >= 1:
-        raise ConfigurationError(f"trials is {trials}; at least 1 was tried, the one judged")
-    if not sharpe_variance >= 0:
-        raise ConfigurationError(f"sharpe_variance is {sharpe_variance}; a variance is at least 0")
-    if trials == 1:
-        return 0.0
-    first = _NORMAL.inv_cdf(1 - 1 / trials)
-    second = _NORMAL.inv_cdf(1 - 1 / (trials * math.e))
-    # Between one and two trials (an effective number) the approximation turns negative; choosing never lowers the best.
-    return max(0.0, math.sqrt(sharpe_variance) * ((1 - np.euler_gamma) * first + np.euler_gamma * second))
-
-
-def deflated_sharpe_ratio(returns: ArrayLike, *, trials: float, sharpe_variance: float) -> float:
-    """Probability that the true Sharpe ratio is above 0, given that this was the best of several trials.
-
-    Parameters
-    ----------
-    returns
-        Returns of the chosen strategy, all periods, shape (n,).
-    trials
-        Independent strategies or settings tried, this one included, ≥ 1.
-    sharpe_variance
-        Variance, across the trials, of their Sharpe ratios **per period**, not annualised.
-
-    Returns
-    -------
-    float
-        The probabilistic Sharpe ratio against :func:`expected_maximum_sharpe`; NaN with fewer than two returns, or
-        where all are equal.
-    """
-    benchmark = expected_maximum_sharpe(trials=trials, sharpe_variance=sharpe_variance)
-    return probabilistic_sharpe_ratio(returns, benchmark=benchmark)
-
-
-def _shape(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Skewness and raw kurtosis (population moments)."""
-    centred = values - values.mean()
-    variance = np.square(centred).mean()
-    return float((centred**3).mean() / variance**1.5), float((centred**4).mean() / variance**2)

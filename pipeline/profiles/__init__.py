@@ -1,4 +1,4 @@
-"""Volume by price: profiles, VPOC and value areas, and the family made of them."""
+"""Volume, or time, by price: profiles, VPOC and value areas, and the family made of them."""
 
 from pipeline.profiles.composites import composite_levels, composite_profile
 from pipeline.profiles.developing import developing_levels
@@ -9,7 +9,8 @@ from pipeline.profiles.naked import naked_at_close, naked_vpocs
 from pipeline.profiles.nodes import Nodes, find_nodes
 from pipeline.profiles.plots import profile_figure, profile_markdown, profile_svg, profile_text
 from pipeline.profiles.relations import ValueAreaRelation, session_relations
-from pipeline.profiles.sessions import Allocation, profile_rows, select_sessions, session_profiles
+from pipeline.profiles.rows import Allocation, RowRule
+from pipeline.profiles.sessions import profile_rows, select_sessions, session_profiles
 from pipeline.profiles.shape import Shape, profile_shape
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.structure import session_structure, single_prints, volume_nodes
@@ -20,6 +21,7 @@ __all__ = [
     "MICRO_LOTS",
     "Allocation",
     "Nodes",
+    "RowRule",
     "SessionLevels",
     "Shape",
     "StreamedProfiles",

@@ -11,6 +11,8 @@ from pipeline.errors import DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours, label_sessions
+from pipeline.profiles.brackets import bracket_ranges
+from pipeline.profiles.rows import RowRule
 
 __all__ = ["AlignedBars", "SessionBars", "align_bars", "contract_runs", "require_profiles", "session_bars"]
 
@@ -21,13 +23,17 @@ _PRICES = ("vpoc", "val", "vah", "low", "high")
 
 @dataclass(frozen=True)
 class AlignedBars:
-    """Bars with volume, of the contract in force, from the first session of the profiles on.
+    """Bars that count, of the contract in force, from the first session of the profiles on.
+
+    Bars with volume count; where the profiles count time, all.
 
     The contract in force is that of the last profile at or before the bar's session, so that nothing
     computed from them spans two contracts.
 
     Attributes
     ----------
+    rule
+        What the rows of the profiles are.
     instants, low, high, close, steps
         Per bar, int64: nanoseconds since 1970 (the bar's open), ticks, volume steps.
     date
@@ -44,6 +50,7 @@ class AlignedBars:
         The calendar's sessions, as :func:`pipeline.market.session_schedule` gives them.
     """
 
+    rule: RowRule
     instants: Ints
     low: Ints
     high: Ints
@@ -71,7 +78,7 @@ class SessionBars:
 
     Attributes
     ----------
-    instants, low, high, close, steps
+    rule, instants, low, high, close, steps
         As in :class:`AlignedBars`.
     starts, stops
         Per profile, where its bars begin and end.
@@ -79,6 +86,7 @@ class SessionBars:
         Per profile, when its hours open, nanoseconds since 1970.
     """
 
+    rule: RowRule
     instants: Ints
     low: Ints
     high: Ints
@@ -87,6 +95,25 @@ class SessionBars:
     starts: Ints
     stops: Ints
     opens: Ints
+
+    def brackets(self, session: int) -> tuple[Ints, Ints, Ints]:
+        """The session's time brackets that have bars: number, lowest and highest tick, each int64."""
+        chosen = slice(self.starts[session], self.stops[session])
+        number = self.rule.bracket(self.instants[chosen], self.opens[session])
+        begins, low, high = bracket_ranges(self.low[chosen], self.high[chosen], number)
+        return number[begins], low, high
+
+    def counted(self) -> Ints:
+        """What each session's profile counts: volume steps, or TPOs."""
+        if not self.rule.by_time:
+            sums = np.append(0, np.cumsum(self.steps))
+            return sums[self.stops] - sums[self.starts]
+        owner = np.repeat(np.arange(len(self.starts)), self.stops - self.starts)
+        number = self.rule.bracket(self.instants, self.opens[owner])
+        begins, low, high = bracket_ranges(self.low, self.high, owner, number)
+        sums = np.zeros(len(self.starts), np.int64)
+        np.add.at(sums, owner[begins], self.rule.row(high) - self.rule.row(low) + 1)
+        return sums
 
 
 def require_profiles(profiles: pd.DataFrame) -> pd.DatetimeIndex:
@@ -129,8 +156,8 @@ def contract_runs(profiles: pd.DataFrame) -> Ints:
     return np.cumsum(np.append(False, names[1:] != names[:-1]), dtype=np.int64)
 
 
-def align_bars(bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument) -> AlignedBars:
-    """Find each bar's session, and keep those with volume and of the contract in force.
+def align_bars(bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, rule: RowRule) -> AlignedBars:
+    """Find each bar's session, and keep those that count and are of the contract in force.
 
     Raises
     ------
@@ -145,7 +172,7 @@ def align_bars(bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrumen
         _not_of_these_bars(sessions, int(np.argmax(dates < 0)), "has no bars")
     steps = instrument.to_steps(clean["volume"])
     owner = np.searchsorted(dates, labels.position, side="right") - 1
-    kept = (labels.position >= 0) & (owner >= 0) & (steps > 0)
+    kept = (labels.position >= 0) & (owner >= 0) & ((steps > 0) | rule.by_time)
     if ("contract" in profiles.columns) != ("contract" in clean.columns):
         which, other = ("profiles", "bars") if "contract" in profiles.columns else ("bars", "profiles")
         raise DataError(
@@ -158,6 +185,7 @@ def align_bars(bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrumen
     rows = np.flatnonzero(kept)
     low, high, close = (instrument.to_ticks(clean[name].to_numpy()[rows]) for name in ("low", "high", "close"))
     return AlignedBars(
+        rule=rule,
         instants=pd.DatetimeIndex(clean["timestamp"]).asi8[rows],
         low=low,
         high=high,
@@ -178,37 +206,36 @@ def session_bars(aligned: AlignedBars, profiles: pd.DataFrame, instrument: Instr
     Raises
     ------
     DataError
-        Where their volume is not the profile's: the hours, the bars or the contract are others.
+        Where their volume (or TPOs) is not the profile's: the hours, the bars, the rows or the contract are others.
     """
     sessions = require_profiles(profiles)
     own = np.flatnonzero(aligned.in_hours(hours) & (aligned.date == aligned.session_dates[aligned.owner]))
     owner = aligned.owner[own]
     starts, stops = (np.searchsorted(owner, np.arange(len(sessions)), side=side) for side in ("left", "right"))
-    steps = aligned.steps[own]
-    sums = np.append(0, np.cumsum(steps))
-    held, expected = sums[stops] - sums[starts], instrument.to_steps(profiles["volume"].to_numpy(np.float64))
-    if (held != expected).any():
-        row = int(np.argmax(held != expected))
-        volume = held[row] * instrument.volume_step
-        _not_of_these_bars(
-            sessions,
-            row,
-            f"holds volume {profiles['volume'].iloc[row]:g}, its bars in {hours} hours {volume:g}",
-        )
     opens = aligned.instants_of("rth_open" if hours == "rth" else "open")
-    return SessionBars(
+    found = SessionBars(
+        rule=aligned.rule,
         instants=aligned.instants[own],
         low=aligned.low[own],
         high=aligned.high[own],
         close=aligned.close[own],
-        steps=steps,
+        steps=aligned.steps[own],
         starts=starts.astype(np.int64),
         stops=stops.astype(np.int64),
         opens=opens,
     )
+    by_time = aligned.rule.by_time
+    volume = profiles["volume"].to_numpy(np.float64)
+    held, expected = found.counted(), np.rint(volume).astype(np.int64) if by_time else instrument.to_steps(volume)
+    if (held != expected).any():
+        row = int(np.argmax(held != expected))
+        what = "TPOs" if by_time else "volume"
+        own_volume = held[row] * (1 if by_time else instrument.volume_step)
+        _not_of_these_bars(sessions, row, f"holds {what} {volume[row]:g}, its bars in {hours} hours {own_volume:g}")
+    return found
 
 
 def _not_of_these_bars(sessions: pd.DatetimeIndex, row: int, what: str) -> NoReturn:
     raise DataError(
-        f"the profile of session {sessions[row].date()} {what}; make the profiles from the same bars and hours"
+        f"the profile of session {sessions[row].date()} {what}; make the profiles from the same bars, hours and rows"
     )

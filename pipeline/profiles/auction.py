@@ -1,27 +1,27 @@
 """What time says about a session: initial balance, single prints, tails, poor highs and lows.
 
-Time is counted in brackets of half an hour from the open of the hours. A bracket touches a price (prints
-it, one TPO) if one of its bars with volume has it between low and high.
+Time is counted in brackets of half an hour from the open of the hours. A bracket touches a row (prints it, one TPO) if
+one of its bars with volume has some of it between low and high; in a profile of TPOs, as there, if the row lies in the
+bracket's range, bars without volume included.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.profiles.aligned import AlignedBars, SessionBars
 from pipeline.profiles.kernels import MAX_TICKS
 
-__all__ = ["Prints", "bracket_prints", "check_minutes", "initial_balance", "session_prints"]
+__all__ = ["Prints", "bracket_prints", "initial_balance", "session_prints"]
 
 Ints = NDArray[np.int64]
 
 _MINUTE = 60_000_000_000
-_MAX_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,26 @@ def initial_balance(aligned: AlignedBars, own: SessionBars, instrument: Instrume
     )
 
 
-def session_prints(own: SessionBars, k: int, bracket_minutes: int, name: str) -> Prints:
-    """Single prints and extremes of session ``k``; ``name`` is what to call it in an error."""
-    chosen = slice(own.starts[k], own.stops[k])
-    brackets = (own.instants[chosen] - own.opens[k]) // (bracket_minutes * _MINUTE)
-    return bracket_prints(own.low[chosen], own.high[chosen], brackets, name)
+def session_prints(own: SessionBars, k: int, name: str) -> Prints:
+    """Single prints and extremes of session ``k``, in ticks; ``name`` is what to call it in an error.
+
+    With rows of several ticks a row is touched as a whole. A tail reaches from the extreme to the end of its last row.
+    """
+    rule, chosen = own.rule, slice(own.starts[k], own.stops[k])
+    low, high = own.low[chosen], own.high[chosen]
+    brackets = rule.bracket(own.instants[chosen], own.opens[k])
+    lowest, highest = int(low.min()), int(high.max())
+    if rule.by_time:
+        brackets, low, high = own.brackets(k)
+    found = bracket_prints(rule.row(low), rule.row(high), brackets, name)
+    buying, selling = found.buying_tail, found.selling_tail
+    return replace(
+        found,
+        zone_low=rule.bottom(found.zone_low),
+        zone_high=rule.top(found.zone_high),
+        buying_tail=min(rule.top(rule.row(lowest) + buying - 1), highest) - lowest + 1 if buying else 0,
+        selling_tail=highest - max(rule.bottom(rule.row(highest) - selling + 1), lowest) + 1 if selling else 0,
+    )
 
 
 def bracket_prints(low: Ints, high: Ints, brackets: Ints, name: str = "the bars given") -> Prints:
@@ -96,7 +111,7 @@ def bracket_prints(low: Ints, high: Ints, brackets: Ints, name: str = "the bars 
     Parameters
     ----------
     low, high
-        Ticks, shape (bars,), at least one.
+        Ticks, or rows, shape (bars,), at least one.
     brackets
         Which bracket each bar belongs to, 0 or more, not falling.
     name
@@ -137,15 +152,6 @@ def bracket_prints(low: Ints, high: Ints, brackets: Ints, name: str = "the bars 
         poor_high=bool(owner[-1] == _SEVERAL),
         poor_low=bool(owner[0] == _SEVERAL),
     )
-
-
-def check_minutes(name: str, minutes: int) -> None:
-    """Refuse a length of time that is not a whole number of minutes within a day."""
-    whole = isinstance(minutes, int | np.integer) and not isinstance(minutes, bool)
-    if not whole or not 1 <= minutes <= _MAX_MINUTES:
-        raise ConfigurationError(
-            f"{name} is {minutes!r}; it must be a whole number of minutes from 1 to {_MAX_MINUTES}"
-        )
 
 
 def _ranges(low: Ints, high: Ints, starts: Ints, stops: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:

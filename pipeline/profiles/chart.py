@@ -6,7 +6,7 @@ over the candles are what was known at each candle.
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,8 @@ from pipeline.profiles.auction import initial_balance
 from pipeline.profiles.developing import developing_levels
 from pipeline.profiles.naked import naked_vpocs
 from pipeline.profiles.pictures import Picture, candles, picture, tick_decimals
-from pipeline.profiles.sessions import Allocation, select_sessions, session_profiles
+from pipeline.profiles.rows import RowOptions, RowRule
+from pipeline.profiles.sessions import select_sessions, session_profiles
 
 __all__ = ["Bracket", "ProfileChart", "Ray", "profile_chart", "spread_labels"]
 
@@ -105,12 +106,16 @@ class ProfileChart:
 
     @property
     def title(self) -> str:
-        """Symbol, sessions, volume, and how high the rows are where they are higher than a tick."""
+        """Symbol, sessions, volume (or TPOs), and how high the rows are where they are higher than a tick."""
         first, last = (self.candles["session"].iloc[k].date() for k in (0, -1))
-        volume = self.own.steps.sum() * self.instrument.volume_step
         days = f"{first}" if first == last else f"{first} to {last}"
         rows = f", rows of {self.own.ticks_per_row} ticks" if self.own.ticks_per_row > 1 else ""
-        return f"{self.instrument.symbol} {days} {self.hours}: volume {volume:,.10g}{rows}"
+        return f"{self.instrument.symbol} {days} {self.hours}: {self.counted} {self.own.total:,.10g}{rows}"
+
+    @property
+    def counted(self) -> str:
+        """What the rows count, in a word."""
+        return "TPOs" if self.own.rule.by_time else "volume"
 
     @property
     def sessions(self) -> int:
@@ -132,9 +137,9 @@ class ProfileChart:
         return f"{float(self.instrument.to_prices(tick)):.{tick_decimals(self.instrument)}f}"
 
     def longest(self, drawn: Picture) -> float:
-        """Volume steps of the longest row of a profile that lies on the price axis, of any where none does."""
-        seen = drawn.steps[(drawn.bottoms + drawn.ticks_per_row > self.low) & (drawn.bottoms <= self.high)]
-        return float(seen.max(initial=0.0)) or float(drawn.steps.max())
+        """Length of the longest row of a profile that lies on the price axis, of any where none does."""
+        seen = drawn.lengths[(drawn.bottoms + drawn.ticks_per_row > self.low) & (drawn.bottoms <= self.high)]
+        return float(seen.max(initial=0.0)) or float(drawn.lengths.max())
 
     def in_sight(self) -> list[Ray]:
         """Naked VPOCs on the price axis, the lowest first."""
@@ -155,13 +160,16 @@ def profile_chart(
     *,
     hours: Hours = "rth",
     composite: int = 20,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
     most_candles: int = 260,
     most_rows: int = 160,
+    most_letters: int = 48,
+    **rows: Unpack[RowOptions],
 ) -> ProfileChart:
     """Work out a chart; the parameters are those of :func:`pipeline.profiles.profile_figure`.
+
+    ``most_letters`` is ``most_rows`` where rows are lines of letters, which need room to be read.
 
     Raises
     ------
@@ -173,14 +181,21 @@ def profile_chart(
     """
     if not isinstance(composite, int | np.integer) or isinstance(composite, bool) or composite < 0:
         raise ConfigurationError(f"composite is {composite!r}; it must be a number of sessions, or 0 for none")
+    rule = RowRule(**rows)
     areas: dict[str, Any] = {"value_area_basis_points": value_area_basis_points, "expansion_rows": expansion_rows}
     of_trades = is_trades(data)
     bars = _bars_of_trades(data, instrument) if of_trades else require_bars(data)
     selected = select_sessions(bars, instrument, first, last, hours=hours)
-    own = picture(selected, instrument, most_rows=most_rows, allocation=allocation, **areas)
+    one = selected["session"].iloc[0] == selected["session"].iloc[-1]
+    look: dict[str, Any] = {
+        "hours": hours,
+        "rule": rule,
+        "most_rows": most_letters if rule.by_time and one else most_rows,
+    }
+    own = picture(selected, instrument, **look, **areas)
     shown = candles(selected, most_candles, by_clock=of_trades)
     known = bars[bars["timestamp"] <= selected["timestamp"].iloc[-1]]
-    profiles = session_profiles(known, instrument, allocation=allocation, hours=hours, **areas)
+    profiles = session_profiles(known, instrument, hours=hours, **rule.options, **areas)
     runs = contract_runs(profiles)
     profiles = profiles[runs == runs[-1]]
     drawn = profiles[profiles.index >= selected["session"].iloc[0]]
@@ -190,14 +205,13 @@ def profile_chart(
         added = picture(
             _of_sessions(known, profiles, together, instrument, hours),
             instrument,
-            most_rows=most_rows,
             ticks_per_row=own.ticks_per_row,
-            allocation=allocation,
+            **look,
             **areas,
         )
-    rays = _rays(profiles, known, shown, selected, instrument, hours)
+    rays = _rays(profiles, known, shown, selected, instrument, hours, rule)
     low, high = _axis(shown, own, rays, instrument)
-    developing = developing_levels(selected, instrument, allocation=allocation, hours=hours, **areas)
+    developing = developing_levels(selected, instrument, hours=hours, **rule.options, **areas)
     closing = np.cumsum(shown["bars"].to_numpy()) - 1
     return ProfileChart(
         instrument=instrument,
@@ -208,7 +222,7 @@ def profile_chart(
         composite_sessions=len(together) if added is not None else 0,
         developing=developing[["vpoc", "val", "vah"]].iloc[closing].reset_index(drop=True),
         rays=rays,
-        brackets=_brackets(drawn, selected, shown, instrument, hours),
+        brackets=_brackets(drawn, selected, shown, instrument, hours, rule),
         low=low,
         high=high,
     )
@@ -262,9 +276,10 @@ def _rays(
     selected: pd.DataFrame,
     instrument: Instrument,
     hours: Hours,
+    rule: RowRule,
 ) -> tuple[Ray, ...]:
     """VPOCs of sessions before the last that were naked at some candle."""
-    found = naked_vpocs(profiles, known, instrument, hours=hours).iloc[:-1]
+    found = naked_vpocs(profiles, known, instrument, hours=hours, **rule.options).iloc[:-1]
     begins = shown["timestamp"].dt.tz_localize(None).to_numpy()
     # Where a session's candles end; those of sessions before the chart end at its left edge.
     ends = np.searchsorted(shown["session"].to_numpy(), found.index.to_numpy(), side="right")
@@ -303,9 +318,14 @@ def _axis(shown: pd.DataFrame, own: Picture, rays: tuple[Ray, ...], instrument: 
 
 
 def _brackets(
-    profiles: pd.DataFrame, selected: pd.DataFrame, shown: pd.DataFrame, instrument: Instrument, hours: Hours
+    profiles: pd.DataFrame,
+    selected: pd.DataFrame,
+    shown: pd.DataFrame,
+    instrument: Instrument,
+    hours: Hours,
+    rule: RowRule,
 ) -> tuple[Bracket, ...]:
-    aligned = align_bars(selected, profiles, instrument)
+    aligned = align_bars(selected, profiles, instrument, rule)
     balance = initial_balance(aligned, session_bars(aligned, profiles, instrument, hours), instrument, _BALANCE_MINUTES)
     instants = pd.DatetimeIndex(shown["timestamp"]).as_unit("ns").asi8
     opens = aligned.instants_of("rth_open")

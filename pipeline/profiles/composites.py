@@ -1,7 +1,7 @@
 """Composite profiles: several sessions of one contract as one profile, by adding theirs."""
 
 import datetime as dt
-from typing import Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,11 @@ from pipeline.market.sessions import Hours
 from pipeline.market.trades import is_trades
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, side_columns
-from pipeline.profiles.sessions import Allocation
-from pipeline.profiles.streaming import StreamedProfiles
-from pipeline.profiles.value_area import check_value_area_settings, value_area
+from pipeline.profiles.rows import RowOptions, RowRule
+from pipeline.profiles.streaming import StreamAllocation, StreamedProfiles
+from pipeline.profiles.value_area import ValueArea, check_value_area_settings, exact_sum, value_area
 
-__all__ = ["CompositePeriod", "composite_levels", "composite_profile"]
+__all__ = ["CompositePeriod", "add_sessions", "composite_levels", "composite_profile"]
 
 CompositePeriod = Literal["week", "month", "roll"]
 
@@ -30,10 +30,10 @@ def composite_profile(
     by: CompositePeriod | int | None = None,
     since: dt.date | str | None = None,
     developing: bool = False,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
     hours: Hours = "rth",
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """VPOC and value area of profiles of several sessions, made by adding the sessions' profiles.
 
@@ -44,8 +44,8 @@ def composite_profile(
     ----------
     data
         Bars, as in :func:`pipeline.profiles.session_profiles`; trades, as in
-        :func:`pipeline.profiles.trade_profiles`; or a :class:`StreamedProfiles`, whose hours and contracts count
-        then. Of two contracts in a session the one that makes its profile.
+        :func:`pipeline.profiles.trade_profiles`; or a :class:`StreamedProfiles`, whose hours, rows and contracts
+        count then. Of two contracts in a session the one that makes its profile.
     by
         ``"week"`` (Monday to Sunday of the trade dates), ``"month"``, ``"roll"`` (all sessions of a contract, from
         its first on), or a number N: of every session with the N − 1 before it (fewer at the start and after a roll).
@@ -54,10 +54,11 @@ def composite_profile(
     developing
         Whether every session has a row, its composite up to then (the week so far, ...). Otherwise a row a finished
         composite; the last one may still be open. With a number N both are the same.
-    allocation, hours
-        As in :func:`pipeline.profiles.session_profiles`; ``allocation`` is for bars only.
-    value_area_basis_points, expansion_rows
+    value_area_basis_points, expansion_rows, hours
         As in :func:`pipeline.profiles.session_profiles`.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as there; of trades each takes its price, whether
+        ``allocation`` is ``"uniform"`` or ``"close"``.
 
     Returns
     -------
@@ -71,7 +72,12 @@ def composite_profile(
     ConfigurationError
         Unless one of ``by`` and ``since`` is given, and is one of these.
     DataError
-        For a date after the last session; for a composite past 2**62 micro-lots or 2**24 ticks, before it is added.
+        For a date after the last session; for a composite of more than 2**24 rows, before it is added.
+
+    Notes
+    -----
+    A session holds at most 2**62 micro-lots; a composite may hold any number. What doesn't fit 64 bits is added and
+    compared in Python integers, so that years of a market with a fine volume step are summed exactly too.
 
     Examples
     --------
@@ -85,31 +91,30 @@ def composite_profile(
     (['2024-03-08', '2024-03-11'], [2, 1], [100.25, 100.0], [60.0, 5.0])
     """
     check_value_area_settings(value_area_basis_points, expansion_rows)
-    histograms = _histograms(data, instrument, allocation, hours)
+    histograms = _histograms(data, instrument, hours, rows)
     first, last = _spans(histograms, by, since, developing=developing)
-    areas, lows, highs = [], [], []
+    areas: list[ValueArea] = []
     sides: dict[str, list[int]] = {"volume": [], "buy": [], "sell": []}
     for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-        lowest, rows = _added(histograms, histograms.volume, begin, end)
+        lowest, added = _added(histograms, histograms.volume, begin, end)
         areas.append(
-            value_area(rows, lowest=lowest, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
+            value_area(added, lowest=lowest, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
         )
-        lows.append(lowest)
-        highs.append(lowest + len(rows) - 1)
         where = slice(histograms.starts[begin], histograms.starts[end + 1])
         for name, sums in sides.items():
             held = getattr(histograms, name)
-            sums.append(0 if held is None else int(held[where].sum()))
+            sums.append(0 if held is None else exact_sum(held[where]))
+    low, high = _extremes(histograms, first, last)
     columns = {
         "first": histograms.sessions[first].to_numpy(),
         "last": histograms.sessions[last].to_numpy(),
         "sessions": last - first + 1,
-        **area_columns(areas, lows, highs, instrument),
+        **area_columns(areas, low, high, instrument, histograms.rule),
     }
-    if _of_trades(data):
-        volume, buy, sell = (np.array(sums, dtype=np.int64) for sums in sides.values())
+    if _of_trades(data, histograms):
+        volume, buy, sell = (np.array(sums, dtype=object) for sums in sides.values())
         told = histograms.buy is not None
-        columns |= side_columns(volume, buy if told else None, sell if told else None, instrument)
+        columns |= side_columns(volume, buy if told else None, sell if told else None, instrument, histograms.rule)
     frame = pd.DataFrame(columns, index=histograms.sessions[last])
     if histograms.contracts is not None:
         frame["contract"] = pd.array(histograms.contracts[last], dtype="str")
@@ -123,53 +128,69 @@ def composite_levels(
     by: CompositePeriod | int | None = None,
     since: dt.date | str | None = None,
     developing: bool = False,
-    allocation: Allocation = "uniform",
     hours: Hours = "rth",
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
-    """Volume at every tick of every composite.
+    """Volume (or TPOs) of every row of every composite.
 
     Parameters
     ----------
-    data, instrument, by, since, developing, allocation, hours
+    data, instrument, by, since, developing, hours, **rows
         As in :func:`composite_profile`.
 
     Returns
     -------
     DataFrame
-        Indexed by (``session``, ``price``), the composite's last session and every tick from its lowest to its
-        highest: ``volume``, and of trades ``buy_volume``, ``sell_volume``, ``delta``, float64.
+        Indexed by (``session``, ``price``), the composite's last session and the lowest price of every row from its
+        lowest to its highest: ``volume``, and of trades ``buy_volume``, ``sell_volume``, ``delta``, float64.
     """
-    histograms = _histograms(data, instrument, allocation, hours)
+    histograms = _histograms(data, instrument, hours, rows)
     first, last = _spans(histograms, by, since, developing=developing)
     names = ["volume"] if histograms.buy is None else ["volume", "buy", "sell"]
-    added: dict[str, list[NDArray[np.int64]]] = {name: [np.empty(0, dtype=np.int64)] for name in names}
-    lows = []
+    added: dict[str, list[NDArray[Any]]] = {name: [np.empty(0, dtype=np.int64)] for name in names}
     for begin, end in zip(first.tolist(), last.tolist(), strict=True):
         for name in names:
-            lowest, rows = _added(histograms, getattr(histograms, name), begin, end)
-            added[name].append(rows)
-        lows.append(lowest)
-    flat = {name: np.concatenate(rows) for name, rows in added.items()}
-    widths = np.array([len(rows) for rows in added["volume"][1:]], dtype=np.int64)
+            added[name].append(_added(histograms, getattr(histograms, name), begin, end)[1])
+    flat = {name: np.concatenate(each) for name, each in added.items()}
+    widths = np.array([len(each) for each in added["volume"][1:]], dtype=np.int64)
+    low, high = _extremes(histograms, first, last)
     composites = SessionHistograms(
         instrument=instrument,
+        rule=histograms.rule,
         sessions=cast(pd.DatetimeIndex, histograms.sessions[last]),
-        lowest=np.array(lows, dtype=np.int64),
+        low=low,
+        high=high,
         starts=np.concatenate([[0], np.cumsum(widths)]).astype(np.int64),
         volume=flat["volume"],
         buy=flat.get("buy"),
         sell=flat.get("sell"),
         contracts=None if histograms.contracts is None else histograms.contracts[last],
     )
-    return levels_frame(composites, sides=_of_trades(data))
+    return levels_frame(composites, sides=_of_trades(data, histograms))
 
 
-def _of_trades(data: pd.DataFrame | StreamedProfiles) -> bool:
-    return data.allocation == "trades" if isinstance(data, StreamedProfiles) else is_trades(data)
+def add_sessions(
+    data: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
+) -> tuple[int, NDArray[Any]]:
+    """One profile of all sessions given, contracts not looked at: the lowest row, and what each row counts.
+
+    As :func:`pipeline.profiles.profile_rows` of those hours, but of any volume; (0, empty) where nothing counts.
+    """
+    histograms = _histograms(data, instrument, hours, rows)
+    if len(histograms) == 0:
+        return 0, np.empty(0, np.int64)
+    return _added(histograms, histograms.volume, 0, len(histograms) - 1)
+
+
+def _of_trades(data: pd.DataFrame | StreamedProfiles, histograms: SessionHistograms) -> bool:
+    """Whether volume is counted that buyers and sellers started."""
+    if isinstance(data, StreamedProfiles):
+        return data.allocation == "trades"
+    return is_trades(data) and not histograms.rule.by_time
 
 
 def _histograms(
-    data: pd.DataFrame | StreamedProfiles, instrument: Instrument, allocation: Allocation, hours: Hours
+    data: pd.DataFrame | StreamedProfiles, instrument: Instrument, hours: Hours, rows: RowOptions
 ) -> SessionHistograms:
     if isinstance(data, StreamedProfiles):
         if data.instrument != instrument:
@@ -177,11 +198,16 @@ def _histograms(
                 f"the profiles are of {data.instrument.symbol}, not of {instrument.symbol}; give one instrument"
             )
         return data.histograms()
-    return (
-        StreamedProfiles(instrument, allocation="trades" if is_trades(data) else allocation, hours=hours)
-        .add(data)
-        .histograms()
+    rule = RowRule(**rows)
+    allocation: StreamAllocation = "trades" if is_trades(data) and not rule.by_time else rule.allocation
+    stream = StreamedProfiles(
+        instrument,
+        allocation=allocation,
+        ticks_per_row=rule.ticks_per_row,
+        tpo_minutes=rule.tpo_minutes,
+        hours=hours,
     )
+    return stream.add(data).histograms()
 
 
 def _spans(
@@ -240,29 +266,38 @@ def _date(value: dt.date | str) -> pd.Timestamp:
     return cast(pd.Timestamp, date.tz_localize(None).normalize())
 
 
-def _added(
-    histograms: SessionHistograms, values: NDArray[np.int64], first: int, last: int
-) -> tuple[int, NDArray[np.int64]]:
+def _extremes(
+    histograms: SessionHistograms, first: NDArray[np.int64], last: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest and highest tick of each composite."""
+    spans = list(zip(first.tolist(), last.tolist(), strict=True))
+    low = [histograms.low[begin : end + 1].min() for begin, end in spans]
+    high = [histograms.high[begin : end + 1].max() for begin, end in spans]
+    return np.array(low, dtype=np.int64), np.array(high, dtype=np.int64)
+
+
+def _added(histograms: SessionHistograms, values: NDArray[np.int64], first: int, last: int) -> tuple[int, NDArray[Any]]:
+    """Lowest row of a composite, and the sums of its rows: int64, or Python integers where those could wrap."""
     lows = histograms.lowest[first : last + 1]
     highs = lows + np.diff(histograms.starts[first : last + 2]) - 1
     lowest, highest = int(lows.min()), int(highs.max())
-
-    def name() -> str:
-        return (
+    if highest - lowest >= MAX_TICKS:
+        raise DataError(
             f"the composite of {histograms.instrument.symbol} from {histograms.sessions[first].date()} to "
-            f"{histograms.sessions[last].date()}"
+            f"{histograms.sessions[last].date()} spans more than {MAX_TICKS:,} rows; take fewer sessions, or a larger "
+            "ticks_per_row"
         )
 
-    if highest - lowest >= MAX_TICKS:
-        raise DataError(f"{name()} spans more than {MAX_TICKS:,} ticks; take fewer sessions")
-    held = histograms.volume[histograms.starts[first] : histograms.starts[last + 1]]
-    # In halves, so that the sum of many sessions can't wrap before it is looked at.
-    total = (int((held >> 32).sum()) << 32) + int((held & 0xFFFFFFFF).sum())
-    if total > MAX_STEPS * MICRO_LOTS:
-        raise DataError(f"{name()} passes 2**62 micro-lots, the most that is summed exactly; take fewer sessions")
-    rows = np.zeros(highest - lowest + 1, dtype=np.int64)
-    _add_sessions(values, histograms.starts, histograms.lowest, first, last, lowest, rows)
-    return lowest, rows
+    def summed(of: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = np.zeros(highest - lowest + 1, dtype=np.int64)
+        _add_sessions(of, histograms.starts, histograms.lowest, first, last, lowest, rows)
+        return rows
+
+    # What buyers and sellers started is part of the volume, so that its sum bounds theirs.
+    if exact_sum(histograms.volume[histograms.starts[first] : histograms.starts[last + 1]]) <= MAX_STEPS * MICRO_LOTS:
+        return lowest, summed(values)
+    # In halves, each of which would take 2**31 sessions to wrap.
+    return lowest, (summed(values >> 32).astype(object) << 32) + summed(values & 0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)

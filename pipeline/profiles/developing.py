@@ -1,5 +1,8 @@
 """The session's profile as it was after every bar: developing VPOC, VAL and VAH."""
 
+from dataclasses import dataclass
+from typing import Self, Unpack
+
 import numpy as np
 import pandas as pd
 from numba import njit
@@ -13,24 +16,25 @@ from pipeline.market.sessions import Hours
 from pipeline.profiles import kernels
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS, WHOLE
 from pipeline.profiles.levels import to_volume
-from pipeline.profiles.sessions import Allocation, _check_allocation, _integers
+from pipeline.profiles.rows import RowOptions, RowRule
+from pipeline.profiles.sessions import _integers
 from pipeline.profiles.value_area import check_value_area_settings
 
 __all__ = ["developing_levels"]
 
 _PRICES = ("timestamp", "low", "high", "close", "volume")
-_Rows = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # low, high, steps
-_Levels = NDArray[np.int64]  # (bars, 7), as kernels.profile_slices orders them
+_Ints = NDArray[np.int64]
+_Levels = _Ints  # (bars, 7), as kernels.profile_slices orders them
 
 
 def developing_levels(
     bars: pd.DataFrame,
     instrument: Instrument,
     *,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
     hours: Hours = "rth",
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """VPOC and value area of the session so far, after every bar, in one pass.
 
@@ -40,16 +44,18 @@ def developing_levels(
 
     Parameters
     ----------
-    bars, instrument, allocation, value_area_basis_points, expansion_rows, hours
+    bars, instrument, value_area_basis_points, expansion_rows, hours
         As in :func:`pipeline.profiles.session_profiles`.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as there.
 
     Returns
     -------
     DataFrame
         A row for each bar in those hours, indexed by ``timestamp`` (the bar's open, datetime64[ns, UTC]):
         ``session`` (datetime64[ns]), ``vpoc``, ``val``, ``vah``, ``low``, ``high`` (prices), ``volume``,
-        ``value_area_volume``, float64; ``contract`` where the bars name it. Until the session's first volume the
-        prices are NaN and the volumes 0.
+        ``value_area_volume`` (or TPOs), float64; ``contract`` where the bars name it. Until the session's first
+        volume the prices are NaN and the volumes 0.
 
     Raises
     ------
@@ -67,20 +73,27 @@ def developing_levels(
     >>> developing_levels(bars, load_instruments()["ES"])["vpoc"].tolist()
     [5100.0, 5101.0, 5100.0]
     """
-    _check_allocation(allocation)
+    rule = RowRule(**rows)
     check_value_area_settings(value_area_basis_points, expansion_rows)
     clean = require_bars(bars, _PRICES)
-    low, high, steps, rounded = _integers(clean, instrument, allocation)
+    low, high, steps, rounded = _integers(clean, instrument, rule.allocation)
     instants = pd.DatetimeIndex(clean["timestamp"]).asi8
     slices = SessionClock(instrument, hours).slices(instants)
     sessions, starts, stops = slices.sessions, slices.starts, slices.stops
+    bracket = np.zeros(len(instants), np.int64)
+    for k in range(len(starts)) if rule.by_time else ():
+        where = slice(starts[k], stops[k])
+        bracket[where] = rule.bracket(instants[where], slices.opens[k])
+    all_bars = _Bars(low, high, steps, bracket)
 
-    def develop(rows: _Rows, which: NDArray[np.int64], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> _Levels:
-        levels = np.zeros((len(rows[0]), 7), dtype=np.int64)
-        failed, status = _develop(*rows, begins, ends, value_area_basis_points, expansion_rows, levels)
+    def develop(some: _Bars, which: _Ints, begins: _Ints, ends: _Ints) -> _Levels:
+        settings = value_area_basis_points, expansion_rows
+        failed, status, levels = (_develop_time if rule.by_time else _develop_volume)(
+            some, begins, ends, settings, rule
+        )
         if status != kernels.STATUS_OK:
             day = pd.Timestamp(int(which[failed])).date()
-            _raise(int(status), f"session {day} of {instrument.symbol}")
+            _raise(status, f"session {day} of {instrument.symbol}")
         return levels
 
     contracts: NDArray[np.object_] | None = None
@@ -89,22 +102,20 @@ def developing_levels(
         changes = np.cumsum(np.append(0, codes[1:] != codes[:-1]))[: len(codes)]
         mixed = np.flatnonzero(changes[stops - 1] > changes[starts])
         alone = np.setdiff1d(np.arange(len(starts)), mixed)
-        levels = develop((low, high, steps), sessions[alone], starts[alone], stops[alone])
+        levels = develop(all_bars, sessions[alone], starts[alone], stops[alone])
         leaders = codes.copy()
-        for k in mixed:
+        for k in mixed.tolist():
             where = slice(starts[k], stops[k])
-            own = {}
-            for code in np.unique(codes[where]):
-                rows = np.flatnonzero(codes[where] == code)
-                ends = np.array([0]), np.array([len(rows)])
-                own[code] = (
-                    rows,
-                    develop((low[where][rows], high[where][rows], steps[where][rows]), sessions[[k]], *ends),
-                )
+            own: dict[int, tuple[_Ints, _Ints, _Levels]] = {}
+            for code in np.unique(codes[where]).tolist():
+                chosen = np.flatnonzero(codes[where] == code)
+                some = all_bars.take(starts[k] + chosen)
+                developed = develop(some, sessions[[k]], np.array([0]), np.array([len(chosen)]))
+                own[code] = chosen, np.cumsum(some.steps), developed
             levels[where], leaders[where] = _of_the_leader(own, stops[k] - starts[k])
         contracts = np.asarray(names, dtype=object)[leaders]
     else:
-        levels = develop((low, high, steps), sessions, starts, stops)
+        levels = develop(all_bars, sessions, starts, stops)
 
     inside = np.repeat(starts - np.append(0, np.cumsum(stops - starts)[:-1])[: len(starts)], stops - starts)
     inside += np.arange(len(inside))
@@ -114,27 +125,65 @@ def developing_levels(
     empty = levels[:, 5] == 0
     for place, name in enumerate(("vpoc", "val", "vah", "low", "high")):
         frame[name] = np.where(empty, np.nan, instrument.to_prices(levels[:, place]))
-    frame["volume"] = to_volume(levels[:, 5], instrument)
-    frame["value_area_volume"] = to_volume(levels[:, 6], instrument)
+    frame["volume"] = to_volume(levels[:, 5], instrument, rule)
+    frame["value_area_volume"] = to_volume(levels[:, 6], instrument, rule)
     if contracts is not None:
         frame["contract"] = pd.array(contracts[inside], dtype="str")
     frame.attrs.update(rounded)
     return frame
 
 
-def _of_the_leader(own: dict[int, tuple[NDArray[np.int64], _Levels]], bars: int) -> tuple[_Levels, NDArray[np.int64]]:
+@dataclass(frozen=True)
+class _Bars:
+    """Bars in whole numbers, and which bracket of its session each lies in (0 where time is not counted)."""
+
+    low: _Ints
+    high: _Ints
+    steps: _Ints
+    bracket: _Ints
+
+    def take(self, rows: _Ints) -> Self:
+        return type(self)(self.low[rows], self.high[rows], self.steps[rows], self.bracket[rows])
+
+
+def _develop_volume(
+    bars: _Bars, starts: _Ints, stops: _Ints, settings: tuple[int, int], rule: RowRule
+) -> tuple[int, int, _Levels]:
+    """Levels after every bar; which slice was refused, and why."""
+    levels = np.zeros((len(bars.low), 7), dtype=np.int64)
+    failed, status = _develop(bars.low, bars.high, bars.steps, starts, stops, *settings, rule.ticks_per_row, levels)
+    return int(failed), int(status), levels
+
+
+def _develop_time(
+    bars: _Bars, starts: _Ints, stops: _Ints, settings: tuple[int, int], rule: RowRule
+) -> tuple[int, int, _Levels]:
+    """As :func:`_develop_volume`: the rows that a bar adds to its bracket are two bars of a step of volume a row."""
+    low, high, steps = np.zeros((3, 2 * len(bars.low)), dtype=np.int64)
+    _added_rows(rule.row(bars.low), rule.row(bars.high), bars.bracket, starts, stops, low, high, steps)
+    both = np.zeros((len(low), 7), dtype=np.int64)
+    failed, status = _develop(low, high, steps, 2 * starts, 2 * stops, *settings, 1, both)
+    levels = both[1::2].copy()
+    for place, in_ticks in enumerate((rule.middle, rule.bottom, rule.top)):
+        levels[:, place] = in_ticks(levels[:, place])
+    _extremes_so_far(bars.low, bars.high, starts, stops, levels)
+    levels[:, 5:] //= MICRO_LOTS
+    return int(failed), int(status), levels
+
+
+def _of_the_leader(own: dict[int, tuple[_Ints, _Ints, _Levels]], bars: int) -> tuple[_Levels, _Ints]:
     """Of contracts developing side by side, after every bar the levels of the one with more volume so far.
 
-    ``own`` holds each contract's rows within the session, and its levels after each of them.
+    ``own`` holds each contract's rows within the session, and its volume and levels after each of them.
     """
     levels = np.zeros((bars, 7), dtype=np.int64)
     leaders = np.full(bars, -1, dtype=np.int64)
     most = np.full(bars, -1, dtype=np.int64)
     latest = np.full(bars, -1, dtype=np.int64)
-    for code, (rows, developed) in own.items():
+    for code, (rows, volume, developed) in own.items():
         seen = np.searchsorted(rows, np.arange(bars), side="right") - 1
         begun = seen >= 0
-        total = np.where(begun, developed[seen, 5], -1)
+        total = np.where(begun, volume[seen], -1)
         last = np.where(begun, rows[seen], -1)
         leads = (total > most) | ((total == most) & (last > latest))
         most, latest = np.where(leads, total, most), np.where(leads, last, latest)
@@ -156,7 +205,30 @@ def _raise(status: int, name: str) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _develop(low, high, steps, starts, stops, basis_points, expansion_rows, levels):  # type: ignore[no-untyped-def]
+def _added_rows(low, high, bracket, starts, stops, bottoms, tops, counts):  # type: ignore[no-untyped-def]
+    """The rows that each bar adds to its bracket: below what the bracket had (or all), and above; a count each."""
+    for k in range(starts.size):
+        for i in range(starts[k], stops[k]):
+            below, above = 2 * i, 2 * i + 1
+            if i == starts[k] or bracket[i] != bracket[i - 1]:
+                lowest, highest = low[i], high[i]
+                bottoms[below], tops[below], counts[below] = lowest, highest, highest - lowest + 1
+                continue
+            bottoms[below], tops[below], counts[below] = low[i], lowest - 1, max(lowest - low[i], 0)
+            bottoms[above], tops[above], counts[above] = highest + 1, high[i], max(high[i] - highest, 0)
+            lowest, highest = min(lowest, low[i]), max(highest, high[i])
+
+
+@njit(cache=True, nogil=True)
+def _extremes_so_far(low, high, starts, stops, levels):  # type: ignore[no-untyped-def]
+    for k in range(starts.size):
+        for i in range(starts[k], stops[k]):
+            levels[i, 3] = low[i] if i == starts[k] else min(levels[i - 1, 3], low[i])
+            levels[i, 4] = high[i] if i == starts[k] else max(levels[i - 1, 4], high[i])
+
+
+@njit(cache=True, nogil=True)
+def _develop(low, high, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
     """Levels after every bar of every slice, in ``levels`` (bars, 7) as ``kernels.profile_slices`` orders them.
 
     Returns
@@ -175,10 +247,10 @@ def _develop(low, high, steps, starts, stops, basis_points, expansion_rows, leve
             return k, status
         if highest < lowest:
             continue
-        # How far the session will go sizes the array only; what is looked at are the ticks traded so far.
-        rows = np.zeros(highest - lowest + 1, np.int64)
-        first = np.int64(rows.size)
-        last = np.int64(-1)
+        # How far the session will go sizes the array only; what is looked at are the rows traded so far.
+        base = lowest // ticks_per_row
+        rows = np.zeros(highest // ticks_per_row - base + 1, np.int64)
+        lowest, highest = highest, lowest
         total = np.int64(0)
         most = np.int64(0)
         ties = 0
@@ -189,38 +261,53 @@ def _develop(low, high, steps, starts, stops, basis_points, expansion_rows, leve
                 if i > start:
                     levels[i] = levels[i - 1]
                 continue
-            bottom = np.int64(low[i]) - lowest
-            top = np.int64(high[i]) - lowest
             micro = volume * MICRO_LOTS
-            each = micro // (top - bottom + 1)
-            rest = micro - each * (top - bottom + 1)
-            for tick in range(bottom, top + 1):
-                rows[tick] += each
-            for tick in range(bottom, bottom + rest):
-                rows[tick] += 1
-            first = min(first, bottom)
-            last = max(last, top)
+            bottom, top = _add_bar(low[i], high[i], micro, ticks_per_row, base, rows)
+            lowest = min(lowest, low[i])
+            highest = max(highest, high[i])
+            first = lowest // ticks_per_row - base
+            last = highest // ticks_per_row - base
             total += micro
-            # Only a tick of this bar can pass the most there was; and only while several hold as much does the
+            # Only a row of this bar can pass the most there was; and only while several hold as much does the
             # VPOC move without that, as the range's middle does.
-            for tick in range(bottom, top + 1):
-                if rows[tick] > most:
-                    most = rows[tick]
+            for row in range(bottom, top + 1):
+                if rows[row] > most:
+                    most = rows[row]
                     ties = 1
-                    vpoc = np.int64(tick)
-                elif rows[tick] == most:
+                    vpoc = np.int64(row)
+                elif rows[row] == most:
                     ties += 1
             if ties > 1:
                 vpoc = _nearest_of_equals(rows, first, last, most)
             val, vah, held = _expand(rows, first, last, vpoc, total, basis_points, expansion_rows)
-            levels[i, 0] = lowest + vpoc
-            levels[i, 1] = lowest + val
-            levels[i, 2] = lowest + vah
-            levels[i, 3] = lowest + first
-            levels[i, 4] = lowest + last
+            levels[i, 0] = (base + vpoc) * ticks_per_row + (ticks_per_row - 1) // 2
+            levels[i, 1] = (base + val) * ticks_per_row
+            levels[i, 2] = (base + vah) * ticks_per_row + ticks_per_row - 1
+            levels[i, 3] = lowest
+            levels[i, 4] = highest
             levels[i, 5] = total
             levels[i, 6] = held
     return -1, kernels.STATUS_OK
+
+
+@njit(cache=True, nogil=True)
+def _add_bar(low, high, micro, ticks_per_row, base, rows):  # type: ignore[no-untyped-def]
+    """Add a bar's volume, tick by tick, to the rows; the first and the last row of it."""
+    each = micro // (high - low + 1)
+    richer = low + micro - each * (high - low + 1)  # ticks below it get one more
+    first = low // ticks_per_row - base
+    last = high // ticks_per_row - base
+    if ticks_per_row == 1:
+        for row in range(first, last + 1):
+            rows[row] += each
+        for row in range(first, richer - base):
+            rows[row] += 1
+        return first, last
+    for row in range(first, last + 1):
+        begin = max((base + row) * ticks_per_row, low)
+        end = min((base + row + 1) * ticks_per_row, high + 1)
+        rows[row] += each * (end - begin) + max(min(richer, end) - begin, 0)
+    return first, last
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 import base64
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipeline.market.sessions import Hours
 from pipeline.profiles import palette
 from pipeline.profiles.chart import ProfileChart, profile_chart, spread_labels
 from pipeline.profiles.pictures import Picture
-from pipeline.profiles.sessions import Allocation
+from pipeline.profiles.rows import RowOptions
 from pipeline.shown import shown
 
 __all__ = ["profile_markdown", "profile_svg"]
@@ -23,6 +23,7 @@ _WIDTH, _HEIGHT = 940, 470
 _TOP, _BOTTOM, _LEFT, _GAP = 62, 24, 62, 8
 _CANDLES = 130
 _LABEL = 13
+_LETTER, _LEAST_LETTER = 9, 6  # pixels a row of letters is high, and the smallest letter that is drawn
 _NAKED_WIDTH = 124
 _LEVEL_WIDTH = 84  # to the right of a profile's longest row
 
@@ -36,9 +37,9 @@ def profile_svg(
     hours: Hours = "rth",
     title: str | None = None,
     composite: int = 20,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    **rows: Unpack[RowOptions],
 ) -> str:
     """What :func:`pipeline.profiles.profile_figure` shows, with the same parameters, as an SVG of a few kilobytes."""
     chart = profile_chart(
@@ -48,11 +49,12 @@ def profile_svg(
         last,
         hours=hours,
         composite=composite,
-        allocation=allocation,
         value_area_basis_points=value_area_basis_points,
         expansion_rows=expansion_rows,
         most_candles=_CANDLES,
         most_rows=(_HEIGHT - _TOP - _BOTTOM) // 3,
+        most_letters=(_HEIGHT - _TOP - _BOTTOM) // _LETTER,
+        **rows,
     )
     return _Drawing(chart, title or chart.title).text()
 
@@ -66,9 +68,9 @@ def profile_markdown(
     hours: Hours = "rth",
     title: str | None = None,
     composite: int = 20,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    **rows: Unpack[RowOptions],
 ) -> str:
     """The SVG as a Markdown image that carries its own data, for pages that show Markdown."""
     drawing = profile_svg(
@@ -79,9 +81,9 @@ def profile_markdown(
         hours=hours,
         title=title,
         composite=composite,
-        allocation=allocation,
         value_area_basis_points=value_area_basis_points,
         expansion_rows=expansion_rows,
+        **rows,
     ).encode()
     return f"![volume profile](data:image/svg+xml;base64,{base64.b64encode(drawing).decode()})"
 
@@ -243,37 +245,61 @@ class _Drawing:
 
     def _own(self) -> None:
         own, left = self._chart.own, self._panes[0]
-        if own.sides is None:
+        if own.letters is not None:
+            self._letters(own.letters)
+        elif own.sides is None:
             self._profile(own, left, palette.row_colours(own))
         else:
             bought, sold = own.sides
-            parts = ((bought, palette.BUY), (sold, palette.SELL), (own.steps - bought - sold, palette.UNKNOWN))
-            begin = np.zeros(len(own.steps))
+            parts = ((bought, palette.BUY), (sold, palette.SELL), (own.lengths - bought - sold, palette.UNKNOWN))
+            begin = np.zeros(len(own.lengths))
             for part, colour in parts:
                 self._rows(own, left, part, [colour] * len(part), begin)
                 begin = begin + part
         longest = (self._pane - _LEVEL_WIDTH) / self._chart.longest(own)
         for ticks, filled in zip(own.nodes, (True, False), strict=True):
             path = "".join(
-                f"M{_number(left + own.steps[own.row_of(tick)] * longest + 2)} {self._y(tick)}l5 -3v6z"
+                f"M{_number(left + own.lengths[own.row_of(tick)] * longest + 2)} {self._y(tick)}l5 -3v6z"
                 for tick in ticks.tolist()
             )
             self._path(path, palette.BALANCE, 0.8, fill=palette.BALANCE if filled else "white")
 
     def _profile(self, drawn: Picture, left: float, colours: Sequence[str]) -> None:
-        self._rows(drawn, left, drawn.steps, colours, np.zeros(len(drawn.steps)))
+        self._rows(drawn, left, drawn.lengths, colours, np.zeros(len(drawn.lengths)))
 
-    def _rows(self, drawn: Picture, left: float, steps: Any, colours: Sequence[str], begin: Any) -> None:
+    def _letters(self, letters: tuple[str, ...]) -> None:
+        """The letters over pale bars; bars alone where a letter would have too little room."""
+        own, left = self._chart.own, self._panes[0]
+        tall = own.ticks_per_row * self._scale
+        wide = self._letter_width()
+        size = min(tall * 1.2, wide * 1.6, _LETTER + 2)
+        if size < _LEAST_LETTER:
+            self._profile(own, left, palette.row_colours(own))
+            return
+        self._profile(own, left, palette.row_colours(own, *palette.LETTERS))
+        colours = palette.row_colours(own, palette.VPOC, palette.EDGE, palette.MUTED)
+        for row, (line, colour) in enumerate(zip(letters, colours, strict=True)):
+            places = " ".join(_number(left + (place + 0.5) * wide) for place in range(len(line)))
+            y = float(self._y(int(own.bottoms[row]) + (own.ticks_per_row - 1) / 2)) + size * 0.35
+            self._parts.append(
+                f'<text x="{places}" y="{_number(y)}" font-family="monospace" font-size="{size:.1f}" '
+                f'text-anchor="middle" fill="{colour}">{line}</text>'
+            )
+
+    def _letter_width(self) -> float:
+        return (self._pane - _LEVEL_WIDTH) / self._chart.longest(self._chart.own)
+
+    def _rows(self, drawn: Picture, left: float, lengths: Any, colours: Sequence[str], begin: Any) -> None:
         chart = self._chart
         longest = (self._pane - _LEVEL_WIDTH) / chart.longest(drawn)
         tall = _number(max(drawn.ticks_per_row * self._scale - 0.4, 0.6))
         paths = dict.fromkeys(colours, "")
         for row, colour in enumerate(colours):
             bottom = int(drawn.bottoms[row])
-            if steps[row] > 0 and chart.low <= bottom <= chart.high - drawn.ticks_per_row + 1:
+            if lengths[row] > 0 and chart.low <= bottom <= chart.high - drawn.ticks_per_row + 1:
                 # A row is drawn around its ticks, so that the line of a level runs through the middle of its tick.
                 edge = self._y(bottom + drawn.ticks_per_row - 0.5)
-                wide = _number(steps[row] * longest)
+                wide = _number(lengths[row] * longest)
                 paths[colour] += f"M{_number(left + begin[row] * longest)} {edge}h{wide}v{tall}h-{wide}z"
         for colour, path in paths.items():
             self._fill(path, colour)
@@ -285,7 +311,13 @@ class _Drawing:
         right = left + self._pane
         for (name, tick, colour), y in zip(seen, self._spread(tick for _, tick, _ in seen), strict=True):
             words = f"{name} {chart.price(tick)}"
-            self._path(f"M{left} {self._y(tick)}H{_number(right - 80)}", colour, 1, "" if name == "VPOC" else "5 4")
+            # Beside letters, not through them.
+            begin = (
+                left if drawn.letters is None else left + self._letter_width() * len(drawn.letters[drawn.row_of(tick)])
+            )
+            self._path(
+                f"M{_number(begin)} {self._y(tick)}H{_number(right - 80)}", colour, 1, "" if name == "VPOC" else "5 4"
+            )
             self._write(right, y + 4, words, colour, "end")
         if not chart.low <= area.vpoc <= chart.high:
             above = area.vpoc > chart.high

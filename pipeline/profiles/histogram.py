@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.profiles import kernels
 from pipeline.profiles.kernels import MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.rows import check_ticks_per_row
 from pipeline.profiles.value_area import check_value_area_settings
 
 __all__ = ["SessionLevels", "profile_sessions", "spread_rows"]
@@ -22,7 +23,7 @@ class SessionLevels:
     Attributes
     ----------
     vpoc, val, vah, low, high
-        Ticks; 0 where a session has no volume.
+        Ticks, whatever the height of the rows; 0 where a session has no volume.
     total, held
         Micro-lots of the session and of its value area; 0 where it has no volume.
     """
@@ -45,6 +46,7 @@ def profile_sessions(
     *,
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    ticks_per_row: int = 1,
     name: Callable[[int], str] = "session {}".format,
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, in one pass over the bars.
@@ -63,6 +65,8 @@ def profile_sessions(
         ends where the next begins, the last with the bars.
     value_area_basis_points, expansion_rows
         As in :func:`pipeline.profiles.value_area`.
+    ticks_per_row
+        Ticks that are summed into a row, once the volume lies on them (contract §3.7).
     name
         What to call session k in an error.
 
@@ -81,6 +85,7 @@ def profile_sessions(
     (array([101,  50]), array([101,  50]), array([103,  50]))
     """
     check_value_area_settings(value_area_basis_points, expansion_rows)
+    check_ticks_per_row(ticks_per_row)
     bottoms, tops, volumes = _kernel_arrays(low, high, steps)
     begins = np.ascontiguousarray(starts, dtype=np.int64)
     ends = np.append(begins, len(volumes))[1:] if stops is None else np.ascontiguousarray(stops, dtype=np.int64)
@@ -89,7 +94,7 @@ def profile_sessions(
     if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= len(volumes))).all():
         raise DataError(f"sessions must start at 0 or later and stop, not before, at {len(volumes)} bars or earlier")
     levels = np.empty((len(begins), 7), dtype=np.int64)
-    settings = value_area_basis_points, expansion_rows
+    settings = value_area_basis_points, expansion_rows, int(ticks_per_row)
     if low is high:
         failed, status = kernels.profile_points(bottoms, volumes, begins, ends, *settings, levels)
     else:
@@ -99,26 +104,31 @@ def profile_sessions(
 
 
 def spread_rows(
-    low: NDArray[np.integer[Any]], high: NDArray[np.integer[Any]], steps: NDArray[np.integer[Any]]
+    low: NDArray[np.integer[Any]],
+    high: NDArray[np.integer[Any]],
+    steps: NDArray[np.integer[Any]],
+    *,
+    ticks_per_row: int = 1,
 ) -> tuple[int, NDArray[np.int64]]:
     """One profile of all bars given.
 
     Parameters
     ----------
-    low, high, steps
+    low, high, steps, ticks_per_row
         As in :func:`profile_sessions`.
 
     Returns
     -------
     (int, ndarray of int64)
-        The lowest tick, and micro-lots per tick from there to the highest, shape (ticks,); (0, empty)
-        where no bar has volume.
+        The lowest row (row k holds the ticks from ``k * ticks_per_row`` on), and micro-lots per row from there to
+        the highest, shape (rows,); (0, empty) where no bar has volume.
 
     Raises
     ------
     DataError
         As in :func:`profile_sessions`.
     """
+    check_ticks_per_row(ticks_per_row)
     bottoms, tops, volumes = _kernel_arrays(low, high, steps)
     _, status = kernels.total_steps(volumes, 0, len(volumes))
     _raise_for(status, lambda: "the bars given")
@@ -130,7 +140,11 @@ def spread_rows(
     rows = np.zeros(ticks + 1, dtype=np.int64)  # the last entry takes what ends above the highest tick
     kernels.spread(bottoms, tops, volumes, 0, len(volumes), lowest, rows)
     kernels.integrate(rows, 0, ticks - 1)
-    return int(lowest), rows[:ticks].copy()
+    if ticks_per_row == 1:
+        return int(lowest), rows[:ticks].copy()
+    first = int(lowest) // ticks_per_row
+    begins = np.arange(first, int(highest) // ticks_per_row + 1) * ticks_per_row - lowest
+    return first, np.add.reduceat(rows[:ticks], np.maximum(begins, 0))
 
 
 def _kernel_arrays(*arrays: NDArray[np.integer[Any]]) -> list[NDArray[np.integer[Any]]]:

@@ -496,7 +496,7 @@ def _levels(rows, sums, first, last, most, basis_points, expansion_rows):  # typ
 
 
 @njit(cache=True, nogil=True)
-def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows, levels):  # type: ignore[no-untyped-def]
+def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
     """Profile and value area of every slice of the bars.
 
     Parameters
@@ -544,14 +544,14 @@ def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows
             continue
         last -= 1
         most = _volumes_of_bars(scratch, first, last)
-        vpoc, val, vah, held = _levels(scratch[0], scratch[2], first, last, most, basis_points, expansion_rows)
-        _write(levels[k], base, vpoc, val, vah, first, last, total, held)
+        settings = (basis_points, expansion_rows, ticks_per_row)
+        _write_levels(levels[k], scratch[0], scratch[2], base, first, last, most, total, settings)
         _clear(scratch, first - 1, last + 1)
     return -1, STATUS_OK
 
 
 @njit(cache=True, nogil=True)
-def profile_points(price, steps, starts, stops, basis_points, expansion_rows, levels):  # type: ignore[no-untyped-def]
+def profile_points(price, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
     """As :func:`profile_slices`, of what has one price: trades, or bars with all volume on the close."""
     scratch = np.zeros((2, _FIRST_SIZE), np.int64)
     for k in range(starts.size):
@@ -580,8 +580,8 @@ def profile_points(price, steps, starts, stops, basis_points, expansion_rows, le
         if total == 0:
             continue
         most = _volumes_of_points(scratch, first, last)
-        vpoc, val, vah, held = _levels(scratch[0], scratch[1], first, last, most, basis_points, expansion_rows)
-        _write(levels[k], base, vpoc, val, vah, first, last, total, held)
+        settings = (basis_points, expansion_rows, ticks_per_row)
+        _write_levels(levels[k], scratch[0], scratch[1], base, first, last, most, total, settings)
         _clear(scratch, first - 1, last)
     return -1, STATUS_OK
 
@@ -602,11 +602,41 @@ def _measure(low, high, steps, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _write(row, base, vpoc, val, vah, first, last, total, held):  # type: ignore[no-untyped-def]
-    row[0] = base + vpoc
-    row[1] = base + val
-    row[2] = base + vah
-    row[3] = base + first
-    row[4] = base + last
-    row[5] = total * MICRO_LOTS
-    row[6] = held
+def _write_levels(levels, rows, sums, base, first, last, most, total, settings):  # type: ignore[no-untyped-def]
+    """Write a session's levels, from volumes by tick, their running sums and the largest of them."""
+    basis_points, expansion_rows, ticks_per_row = settings
+    levels[3] = base + first
+    levels[4] = base + last
+    levels[5] = total * MICRO_LOTS
+    if ticks_per_row == 1:
+        vpoc, val, vah, held = _levels(rows, sums, first, last, most, basis_points, expansion_rows)
+        levels[0] = base + vpoc
+        levels[1] = base + val
+        levels[2] = base + vah
+    else:
+        lowest = (base + first) // ticks_per_row - first
+        last, most = _into_rows(rows, sums, base, first, last, ticks_per_row)
+        vpoc, val, vah, held = _levels(rows, sums, first, last, most, basis_points, expansion_rows)
+        levels[0] = (lowest + vpoc) * ticks_per_row + (ticks_per_row - 1) // 2
+        levels[1] = (lowest + val) * ticks_per_row
+        levels[2] = (lowest + vah) * ticks_per_row + ticks_per_row - 1
+    levels[6] = held
+
+
+@njit(cache=True, nogil=True)
+def _into_rows(rows, sums, base, first, last, ticks_per_row):  # type: ignore[no-untyped-def]
+    """Sum ticks into rows, in place from ``first`` on; the last row's entry, and the largest volume.
+
+    Rows are aligned to tick 0, so the lowest and the highest may hold fewer ticks.
+    """
+    lowest = (base + first) // ticks_per_row
+    count = (base + last) // ticks_per_row - lowest + 1
+    most = np.int64(0)
+    for k in range(count):
+        end = min((lowest + k + 1) * ticks_per_row - 1 - base, last)
+        # A row's last tick lies at or above its entry, so it has not been written over yet.
+        sums[first + k] = sums[end]
+        volume = sums[first + k] - sums[first + k - 1]
+        rows[first + k] = volume
+        most = max(most, volume)
+    return first + count - 1, most

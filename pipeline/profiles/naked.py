@@ -1,6 +1,7 @@
 """Naked VPOCs: those at which nothing has been traded since."""
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
 from pipeline.profiles.aligned import AlignedBars, align_bars, session_bars
+from pipeline.profiles.rows import RowOptions, RowRule
 
 __all__ = ["naked_at_close", "naked_vpocs"]
 
@@ -26,6 +28,7 @@ def naked_vpocs(
     *,
     hours: Hours = "rth",
     tested_in: Hours = "eth",
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """Every VPOC, whether it is naked, and which session tested it.
 
@@ -46,6 +49,10 @@ def naked_vpocs(
     tested_in
         Which trade tests a VPOC: ``"eth"``, any; ``"rth"``, that of regular hours only. With profiles of regular hours
         the default lets the last hours of a trade date test that date's own VPOC.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``: those the profiles were made with. Of rows of several
+        ticks the VPOC is the middle tick, and trade at that price tests it. Where time is counted, bars without volume
+        test it too.
 
     Returns
     -------
@@ -92,7 +99,7 @@ def naked_vpocs(
     >>> vpocs["vpoc"].tolist(), vpocs["state"].tolist(), vpocs["age"].tolist()
     ([5100.0, 5110.5, 5101.25], ['tested', 'naked', 'naked'], [2, 1, 0])
     """
-    found = _find_tests(profiles, bars, instrument, hours, tested_in)
+    found = _find_tests(profiles, bars, instrument, hours, tested_in, RowRule(**rows))
     calendar = pd.DatetimeIndex(found.aligned.schedule.index).as_unit("ns")
     own = found.aligned.session_dates
     tested, rolled = found.tested_date < _NEVER, found.rolled_date < _NEVER
@@ -118,6 +125,7 @@ def naked_at_close(
     hours: Hours = "rth",
     tested_in: Hours = "eth",
     minimum_age: int = 1,
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """Naked VPOCs as each session left them: how many, and the nearest above and below.
 
@@ -125,7 +133,7 @@ def naked_at_close(
 
     Parameters
     ----------
-    profiles, bars, instrument, hours, tested_in
+    profiles, bars, instrument, hours, tested_in, **rows
         As in :func:`naked_vpocs`.
     minimum_age
         Sessions of the calendar a VPOC must be old. By default a session's own is not among them: a VPOC is called
@@ -155,7 +163,7 @@ def naked_at_close(
     """
     if not isinstance(minimum_age, int | np.integer) or isinstance(minimum_age, bool) or minimum_age < 0:
         raise ConfigurationError(f"minimum_age is {minimum_age!r}; it must be a whole number of sessions, 0 or more")
-    found = _find_tests(profiles, bars, instrument, hours, tested_in)
+    found = _find_tests(profiles, bars, instrument, hours, tested_in, RowRule(**rows))
     aligned = found.aligned
     counted = aligned.in_hours("rth" if hours == tested_in == "rth" else "eth")
     closing = np.flatnonzero(counted & (aligned.date == aligned.session_dates[aligned.owner]))
@@ -187,12 +195,17 @@ class _Tests:
 
 
 def _find_tests(
-    profiles: pd.DataFrame, bars: pd.DataFrame, instrument: Instrument, hours: Hours, tested_in: Hours
+    profiles: pd.DataFrame,
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    hours: Hours,
+    tested_in: Hours,
+    rule: RowRule,
 ) -> _Tests:
     for name, value in (("hours", hours), ("tested_in", tested_in)):
         if value not in ("rth", "eth"):
             raise ConfigurationError(f"{name} is {value!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
-    aligned = align_bars(bars, profiles, instrument)
+    aligned = align_bars(bars, profiles, instrument, rule)
     session_bars(aligned, profiles, instrument, hours)  # that they are of each other
     vpoc = instrument.to_ticks(profiles["vpoc"].to_numpy(np.float64))
     own, runs = aligned.session_dates, aligned.runs

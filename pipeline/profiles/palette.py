@@ -16,6 +16,7 @@ __all__ = [
     "GRID",
     "INK",
     "INSIDE",
+    "LETTERS",
     "MUTED",
     "NAKED",
     "OUTSIDE",
@@ -37,6 +38,7 @@ INK, MUTED, GRID, SESSION = "#333333", "#6b7280", "#ececec", "#c4c9d1"
 UP, DOWN = "#6fa89b", "#c48b7b"  # pale, so that the lines over them are read first
 VPOC, EDGE, AREA = "#d62728", "#2f5f9e", "rgba(47,95,158,0.07)"
 INSIDE, OUTSIDE = "#7d9cc9", "#cfd8e6"
+LETTERS = ("#fbe3e3", "#e3eaf5", "#f3f5f8")  # behind letters: VPOC, inside the value area, outside
 COMPOSITE = ("#6b4fa0", "#b3a5cf", "#dfd9ea")  # VPOC, inside the value area, outside
 NAKED, BALANCE = "#a8640f", "#4b5563"
 BUY, SELL, UNKNOWN = "#3d8f7f", "#c9705a", "#c9ced6"
@@ -56,7 +58,7 @@ def naked_label(chart: ProfileChart, ray: Ray) -> str:
 
 def own_heading(chart: ProfileChart) -> str:
     """What the profile of the sessions drawn is called."""
-    return "volume of the session" if chart.sessions == 1 else f"volume of these {chart.sessions} sessions"
+    return f"{chart.counted} of " + ("the session" if chart.sessions == 1 else f"these {chart.sessions} sessions")
 
 
 def composite_heading(chart: ProfileChart) -> str:

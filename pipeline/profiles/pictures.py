@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
+from pipeline.market.sessions import Hours
+from pipeline.profiles.composites import add_sessions
 from pipeline.profiles.kernels import MICRO_LOTS
+from pipeline.profiles.letters import tpo_letters
+from pipeline.profiles.levels import to_volume
 from pipeline.profiles.nodes import find_nodes
-from pipeline.profiles.sessions import Allocation, profile_rows
+from pipeline.profiles.rows import RowRule
 from pipeline.profiles.value_area import ValueArea, value_area
 
 __all__ = ["Picture", "candles", "picture", "tick_decimals"]
@@ -23,22 +27,29 @@ _SIDES = ("ask_volume", "bid_volume")
 
 @dataclass(frozen=True)
 class Picture:
-    """A profile grouped into rows for the eye; the levels are those of the single ticks.
+    """A profile in rows for the eye, of one or more of the profile's own, whose levels it keeps.
 
     Attributes
     ----------
+    rule
+        What the profile's own rows are.
     area
-        VPOC, value area and volumes, in ticks and micro-lots.
+        VPOC, value area and volumes, in ticks and micro-lots (or TPOs).
+    total
+        Volume, or TPOs, of the profile.
     low, high
         Lowest and highest tick.
     ticks_per_row
-        How many ticks a row sums up.
+        How many ticks a drawn row sums up.
     bottoms
         Lowest tick of each row, rising, shape (rows,).
-    steps
-        Volume steps of each row, shape (rows,).
+    lengths
+        Volume of each row, or its TPOs (where there are letters: how many), shape (rows,).
+    letters
+        Where time is counted, of one session: the letters of each row, as
+        :func:`pipeline.profiles.letters.tpo_letters` has them; None otherwise.
     sides
-        Of ``steps``, what buyers and what sellers started, shape (2, rows); None unless every bar is of one price and
+        Of ``lengths``, what buyers and what sellers started, shape (2, rows); None unless every bar is of one price and
         tells both: what was traded within a wider bar has no exact price.
     inside
         Which rows hold a tick of the value area, shape (rows,).
@@ -49,12 +60,15 @@ class Picture:
         them.
     """
 
+    rule: RowRule
     area: ValueArea
+    total: float
     low: int
     high: int
     ticks_per_row: int
     bottoms: NDArray[np.int64]
-    steps: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    letters: tuple[str, ...] | None
     sides: NDArray[np.float64] | None
     inside: NDArray[np.bool_]
     vpoc_row: int
@@ -69,22 +83,23 @@ def picture(
     bars: pd.DataFrame,
     instrument: Instrument,
     *,
+    hours: Hours,
+    rule: RowRule,
     most_rows: int,
     ticks_per_row: int | None = None,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
 ) -> Picture:
     """The profile of all bars given, in at most ``most_rows`` (2 or more) rows of equally many ticks.
 
-    With ``ticks_per_row`` the rows are that high, however many there are, and line up with those of any other
-    picture of that height.
+    ``bars`` are those of :func:`pipeline.profiles.select_sessions`. With ``ticks_per_row`` the rows are that high,
+    however many there are, and line up with those of any other picture of that height.
 
     Raises
     ------
     DataError
         For bars without volume, for bars of several contracts, whose raw prices don't belong in one
-        profile, and as :func:`pipeline.profiles.profile_rows`.
+        profile, and as :func:`pipeline.profiles.session_profiles`.
     """
     contracts = bars["contract"].unique() if "contract" in bars.columns else []
     if len(contracts) > 1:
@@ -92,25 +107,36 @@ def picture(
             f"these bars are of {len(contracts)} contracts ({', '.join(contracts[:3])}), "
             "whose prices don't belong in one profile; choose sessions of one"
         )
-    lowest, rows = profile_rows(bars, instrument, allocation=allocation)
+    first, rows = add_sessions(bars, instrument, hours=hours, **rule.options)
     if len(rows) == 0:
         raise DataError(f"these {len(bars)} bars of {instrument.symbol} have no volume to draw a profile of")
-    area = value_area(rows, lowest=lowest, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
-    size = ticks_per_row or _row_size(lowest, lowest + len(rows) - 1, max(most_rows, 2), instrument.tick_size)
-    groups = (lowest + np.arange(len(rows))) // size - lowest // size
-    bottoms = (lowest // size + np.arange(groups[-1] + 1)) * size
-    nodes = find_nodes(rows, lowest=lowest)
+    area = value_area(rows, lowest=first, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
+    area = area.in_ticks(rule)
+    low, high = _extremes(bars, instrument, rule)
+    size = ticks_per_row or _row_size(low, high, max(most_rows, 2), instrument.tick_size, rule.ticks_per_row)
+    groups = rule.bottom(first + np.arange(len(rows))) // size - low // size
+    bottoms = (low // size + np.arange(groups[-1] + 1)) * size
+    lengths = np.bincount(groups, weights=to_volume(rows, instrument, rule)).astype(np.float64)
+    letters = None
+    if rule.by_time and bars["session"].iloc[0] == bars["session"].iloc[-1]:
+        letters = tpo_letters(bars, instrument, rule, hours=hours, ticks_per_row=size)
+        lengths = np.array([len(each) for each in letters], np.float64)
+    # What doesn't fit 64 bits is looked at in whole steps: what stands out does not hang on less.
+    nodes = find_nodes((rows // MICRO_LOTS).astype(np.int64) if rows.dtype == object else rows, lowest=first)
     return Picture(
+        rule=rule,
         area=area,
-        low=lowest,
-        high=lowest + len(rows) - 1,
+        total=float(to_volume(np.array([area.total], dtype=object), instrument, rule)[0]),
+        low=low,
+        high=high,
         ticks_per_row=size,
         bottoms=bottoms,
-        steps=np.bincount(groups, weights=rows / MICRO_LOTS).astype(np.float64),
-        sides=_sides(bars, instrument, size, lowest // size, len(bottoms)),
+        lengths=lengths,
+        letters=letters,
+        sides=None if rule.by_time else _sides(bars, instrument, size, low // size, len(bottoms)),
         inside=(bottoms + size > area.val) & (bottoms <= area.vah),
-        vpoc_row=int(area.vpoc // size - lowest // size),
-        nodes=(nodes.high, nodes.low),
+        vpoc_row=int(area.vpoc // size - low // size),
+        nodes=(rule.middle(nodes.high), rule.middle(nodes.low)),
     )
 
 
@@ -166,6 +192,13 @@ def _by_clock(instants: NDArray[np.int64], sessions: NDArray[np.datetime64], mos
     return place
 
 
+def _extremes(bars: pd.DataFrame, instrument: Instrument, rule: RowRule) -> tuple[int, int]:
+    counted = bars if rule.by_time else bars[instrument.to_steps(bars["volume"]) > 0]
+    names = ("close", "close") if rule.allocation == "close" else ("low", "high")
+    low, high = (instrument.to_ticks(counted[name]) for name in names)
+    return int(low.min()), int(high.max())
+
+
 def _sides(
     bars: pd.DataFrame, instrument: Instrument, size: int, lowest_row: int, rows: int
 ) -> NDArray[np.float64] | None:
@@ -173,23 +206,27 @@ def _sides(
         return None
     traded = bars[bars["volume"] > 0]
     ticks = instrument.to_ticks(traded["low"])
-    steps = np.stack([traded[name].to_numpy(np.float64) for name in _SIDES]) / instrument.volume_step
-    told = steps.sum(axis=0)
-    total = traded["volume"].to_numpy(np.float64) / instrument.volume_step
-    if not (np.array_equal(ticks, instrument.to_ticks(traded["high"])) and (steps >= 0).all() and told.any()):
+    sides = np.stack([traded[name].to_numpy(np.float64) for name in _SIDES])
+    told = sides.sum(axis=0)
+    total = traded["volume"].to_numpy(np.float64)
+    if not (np.array_equal(ticks, instrument.to_ticks(traded["high"])) and (sides >= 0).all() and told.any()):
         return None
-    if (told > total + 0.5).any():
+    if (told > total + instrument.volume_step / 2).any():
         return None
-    return np.stack([np.bincount(ticks // size - lowest_row, weights=each, minlength=rows) for each in steps])
+    return np.stack([np.bincount(ticks // size - lowest_row, weights=each, minlength=rows) for each in sides])
 
 
-def _row_size(low: int, high: int, most_rows: int, tick_size: float) -> int:
-    """The fewest ticks a row that fit, of those that make a round step of price (1, 2, 2.5 or 5 times 10**k)."""
-    power = 10.0 ** np.floor(np.log10(tick_size))
+def _row_size(low: int, high: int, most_rows: int, tick_size: float, own: int) -> int:
+    """The fewest ticks a row that fit, of those that put a round number of the profile's ``own`` rows together.
+
+    Where its rows are single ticks, it is the price step that is round: 1, 2, 2.5 or 5 times 10**k.
+    """
+    unit = own if own > 1 else 1 / tick_size
+    power = 1.0 if own > 1 else 10.0 ** np.floor(np.log10(tick_size))
     while True:
         for step in _ROUND_STEPS:
-            size = round(step * power / tick_size)
-            whole = size >= 1 and abs(size * tick_size / (step * power) - 1) < 1e-9
+            size = round(step * power * unit)
+            whole = size >= 1 and size % own == 0 and abs(size / (step * power * unit) - 1) < 1e-9
             if whole and high // size - low // size < most_rows:
                 return size
         power *= 10

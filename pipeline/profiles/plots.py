@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from pipeline.profiles import palette
 from pipeline.profiles.chart import ProfileChart, profile_chart, spread_labels
 from pipeline.profiles.drawings import profile_markdown, profile_svg
 from pipeline.profiles.pictures import Picture
-from pipeline.profiles.sessions import Allocation
+from pipeline.profiles.rows import RowOptions
 from pipeline.profiles.text import profile_text
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = ["profile_figure", "profile_markdown", "profile_svg", "profile_text"]
 _HEIGHT, _TOP, _BOTTOM = 660, 92, 46
 _LABEL = 14  # pixels between two labels
 _ROOM = 0.17  # of the candles' width, to their right, for the labels of naked VPOCs
+_LETTER_PIXELS, _LEAST_LETTER, _MOST_LETTERS = 12, 6, 30  # size at most and at least; a row's at most
 _LONGEST = 0.62  # of its pane a profile's longest row takes; beside it stand the labels of its levels
 
 
@@ -36,11 +37,11 @@ def profile_figure(
     hours: Hours = "rth",
     title: str | None = None,
     composite: int = 20,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
     most_candles: int = 260,
     most_rows: int = 160,
+    **rows: Unpack[RowOptions],
 ) -> "go.Figure":
     """Candles with what a trader draws on them, the profile beside them, and a composite beside that.
 
@@ -48,6 +49,7 @@ def profile_figure(
     that were naked (see :func:`pipeline.profiles.naked_vpocs`), dashed from the close of their session to the bar that
     traded there or, with price and age, to the right edge; the initial balance as a bracket. Beside them: the profile
     of the sessions drawn, with VPOC, value area and nodes, and that of the contract's last sessions together.
+    Where time is counted, the profile of one session is its letters (:func:`pipeline.profiles.letters.tpo_letters`).
     Nothing after the last bar drawn is known to any of it, and nothing is taken from another contract.
 
     Parameters
@@ -64,10 +66,12 @@ def profile_figure(
     composite
         How many sessions make it, the last one drawn included; 0 for none. Where the sessions drawn are all of
         them, there is none either.
-    allocation, value_area_basis_points, expansion_rows
+    value_area_basis_points, expansion_rows
         As in :func:`pipeline.profiles.session_profiles`.
     most_candles, most_rows
-        Where there are more, neighbouring bars, and ticks, are put together.
+        Where there are more, neighbouring bars, and rows, are put together.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as in :func:`pipeline.profiles.session_profiles`.
 
     Returns
     -------
@@ -84,11 +88,11 @@ def profile_figure(
         last,
         hours=hours,
         composite=composite,
-        allocation=allocation,
         value_area_basis_points=value_area_basis_points,
         expansion_rows=expansion_rows,
         most_candles=most_candles,
         most_rows=most_rows,
+        **rows,
     )
     panes = 2 if chart.composite is None else 3
     figure = make_subplots(
@@ -247,17 +251,19 @@ def _own(chart: ProfileChart) -> list[Any]:
     import plotly.graph_objects as go
 
     own = chart.own
-    if own.sides is None:
+    traces: list[Any]
+    if own.letters is not None:
+        traces = _letters(chart, own.letters)
+    elif own.sides is None:
         traces = [_bars(chart, own, "volume", (palette.VPOC, palette.INSIDE, palette.OUTSIDE))]
     else:
         bought, sold = own.sides
-        unknown = own.steps - bought - sold
+        unknown = own.lengths - bought - sold
         opacity = np.where(own.inside, 1.0, 0.55).tolist()
-        delta = (bought - sold) * chart.instrument.volume_step
-        texts = [f"{value:+,.6g}".replace("-", "−") for value in delta]
+        texts = [f"{value:+,.6g}".replace("-", "−") for value in bought - sold]
         traces = [
             go.Bar(
-                x=part * chart.instrument.volume_step,
+                x=part,
                 y=_middles(chart, own),
                 orientation="h",
                 width=own.ticks_per_row * chart.instrument.tick_size,
@@ -276,10 +282,10 @@ def _own(chart: ProfileChart) -> list[Any]:
     for name, ticks, symbol in zip(
         ("high-volume node", "low-volume node"), own.nodes, ("triangle-left", "triangle-left-open"), strict=True
     ):
-        lengths = own.steps[[own.row_of(tick) for tick in ticks.tolist()]] + 0.02 * own.steps.max()
+        lengths = own.lengths[[own.row_of(tick) for tick in ticks.tolist()]] + 0.02 * own.lengths.max()
         traces.append(
             go.Scatter(
-                x=lengths * chart.instrument.volume_step,
+                x=lengths,
                 y=chart.instrument.to_prices(ticks),
                 mode="markers",
                 marker={"symbol": symbol, "size": 7, "color": palette.BALANCE},
@@ -291,6 +297,35 @@ def _own(chart: ProfileChart) -> list[Any]:
     return traces
 
 
+def _letters(chart: ProfileChart, letters: tuple[str, ...]) -> list[Any]:
+    """The letters over pale bars; bars alone where a letter would have too little room."""
+    import plotly.graph_objects as go
+
+    own = chart.own
+    size = min(own.ticks_per_row * _pixels(chart) * 1.15, _LETTER_PIXELS)
+    if size < _LEAST_LETTER or max(map(len, letters)) > _MOST_LETTERS:
+        return [_bars(chart, own, "TPOs", (palette.VPOC, palette.INSIDE, palette.OUTSIDE))]
+    middles = _middles(chart, own)
+    colours = palette.row_colours(own, palette.VPOC, palette.EDGE, palette.MUTED)
+    return [
+        _bars(chart, own, "TPOs", palette.LETTERS),
+        go.Scatter(
+            x=[place + 0.5 for row in letters for place in range(len(row))],
+            y=np.repeat(middles, [len(row) for row in letters]),
+            mode="text",
+            text=list("".join(letters)),
+            textfont={
+                "family": "monospace",
+                "size": size,
+                "color": [colour for row, colour in zip(letters, colours, strict=True) for _ in row],
+            },
+            hoverinfo="skip",
+            showlegend=False,
+            name="TPOs",
+        ),
+    ]
+
+
 def _bars(chart: ProfileChart, drawn: Picture, name: str, colours: tuple[str, str, str]) -> "go.Bar":
     import plotly.graph_objects as go
 
@@ -298,7 +333,7 @@ def _bars(chart: ProfileChart, drawn: Picture, name: str, colours: tuple[str, st
     height = chart.high - chart.low
     near = (drawn.bottoms + drawn.ticks_per_row > chart.low - height) & (drawn.bottoms < chart.high + height)
     return go.Bar(
-        x=(drawn.steps * chart.instrument.volume_step)[near],
+        x=drawn.lengths[near],
         y=_middles(chart, drawn)[near],
         orientation="h",
         width=drawn.ticks_per_row * chart.instrument.tick_size,
@@ -349,7 +384,7 @@ def _label_levels(
     figure: "go.Figure", chart: ProfileChart, drawn: Picture, col: int, main: str, edge: str, heading: str
 ) -> None:
     """Lines and labels of VPOC and value area in a profile's pane, and its heading."""
-    longest = chart.longest(drawn) * chart.instrument.volume_step / _LONGEST
+    longest = chart.longest(drawn) / _LONGEST
     ticks = [0.0, palette.round_below(_LONGEST * longest)]
     look = {"tickvals": ticks, "tickformat": "~s", "tickfont": {"size": 10}}
     figure.update_xaxes(range=[0, longest], **look, row=1, col=col)
@@ -359,7 +394,9 @@ def _label_levels(
     for (name, tick, colour), shift in zip(seen, _shifts(chart, (tick for _, tick, _ in seen)), strict=True):
         price = float(chart.instrument.to_prices(tick))
         dash = "solid" if name == "VPOC" else "dash"
-        figure.add_hline(y=price, line={"color": colour, "width": 1, "dash": dash}, row=1, col=col)
+        # Letters are not crossed out.
+        layer = "above" if drawn.letters is None else "below"
+        figure.add_hline(y=price, line={"color": colour, "width": 1, "dash": dash}, layer=layer, row=1, col=col)
         figure.add_annotation(
             x=longest,
             xref=f"x{col}",

@@ -4,7 +4,7 @@ import datetime as dt
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,16 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours, session_schedule
+from pipeline.profiles.brackets import bracket_ranges, brackets_by_session, tpo_levels, tpo_rows
 from pipeline.profiles.engines import on_device
 from pipeline.profiles.engines.choice import Engine
 from pipeline.profiles.histogram import spread_rows
-from pipeline.profiles.kernels import MAX_STEPS, MICRO_LOTS
+from pipeline.profiles.kernels import MAX_STEPS
+from pipeline.profiles.levels import to_volume
+from pipeline.profiles.rows import Allocation, RowOptions, RowRule
 from pipeline.profiles.value_area import check_value_area_settings
 
-__all__ = ["Allocation", "ProfileBars", "profile_rows", "select_sessions", "session_profiles"]
-
-Allocation = Literal["uniform", "close"]
+__all__ = ["ProfileBars", "profile_rows", "select_sessions", "session_profiles"]
 
 _HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that the first and last bars find their session
 _CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
@@ -41,8 +42,10 @@ def session_profiles(
     expansion_rows: int = 2,
     hours: Hours = "rth",
     device: str = "cpu",
+    ticks_per_row: int = 1,
+    tpo_minutes: int = 30,
 ) -> pd.DataFrame:
-    """VPOC and value area of every session with volume (contract §3).
+    """VPOC and value area of every session with volume (contract §3), or with bars, where time is counted.
 
     Parameters
     ----------
@@ -53,10 +56,12 @@ def session_profiles(
         Its calendar says which session a bar belongs to, its tick and volume step what is counted.
     allocation
         ``"uniform"`` spreads a bar's volume over its ticks from low to high, ``"close"`` puts it on its close.
+        ``"tpo"`` counts time: in each bracket every row from its lowest low to its highest high once, bars without
+        volume included.
     value_area_basis_points
         Share of the volume the value area holds at least, 1 to 10000.
     expansion_rows
-        Ticks the value area takes at a time; 2 is the usual rule.
+        Rows the value area takes at a time; 2 is the usual rule.
     hours
         ``"rth"``: the regular hours; ``"eth"``: the whole trade date.
     device
@@ -64,13 +69,19 @@ def session_profiles(
         (an NVIDIA GPU, or an AMD one under ROCm), several as ``"cuda:0,cuda:1"``, or ``"auto"``, by the number of
         bars. All give the same bits. One that isn't there, or has too little memory, gives way to the next
         engine, with a warning in the log.
+    ticks_per_row
+        Height of a row: row k holds the ticks from ``k * ticks_per_row`` on. The VPOC is its row's middle tick, VAL
+        the lowest tick of its row, VAH the highest of its row; low and high stay the traded extremes.
+    tpo_minutes
+        Length of a bracket, from the open of the hours.
 
     Returns
     -------
     DataFrame
         Indexed by ``session`` (midnight, no zone): ``vpoc``, ``val``, ``vah``, ``low``, ``high`` (prices),
-        ``volume``, ``value_area_volume`` (in units of volume). Where the bars carry ``contract``, also that: of two
-        contracts in a session only the one with more volume in those hours counts (equal: the later).
+        ``volume``, ``value_area_volume`` (in units of volume; TPOs where time is counted). Where the bars carry
+        ``contract``, also that: of two contracts in a session only the one with more volume in those hours counts
+        (equal: the later).
         ``attrs`` holds ``prices_rounded`` and ``volume_rounded``: how many of the bars given had a price off
         the tick, or a volume off the step, and were rounded to the nearest.
 
@@ -94,10 +105,10 @@ def session_profiles(
     >>> profiles.loc["2024-03-05", ["vpoc", "val", "vah", "volume"]].tolist()
     [5100.75, 5100.25, 5101.25, 1000.0]
     """
-    _check_allocation(allocation)
+    rule = RowRule(allocation, ticks_per_row, tpo_minutes)
     check_value_area_settings(value_area_basis_points, expansion_rows)
     engine = on_device(device)
-    prepared = ProfileBars.of(bars, instrument, allocation=allocation, hours=hours)
+    prepared = ProfileBars.of(bars, instrument, hours=hours, **rule.options)
     return prepared.profiles(value_area_basis_points, expansion_rows, engine)
 
 
@@ -111,10 +122,15 @@ class ProfileBars:
         Whose bars they are.
     sessions
         Sessions with bars in the hours, shape (s,).
+    rule
+        What their rows are.
     low, high, steps
-        Ticks from and to, and volume in steps (0 in a session's lesser contract), shape (n,).
+        Ticks from and to, and volume in steps (0 in a session's lesser contract), shape (n,). Where time is counted,
+        a bracket each instead of a bar: rows from and to, and how many rows.
     starts, stops
         Each session's slice of them, shape (s,).
+    extremes
+        Where time is counted, lowest and highest tick of each session, shape (2, s); None otherwise.
     contracts
         Each session's contract, shape (s,); None where the bars carry none.
     rounded
@@ -122,30 +138,52 @@ class ProfileBars:
     """
 
     instrument: Instrument
+    rule: RowRule
     sessions: pd.DatetimeIndex
     low: NDArray[Any]
     high: NDArray[Any]
     steps: NDArray[Any]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
+    extremes: NDArray[np.int64] | None
     contracts: NDArray[np.object_] | None
     rounded: Mapping[str, int]
 
     @classmethod
     def of(
-        cls, bars: pd.DataFrame, instrument: Instrument, *, allocation: Allocation = "uniform", hours: Hours = "rth"
+        cls, bars: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
     ) -> Self:
         """Check bars and turn them into whole numbers; as :func:`session_profiles`."""
-        _check_allocation(allocation)
+        rule = RowRule(**rows)
         clean = bar_columns(bars, ("timestamp", *_PRICES))
-        sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
-        low, high, steps, rounded = _integers(clean, instrument, allocation, narrow=True)
+        sessions, starts, stops, opens = _session_slices(clean["timestamp"], instrument, hours)
+        low, high, steps, rounded = _integers(clean, instrument, rule.allocation, narrow=not rule.by_time)
         contracts: NDArray[np.object_] | None = None
+        lesser = np.empty(0, np.int64)
         if "contract" in clean:
             codes, names = pd.factorize(clean["contract"])
-            steps, winners = _one_contract(codes, steps, starts, stops)
+            lesser, winners = _one_contract(codes, steps, starts, stops)
             contracts = np.asarray(names, dtype=object)[winners]
-        return cls(instrument, sessions, low, high, steps, starts, stops, contracts, rounded)
+        extremes = None
+        if rule.by_time:
+            kept, owner = _rows_of(starts, stops), np.repeat(np.arange(len(starts)), stops - starts)
+            if len(lesser):
+                ours = ~np.isin(kept, lesser)
+                kept, owner = kept[ours], owner[ours]
+            bracket = rule.bracket(pd.DatetimeIndex(clean["timestamp"]).asi8[kept], opens[owner])
+            begins, low, high = bracket_ranges(low[kept], high[kept], owner, bracket)
+            # Every session's contract has a bar in it, so no session is without a bracket.
+            starts = np.searchsorted(owner[begins], np.arange(len(starts))).astype(np.int64)
+            stops = np.append(starts[1:], len(low))[: len(starts)]
+            extremes = np.zeros((2, 0), np.int64)
+            if len(starts):
+                extremes = np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)])
+            low, high = rule.row(low), rule.row(high)
+            steps = high - low + 1
+        elif len(lesser):
+            steps = steps.copy()
+            steps[lesser] = 0
+        return cls(instrument, rule, sessions, low, high, steps, starts, stops, extremes, contracts, rounded)
 
     def profiles(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> pd.DataFrame:
         """The frame of :func:`session_profiles`; on one thread where no engine is given."""
@@ -158,15 +196,18 @@ class ProfileBars:
             self.stops,
             value_area_basis_points=value_area_basis_points,
             expansion_rows=expansion_rows,
+            ticks_per_row=1 if self.rule.by_time else self.rule.ticks_per_row,
             name=lambda k: f"session {self.sessions[k].date()} of {self.instrument.symbol}",
         )
+        if self.extremes is not None:
+            levels = tpo_levels(levels, self.extremes[0], self.extremes[1], self.rule)
         traded = levels.total > 0
         columns = {
             name: self.instrument.to_prices(getattr(levels, name)[traded])
             for name in ("vpoc", "val", "vah", "low", "high")
         }
-        columns["volume"] = _to_volume(levels.total[traded], self.instrument)
-        columns["value_area_volume"] = _to_volume(levels.held[traded], self.instrument)
+        columns["volume"] = to_volume(levels.total[traded], self.instrument, self.rule)
+        columns["value_area_volume"] = to_volume(levels.held[traded], self.instrument, self.rule)
         profiles = pd.DataFrame(columns, index=self.sessions[traded])
         if self.contracts is not None:
             profiles["contract"] = pd.array(self.contracts[traded], dtype="str")
@@ -175,24 +216,31 @@ class ProfileBars:
 
 
 def profile_rows(
-    bars: pd.DataFrame, instrument: Instrument, *, allocation: Allocation = "uniform"
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    *,
+    allocation: Allocation = "uniform",
+    ticks_per_row: int = 1,
+    tpo_minutes: int = 30,
 ) -> tuple[int, NDArray[np.int64]]:
     """One profile of all bars given, whatever their session or contract.
 
-    Profiles add: that of two sets of bars is the sum, tick by tick, of theirs.
+    Volume profiles add: that of two sets of bars is the sum, row by row, of theirs. TPO profiles add where no bracket
+    of a session and contract has bars in both sets.
 
     Parameters
     ----------
     bars
-        ``low``, ``high``, ``close``, ``volume``, in any order of rows.
-    instrument, allocation
-        As in :func:`session_profiles`.
+        ``low``, ``high``, ``close``, ``volume``, in any order of rows; for ``"tpo"`` in the order of ``timestamp``.
+    instrument, allocation, ticks_per_row, tpo_minutes
+        As in :func:`session_profiles`. Brackets begin at the open of regular hours where all bars lie in these, and
+        otherwise at the trade date's open.
 
     Returns
     -------
     (int, ndarray of int64)
-        The lowest tick, and micro-lots (2**-20 volume steps) per tick up to the highest, shape (ticks,);
-        (0, empty) where no bar has volume.
+        The lowest row (the lowest tick over ``ticks_per_row``, floored), and micro-lots (2**-20 volume steps) or TPOs
+        per row up to the highest, shape (rows,); (0, empty) where no bar has volume, or counts.
 
     Raises
     ------
@@ -207,9 +255,16 @@ def profile_rows(
     >>> profile_rows(bars, load_instruments()["ES"])
     (100, array([349526, 349525, 349525]))
     """
-    _check_allocation(allocation)
-    low, high, steps, _ = _integers(require_bars(bars, _PRICES), instrument, allocation)
-    return spread_rows(low, high, steps)
+    rule = RowRule(allocation, ticks_per_row, tpo_minutes)
+    clean = require_bars(bars, ("timestamp", *_PRICES) if rule.by_time else _PRICES)
+    low, high, steps, _ = _integers(clean, instrument, allocation)
+    if not rule.by_time:
+        return spread_rows(low, high, steps, ticks_per_row=ticks_per_row)
+    session, bracket = brackets_by_session(clean, instrument, rule)
+    codes = pd.factorize(clean["contract"])[0] if "contract" in clean.columns else np.zeros(len(clean), np.int64)
+    order = np.argsort(codes, kind="stable")
+    _, low, high = bracket_ranges(low[order], high[order], codes[order], session[order], bracket[order])
+    return tpo_rows(low, high, rule)
 
 
 def select_sessions(
@@ -238,7 +293,7 @@ def select_sessions(
         Where no bar lies there: says which sessions there are.
     """
     clean = require_bars(bars)
-    sessions, starts, stops = _session_slices(clean["timestamp"], instrument, hours)
+    sessions, starts, stops, _ = _session_slices(clean["timestamp"], instrument, hours)
     if len(sessions) == 0:
         raise DataError(f"no bar lies in the {hours} hours of a session of {instrument.symbol}; check zone and symbol")
     from_session = None if first is None else _session_date(first)
@@ -251,7 +306,7 @@ def select_sessions(
             f"no session of {instrument.symbol} from {begin.date()} to {end.date()} has bars in {hours} hours; "
             f"there are {len(sessions)} from {sessions[0].date()} to {sessions[-1].date()}"
         )
-    rows = np.concatenate([np.arange(starts[k], stops[k]) for k in chosen])
+    rows = _rows_of(starts[chosen], stops[chosen])
     owner = np.repeat(chosen, (stops - starts)[chosen])
     if "contract" in clean.columns:
         codes, _ = pd.factorize(clean["contract"])
@@ -270,31 +325,31 @@ def _session_date(value: dt.date | str) -> pd.Timestamp:
         raise ConfigurationError(f"session {value!r} is not a date; write it as 2021-03-15") from error
 
 
-def _check_allocation(allocation: str) -> None:
-    if allocation not in ("uniform", "close"):
-        raise ConfigurationError(
-            f"allocation is {allocation!r}; it must be 'uniform' (low to high) or 'close' (all on the close)"
-        )
-
-
 def _session_slices(
     timestamps: pd.Series | pd.DatetimeIndex, instrument: Instrument, hours: Hours
-) -> tuple[pd.DatetimeIndex, NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[pd.DatetimeIndex, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sessions with bars in the hours, where each begins and ends, and when its hours open (nanoseconds)."""
     # Bars are sorted, so a session is a slice of them: its two ends are looked up, not every bar's session.
     if hours not in ("rth", "eth"):
         raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
     index = pd.DatetimeIndex(timestamps)
     if len(index) == 0:
         nothing = np.empty(0, dtype=np.int64)
-        return pd.DatetimeIndex(np.empty(0, dtype="M8[ns]"), name="session"), nothing, nothing
+        return pd.DatetimeIndex(np.empty(0, dtype="M8[ns]"), name="session"), nothing, nothing, nothing
     first, last = (index[row].tz_localize(None).normalize() for row in (0, -1))
     schedule = session_schedule(instrument, first - _HORIZON, last + _HORIZON)
-    opens, closes = ("rth_open", "rth_close") if hours == "rth" else ("open", "close")
+    names = ("rth_open", "rth_close") if hours == "rth" else ("open", "close")
+    opens, closes = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8 for name in names)
     instants = index.asi8
-    starts = np.searchsorted(instants, pd.DatetimeIndex(schedule[opens]).as_unit("ns").asi8)
-    stops = np.searchsorted(instants, pd.DatetimeIndex(schedule[closes]).as_unit("ns").asi8)
+    starts, stops = np.searchsorted(instants, opens), np.searchsorted(instants, closes)
     filled = stops > starts
-    return cast(pd.DatetimeIndex, schedule.index[filled]), starts[filled], stops[filled]
+    return cast(pd.DatetimeIndex, schedule.index[filled]), starts[filled], stops[filled], opens[filled]
+
+
+def _rows_of(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of the rows of slices, one slice after the other."""
+    lengths = stops - starts
+    return np.arange(int(lengths.sum())) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
 def _integers(
@@ -356,17 +411,16 @@ def _steps(volume: NDArray[np.float64], instrument: Instrument) -> NDArray[np.in
 def _one_contract(
     codes: NDArray[np.intp], steps: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Steps without those of a session's lesser contracts, and each session's contract (as a code)."""
+    """Rows of sessions' lesser contracts, and each session's own (as a code): with more volume; of equals the last."""
     winners = codes[starts]
     changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
     # A session is mixed if the contract changes strictly inside it.
     after = np.searchsorted(changes, starts, side="right")
     mixed = np.flatnonzero(np.append(changes, len(codes))[after] < stops)
     if len(mixed) == 0:
-        return steps, winners
-    lengths = (stops - starts)[mixed]
-    session = np.repeat(np.arange(len(mixed)), lengths)
-    rows = np.arange(len(session)) + np.repeat(starts[mixed] - np.append(0, np.cumsum(lengths)[:-1]), lengths)
+        return np.empty(0, np.int64), winners
+    session = np.repeat(np.arange(len(mixed)), (stops - starts)[mixed])
+    rows = _rows_of(starts[mixed], stops[mixed])
     pairs, inverse = np.unique(np.stack([session, codes[rows]]), axis=1, return_inverse=True)
     volume = np.zeros(pairs.shape[1], dtype=np.int64)
     last = np.zeros(pairs.shape[1], dtype=np.int64)
@@ -376,13 +430,4 @@ def _one_contract(
     best = order[np.append(pairs[0][order][1:] != pairs[0][order][:-1], True)]
     winners = winners.copy()
     winners[mixed] = pairs[1][best]
-    steps = steps.copy()
-    steps[rows[codes[rows] != winners[mixed][session]]] = 0
-    return steps, winners
-
-
-def _to_volume(micro: NDArray[np.int64], instrument: Instrument) -> NDArray[np.float64]:
-    steps = micro / MICRO_LOTS
-    # As with ticks: dividing by a whole number gives the float nearest the decimal.
-    inverse = round(1 / instrument.volume_step)
-    return steps / inverse if abs(inverse * instrument.volume_step - 1) < 1e-12 else steps * instrument.volume_step
+    return rows[codes[rows] != winners[mixed][session]], winners

@@ -1,38 +1,45 @@
 """Profiles of more data than fits memory: chunks are added to the sessions' histograms and then forgotten.
 
-Profiles add (contract §3.6), so what is kept is one dense histogram a session and contract, whatever the
-number of trades; chunks may come in any order and on several machines, and be merged.
+Volume profiles add (contract §3.6), so what is kept is one dense histogram a session and contract, whatever the
+number of trades; of TPO profiles the range of every time bracket is kept, and ranges join. So chunks may come in any
+order and on several machines, and be merged.
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.cleaning import OffTick
 from pipeline.market.instruments import Instrument
-from pipeline.market.session_clock import SessionClock
+from pipeline.market.session_clock import SessionClock, SessionSlices
 from pipeline.market.sessions import Hours
-from pipeline.market.trades import TRADE_REASONS, JudgedTrades, judge_trades
+from pipeline.market.trades import TRADE_REASONS, JudgedTrades, is_trades, judge_trades
 from pipeline.profiles import kernels
+from pipeline.profiles.brackets import bracket_ranges
 from pipeline.profiles.histogram import spread_rows
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, session_sums, side_columns
+from pipeline.profiles.rows import RowRule
+from pipeline.profiles.session_sums import SessionSum
 from pipeline.profiles.sessions import _integers
 from pipeline.profiles.value_area import check_value_area_settings, value_area
 
 __all__ = ["StreamAllocation", "StreamCounts", "StreamedProfiles"]
 
-StreamAllocation = Literal["trades", "uniform", "close"]
+StreamAllocation = Literal["trades", "uniform", "close", "tpo"]
 
 _PRICES = ("timestamp", "low", "high", "close", "volume")
+_SETTINGS = (
+    *("instrument", "allocation", "ticks_per_row", "tpo_minutes"),
+    *("value_area_basis_points", "expansion_rows", "hours", "off_tick"),
+)
 _Key = tuple[int, str]  # session as nanoseconds, contract ("" where the data names none)
 
 
@@ -64,59 +71,12 @@ class StreamCounts:
             raise AssertionError(f"rows do not add up: {self}")
 
 
-@dataclass
-class _Sum:
-    """Histogram of one session and contract, wider than what was traded so that it seldom has to grow."""
-
-    base: int = 0
-    volume: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    buy: NDArray[np.int64] | None = None
-    sell: NDArray[np.int64] | None = None
-    low: int = 0
-    high: int = -1
-    steps: int = 0
-    rows: int = 0
-    last: int = 0
-
-    def reserve(self, low: int, high: int) -> None:
-        if self.high < self.low:
-            self.low, self.high = low, high
-            self.base, self.volume = low - 8, np.zeros(high - low + 17, dtype=np.int64)
-            return
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        if self.base <= self.low and self.high < self.base + len(self.volume):
-            return
-        slack = (self.high - self.low) // 4 + 8
-        base, width = self.low - slack, self.high - self.low + 1 + 2 * slack
-        for name in ("volume", "buy", "sell"):
-            held = getattr(self, name)
-            if held is not None:
-                wider = np.zeros(width, dtype=np.int64)
-                wider[self.base - base + np.flatnonzero(held)] = held[held != 0]
-                setattr(self, name, wider)
-        self.base = base
-
-    def put(self, name: str, lowest: int, rows: NDArray[np.int64]) -> None:
-        if len(rows) == 0:
-            return
-        held = getattr(self, name)
-        if held is None:
-            held = np.zeros(len(self.volume), dtype=np.int64)
-            setattr(self, name, held)
-        held[lowest - self.base : lowest - self.base + len(rows)] += rows
-
-    def dense(self, name: str) -> NDArray[np.int64]:
-        held = getattr(self, name)
-        if held is None:
-            return np.zeros(self.high - self.low + 1, dtype=np.int64)
-        return np.asarray(held[self.low - self.base : self.high + 1 - self.base])
-
-
 @dataclass(frozen=True)
 class _Part:
-    """The rows of one session and contract within a chunk, as integers."""
+    """The rows of one session and contract within a chunk, as integers; ``brackets`` where time is counted."""
 
     key: _Key
+    brackets: NDArray[np.int64] | None
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     steps: NDArray[np.int64]
@@ -139,6 +99,9 @@ class StreamedProfiles:
     allocation
         ``"trades"``: chunks are trades (as :func:`pipeline.market.trades.judge_trades` takes them), each at its
         price. ``"uniform"`` or ``"close"``: chunks are bars, as in :func:`pipeline.profiles.session_profiles`.
+        ``"tpo"``: chunks are bars or trades, whose time is counted.
+    ticks_per_row, tpo_minutes
+        As in :func:`pipeline.profiles.session_profiles`.
     value_area_basis_points, expansion_rows, hours
         As in :func:`pipeline.profiles.session_profiles`.
     off_tick
@@ -166,6 +129,8 @@ class StreamedProfiles:
         instrument: Instrument,
         *,
         allocation: StreamAllocation = "trades",
+        ticks_per_row: int = 1,
+        tpo_minutes: int = 30,
         value_area_basis_points: int = 7000,
         expansion_rows: int = 2,
         hours: Hours = "rth",
@@ -173,20 +138,22 @@ class StreamedProfiles:
     ) -> None:
         if allocation not in get_args(StreamAllocation):
             raise ConfigurationError(
-                f"allocation is {allocation!r}; it must be 'trades' (each at its price), or for bars 'uniform' "
-                "(low to high) or 'close' (all on the close)"
+                f"allocation is {allocation!r}; it must be 'trades' (each at its price), for bars 'uniform' (low to "
+                "high) or 'close' (all on the close), or 'tpo' (time instead of volume)"
             )
         if off_tick not in get_args(OffTick):
             raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
         check_value_area_settings(value_area_basis_points, expansion_rows)
         self.instrument = instrument
         self.allocation: StreamAllocation = allocation
+        # A trade is all at its close.
+        self.rule = RowRule("close" if allocation == "trades" else allocation, ticks_per_row, tpo_minutes)
         self.value_area_basis_points = value_area_basis_points
         self.expansion_rows = expansion_rows
         self.hours: Hours = hours
         self.off_tick: OffTick = off_tick
         self._clock = SessionClock(instrument, hours)
-        self._sums: dict[_Key, _Sum] = {}
+        self._sums: dict[_Key, SessionSum] = {}
         self._counts: Counter[str] = Counter()
         self._reasons = dict.fromkeys(TRADE_REASONS)
         self._contracts: bool | None = None
@@ -214,20 +181,24 @@ class StreamedProfiles:
             return self
         named = "contract" in chunk.columns
         self._check_contracts(named)
-        parts, counts = self._trade_parts(chunk) if self.allocation == "trades" else self._bar_parts(chunk)
+        trades = self.allocation == "trades" or (self.rule.by_time and is_trades(chunk))
+        parts, counts = self._trade_parts(chunk) if trades else self._bar_parts(chunk)
         measured = [(part, *self._measure(part)) for part in parts]
         for part, steps, low, high in measured:
-            held = self._sums.setdefault(part.key, _Sum(last=part.last))
+            held = self._sums.setdefault(part.key, SessionSum(self.rule.ticks_per_row, last=part.last))
             held.rows += len(part.steps)
             held.last = max(held.last, part.last)
             held.steps += steps
+            if part.brackets is not None:
+                held.join(_ranges(part.low, part.high, part.brackets))
+                continue
             if steps == 0:
                 continue
             held.reserve(low, high)
-            if self.allocation == "trades":
-                _add_at_prices(held, part)
+            if trades:
+                held.put_trades(part.low, part.steps, part.buy, part.sell)
             else:
-                held.put("volume", *spread_rows(part.low, part.high, part.steps))
+                held.put("volume", *spread_rows(part.low, part.high, part.steps, ticks_per_row=held.ticks_per_row))
         self._counts.update(counts)
         self._contracts = named
         return self
@@ -242,7 +213,7 @@ class StreamedProfiles:
         DataError
             As in :meth:`add`.
         """
-        for name in ("instrument", "allocation", "value_area_basis_points", "expansion_rows", "hours", "off_tick"):
+        for name in _SETTINGS:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 shown = (ours.symbol, theirs.symbol) if isinstance(ours, Instrument) else (ours, theirs)
@@ -252,22 +223,23 @@ class StreamedProfiles:
         if other._contracts is not None:
             self._check_contracts(other._contracts)
         for key, theirs in other._sums.items():
-            mine = self._sums.get(key, _Sum())
+            mine = self._sums.get(key, SessionSum(self.ticks_per_row))
             self._check_total(key, mine.steps + theirs.steps)
-            if theirs.high >= theirs.low and mine.high >= mine.low:
+            if not theirs.empty and not mine.empty:
                 self._check_range(key, min(mine.low, theirs.low), max(mine.high, theirs.high))
         for key, theirs in list(other._sums.items()):
-            mine = self._sums.setdefault(key, _Sum(last=theirs.last))
+            mine = self._sums.setdefault(key, SessionSum(self.ticks_per_row, last=theirs.last))
             mine.rows += theirs.rows
             mine.last = max(mine.last, theirs.last)
             mine.steps += theirs.steps
-            if theirs.high < theirs.low:
+            mine.join(theirs.brackets)
+            if theirs.empty or self.rule.by_time:
                 continue
             mine.reserve(theirs.low, theirs.high)
-            mine.put("volume", theirs.low, theirs.dense("volume"))
+            mine.put("volume", theirs.lowest, theirs.dense("volume"))
             for name in ("buy", "sell"):
                 if getattr(theirs, name) is not None:
-                    mine.put(name, theirs.low, theirs.dense(name))
+                    mine.put(name, theirs.lowest, theirs.dense(name))
         self._counts.update(other._counts)
         self._reasons.update(other._reasons)
         self._contracts = other._contracts if self._contracts is None else self._contracts
@@ -279,6 +251,16 @@ class StreamedProfiles:
         self._counts.update(refused)
         self._counts.update(rows_in=sum(refused.values()), prices_rounded=prices_rounded)
         self._reasons.update(dict.fromkeys(refused))
+
+    @property
+    def ticks_per_row(self) -> int:
+        """Height of a row."""
+        return self.rule.ticks_per_row
+
+    @property
+    def tpo_minutes(self) -> int:
+        """Length of a time bracket."""
+        return self.rule.tpo_minutes
 
     @property
     def counts(self) -> StreamCounts:
@@ -314,14 +296,13 @@ class StreamedProfiles:
             )
             for k in range(len(histograms))
         ]
-        high = histograms.lowest + np.diff(histograms.starts) - 1
-        columns: dict[str, Any] = area_columns(areas, histograms.lowest, high, self.instrument)
+        columns: dict[str, Any] = area_columns(areas, histograms.low, histograms.high, self.instrument, self.rule)
         if self.allocation == "trades":
             sums = [
                 None if side is None else session_sums(side, histograms.starts)
                 for side in (histograms.volume, histograms.buy, histograms.sell)
             ]
-            columns |= side_columns(histograms.totals, sums[1], sums[2], self.instrument)
+            columns |= side_columns(histograms.totals, sums[1], sums[2], self.instrument, self.rule)
         profiles = pd.DataFrame(columns, index=histograms.sessions)
         if histograms.contracts is not None:
             profiles["contract"] = pd.array(histograms.contracts, dtype="str")
@@ -329,14 +310,14 @@ class StreamedProfiles:
         return profiles
 
     def levels(self) -> pd.DataFrame:
-        """Every tick of every session's profile, empty ones included.
+        """Every row of every session's profile, empty ones included.
 
         Returns
         -------
         DataFrame
-            Indexed by (``session``, ``price``), both rising: ``volume``; of trades also ``buy_volume``,
-            ``sell_volume``, ``delta`` (NaN at a tick whose volume has no known side); ``contract`` where the data
-            names one. ``attrs`` as :meth:`result` gives them.
+            Indexed by (``session``, ``price``), both rising, the price being the row's lowest: ``volume`` (TPOs where
+            time is counted); of trades also ``buy_volume``, ``sell_volume``, ``delta`` (NaN at a row whose volume has
+            no known side); ``contract`` where the data names one. ``attrs`` as :meth:`result` gives them.
         """
         frame = levels_frame(self.histograms(), sides=self.allocation == "trades")
         frame.attrs.update(self._account())
@@ -349,14 +330,16 @@ class StreamedProfiles:
         sided = any(each.buy is not None or each.sell is not None for each in sums)
 
         def flat(name: str) -> NDArray[np.int64]:
-            return np.concatenate([np.empty(0, dtype=np.int64), *(each.dense(name) for each in sums)])
+            return np.concatenate([np.empty(0, dtype=np.int64), *(self._dense(each, name) for each in sums)])
 
         named = self._empty_names if self._contracts is None else self._contracts
-        widths = [each.high - each.low + 1 for each in sums]
+        widths = [each.highest - each.lowest + 1 for each in sums]
         return SessionHistograms(
             instrument=self.instrument,
+            rule=self.rule,
             sessions=pd.DatetimeIndex(np.array([key[0] for key in chosen], dtype="M8[ns]"), name="session"),
-            lowest=np.array([each.low for each in sums], dtype=np.int64),
+            low=np.array([each.low for each in sums], dtype=np.int64),
+            high=np.array([each.high for each in sums], dtype=np.int64),
             starts=np.concatenate([[0], np.cumsum(np.array(widths, dtype=np.int64))]).astype(np.int64),
             volume=flat("volume"),
             buy=flat("buy") if sided else None,
@@ -364,16 +347,19 @@ class StreamedProfiles:
             contracts=np.array([key[1] for key in chosen], dtype=object) if named else None,
         )
 
+    def _dense(self, held: SessionSum, name: str) -> NDArray[np.int64]:
+        return held.tpos(self.rule) if self.rule.by_time else held.dense(name)
+
     def _winners(self) -> list[_Key]:
         best: dict[int, _Key] = {}
         for key, held in self._sums.items():
             rival = best.get(key[0])
             if rival is None or self._rank(key, held) > self._rank(rival, self._sums[rival]):
                 best[key[0]] = key
-        return [best[session] for session in sorted(best) if self._sums[best[session]].steps]
+        return [best[session] for session in sorted(best) if not self._sums[best[session]].empty]
 
     @staticmethod
-    def _rank(key: _Key, held: _Sum) -> tuple[int, int, str]:
+    def _rank(key: _Key, held: SessionSum) -> tuple[int, int, str]:
         return held.steps, held.last, key[1]
 
     def _account(self) -> dict[str, Any]:
@@ -410,17 +396,11 @@ class StreamedProfiles:
             counts["outside_session"] += len(judged.instants) - inside
         counts["used"] = int((slices.stops - slices.starts).sum())
         counts["other_hours"] = inside - counts["used"]
-        parts = [
-            part
-            for session, start, stop in zip(slices.sessions.tolist(), slices.starts, slices.stops, strict=True)
-            for part in _contract_parts(session, judged, judged.ticks, judged.ticks, slice(start, stop))
-        ]
-        return parts, counts
+        return self._parts(slices, judged, judged.ticks, judged.ticks), counts
 
     def _bar_parts(self, chunk: pd.DataFrame) -> tuple[list[_Part], Counter[str]]:
         bars = require_bars(chunk, _PRICES)
-        allocation: Literal["uniform", "close"] = "close" if self.allocation == "close" else "uniform"
-        low, high, steps, rounded = _integers(bars, self.instrument, allocation)
+        low, high, steps, rounded = _integers(bars, self.instrument, self.rule.allocation)
         codes, names = pd.factorize(bars["contract"]) if "contract" in bars.columns else (None, None)
         instants = pd.DatetimeIndex(bars["timestamp"]).asi8
         contract = None if codes is None else (codes, np.asarray(names, dtype=object))
@@ -430,22 +410,28 @@ class StreamedProfiles:
         used = int((slices.stops - slices.starts).sum())
         counts: Counter[str] = Counter(rounded)
         counts.update(rows_in=len(bars), used=used, other_hours=inside - used, outside_session=len(bars) - inside)
-        parts = [
-            part
-            for session, start, stop in zip(slices.sessions.tolist(), slices.starts, slices.stops, strict=True)
-            for part in _contract_parts(session, judged, low, high, slice(start, stop))
-        ]
-        return parts, counts
+        return self._parts(slices, judged, low, high), counts
+
+    def _parts(
+        self, slices: SessionSlices, rows: JudgedTrades, low: NDArray[np.int64], high: NDArray[np.int64]
+    ) -> list[_Part]:
+        parts = []
+        for k, session in enumerate(slices.sessions.tolist()):
+            where = slice(slices.starts[k], slices.stops[k])
+            bracket = self.rule.bracket(rows.instants[where], slices.opens[k]) if self.rule.by_time else None
+            parts += _contract_parts(session, rows, low[where], high[where], bracket, where)
+        return parts
 
     def _measure(self, part: _Part) -> tuple[int, int, int]:
         """Steps, lowest and highest tick of a part; an error where it does not fit what is held."""
         steps, status = kernels.total_steps(part.steps, 0, len(part.steps))
-        held = self._sums.get(part.key, _Sum())
+        held = self._sums.get(part.key, SessionSum(self.ticks_per_row))
         self._check_total(part.key, MAX_STEPS + 1 if status != kernels.STATUS_OK else held.steps + int(steps))
-        low, high, status = kernels.extent(part.low, part.high, part.steps, 0, len(part.steps))
+        counted = part.steps if part.brackets is None else np.ones(len(part.steps), np.int64)
+        low, high, status = kernels.extent(part.low, part.high, counted, 0, len(counted))
         if status != kernels.STATUS_OK:
             self._check_range(part.key, 0, MAX_TICKS)
-        if steps and held.high >= held.low:
+        if low <= high and not held.empty:
             self._check_range(part.key, min(held.low, int(low)), max(held.high, int(high)))
         return int(steps), int(low), int(high)
 
@@ -474,45 +460,30 @@ class StreamedProfiles:
         return f"session {pd.Timestamp(key[0]).date()} of {key[1] or self.instrument.symbol}"
 
 
-def _add_at_prices(held: _Sum, part: _Part) -> None:
-    if part.buy is None or part.sell is None or not (part.buy.any() or part.sell.any()):
-        _put_volume(part.low, part.steps, held.base, held.volume)
-        return
-    for name in ("buy", "sell"):
-        if getattr(held, name) is None:
-            setattr(held, name, np.zeros(len(held.volume), dtype=np.int64))
-    _put_sides(part.low, part.steps, part.buy, part.sell, held.base, held.volume, held.buy, held.sell)
-
-
-@njit(cache=True, nogil=True)
-def _put_volume(ticks, steps, base, volume):  # type: ignore[no-untyped-def]
-    for i in range(ticks.size):
-        # A trade of nothing may lie beyond the range.
-        if steps[i] != 0:
-            volume[ticks[i] - base] += steps[i] * MICRO_LOTS
-
-
-@njit(cache=True, nogil=True)
-def _put_sides(ticks, steps, buy, sell, base, volume, bought, sold):  # type: ignore[no-untyped-def]
-    for i in range(ticks.size):
-        if steps[i] != 0:
-            row = ticks[i] - base
-            volume[row] += steps[i] * MICRO_LOTS
-            bought[row] += buy[i] * MICRO_LOTS
-            sold[row] += sell[i] * MICRO_LOTS
+def _ranges(low: NDArray[np.int64], high: NDArray[np.int64], brackets: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
+    begins, lows, highs = bracket_ranges(low, high, brackets)
+    return dict(zip(brackets[begins].tolist(), zip(lows.tolist(), highs.tolist(), strict=True), strict=True))
 
 
 def _contract_parts(
-    session: int, rows: JudgedTrades, low: NDArray[np.int64], high: NDArray[np.int64], where: slice
+    session: int,
+    rows: JudgedTrades,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    brackets: NDArray[np.int64] | None,
+    where: slice,
 ) -> list[_Part]:
+    """The rows ``where`` of a session by contract; low, high and brackets are of these rows alone."""
+
     def part(name: str, chosen: Any) -> _Part:
         def own(array: Any) -> Any:
             return None if array is None else array[where][chosen]
 
         return _Part(
             key=(session, name),
-            low=own(low),
-            high=own(high),
+            brackets=None if brackets is None else brackets[chosen],
+            low=low[chosen],
+            high=high[chosen],
             steps=own(rows.steps),
             buy=own(rows.buy),
             sell=own(rows.sell),

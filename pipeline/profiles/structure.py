@@ -1,6 +1,7 @@
 """The structure of each session: nodes, shape, initial balance, prints, and its place against the session before."""
 
 from collections.abc import Iterator
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,13 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
 from pipeline.profiles.aligned import SessionBars, align_bars, require_profiles, session_bars
-from pipeline.profiles.auction import check_minutes, initial_balance, session_prints
+from pipeline.profiles.auction import initial_balance, session_prints
+from pipeline.profiles.brackets import tpo_rows
 from pipeline.profiles.histogram import spread_rows
 from pipeline.profiles.levels import to_volume
 from pipeline.profiles.nodes import check_node_settings, find_nodes
 from pipeline.profiles.relations import session_relations
-from pipeline.profiles.sessions import Allocation
+from pipeline.profiles.rows import RowOptions, RowRule, check_minutes
 from pipeline.profiles.shape import shape_at
 
 __all__ = ["session_structure", "single_prints", "volume_nodes"]
@@ -29,16 +31,15 @@ def session_structure(
     instrument: Instrument,
     *,
     hours: Hours = "rth",
-    allocation: Allocation = "uniform",
     node_window: int | None = None,
     node_prominence_basis_points: int = 1000,
     initial_balance_minutes: int = 60,
-    bracket_minutes: int = 30,
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """What a reader of market profiles notes of each session, known at its close.
 
-    Nothing in row t depends on later sessions, and nothing spans two contracts. Only bars with volume, of the hours
-    and of the profile's contract, count.
+    Nothing in row t depends on later sessions, and nothing spans two contracts. Only bars with volume (where the
+    profiles count time, all bars), of the hours and of the profile's contract, count.
 
     Parameters
     ----------
@@ -48,14 +49,15 @@ def session_structure(
         From :func:`pipeline.profiles.session_profiles`, shape (sessions, ...).
     instrument
         Its calendar says which session a bar belongs to and when its regular hours open.
-    hours, allocation
+    hours
         Those the profiles were made with.
     node_window, node_prominence_basis_points
         As ``window`` and ``prominence_basis_points`` in :func:`pipeline.profiles.find_nodes`.
     initial_balance_minutes
         Length of the initial balance, from the open of regular hours (around the clock: of the session).
-    bracket_minutes
-        Length of a time bracket (TPO), from the open of ``hours``.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``: those the profiles were made with. The last is the length
+        of a time bracket, from the open of ``hours``, whatever the allocation.
 
     Returns
     -------
@@ -67,7 +69,8 @@ def session_structure(
         shape
             ``P``, ``b``, ``D`` or ``B`` (str), see :func:`pipeline.profiles.profile_shape`.
         hvn_count, lvn_count
-            High- and low-volume nodes (int), see :func:`pipeline.profiles.find_nodes`.
+            High- and low-volume nodes (int), see :func:`pipeline.profiles.find_nodes`; of rows of several ticks, each
+            at its row's middle tick.
         hvn_above, hvn_below, lvn_above, lvn_below
             The nearest at or above the session's close, at or below it.
         ib_high, ib_low, ib_range_ticks, ib_extension_up_ticks, ib_extension_down_ticks
@@ -75,11 +78,11 @@ def session_structure(
         ib_broken_up, ib_broken_down
             Whether it went beyond at all (bool).
         single_print_ticks, single_print_zones
-            Prices inside the range that one bracket alone touched, and in how many stretches they lie (int).
+            Ticks inside the range, of rows that one bracket alone touched, and in how many stretches they lie (int).
         selling_tail_ticks, buying_tail_ticks
-            Ticks from the high down, from the low up, that one bracket alone touched (int).
+            Ticks from the high down, from the low up, of rows that one bracket alone touched (int).
         poor_high, poor_low
-            Whether two brackets or more touched the extreme (bool).
+            Whether two brackets or more touched the row of the extreme (bool).
         value_area_overlap, value_area_relation, vpoc_migration_ticks, vpoc_direction, vpoc_run
             Against the session before (float64; the relation str), missing in the first row and across a roll; see
             :func:`pipeline.profiles.session_relations`.
@@ -105,24 +108,24 @@ def session_structure(
     >>> print(*row[["shape", "ib_high", "ib_extension_up_ticks", "selling_tail_ticks"]])
     b 5102.5 6.0 5
     """
-    _check_settings(hours, allocation, node_window, node_prominence_basis_points)
+    rule = RowRule(**rows)
+    _check_settings(hours, node_window, node_prominence_basis_points)
     check_minutes("initial_balance_minutes", initial_balance_minutes)
-    check_minutes("bracket_minutes", bracket_minutes)
     sessions = require_profiles(profiles)
-    aligned = align_bars(bars, profiles, instrument)
+    aligned = align_bars(bars, profiles, instrument, rule)
     own = session_bars(aligned, profiles, instrument, hours)
     shapes: list[str] = []
     levels = np.full((len(sessions), 4), np.nan)
     counts = np.zeros((len(sessions), 6), np.int64)
     poor = np.zeros((len(sessions), 2), np.bool_)
-    for k, lowest, rows, vpoc in _profiles(own, profiles, sessions, instrument, allocation):
-        shapes.append(shape_at(rows, vpoc - lowest, int(rows.sum())))
+    for k, lowest, profile, vpoc in _profiles(own, profiles, sessions, instrument):
+        shapes.append(shape_at(profile, vpoc - lowest, int(profile.sum())))
         nodes = find_nodes(
-            rows, lowest=lowest, window=node_window, prominence_basis_points=node_prominence_basis_points
+            profile, lowest=lowest, window=node_window, prominence_basis_points=node_prominence_basis_points
         )
         close = int(own.close[own.stops[k] - 1])
-        levels[k] = *_around(nodes.high, close), *_around(nodes.low, close)
-        prints = session_prints(own, k, bracket_minutes, _name(instrument, sessions, k))
+        levels[k] = *_around(rule.middle(nodes.high), close), *_around(rule.middle(nodes.low), close)
+        prints = session_prints(own, k, _name(instrument, sessions, k))
         single = int((prints.zone_high - prints.zone_low + 1).sum())
         zones = len(prints.zone_low)
         counts[k] = len(nodes.high), len(nodes.low), single, zones, prints.selling_tail, prints.buying_tail
@@ -151,40 +154,41 @@ def volume_nodes(
     instrument: Instrument,
     *,
     hours: Hours = "rth",
-    allocation: Allocation = "uniform",
     node_window: int | None = None,
     node_prominence_basis_points: int = 1000,
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """Every high- and low-volume node of every session.
 
     Parameters
     ----------
-    bars, profiles, instrument, hours, allocation, node_window, node_prominence_basis_points
+    bars, profiles, instrument, hours, node_window, node_prominence_basis_points, **rows
         As in :func:`session_structure`.
 
     Returns
     -------
     DataFrame
         A row a node, by session, high before low, rising: ``session`` (datetime64[ns]), ``kind`` (str: ``high``,
-        ``low``), ``price`` (float64), ``volume`` (float64: what was traded at that tick alone), ``prominence``
-        (float64: a share of the VPOC's volume).
+        ``low``), ``price`` (float64; of rows of several ticks the row's middle), ``volume`` (float64: what was traded
+        in that row alone, or its TPOs), ``prominence`` (float64: a share of the VPOC's volume).
 
     Raises
     ------
     ConfigurationError, DataError
         As in :func:`session_structure`.
     """
-    _check_settings(hours, allocation, node_window, node_prominence_basis_points)
+    rule = RowRule(**rows)
+    _check_settings(hours, node_window, node_prominence_basis_points)
     sessions = require_profiles(profiles)
-    own = session_bars(align_bars(bars, profiles, instrument), profiles, instrument, hours)
+    own = session_bars(align_bars(bars, profiles, instrument, rule), profiles, instrument, hours)
     owner: list[int] = []
     kind: list[str] = []
     ticks: list[Ints] = []
     volume: list[Ints] = []
     prominence: list[NDArray[np.float64]] = []
-    for k, lowest, rows, _ in _profiles(own, profiles, sessions, instrument, allocation):
+    for k, lowest, profile, _ in _profiles(own, profiles, sessions, instrument):
         nodes = find_nodes(
-            rows, lowest=lowest, window=node_window, prominence_basis_points=node_prominence_basis_points
+            profile, lowest=lowest, window=node_window, prominence_basis_points=node_prominence_basis_points
         )
         for name, found, share in (
             ("high", nodes.high, nodes.high_prominence),
@@ -192,15 +196,15 @@ def volume_nodes(
         ):
             owner += [k] * len(found)
             kind += [name] * len(found)
-            ticks.append(found)
-            volume.append(rows[found - lowest])
+            ticks.append(rule.middle(found))
+            volume.append(profile[found - lowest])
             prominence.append(share)
     return pd.DataFrame(
         {
             "session": sessions[owner],
             "kind": pd.array(kind, dtype="str"),
             "price": instrument.to_prices(_joined(ticks)),
-            "volume": to_volume(_joined(volume), instrument),
+            "volume": to_volume(_joined(volume), instrument, rule),
             "prominence": np.concatenate([np.empty(0), *prominence]),
         }
     )
@@ -212,20 +216,20 @@ def single_prints(
     instrument: Instrument,
     *,
     hours: Hours = "rth",
-    bracket_minutes: int = 30,
+    **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
     """Every stretch of single prints inside the sessions' ranges.
 
     Parameters
     ----------
-    bars, profiles, instrument, hours, bracket_minutes
+    bars, profiles, instrument, hours, **rows
         As in :func:`session_structure`.
 
     Returns
     -------
     DataFrame
-        A row a stretch, by session, rising: ``session`` (datetime64[ns]), ``low``, ``high`` (prices, both single
-        prints), ``ticks`` (int64), ``bracket`` (int64: the one that touched it, counted from 0 at the open of
+        A row a stretch, by session, rising: ``session`` (datetime64[ns]), ``low``, ``high`` (prices, the ends of its
+        rows), ``ticks`` (int64), ``bracket`` (int64: the one that touched it, counted from 0 at the open of
         the hours).
 
     Raises
@@ -234,10 +238,10 @@ def single_prints(
         As in :func:`session_structure`.
     """
     _check_settings(hours)
-    check_minutes("bracket_minutes", bracket_minutes)
     sessions = require_profiles(profiles)
-    own = session_bars(align_bars(bars, profiles, instrument), profiles, instrument, hours)
-    found = [session_prints(own, k, bracket_minutes, _name(instrument, sessions, k)) for k in range(len(sessions))]
+    aligned = align_bars(bars, profiles, instrument, RowRule(**rows))
+    own = session_bars(aligned, profiles, instrument, hours)
+    found = [session_prints(own, k, _name(instrument, sessions, k)) for k in range(len(sessions))]
     owner = np.repeat(np.arange(len(found)), [len(prints.zone_low) for prints in found])
     low = _joined([prints.zone_low for prints in found])
     high = _joined([prints.zone_high for prints in found])
@@ -253,21 +257,29 @@ def single_prints(
 
 
 def _profiles(
-    own: SessionBars, profiles: pd.DataFrame, sessions: pd.DatetimeIndex, instrument: Instrument, allocation: Allocation
+    own: SessionBars, profiles: pd.DataFrame, sessions: pd.DatetimeIndex, instrument: Instrument
 ) -> Iterator[tuple[int, int, Ints, int]]:
-    """Of each session its number, lowest tick, rows and VPOC, checked against the table."""
-    vpocs = instrument.to_ticks(profiles["vpoc"].to_numpy(np.float64))
-    lows, highs = (instrument.to_ticks(profiles[name].to_numpy(np.float64)) for name in ("low", "high"))
-    bottoms, tops = (own.close, own.close) if allocation == "close" else (own.low, own.high)
+    """Of each session its number, lowest row, rows and the VPOC's row, checked against the table."""
+    rule = own.rule
+    vpocs = rule.row(instrument.to_ticks(profiles["vpoc"].to_numpy(np.float64)))
+    lows, highs = (rule.row(instrument.to_ticks(profiles[name].to_numpy(np.float64))) for name in ("low", "high"))
+    bottoms, tops = (own.close, own.close) if rule.allocation == "close" else (own.low, own.high)
     for k in range(len(sessions)):
-        chosen = slice(own.starts[k], own.stops[k])
-        lowest, rows = spread_rows(bottoms[chosen], tops[chosen], own.steps[chosen])
+        if rule.by_time:
+            _, low, high = own.brackets(k)
+            lowest, rows = tpo_rows(low, high, rule, _name(instrument, sessions, k))
+        else:
+            chosen = slice(own.starts[k], own.stops[k])
+            lowest, rows = spread_rows(
+                bottoms[chosen], tops[chosen], own.steps[chosen], ticks_per_row=rule.ticks_per_row
+            )
         vpoc = int(vpocs[k])
         same = lowest == lows[k] and lowest + len(rows) - 1 == highs[k]
         if not (same and lowest <= vpoc <= highs[k] and rows[vpoc - lowest] == rows.max()):
             raise DataError(
-                f"the profile of session {sessions[k].date()} is not that of its bars with allocation {allocation!r}; "
-                "make the profiles from the same bars, hours and allocation"
+                f"the profile of session {sessions[k].date()} is not that of its bars with allocation "
+                f"{rule.allocation!r} and ticks_per_row {rule.ticks_per_row}; make the profiles from the same bars, "
+                "hours and rows"
             )
         yield k, lowest, rows, vpoc
 
@@ -289,13 +301,7 @@ def _name(instrument: Instrument, sessions: pd.DatetimeIndex, k: int) -> str:
     return f"session {sessions[k].date()} of {instrument.symbol}"
 
 
-def _check_settings(
-    hours: str, allocation: str = "uniform", node_window: int | None = None, node_prominence_basis_points: int = 1000
-) -> None:
+def _check_settings(hours: str, node_window: int | None = None, node_prominence_basis_points: int = 1000) -> None:
     if hours not in ("rth", "eth"):
         raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
-    if allocation not in ("uniform", "close"):
-        raise ConfigurationError(
-            f"allocation is {allocation!r}; it must be 'uniform' (low to high) or 'close' (all on the close)"
-        )
     check_node_settings(node_window, node_prominence_basis_points)

@@ -1,17 +1,19 @@
 """A profile for the terminal."""
 
 import datetime as dt
+from typing import Unpack
 
 import pandas as pd
 
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
-from pipeline.profiles.chart import Ray, profile_chart
-from pipeline.profiles.sessions import Allocation
+from pipeline.profiles.chart import ProfileChart, Ray, profile_chart
+from pipeline.profiles.rows import RowOptions
 
 __all__ = ["profile_text"]
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_BALANCE, _INSIDE = "│", "▌"
 
 
 def profile_text(
@@ -23,9 +25,9 @@ def profile_text(
     hours: Hours = "rth",
     lines: int = 40,
     width: int = 60,
-    allocation: Allocation = "uniform",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    **rows: Unpack[RowOptions],
 ) -> str:
     """The profile of a session, or of several together, as plain text, the highest price on top.
 
@@ -34,19 +36,22 @@ def profile_text(
     data, instrument, first, last, hours
         As in :func:`pipeline.profiles.profile_figure`: the last session, the one of ``first``, or all from
         ``first`` to ``last``.
-    allocation, value_area_basis_points, expansion_rows
+    value_area_basis_points, expansion_rows
         As in :func:`pipeline.profiles.session_profiles`.
     lines
-        Most rows to draw; ticks are put together to fit.
+        Most rows to draw; rows are put together to fit.
     width
         Characters of the longest bar.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as in :func:`pipeline.profiles.session_profiles`.
 
     Returns
     -------
     str
         A heading and one line a row: price (the row's lowest tick), bar (full within the value area,
-        light outside), mark. The nearest VPOCs above and below that were naked at the close
-        (:func:`pipeline.profiles.naked_vpocs`) have a line of their own.
+        light outside), mark. A session's TPOs are letters (:func:`pipeline.profiles.letters.tpo_letters`), with ``│``
+        at the rows of the initial balance and ``▌`` at those of the value area. The nearest VPOCs above and below that
+        were naked at the close (:func:`pipeline.profiles.naked_vpocs`) have a line of their own.
 
     Examples
     --------
@@ -68,16 +73,16 @@ def profile_text(
         last,
         hours=hours,
         composite=0,
-        allocation=allocation,
         value_area_basis_points=value_area_basis_points,
         expansion_rows=expansion_rows,
         most_rows=lines,
+        most_letters=lines,
+        **rows,
     )
     drawn = chart.own
     area, size, price = drawn.area, drawn.ticks_per_row, chart.price
-    volume = drawn.steps.sum() * instrument.volume_step
     heading = (
-        f"{instrument.symbol}  volume {volume:,.10g}  VPOC {price(area.vpoc)}  "
+        f"{instrument.symbol}  {chart.counted} {drawn.total:,.10g}  VPOC {price(area.vpoc)}  "
         f"value area {price(area.val)} to {price(area.vah)} ({area.held / area.total:.1%})".replace("%", " %")
     )
     if size > 1:
@@ -93,17 +98,32 @@ def profile_text(
     def beyond(ray: Ray) -> str:
         return f"{price(ray.tick):>{margin}}  ┄ naked VPOC of {ray.session.date()}, age {ray.age}"
 
+    room = width if drawn.letters is None else max(map(len, drawn.letters)) + 2
     text = [heading, *map(beyond, above)]
     for row in range(len(labels) - 1, -1, -1):
         bottom = int(drawn.bottoms[row])
         marks = [name for name, tick in levels if bottom <= tick < bottom + size]
-        share = float(drawn.steps[row] / drawn.steps.max())
-        bar = _bar(share * width) if drawn.inside[row] else "░" * round(share * width)
+        bar = _letters(chart, row) if drawn.letters is not None else _bar(chart, row, width)
         mark = f" ◄ {' '.join(marks)}" if marks else ""
-        text.append(f"{labels[row]:>{margin}}  {bar:<{width}}{mark}".rstrip())
-    return "\n".join([*text, *map(beyond, below)])
+        text.append(f"{labels[row]:>{margin}}  {bar:<{room}}{mark}".rstrip())
+    text += map(beyond, below)
+    if drawn.letters is not None:
+        text.append(f"{'':>{margin}}  {_INSIDE} value area  {_BALANCE} initial balance  O open  # close")
+    return "\n".join(text)
 
 
-def _bar(length: float) -> str:
+def _bar(chart: ProfileChart, row: int, width: int) -> str:
+    drawn = chart.own
+    length = float(drawn.lengths[row] / drawn.lengths.max()) * width
+    if not drawn.inside[row]:
+        return "░" * round(length)
     eighths = round(length * 8)
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
+
+
+def _letters(chart: ProfileChart, row: int) -> str:
+    drawn = chart.own
+    bottom = int(drawn.bottoms[row])
+    balance = any(each.low < bottom + drawn.ticks_per_row and each.high >= bottom for each in chart.brackets)
+    letters = drawn.letters[row] if drawn.letters is not None else ""
+    return f"{_BALANCE if balance else ' '}{_INSIDE if drawn.inside[row] else ' '}{letters}"

@@ -1,7 +1,7 @@
 """Profiles from trades at their exact prices, with who started them: buyers, sellers, and their difference."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from pipeline.market.instruments import Instrument
 from pipeline.market.readers import ReadOptions
 from pipeline.market.sessions import Hours
 from pipeline.market.trade_files import TradeReadOptions, read_trades
-from pipeline.profiles.sessions import Allocation, _check_allocation
+from pipeline.profiles.rows import Allocation, RowOptions, RowRule
 from pipeline.profiles.streaming import StreamedProfiles
 
 __all__ = ["profile_levels", "stream_bars", "stream_trades", "trade_levels", "trade_profiles"]
@@ -29,6 +29,7 @@ def trade_profiles(
     expansion_rows: int = 2,
     hours: Hours = "rth",
     off_tick: OffTick = "snap",
+    ticks_per_row: int = 1,
 ) -> pd.DataFrame:
     """VPOC, value area and delta of every session, each trade at its price (contract §3.2).
 
@@ -40,7 +41,7 @@ def trade_profiles(
         refused and counted, says :func:`pipeline.market.trades.judge_trades`. In any order of rows.
     instrument
         Its calendar says which session a trade belongs to, its tick and volume step what is counted.
-    value_area_basis_points, expansion_rows, hours
+    value_area_basis_points, expansion_rows, hours, ticks_per_row
         As in :func:`pipeline.profiles.session_profiles`.
     off_tick
         Prices off the tick are rounded to the nearest and counted (``"snap"``), or refused (``"reject"``).
@@ -78,26 +79,33 @@ def trade_profiles(
         expansion_rows=expansion_rows,
         hours=hours,
         off_tick=off_tick,
+        ticks_per_row=ticks_per_row,
     )
     return stream.add(trades).result()
 
 
 def trade_levels(
-    trades: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", off_tick: OffTick = "snap"
+    trades: pd.DataFrame,
+    instrument: Instrument,
+    *,
+    hours: Hours = "rth",
+    off_tick: OffTick = "snap",
+    ticks_per_row: int = 1,
 ) -> pd.DataFrame:
-    """Volume and delta at every tick of every session.
+    """Volume and delta of every row of every session.
 
     Parameters
     ----------
-    trades, instrument, hours, off_tick
+    trades, instrument, hours, off_tick, ticks_per_row
         As in :func:`trade_profiles`.
 
     Returns
     -------
     DataFrame
-        Indexed by (``session``, ``price``), every tick from the lowest to the highest traded: ``volume``,
-        ``buy_volume``, ``sell_volume``, ``delta``, float64 (the last three NaN where there is volume and none of it
-        has a known side), and ``contract`` where the trades name it. ``attrs`` as in :func:`trade_profiles`.
+        Indexed by (``session``, ``price``), the lowest price of every row from the lowest to the highest traded:
+        ``volume``, ``buy_volume``, ``sell_volume``, ``delta``, float64 (the last three NaN where there is volume and
+        none of it has a known side), and ``contract`` where the trades name it. ``attrs`` as in
+        :func:`trade_profiles`.
 
     Examples
     --------
@@ -109,26 +117,27 @@ def trade_levels(
     >>> trade_levels(trades, load_instruments()["ES"]).loc["2024-03-05", "delta"].to_dict()
     {5100.0: 3.0, 5100.25: 0.0, 5100.5: -2.0}
     """
-    return StreamedProfiles(instrument, hours=hours, off_tick=off_tick).add(trades).levels()
+    stream = StreamedProfiles(instrument, hours=hours, off_tick=off_tick, ticks_per_row=ticks_per_row)
+    return stream.add(trades).levels()
 
 
 def profile_levels(
-    bars: pd.DataFrame, instrument: Instrument, *, allocation: Allocation = "uniform", hours: Hours = "rth"
+    bars: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
 ) -> pd.DataFrame:
-    """Volume at every tick of every session, from bars.
+    """Volume (or TPOs) of every row of every session, from bars.
 
     Parameters
     ----------
     bars, instrument, hours
         As in :func:`pipeline.profiles.session_profiles`.
-    allocation
-        ``"uniform"`` or ``"close"``.
+    **rows
+        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as there.
 
     Returns
     -------
     DataFrame
-        Indexed by (``session``, ``price``), every tick from the lowest to the highest traded: ``volume`` (float64; a
-        tick of a bar spread unevenly holds the float of its exact micro-lots), and ``contract`` where the bars name
+        Indexed by (``session``, ``price``), the lowest price of every row from the lowest to the highest: ``volume``
+        (float64: the float of its exact micro-lots, or TPOs), and ``contract`` where the bars name
         it.
 
     Raises
@@ -146,8 +155,7 @@ def profile_levels(
     >>> profile_levels(bars, load_instruments()["ES"]).loc["2024-03-05", "volume"].to_dict()
     {5100.0: 3.0, 5100.25: 3.0, 5100.5: 1.0}
     """
-    _check_allocation(allocation)
-    return StreamedProfiles(instrument, allocation=allocation, hours=hours).add(bars).levels()
+    return StreamedProfiles(instrument, hours=hours, **RowRule(**rows).options).add(bars).levels()
 
 
 def stream_trades(
@@ -174,7 +182,8 @@ def stream_trades(
     progress
         Called after every chunk with the rows so far and the share of the bytes read (0 to 1).
     **settings
-        Those of :class:`StreamedProfiles`: ``hours``, ``off_tick``, ``value_area_basis_points``, ``expansion_rows``.
+        Those of :class:`StreamedProfiles`: ``hours``, ``off_tick``, ``value_area_basis_points``, ``expansion_rows``,
+        ``ticks_per_row``; ``allocation="tpo"`` with ``tpo_minutes``.
 
     Returns
     -------
@@ -207,14 +216,15 @@ def stream_bars(
     instrument, allocation
         As in :func:`pipeline.profiles.session_profiles`.
     **settings
-        Those of :class:`StreamedProfiles`: ``hours``, ``value_area_basis_points``, ``expansion_rows``.
+        Those of :class:`StreamedProfiles`: ``hours``, ``value_area_basis_points``, ``expansion_rows``,
+        ``ticks_per_row``, ``tpo_minutes``.
 
     Returns
     -------
     StreamedProfiles
         Its counts hold the quarantined rows by their reason, and the snapped prices.
     """
-    _check_allocation(allocation)
+    RowRule(allocation)
     stream = StreamedProfiles(instrument, allocation=allocation, off_tick=off_tick, **settings)
     chunks = clean_bar_chunks(path, instrument, options, off_tick=off_tick, chunk_rows=chunk_rows, progress=progress)
     for chunk in chunks:

@@ -1,14 +1,16 @@
 """VPOC and value area of one profile, in integers (contract §3.4 and §3.5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.profiles.kernels import MAX_STEPS, MICRO_LOTS, WHOLE, find_value_area
+from pipeline.profiles.rows import RowRule
 
-__all__ = ["ValueArea", "check_value_area_settings", "value_area"]
+__all__ = ["ValueArea", "check_value_area_settings", "exact_sum", "value_area"]
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,11 @@ class ValueArea:
     Attributes
     ----------
     vpoc, val, vah
-        Ticks: the one with most volume, and the two ends of the value area.
+        Rows: the one with most volume, and the two ends of the value area. A row is a tick, unless rows are wider.
     held
-        Micro-lots from ``val`` to ``vah``.
+        Micro-lots (or TPOs) from ``val`` to ``vah``.
     total
-        Micro-lots of the whole profile.
+        Micro-lots (or TPOs) of the whole profile.
     """
 
     vpoc: int
@@ -31,14 +33,16 @@ class ValueArea:
     held: int
     total: int
 
+    def in_ticks(self, rule: RowRule) -> Self:
+        """The same with rows as ticks: the VPOC its row's middle, VAL and VAH the ends of theirs (contract §3.7)."""
+        return replace(self, vpoc=rule.middle(self.vpoc), val=rule.bottom(self.val), vah=rule.top(self.vah))
 
-def value_area(
-    rows: NDArray[np.int64], *, lowest: int = 0, basis_points: int = 7000, expansion_rows: int = 2
-) -> ValueArea:
+
+def value_area(rows: NDArray[Any], *, lowest: int = 0, basis_points: int = 7000, expansion_rows: int = 2) -> ValueArea:
     """VPOC and value area of a profile.
 
-    The VPOC is the tick with most volume, of equals the one nearest the middle of the range, of equals the
-    lower. From there the value area takes, step by step, the ``expansion_rows`` ticks above or below,
+    The VPOC is the row with most volume, of equals the one nearest the middle of the range, of equals the
+    lower. From there the value area takes, step by step, the ``expansion_rows`` rows above or below,
     whichever hold more (equals: above; fewer where fewer are left), until
     ``held * 10000 >= basis_points * total``. With two rows this is the rule of the CBOT's market profile
     handbook; with one, that of many charting programs.
@@ -46,13 +50,14 @@ def value_area(
     Parameters
     ----------
     rows
-        Micro-lots per tick, dense, shape (ticks,); their sum is at most 2**62.
+        Micro-lots (or TPOs) per row, dense, shape (rows,): int64, or Python integers where they are larger. Beyond
+        a sum of 2**62 the rule is followed in Python integers, slower and as exact.
     lowest
-        The tick of ``rows[0]``.
+        The number of ``rows[0]``; of rows one tick high, the tick.
     basis_points
         Share of the volume the area holds at least, 1 to 10000.
     expansion_rows
-        Ticks taken at a time, 1 or more.
+        Rows taken at a time, 1 or more.
 
     Raises
     ------
@@ -68,17 +73,44 @@ def value_area(
     ValueArea(vpoc=102, val=102, vah=104, held=17, total=21)
     """
     check_value_area_settings(basis_points, expansion_rows)
-    volumes = np.ascontiguousarray(rows, dtype=np.int64)
+    volumes = np.ascontiguousarray(rows, dtype=None if np.asarray(rows).dtype == object else np.int64)
     if len(volumes) and volumes.min() < 0:
         raise DataError(f"a profile's volumes can't be negative, but row {int(np.argmin(volumes))} is {volumes.min()}")
-    # In halves, so that the sum can't wrap before it is looked at.
-    total = (int((volumes >> 32).sum()) << 32) + int((volumes & 0xFFFFFFFF).sum())
-    if total > MAX_STEPS * MICRO_LOTS:
-        raise DataError("a profile's volume passes 2**62 micro-lots, the most that is summed exactly; take fewer bars")
+    total = exact_sum(volumes)
     if total <= 0:
         raise DataError("a profile without volume has no VPOC and no value area; choose bars with volume")
-    vpoc, val, vah, held = find_value_area(volumes, 0, len(volumes) - 1, total, basis_points, expansion_rows)
-    return ValueArea(lowest + int(vpoc), lowest + int(val), lowest + int(vah), int(held), total)
+    if total > MAX_STEPS * MICRO_LOTS:
+        found = _beyond_64_bits([int(volume) for volume in volumes], total, basis_points, expansion_rows)
+    else:
+        narrow = volumes.astype(np.int64)
+        found = find_value_area(narrow, 0, len(narrow) - 1, total, basis_points, expansion_rows)
+    vpoc, val, vah, held = (int(value) for value in found)
+    return ValueArea(lowest + vpoc, lowest + val, lowest + vah, held, total)
+
+
+def exact_sum(values: NDArray[Any]) -> int:
+    """Sum of integers that are not negative, however large: it never wraps."""
+    if values.dtype == object:
+        return sum(map(int, values))
+    # In halves, each of which would take 2**31 values to wrap.
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
+
+
+def _beyond_64_bits(rows: list[int], total: int, basis_points: int, expansion_rows: int) -> tuple[int, int, int, int]:
+    """As ``kernels.find_value_area`` of all rows, in Python integers."""
+    most, last = max(rows), len(rows) - 1
+    vpoc = min((k for k, volume in enumerate(rows) if volume == most), key=lambda k: (abs(2 * k - last), k))
+    val = vah = vpoc
+    held = most
+    while held * WHOLE < basis_points * total:
+        up, down = min(vah + expansion_rows, last), max(val - expansion_rows, 0)
+        above = sum(rows[vah + 1 : up + 1]) if up > vah else -1
+        below = sum(rows[down:val]) if down < val else -1
+        if above >= below:
+            vah, held = up, held + above
+        else:
+            val, held = down, held + below
+    return vpoc, val, vah, held
 
 
 def check_value_area_settings(basis_points: int, expansion_rows: int) -> None:

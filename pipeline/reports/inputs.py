@@ -1,6 +1,6 @@
 """What a report is made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.backtest import Account, BacktestResult
 from pipeline.market import Instrument
+from pipeline.market.evidence import Finding
 from pipeline.performance import ModelJudgement, judge_model, scored_rows
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.looks import Looks
@@ -125,6 +126,8 @@ class ReportInputs:
         Every trial that was made on this market and period, from :meth:`pipeline.tuning.ledger.Ledger.looks`.
     why_no_looks
         Why these are unknown, in words. With neither the page says nothing of them.
+    findings
+        What the bars show about how they were read, from :func:`pipeline.market.evidence.misreadings`.
     """
 
     title: str
@@ -147,3 +150,4 @@ class ReportInputs:
     model_differences: pd.DataFrame = field(default_factory=pd.DataFrame)
     looks: Looks | None = None
     why_no_looks: str = ""
+    findings: Sequence[Finding] = ()

@@ -72,7 +72,7 @@ def build_report(inputs: ReportInputs) -> str:
         ("multiples", "R multiples", _multiples(inputs)),
         ("gates", "Gates against chance", _gates(inputs)),
         ("orders", "What became of the orders", orders_table(inputs)),
-        ("data", "Data", f'<p class="note">Source: {plain(inputs.source)}</p>{quality_table(inputs)}'),
+        ("data", "Data", _data(inputs)),
         ("assumptions", "Assumptions", _assumptions(inputs)),
     ]
     links = "".join(f'<a href="#{identifier}">{title}</a>' for identifier, title, _ in sections)
@@ -105,6 +105,13 @@ Not investment advice.</p></footer>
 </body>
 </html>
 """
+
+
+def _data(inputs: ReportInputs) -> str:
+    found = bullets(f"<strong>{each.severity.capitalize()}</strong>: {plain(each.said)}" for each in inputs.findings)
+    return (
+        f'<p class="note">Source: {plain(inputs.source)}</p>{found if inputs.findings else ""}{quality_table(inputs)}'
+    )
 
 
 def _looked(inputs: ReportInputs) -> bool:

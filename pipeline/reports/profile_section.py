@@ -15,11 +15,12 @@ __all__ = ["profile_section"]
 
 _SESSIONS = 10
 _COMPOSITE = 20
+_TIME = "TPO profile (one letter for each time bracket that touched a row, O at the open and # at the close)"
 _NOTE = (
     "Red is the developing VPOC, blue the developing value area, each level drawn from the close of the bar that "
     "made it. Dashed lines are VPOCs nobody had traded at since their session: they end with a dot where that "
     "happened, and go on to the right, with price and age in sessions, where it had not. The dotted bracket is "
-    "the initial balance, the first hour of regular hours. Beside the bars lie the volume profile with its nodes "
+    "the initial balance, the first hour of regular hours. Beside the bars lie the {profile} with its nodes "
     "and a composite of the contract's last sessions. Nothing later than the last bar shown is known to any of "
     "it."
 )
@@ -36,7 +37,8 @@ def _charts(inputs: ReportInputs) -> Iterator[str]:
     profiles = inputs.profiles
     runs = contract_runs(profiles)
     recent = profiles.index[runs == runs[-1]][-_SESSIONS:]
-    yield f'<p class="note">{_NOTE}</p>'
+    profile = _TIME if inputs.settings.allocation == "tpo" else "volume profile"
+    yield f'<p class="note">{_NOTE.format(profile=profile)}</p>'
     yield f"<h3>{recent[-1]:%A %Y-%m-%d}</h3>"
     yield _chart(inputs, len(recent) - 1, recent, "session-chart")
     if len(recent) > 1:
@@ -57,9 +59,9 @@ def _chart(inputs: ReportInputs, first: int, sessions: pd.DatetimeIndex, name: s
         sessions[-1],
         hours=settings.hours,
         composite=_COMPOSITE,
-        allocation=settings.allocation,
         value_area_basis_points=settings.value_area_basis_points,
         expansion_rows=settings.expansion_rows,
+        **settings.row_rule(inputs.instrument).options,
     )
     height, margin, legend = figure.layout.height, figure.layout.margin, figure.layout.legend
     restyle(figure, height=height, simulated=inputs.simulated)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.backtest import BacktestResult
 from pipeline.market import SessionLabels, label_sessions
-from pipeline.profiles import profile_rows
+from pipeline.profiles.composites import add_sessions
+from pipeline.profiles.levels import to_volume
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import plain
 from pipeline.reports.theme import BAD, FADED, GOOD, INK, restyle
@@ -147,7 +148,7 @@ class _Window:
             ),
             line(
                 *self._profile(session, low, high),
-                "its volume profile",
+                "its TPO profile" if self._inputs.settings.allocation == "tpo" else "its volume profile",
                 {"width": 0},
                 fill="toself",
                 fillcolor=_PROFILE,
@@ -178,10 +179,16 @@ class _Window:
         bars = self.session(before)
         if "contract" in self._inputs.profiles.columns and "contract" in bars.columns:
             bars = bars[bars["contract"] == self._inputs.profiles.loc[before, "contract"]]
-        lowest, volume = profile_rows(bars, instrument, allocation=self._inputs.settings.allocation)
+        settings = self._inputs.settings
+        rule = settings.row_rule(instrument)
+        lowest, counted = add_sessions(bars, instrument, hours=settings.hours, **rule.options)
+        volume = to_volume(counted, instrument, rule)
         group = -(-len(volume) // _MOST_ROWS) or 1
-        summed: NDArray[np.int64] = np.add.reduceat(volume, np.arange(0, len(volume), group)) if len(volume) else volume
-        edges = instrument.to_prices(lowest + group * np.arange(len(summed) + 1)) - instrument.tick_size / 2
+        summed: NDArray[np.float64] = (
+            np.add.reduceat(volume, np.arange(0, len(volume), group)) if len(volume) else volume
+        )
+        bottoms = rule.bottom(lowest + group * np.arange(len(summed) + 1))
+        edges = instrument.to_prices(bottoms) - instrument.tick_size / 2
         shown = np.flatnonzero((edges[:-1] < high) & (edges[1:] > low))
         if not len(shown):
             return [None], [None]

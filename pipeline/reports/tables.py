@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from pipeline.market import session_schedule
-from pipeline.performance import COST_LINES, FEWEST_TRADES, format_interval, format_value
+from pipeline.performance import COST_LINES, FEWEST_TRADES, format_interval, format_value, interval_reach
 from pipeline.reports.gate_chart import GATE_NAMES, gate_rates
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, bullets, cell, plain, row, table
@@ -80,6 +80,7 @@ _CHANGES = {
     "snapped": "kept, price moved to the nearest tick",
     "out_of_order": "kept, sorted into order",
     "off_step_volume": "kept, volume no whole number of steps",
+    "impossible_counts": "kept, impossible trade counts emptied",
 }
 _LISTED = 60
 _MOST_WIDE = 2  # strategies that a page has the width for with two columns each, and a remark
@@ -132,7 +133,8 @@ def results_table(inputs: ReportInputs) -> str:
     caption = (
         "Each value with its 95 % interval where one is meaningful (stationary bootstrap, 2,000 resamples: returns by "
         f"session, trade results by trade), which takes at least {FEWEST_TRADES} trades. All after commission and "
-        "slippage, but for the lines that say before."
+        "slippage, but for the lines that say before. "
+        + interval_reach(max(len(result.daily_returns) for result in inputs.results.values()))
     )
     found = table(head, body, f"{caption}{plain(_begins(inputs))}", even=compact)
     if compact:

@@ -61,7 +61,7 @@ def make_candidates(
     decided = pd.DatetimeIndex(history.index)[found.row]
     candidates = pd.DataFrame(
         {
-            "session": next_session(decided, instrument),
+            "session": next_session(decided, instrument, chosen.hours),
             "decided_on": decided,
             "side": found.side,
             "entry": instrument.to_prices(found.entry),

@@ -44,8 +44,8 @@ def session_history(
 ) -> pd.DataFrame:
     """Per session with a profile, what is known at its close.
 
-    Only bars with volume, in these hours and of the profile's contract count. A session before means the
-    row before, whatever time lies between.
+    Only bars with volume (all, where the profiles count time), in these hours and of the profile's contract count. A
+    session before means the row before, whatever time lies between.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def session_history(
         open, high, low, close
             Prices.
         volume
-            In volume units.
+            In volume units; NaN where profiles count time and the session's bars have none.
         contract
             Only where the bars carry one.
         vpoc, val, vah
@@ -97,7 +97,8 @@ def session_history(
         For unusable bars or profiles, or profiles that are not of these bars and hours.
     """
     chosen = settings or StrategySettings()
-    return HistoryParts.of(bars, profiles, instrument, hours=hours or chosen.hours).history(profiles, chosen)
+    parts = HistoryParts.of(bars, profiles, instrument, hours=hours or chosen.hours, by_time=chosen.allocation == "tpo")
+    return parts.history(profiles, chosen)
 
 
 class HistoryParts:
@@ -134,10 +135,19 @@ class HistoryParts:
         self._deviations: dict[int, Floats] = {}
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth") -> Self:
-        """Summarise bars by the sessions of their profiles; as :func:`session_history`."""
+    def of(
+        cls,
+        bars: pd.DataFrame,
+        profiles: pd.DataFrame,
+        instrument: Instrument,
+        *,
+        hours: Hours = "rth",
+        by_time: bool = False,
+    ) -> Self:
+        """Summarise bars by the sessions of their profiles, which may count time; as :func:`session_history`."""
         sessions = _checked_profiles(profiles)
-        return cls(_session_bars(bars, profiles, sessions, instrument, hours), _floats(profiles, "vpoc"), instrument)
+        summary = _session_bars(bars, profiles, sessions, instrument, hours, by_time)
+        return cls(summary, _floats(profiles, "vpoc"), instrument)
 
     def history(self, profiles: pd.DataFrame, settings: StrategySettings) -> pd.DataFrame:
         """The frame of :func:`session_history`; the profiles may differ from the first ones in their value areas."""
@@ -218,7 +228,12 @@ def _checked_profiles(profiles: pd.DataFrame) -> pd.DatetimeIndex:
 
 
 def _session_bars(
-    bars: pd.DataFrame, profiles: pd.DataFrame, sessions: pd.DatetimeIndex, instrument: Instrument, hours: Hours
+    bars: pd.DataFrame,
+    profiles: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    instrument: Instrument,
+    hours: Hours,
+    by_time: bool,
 ) -> pd.DataFrame:
     """Open, high, low, close, volume and contract of each profile's session."""
     clean = require_bars(bars)
@@ -226,7 +241,7 @@ def _session_bars(
     steps = instrument.to_steps(clean["volume"])
     # Where each calendar session stands among the profiles.
     row_of = sessions.get_indexer(pd.DatetimeIndex(labels.schedule.index).as_unit("ns"))
-    row = np.where(labels.mask(hours) & (steps > 0), row_of[labels.position] if len(row_of) else -1, -1)
+    row = np.where(labels.mask(hours) & ((steps > 0) | by_time), row_of[labels.position] if len(row_of) else -1, -1)
     kept = np.flatnonzero(row >= 0)
     row = row[kept]
     contract = None
@@ -245,7 +260,7 @@ def _session_bars(
     ends = np.append(starts[1:], len(row)) - 1
     held = np.add.reduceat(steps[kept], starts) if len(starts) else np.empty(0, np.int64)
     expected = instrument.to_steps(profiles["volume"])
-    if (held != expected).any():
+    if not by_time and (held != expected).any():
         bad = int(np.flatnonzero(held != expected)[0])
         raise DataError(
             f"the profile of session {sessions[bad].date()} holds volume {profiles['volume'].iloc[bad]:g}, its bars in "
@@ -259,6 +274,10 @@ def _session_bars(
         "close": clean["close"].to_numpy()[kept[ends]] if len(starts) else low,
         "volume": profiles["volume"].to_numpy(np.float64),
     }
+    if by_time and len(starts):
+        # A market whose data has no volume has an unknown one.
+        volume = np.add.reduceat(clean["volume"].to_numpy(np.float64)[kept], starts)
+        columns["volume"] = np.where(volume > 0, volume, np.nan)
     history = pd.DataFrame(columns, index=sessions, dtype=np.float64)
     if contract is not None:
         history["contract"] = pd.array(contract, dtype="str")

@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigurationError
-from pipeline.market import Hours
+from pipeline.market import Hours, Instrument
+from pipeline.profiles.rows import Allocation, RowRule
 
 __all__ = ["ConfidenceWeights", "StrategySettings"]
 
@@ -36,7 +37,11 @@ class StrategySettings(BaseModel):
     hours
         Bars that make a session: ``rth`` or ``eth``.
     allocation, value_area_basis_points, expansion_rows
-        How the volume profile is made (contract §3).
+        How the profile is made (contract §3): of volume, or with ``tpo`` of time.
+    ticks_per_row
+        Height of the profile's rows; None for the instrument's own (``instruments.yaml``).
+    tpo_minutes
+        Length of a time bracket.
     trend_window
         Sessions in the regression of the VPOCs and, less one, moves in the runs test.
     r_squared_threshold
@@ -67,7 +72,9 @@ class StrategySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hours: Hours = "rth"
-    allocation: Literal["uniform", "close"] = "uniform"
+    allocation: Allocation = "uniform"
+    ticks_per_row: int | None = Field(default=None, ge=1, le=1 << 24)
+    tpo_minutes: int = Field(default=30, ge=1, le=24 * 60)
     value_area_basis_points: int = Field(default=7000, gt=0, le=10_000)
     expansion_rows: Literal[1, 2] = 2
     trend_window: int = Field(default=20, ge=3, le=1000)
@@ -100,6 +107,10 @@ class StrategySettings(BaseModel):
                 f"strategy setting calm_short is {self.calm_short}; it must be below calm_long, {self.calm_long}"
             )
         return self
+
+    def row_rule(self, instrument: Instrument) -> RowRule:
+        """What the rows of the instrument's profiles are."""
+        return RowRule(self.allocation, self.ticks_per_row or instrument.ticks_per_row, self.tpo_minutes)
 
     @property
     def atr_column(self) -> str:

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.pages.guard import GuardedWSGI
 from pipeline.tuning.storage import open_storage, words_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ LOOPBACK = "127.0.0.1"
 PORT = 8080
 
 _log = logging.getLogger(__name__)
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def serve_dashboard(
@@ -65,7 +65,7 @@ def serve_dashboard(
     from optuna_dashboard import wsgi
 
     try:
-        server = make_server(host, port, _by_own_name(wsgi(storage), host), _Server, _Handler)
+        server = make_server(host, port, GuardedWSGI(wsgi(storage), (host,)), _Server, _Handler)
     except OSError as error:
         raise ConfigurationError(
             f"port {port} of {host} for the studies' page can't be had ({error.strerror}): name another one with --port"
@@ -163,19 +163,6 @@ def _tell_of(text: str) -> None:
         _log.warning("the studies' page can't answer: %s", words_of(error))
     elif lines := text.strip().splitlines():
         _log.warning("the studies' page: %s", lines[-1])
-
-
-def _by_own_name(page: Application, host: str) -> Application:
-    """Refuse what a foreign page has the browser send here under a name of its own (DNS rebinding)."""
-
-    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        asked = str(environ.get("HTTP_HOST", "")).rpartition(":")[0]
-        if host == LOOPBACK and asked not in (LOOPBACK, "localhost"):
-            start("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"open this page under its own address\n"]
-        return page(environ, start)
-
-    return answer
 
 
 def _screen() -> bool:

@@ -30,10 +30,11 @@ from pipeline.learning import average_uniqueness, candidate_labels
 from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models import FitOptions, Model, TrainingRows, find_family
 from pipeline.learning.splits import PurgedSplitter
-from pipeline.market import Instrument
+from pipeline.market import Hours, Instrument
 from pipeline.market.bars import require_bars
 from pipeline.profiles.naked import naked_at_close
 from pipeline.profiles.relations import session_relations
+from pipeline.profiles.rows import RowRule
 from pipeline.profiles.sessions import ProfileBars
 from pipeline.profiles.structure import session_structure
 from pipeline.search_space import SearchSpace
@@ -51,7 +52,8 @@ _log = logging.getLogger(__name__)
 
 # Settings that features may read without depending on what is searched, hours apart.
 _SETTLED = (
-    *("hours", "allocation", "direction_window", "calm_short", "calm_long", "atr_window"),
+    *("hours", "allocation", "ticks_per_row", "tpo_minutes", "row_rule"),
+    *("direction_window", "calm_short", "calm_long", "atr_window"),
     *("atr_column", "volatility_columns"),
 )
 # Columns that the value area and the trend's window decide on.
@@ -77,7 +79,7 @@ def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
 
 @dataclass(frozen=True)
 class _Place:
-    """What hours and allocation determine."""
+    """What hours and the profile's rows determine."""
 
     bars: ProfileBars
     parts: HistoryParts
@@ -243,7 +245,7 @@ class JointTarget:
     # --- what is kept ---
 
     def _forget(self) -> None:
-        self._places: dict[tuple[str, str], _Place] = {}
+        self._places: dict[tuple[Hours, RowRule], _Place] = {}
         self._areas: Recent[pd.DataFrame] = Recent(64)
         self._settled: dict[str, dict[str, Any]] = {}
         self._learnings: Recent[_Learning] = Recent(_KEPT_ROWS)
@@ -308,7 +310,8 @@ class JointTarget:
     def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
         """As :meth:`FeatureInputs.from_bars`, from what is there already."""
         place = self._place(strategy)
-        what = (strategy.hours, strategy.allocation, strategy.value_area_basis_points, strategy.expansion_rows)
+        rule = strategy.row_rule(self._instrument)
+        what = (strategy.hours, rule, strategy.value_area_basis_points, strategy.expansion_rows)
         profiles = self._areas.get(what, lambda: place.bars.profiles(what[2], what[3]))
         structure = place.structure
         if structure is not None:
@@ -325,17 +328,17 @@ class JointTarget:
         )
 
     def _place(self, strategy: StrategySettings) -> _Place:
-        hours, allocation = where = strategy.hours, strategy.allocation
+        hours, rule = where = strategy.hours, strategy.row_rule(self._instrument)
         if where not in self._places:
-            bars = ProfileBars.of(self._bars, self._instrument, allocation=allocation, hours=hours)
+            bars = ProfileBars.of(self._bars, self._instrument, hours=hours, **rule.options)
             profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
-            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=hours)
+            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=hours, by_time=rule.by_time)
             structure = naked = None
             if self._cls.inputs != "sequences":
-                structure = session_structure(
-                    self._bars, profiles, self._instrument, hours=hours, allocation=allocation
-                ).drop(columns=list(session_relations(profiles, self._instrument)))
-                naked = naked_at_close(profiles, self._bars, self._instrument, hours=hours)
+                structure = session_structure(self._bars, profiles, self._instrument, hours=hours, **rule.options).drop(
+                    columns=list(session_relations(profiles, self._instrument))
+                )
+                naked = naked_at_close(profiles, self._bars, self._instrument, hours=hours, **rule.options)
             self._places[where] = _Place(bars, parts, structure, naked)
         return self._places[where]
 

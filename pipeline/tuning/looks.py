@@ -83,6 +83,8 @@ class Looks:
     def deflated_sharpe(self, returns: ArrayLike) -> float:
         """Probability that the true Sharpe ratio is above 0, given that it is the best of all these trials.
 
+        Allows for autocorrelated returns, as a summary's probabilistic Sharpe ratio does.
+
         Parameters
         ----------
         returns
@@ -94,11 +96,11 @@ class Looks:
             NaN where more than one trial was made and fewer than two have a Sharpe ratio: their variance is unknown.
         """
         if self.count <= 1:
-            return deflated_sharpe_ratio(returns, trials=1, sharpe_variance=0.0)
+            return deflated_sharpe_ratio(returns, trials=1, sharpe_variance=0.0, dependent=True)
         variance = self.sharpe_variance
         if math.isnan(variance):
             return math.nan
-        return deflated_sharpe_ratio(returns, trials=self.count, sharpe_variance=variance)
+        return deflated_sharpe_ratio(returns, trials=self.count, sharpe_variance=variance, dependent=True)
 
     def overfitting(self, *, blocks: int = 16) -> float:
         """Probability of backtest overfitting by CSCV on ``trial_returns``.

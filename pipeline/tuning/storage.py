@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pipeline.addresses import checked_address, postgres_address
 from pipeline.environment import POSTGRES_VARIABLE
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home
@@ -187,11 +188,7 @@ def tuning_url(home: Home) -> str:
     if said := os.environ.get(OPTUNA_VARIABLE):
         return _parsed(said, OPTUNA_VARIABLE).render_as_string(hide_password=False)
     if said := os.environ.get(POSTGRES_VARIABLE):
-        server = _parsed(said, POSTGRES_VARIABLE)
-        if server.get_backend_name() != "postgresql":
-            raise ConfigurationError(
-                f"{POSTGRES_VARIABLE} must look like postgresql://user:password@host:5432/database"
-            )
+        server = _parsed(postgres_address(said, POSTGRES_VARIABLE), POSTGRES_VARIABLE)
         return server.update_query_dict({"options": f"-csearch_path={OPTUNA_SCHEMA}"}).render_as_string(
             hide_password=False
         )
@@ -266,6 +263,7 @@ def _parsed(url: str, variable: str) -> "URL":
     # SQLAlchemy 2 knows the server by its long name only.
     if url.startswith("postgres://"):
         url = "postgresql://" + url.removeprefix("postgres://")
+    checked_address(url, variable)
     try:
         parsed = make_url(url)
         kind = parsed.get_backend_name()

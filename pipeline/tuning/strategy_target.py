@@ -4,9 +4,9 @@ A trial ends in the very backtest that :func:`pipeline.research.run_research` ma
 bit. What it is made from is worked out once for what it depends on:
 
 - bars in ticks, their sessions and contracts: for all trials;
-- whole numbers that profiles are made from, and open, high, low and close of sessions: by hours and allocation;
+- whole numbers that profiles are made from, and open, high, low and close of sessions: by hours and rows;
 - profiles: by these, value area and expansion rows;
-- columns of the session history: by hours, allocation and their own window.
+- columns of the session history: by hours, rows and their own window.
 
 A trial is arrays from there on, of ticks and rows; frames are made where they are asked for.
 """
@@ -25,7 +25,8 @@ from pipeline.backtest.engine import Run
 from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
 from pipeline.backtest.orders import OrderBook
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market import Instrument, next_session
+from pipeline.market import Hours, Instrument, next_session
+from pipeline.profiles.rows import RowRule
 from pipeline.profiles.sessions import ProfileBars
 from pipeline.search_space import SearchSpace
 from pipeline.strategy import GateValues, StrategySettings, pass_gates
@@ -148,7 +149,7 @@ class _Areas:
 
 @dataclass(frozen=True)
 class _Place:
-    """What hours and allocation determine."""
+    """What hours and the profile's rows determine."""
 
     bars: ProfileBars
     parts: HistoryParts
@@ -287,8 +288,8 @@ class StrategyTarget:
             scored = self._scores.dropna().index.get_level_values("decided_on").min()
             sessions = sessions[sessions >= pd.Timestamp(scored).tz_localize(None)]
         self.sessions = sessions
-        self._places: dict[tuple[str, str], _Place] = {}
-        self._areas: dict[tuple[str, str, int, int], _Areas] = {}
+        self._places: dict[tuple[Hours, RowRule], _Place] = {}
+        self._areas: dict[tuple[Hours, RowRule, int, int], _Areas] = {}
 
     def _settings(self, params: Mapping[str, Any]) -> tuple[StrategySettings, Account, float | None]:
         sections = by_section(params)
@@ -336,18 +337,21 @@ class StrategyTarget:
         return book, labels
 
     def _worked_out(self, strategy: StrategySettings) -> tuple[_Place, _Areas]:
-        where = strategy.hours, strategy.allocation
+        where = strategy.hours, strategy.row_rule(self._instrument)
         what = *where, strategy.value_area_basis_points, strategy.expansion_rows
         if where in self._places and what in self._areas:
             return self._places[where], self._areas[what]
         place = self._places.get(where)
-        bars = (
-            place.bars if place else ProfileBars.of(self._bars, self._instrument, allocation=where[1], hours=where[0])
-        )
+        if place is None:
+            bars = ProfileBars.of(self._bars, self._instrument, hours=where[0], **where[1].options)
+        else:
+            bars = place.bars
         profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
         if place is None:
-            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=strategy.hours)
-            place = _Place(bars, parts, next_session(parts.sessions, self._instrument), parts.contracts)
+            parts = HistoryParts.of(
+                self._bars, profiles, self._instrument, hours=strategy.hours, by_time=where[1].by_time
+            )
+            place = _Place(bars, parts, next_session(parts.sessions, self._instrument, strategy.hours), parts.contracts)
             self._places[where] = place
         to_ticks = self._instrument.to_ticks
         self._areas[what] = _Areas(to_ticks(profiles["val"]), to_ticks(profiles["vah"]))

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.process_start import process_start
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.objectives import Direction, directions
 from pipeline.tuning.sampling import POSITION, make_pruner, make_sampler
@@ -715,7 +715,7 @@ def _heart(storage: StudyStorage) -> Iterator[_Heart]:
 
 
 def _whose() -> dict[str, Any]:
-    return {"host": _host(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+    return {"host": _host(), "pid": os.getpid(), "born": process_start(os.getpid())}
 
 
 def _host() -> str:
@@ -740,6 +740,6 @@ def _alive(trial: "optuna.trial.FrozenTrial", token: str, grace: float) -> bool:
     if owner["pid"] == os.getpid():
         return told["token"] in _ACTIVE - {token}
     try:
-        return abs(psutil.Process(owner["pid"]).create_time() - owner["born"]) < 1
-    except psutil.NoSuchProcess:
+        return process_start(owner["pid"]) == owner["born"]
+    except PermissionError:  # another user's, who has taken the number over
         return False

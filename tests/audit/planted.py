@@ -1,4 +1,4 @@
-"""Features that know the future, each in its own way, in a registry of their own; and some that don't."""
+"""Features that know the future, each in its own way; some only on rare days; and some that don't."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,16 @@ import pandas as pd
 from pipeline.features import FeatureInputs, FeatureRegistry, anchor_warmup, anchored
 from pipeline.features.externals import as_known
 from pipeline.learning import candidate_labels
+from pipeline.market import session_schedule
 from pipeline.strategy import make_candidates
 
 PLANTED = FeatureRegistry()
+RARE = FeatureRegistry()
 CLEAN = FeatureRegistry()
 
 leak = PLANTED.feature
 clean = CLEAN.feature
+rare = RARE.feature
 
 
 def _vix(inputs: FeatureInputs) -> pd.Series:
@@ -180,3 +183,59 @@ def vix_before(inputs: FeatureInputs) -> np.ndarray:
 @clean(family="clean", warmup=2, description="Weekday.")
 def weekday_of_session(inputs: FeatureInputs) -> np.ndarray:
     return inputs.sessions.day_of_week.to_numpy().astype(float)
+
+
+def _ahead_on(inputs: FeatureInputs, days: np.ndarray) -> pd.Series:
+    """Each session's volume; of these sessions the next one's."""
+    volume = inputs.history["volume"]
+    return volume.where(~days, volume.shift(-1))
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on days of an early close.")
+def ahead_on_early_closes(inputs: FeatureInputs) -> pd.Series:
+    hours = session_schedule(inputs.instrument, inputs.sessions[0], inputs.sessions[-1]).loc[inputs.sessions]
+    return _ahead_on(inputs, (hours["rth_close"] - hours["rth_open"] < pd.Timedelta("6h")).to_numpy())
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on the first day of a contract.")
+def ahead_on_rolls(inputs: FeatureInputs) -> pd.Series:
+    return _ahead_on(inputs, inputs.rolled)
+
+
+@rare(family="rare", warmup=2, description="The next session's volume where the next one is the first of a contract.")
+def ahead_before_rolls(inputs: FeatureInputs) -> pd.Series:
+    return _ahead_on(inputs, np.append(inputs.rolled[1:], False))
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on the Mondays after the clock has changed.")
+def ahead_on_clock_changes(inputs: FeatureInputs) -> pd.Series:
+    midnight = inputs.sessions.tz_localize("America/Chicago").tz_convert("UTC").hour
+    return _ahead_on(inputs, np.append(False, midnight[1:] != midnight[:-1]))
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on third Wednesdays.")
+def ahead_on_third_wednesdays(inputs: FeatureInputs) -> pd.Series:
+    day, weekday = inputs.sessions.day, inputs.sessions.day_of_week
+    return _ahead_on(inputs, np.asarray((weekday == 2) & (day > 14) & (day < 22)))
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on third Fridays.")
+def ahead_on_third_fridays(inputs: FeatureInputs) -> pd.Series:
+    day, weekday = inputs.sessions.day, inputs.sessions.day_of_week
+    return _ahead_on(inputs, np.asarray((weekday == 4) & (day > 14) & (day < 22)))
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on days that fell by 2 percent.")
+def ahead_on_worst_days(inputs: FeatureInputs) -> pd.Series:
+    return _ahead_on(inputs, (inputs.history["log_return"] < -0.02).to_numpy())
+
+
+@rare(family="rare", warmup=2, description="The next session's volume on days that rose by 2 percent.")
+def ahead_on_best_days(inputs: FeatureInputs) -> pd.Series:
+    return _ahead_on(inputs, (inputs.history["log_return"] > 0.02).to_numpy())
+
+
+@rare(family="rare", warmup=2, description="Tomorrow's fall, where it is one of 2 percent.")
+def warned_of_worst_days(inputs: FeatureInputs) -> pd.Series:
+    fall = -inputs.history["log_return"].shift(-1)
+    return fall.where(fall > 0.02, 0.0)

@@ -63,6 +63,35 @@ def test_look_ahead_exits_one_and_json_names_it(vpoc, bars_file: Path) -> None:
     assert "shift(-1)" in document["findings"][0]["likely_cause"]
 
 
+@pytest.fixture(scope="module")
+def longer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bars enough to train on."""
+    path = tmp_path_factory.mktemp("bars") / "longer.parquet"
+    simulate_market(load_instruments()["ES"], "2021-01-04", 220, 3, bar="30min").to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("fault", ["nothing", "in_sample_scores"])
+def test_models_are_trained_and_their_chain_replayed_at_every_fold(
+    vpoc, longer_file: Path, tmp_path: Path, fault: str
+) -> None:
+    (tmp_path / "home").mkdir()
+    chosen = "models: {families: [logistic], splits: 2, threshold: 0.4}\n"
+    (tmp_path / "home" / "settings.yaml").write_text(chosen)
+    before = f"from tests.audit.chain_plants import PLANTS; PLANTS['{fault}'](setattr); "
+
+    code, out, err = vpoc(str(longer_file), "--cutoffs", "1", "--json", before=before)
+
+    document = json.loads(out)
+    named = {(each["check"], each["feature"]) for each in document["findings"] if each["severity"] == "error"}
+    assert (document["families"], document["folds"]) == (["logistic"], 2), err
+    if fault == "nothing":
+        assert (code, named) == (0, set())
+    else:
+        assert code == 1
+        assert named == {("chain", "logistic: score"), ("permutation", "logistic")}
+
+
 def test_vix_file_adds_its_features(vpoc, bars_file: Path, tmp_path: Path) -> None:
     days = pd.date_range("2020-12-01", "2021-03-31", freq="B").strftime("%m/%d/%Y")
     pd.DataFrame({"DATE": days, "CLOSE": 20.0}).to_csv(tmp_path / "vix.csv", index=False)

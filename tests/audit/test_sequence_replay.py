@@ -22,14 +22,14 @@ def made(market: tuple):
 def test_sequences_are_those_of_the_decision(made) -> None:
     inputs, candidates, sequences, places = made
 
-    assert check_sequence_replay(inputs, candidates, sequences, places, **STEPS) == []
+    assert check_sequence_replay(inputs, candidates, sequences, places, places, **STEPS) == []
 
 
 def test_step_that_knows_the_next_session_is_named(made) -> None:
     inputs, candidates, sequences, places = made
     leaking = sequences.assign(session_00_move=sequences["session_00_move"].shift(-2))
 
-    findings = check_sequence_replay(inputs, candidates, leaking, places, **STEPS)
+    findings = check_sequence_replay(inputs, candidates, leaking, places, places, **STEPS)
 
     assert {(each.check, each.feature) for each in findings} == {
         ("truncation", "session_00_move"),

@@ -270,8 +270,8 @@ def test_simulate_cutoff_in_the_evening_counts_where_the_whole_trade_date_is_tra
 
 
 def test_simulate_early_close_closes_on_its_last_bar(es: Instrument) -> None:
-    # The Friday after Thanksgiving: regular hours end at noon.
-    bars = session_bars([DIP, flat(B + 4), flat(B + 6), flat(B - 30)], day="2020-11-27", start="11:45")
+    # The Friday after Thanksgiving: regular hours end at a quarter past noon.
+    bars = session_bars([DIP, flat(B + 4), flat(B + 6), flat(B - 30)], day="2020-11-27", start="12:00")
 
     trade = simulate(bars, book(order(1, B, B - 20, B + 40, "2020-11-27", quantity=1)), es, Account()).trades.iloc[0]
 

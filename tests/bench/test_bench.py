@@ -21,13 +21,14 @@ def test_bench_profiles_every_engine_of_ours_agrees(monkeypatch: pytest.MonkeyPa
 
     assert all(set(row) == KEYS for row in rows)
     ours = [row for row in rows if row["engine"].startswith(("numba", "threads", "session_profiles", "NumPy"))]
-    assert len(ours) == 11
-    assert [row["agrees"] for row in ours] == [True] * 11
+    assert len(ours) == 14
+    assert [row["agrees"] for row in ours] == [True] * 14
     assert all(row["bars_per_second"] > 0 for row in ours)
     assert {row["workload"].split(",")[0] for row in rows} == {"1-minute", "ES trades"}
+    assert {"rows of 4 ticks", "TPO"} < {row["workload"].split(", ")[-1] for row in rows}
     floors = [row for row in rows if row["engine"].startswith("floor")]
     assert [row["agrees"] for row in floors] == [None] * len(floors)
-    assert sum(row["ratio_to_floor"] == 1 for row in floors) == 5
+    assert sum(row["ratio_to_floor"] == 1 for row in floors) == 6
 
 
 def test_bench_profiles_torch_agrees_and_a_missing_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

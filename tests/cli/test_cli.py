@@ -156,3 +156,36 @@ def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Pa
     assert Path(document["report"]).exists()
     again = vpoc("run", "--symbol", "ES", "--json")
     assert json.loads(again[1]) == document
+
+
+def test_profile_of_bars_without_volume_shows_the_letters_of_time(vpoc, bars_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "no volume.csv"
+    pd.read_csv(bars_file).assign(volume=0).to_csv(path, index=False)
+
+    code, out, err = vpoc("profile", str(path), "--symbol", "ES", "--allocation", "tpo", "--ticks-per-row", "4")
+
+    assert (code, err) == (0, "")
+    for mark in ("TPOs", "VPOC", "VAH", "VAL", "initial balance", "KLM"):
+        assert mark in out
+    code, out, err = vpoc("profile", str(path), "--symbol", "ES")
+    assert (code, out) == (1, "")
+    assert "--allocation tpo" in err
+
+
+def test_profile_takes_rows_of_the_instrument_unless_told(vpoc, tmp_path: Path) -> None:
+    btc = load_instruments()["BTCUSDT"]
+    path = tmp_path / "btc.csv"
+    simulate_market(btc, "2021-01-04", 2, 5, bar="1h").to_csv(path, index=False)
+
+    def levels(*options: str) -> pd.DataFrame:
+        code, out, err = vpoc("profile", str(path), "--symbol", "BTCUSDT", "--json", *options)
+        assert (code, err) == (0, "")
+        return pd.DataFrame(json.loads(out))
+
+    own, cents = levels(), levels("--ticks-per-row", "1")
+    for name, end in (("val", 0.0), ("vpoc", 4.99), ("vah", 9.99)):
+        assert own[name].mod(10).round(2).eq(end).all(), name
+    assert not cents["val"].mod(10).round(2).eq(0).all()
+    assert own["volume"].equals(cents["volume"])
+    assert vpoc("profile", str(path), "--symbol", "BTCUSDT", "--ticks-per-row", "0")[0] == 2
+    assert vpoc("profile", str(path), "--symbol", "BTCUSDT", "--allocation", "time")[0] == 2

@@ -44,4 +44,4 @@ def test_empty_path_is_wrong_use() -> None:
 )
 def test_impossible_option_is_named(options: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
-        file_source("bars.csv", **options)
+        file_source("bars.csv", options)

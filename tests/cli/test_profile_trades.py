@@ -120,3 +120,20 @@ def test_profile_of_real_trades(
 
     rows = json.loads(capsys.readouterr().out)
     assert [(row["session"], row["volume"]) for row in rows] == [("2013-09-02", 188_609), ("2013-09-03", 1_655_449)]
+
+
+def test_profile_of_trades_in_rows_and_of_their_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trades_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _vpoc(monkeypatch, tmp_path, "profile", str(trades_file), "--json", "--ticks-per-row", "4") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["vpoc"] * 4 % 4 for row in rows] == [1.0, 1.0]
+    assert rows[1]["volume"] == 5.0
+
+    day = ("--session", "2024-03-05")
+    assert _vpoc(monkeypatch, tmp_path, "profile", str(trades_file), "--allocation", "tpo", *day) == 0
+
+    out, err = capsys.readouterr()
+    assert err == ""
+    for mark in ("TPOs", "initial balance", "OBCDEFG"):
+        assert mark in out

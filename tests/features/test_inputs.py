@@ -55,6 +55,22 @@ def test_frames_shorter_than_the_bars_are_none(inputs):
     assert inputs.at_close(inputs.frames(3), np.empty(0)).isna().all()
 
 
+def test_bar_minutes_are_those_of_each_session_whatever_bars_are_missing(es):
+    bars = simulate_market(es, "2019-11-20", sessions=3, seed=2)
+    session = bars["timestamp"].dt.tz_convert("America/Chicago") + pd.Timedelta("7h")
+    number = (session.dt.normalize().rank(method="dense") - 1).to_numpy()
+    minute = (session.dt.hour * 60 + session.dt.minute - 930).to_numpy()  # since 08:30
+    kept = np.isin(minute, (0, 15, 40)) & (number == 0)
+    kept |= (minute % 60 == 0) & (number == 1)
+    kept |= (minute == 0) & (number == 2)
+
+    inputs = FeatureInputs.from_bars(bars[kept].reset_index(drop=True), es)
+
+    np.testing.assert_array_equal(inputs.bar_minutes, [5.0, 60.0, np.nan])
+    assert inputs.frames(5)["row"].tolist() == [0, 0, 0]
+    assert inputs.frames(60)["row"].unique().tolist() == [0, 1]
+
+
 def test_frames_of_no_whole_minute_are_an_error(inputs):
     with pytest.raises(ConfigurationError, match="frames of 0 minutes"):
         inputs.frames(0)

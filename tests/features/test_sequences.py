@@ -235,11 +235,12 @@ def test_half_hour_cells_are_by_hand(half_hours: FeatureInputs, es: Instrument) 
 
 
 def test_half_hours_are_counted_back_from_an_early_close(es: Instrument) -> None:
-    # Thanksgiving 2021 and the day after close at noon in Chicago, after seven half hours. Each half hour trades one
-    # tick higher than the one before.
+    # Thanksgiving 2021 closes at noon in Chicago and the day after at a quarter past, after seven whole half hours.
+    # Each half hour trades one tick higher than the one before.
     schedule = session_schedule(es, "2021-11-23", "2021-11-26")
     times = [
-        pd.date_range(one.rth_open, one.rth_close, freq="30min", inclusive="left") for one in schedule.itertuples()
+        pd.date_range(one.rth_open, one.rth_close - pd.Timedelta("30min"), freq="30min")
+        for one in schedule.itertuples()
     ]
     price = es.to_prices(1000 + np.concatenate([np.arange(len(day)) for day in times]))
     bars = pd.DataFrame({"timestamp": np.concatenate(times), "open": price, "high": price, "low": price})

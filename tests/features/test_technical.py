@@ -163,6 +163,16 @@ def test_indicators_with_too_few_bars_are_missing(es: Instrument) -> None:
     assert indicators(random_bars(es, count=40), es).iloc[-1].notna().all()
 
 
+def test_indicators_of_the_first_bars_are_missing_however_many_follow(es: Instrument) -> None:
+    bars = random_bars(es, count=90)
+
+    whole = indicators(bars, es)
+
+    assert whole.iloc[:39].isna().all(axis=None)
+    for count in (1, 20, 39, 40, 55):
+        pd.testing.assert_frame_equal(indicators(bars.iloc[:count], es), whole.iloc[:count], check_exact=True)
+
+
 def test_indicators_of_a_market_that_does_not_move_are_missing_or_neutral(es: Instrument) -> None:
     bars = random_bars(es, count=100)
     for name in ("open", "high", "low", "close"):

@@ -162,7 +162,7 @@ def test_binance_json_numbers_or_texts_give_the_same_bars(tmp_path: Path) -> Non
         )
     )
 
-    assert numbers.format == "binance"
+    assert numbers.format == "json"
     assert times(numbers) == ["2021-03-01 14:30:00", "2021-03-01 14:31:00"]
     assert numbers.frame["open"].isna().tolist() == [False, True]
     assert numbers.frame["source_line"].tolist() == [1, 2]
@@ -325,9 +325,12 @@ def test_named_format_is_not_detected_but_taken(tmp_path: Path) -> None:
 
 
 def test_unknown_format_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"format 'excel' is unknown; set one of binance, generic_csv"):
-        read_bars(write(tmp_path, "es.csv", GENERIC), ReadOptions(format="excel"))
-    assert format_names() == ("binance", "generic_csv", "ninjatrader", "parquet", "sierra_chart", "tradingview")
+    with pytest.raises(ConfigurationError, match=r"format 'xslx' is unknown; set one of arrow, binance"):
+        read_bars(write(tmp_path, "es.csv", GENERIC), ReadOptions(format="xslx"))
+    assert format_names() == (
+        "arrow", "binance", "cryptodatadownload", "databento", "dbn", "dukascopy", "excel", "generic_csv", "json",
+        "metatrader5", "ninjatrader", "no_names", "parquet", "sierra_chart", "tradestation", "tradingview", "yfinance",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

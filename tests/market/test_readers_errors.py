@@ -50,14 +50,14 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
         (HEAD + ROW + ROW.replace("Z", ""), "es.csv, line 3, column 'timestamp': time '2021-03-01T14:30:00' has no zone while others"),
         (HEAD + ROW.replace("2021", "9999"), "es.csv, line 2, column 'timestamp': time '9999-03-01T14:30:00Z' is outside 1678 to 2261"),
         (HEAD + ROW.replace("2021-03-01T14:30:00Z", "12345678901"), "es.csv, line 2, column 'timestamp': time '12345678901' can't be read"),
-        (HEAD + ROW.replace("2021-03-01T14:30:00Z", "03/01/2021 14:30"), "set time_format to the form the file's times have"),
-        (HEAD.replace("low,", "") + ROW.replace("3799.5,", ""), "es.csv has no column for low (its columns are timestamp, open, high, close, volume); set columns: {low: <its name in the file>}"),
+        (HEAD + ROW.replace("2021-03-01T14:30:00Z", "03/01/2021 14:30"), "can be 3 January 2021 or 1 March 2021; set time_format (--time-format '%d/%m/%Y %H:%M') for the first, or '%m/%d/%Y %H:%M'"),
+        (HEAD.replace("low,", "") + ROW.replace("3799.5,", ""), "es.csv has no column for low (its columns are timestamp, open, high, close, volume); set columns (--columns 'low=NAME')"),
         (HEAD.replace("open", "Volume") + ROW, "es.csv has several columns for volume (Volume, volume)"),
         ("Open,open" + HEAD[14:].replace("high", "timestamp,high") + ROW, "es.csv has several columns for open (Open, open)"),
         ("2021-03-01T14:30:00Z,1,2,3\n", "es.csv, line 1: '2021-03-01T14:30:00Z,1,2,3' is of no known format"),
         (HEAD + ROW * 2000 + "\0", "es.csv, line 2002: holds a zero byte"),
         (HEAD.encode() + b"\xff\xfe\xff,1,1,1,1,1\n", "es.csv, line 2: not UTF-8 text; save the file as UTF-8"),
-        (bytes(range(256)) * 8, "es.csv is neither text nor Parquet"),
+        (bytes(range(256)) * 8, "es.csv is neither text nor another format that is known"),
         (b"\x1f\x8b" + HEAD.encode(), "es.csv is not whole gzip data"),
         (gzip.compress((HEAD + ROW).encode(), mtime=0)[:-4], "es.csv is not whole gzip data (it ends early)"),
         ("[[1614609000000,1,2,1,1,5],[1614609060000,1", "es.csv, line 1: not whole JSON"),
@@ -96,12 +96,12 @@ def test_local_date_and_time_columns_are_quoted_as_written(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"columns": {"close": "Settle"}}, "es.csv has no column 'Settle', which columns gives for close; its columns are"),
+        ({"columns": {"close": "Settle"}}, "es.csv has no column 'Settle', which is set for close; its columns are"),
         ({"symbol": "ES"}, "es.csv has no column of symbols to find ES in"),
         ({"time_format": "%Q"}, "time_format '%Q' is not a strptime form"),
         ({"bar": "7min"}, "bar is 7min, but the times of the file do not keep to it"),
         ({"format": "ninjatrader"}, "es.csv, line 1: 1 field where 6 are expected"),
-        ({"format": "ninjatrader", "columns": {"close": "Last"}}, "so columns can't be set"),
+        ({"format": "ninjatrader", "columns": {"close": "Last"}}, "columns means nothing in a ninjatrader file"),
         ({"format": "parquet"}, "es.csv is not a whole Parquet file"),
         ({"format": "binance", "columns": {"close": "x"}}, "es.csv has no column 'x'"),
     ],
@@ -115,7 +115,10 @@ def test_options_that_do_not_fit_the_file_are_refused(
 def test_several_symbols_without_a_choice_are_refused(tmp_path: Path) -> None:
     text = "symbol,time,open,high,low,close,volume\nNQ,1614609000,1,1,1,1,1\nES,1614609000,2,2,2,2,2\n"
 
-    assert "column 'symbol' holds 2 symbols (ES, NQ); set symbol to one of them" in refusal(tmp_path / "es.csv", text)
+    assert (
+        "column 'symbol' holds 2 symbols (ES, NQ); set file_symbol (--file-symbol ES) or to another of them"
+        in refusal(tmp_path / "es.csv", text)
+    )
     assert "no rows of symbol 'CL'; it holds ES, NQ" in refusal(tmp_path / "es.csv", None, symbol="CL")
 
 
@@ -124,7 +127,7 @@ def test_close_labels_with_irregular_times_ask_for_the_bar(tmp_path: Path) -> No
 
     told = refusal(tmp_path / "es.csv", HEAD + rows, label="close")
 
-    assert "do not tell how long a bar is; set bar, such as bar: 5min" in told
+    assert "do not tell how long a bar is; set bar (--bar LENGTH), such as 5min" in told
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none/*.csv", "none"])
@@ -138,7 +141,7 @@ def test_path_to_nothing_says_so(tmp_path: Path, name: str) -> None:
 def test_folder_without_bars_says_which_suffixes_count(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("x")
 
-    with pytest.raises(DataError, match=r"holds no file with one of the suffixes \.csv, \.json"):
+    with pytest.raises(DataError, match=r"holds no file with one of the suffixes \.arrow, \.csv"):
         read_bars(tmp_path)
 
 

@@ -141,7 +141,7 @@ def test_simulate_market_holiday_and_early_close_follow_the_calendar(es: Instrum
     local = bars["timestamp"].dt.tz_convert("America/Chicago")
     session = label_sessions(bars["timestamp"], es).sessions
     last = {str(day.date()): str(times.iloc[-1].time()) for day, times in local.groupby(session)}
-    assert last == {"2019-11-27": "15:55:00", "2019-11-28": "11:55:00", "2019-11-29": "11:55:00"}
+    assert last == {"2019-11-27": "15:55:00", "2019-11-28": "11:55:00", "2019-11-29": "12:10:00"}
 
 
 def test_simulate_market_start_on_a_weekend_begins_on_monday(es: Instrument) -> None:

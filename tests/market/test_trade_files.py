@@ -188,9 +188,9 @@ def test_read_trades_empty_cells_become_missing(tmp_path: Path) -> None:
         (PLAIN + "2024-03-05 14:30Z,1\n", "line 5: 2 fields where 3 are expected"),
         (PLAIN.replace("Z", ""), "line 2, column 'timestamp': time .* has no zone; set time_zone"),
         (PLAIN.replace("volume", "price"), r"several columns for price|no column for volume"),
-        ("1,2,3\n4,5,6\n", "line 1: '1,2,3' names no columns; set header"),
+        ("1,2,3\n4,5,6\n", "line 1: '1,2,3' names no columns; set names"),
         (PLAIN.replace("volume\n", "volume,symbol\n").replace(",1\n", ",1,A\n").replace(",2\n", ",2,B\n")
-         .replace(",3\n", ",3,B\n"), r"column 'symbol' holds 2 symbols or more \(A, B\); set symbol"),
+         .replace(",3\n", ",3,B\n"), r"column 'symbol' holds 2 symbols or more \(A, B\); set file_symbol"),
     ],
 )  # fmt: skip
 def test_read_trades_unreadable_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -242,10 +242,10 @@ def test_read_trades_absent_file_and_wrong_settings(tmp_path: Path) -> None:
         _read(tmp_path / "absent.csv")
     with pytest.raises(ConfigurationError, match="chunk_rows is 0"):
         _read(_file(tmp_path, PLAIN), chunk_rows=0)
-    with pytest.raises(DataError, match="has no column 'cost', which columns gives for price"):
+    with pytest.raises(DataError, match="has no column 'cost', which is set for price"):
         _read(_file(tmp_path, PLAIN), columns={"price": "cost"})
-    with pytest.raises(ValueError, match="'open' is not a column of trades"):
-        TradeReadOptions(columns={"open": "o"})
+    with pytest.raises(DataError, match="holds trades, which have no column open"):
+        _read(_file(tmp_path, PLAIN), columns={"open": "o"})
     with pytest.raises(ValueError, match="not an IANA name"):
         TradeReadOptions(time_zone="Chicago")
 

@@ -16,7 +16,7 @@ from pipeline.home import Home
 from pipeline.learning.models import TrainingRows, load_model
 from pipeline.learning.models.pyfunc import requirements
 from pipeline.learning.record import StoredRecord, pending_records, read_record
-from resources.mlflow_store import Store, shown_uri
+from resources.mlflow_store import Store
 from resources.model_registry import registered_models, upload
 from tests.models.conftest import Keep
 
@@ -244,18 +244,6 @@ def test_registered_models_lists_the_latest_and_those_with_an_alias(store: Store
     assert found[0].headline == {"AUC": "0.61 (0.52 to 0.70)"}
     assert found[0].trained is not None
     assert found[0].trained.tzinfo == dt.UTC
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("postgresql://me:secret@host:5432/db?options=-csearch_path", "postgresql://host:5432/db"),
-        ("http://me:secret@host/mlflow", "http://host/mlflow"),
-        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
-    ],
-)
-def test_shown_address_holds_no_secret(uri: str, shown: str) -> None:
-    assert shown_uri(uri) == shown
 
 
 def test_record_types_are_values(keep: Keep) -> None:

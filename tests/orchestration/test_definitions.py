@@ -5,6 +5,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from assets.tuning import StudyOverrides
 from pipeline.definitions import defs
 from pipeline.home import PROJECT, Home
 
@@ -94,10 +95,16 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
         "volume_profiles.profile_mass",
         "features.no_look_ahead",
         "training_set.clean_for_learning",
+        "rule_signals.signal_replay",
         "fade_backtest.books_balance",
+        "fade_backtest.fill_replay",
         "rule_backtest.books_balance",
+        "rule_backtest.fill_replay",
         "models.out_of_fold",
+        "models.chain_replay",
+        "models.label_permutation",
         "model_backtest.books_balance",
+        "model_backtest.fill_replay",
     }
 
 
@@ -126,3 +133,18 @@ def test_definitions_validate_by_dagsters_own_command(home: Home) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=PROJECT)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_run_configuration_sets_the_compute_device_and_a_study_and_no_place_to_read_or_write() -> None:
+    settable = {name: set(type(resource).model_fields) for name, resource in defs.resources.items()}
+
+    assert {name: fields for name, fields in settable.items() if fields} == {
+        "compute_device": {"device", "precision", "memory_share", "lightgbm", "threads"}
+    }
+    assert set(StudyOverrides.model_fields) == {
+        *("trials", "seconds", "objectives", "sampler", "pruner", "patience", "workers", "seed")
+    }
+    for job in defs.resolve_all_job_defs():
+        elsewhere = {"resources": {"io_manager": {"config": {"base_path": "elsewhere"}}}}
+        with pytest.raises(dg.DagsterInvalidConfigError, match="base_path"):
+            dg.validate_run_config(job, elsewhere)

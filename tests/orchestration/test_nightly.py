@@ -19,6 +19,7 @@ from schedules import (
     research_after_ingest,
     training_after_research,
 )
+from schedules.nightly import RETRY_TAGS
 
 CHICAGO = ZoneInfo("America/Chicago")
 
@@ -168,7 +169,7 @@ def test_training_of_each_family_of_the_settings_follows_the_nightly_research(
     ]
     assert len({one.run_key for one in requests}) == 2
     assert {tuple(sorted(one.tags.items())) for one in requests} == {
-        (("vpoc/batch", run.run_id), ("vpoc/symbol", "ES"), ("vpoc/then", "judge"))
+        tuple(sorted({"vpoc/batch": run.run_id, "vpoc/symbol": "ES", "vpoc/then": "judge", **RETRY_TAGS}.items()))
     }
 
 
@@ -210,7 +211,7 @@ def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     instance.report_run_failed(going)
     failed = instance.get_run_by_id(going.run_id)
     (request,), _ = evaluated(judgement_after_failed_training, instance, failed)
-    assert (request.partition_key, request.tags) == ("ES", {"vpoc/batch": "tonight"})
+    assert (request.partition_key, request.tags) == ("ES", {"vpoc/batch": "tonight", **RETRY_TAGS})
     assert elsewhere.status == dg.DagsterRunStatus.NOT_STARTED
 
     # The other sensor, and whoever looks at the first training again: the request above has become a run.
@@ -232,13 +233,16 @@ def test_studies_follow_the_last_training_of_the_night_and_the_judgement_follows
         ("tune", "lightgbm|ES"),
         ("tune", "strategy@lightgbm|ES"),
     ]
-    assert all(one.tags == tags for one in requests)
+    assert all(one.tags == {**tags, **RETRY_TAGS} for one in requests)
     first = ended(instance, "tune", requests[0].tags)
     going = instance.create_run_for_job(defs.resolve_job_def("tune"), tags=requests[1].tags)
     skipped = ([], "1 more trainings and studies of ES are going on")
     assert evaluated(judgement_after_training, instance, first) == skipped
-    instance.report_run_failed(going)
-    failed = instance.get_run_by_id(going.run_id)
+    instance.report_run_failed(going, message="its process was killed")
+    killed = instance.get_run_by_id(going.run_id)
+    waits = ([], "its process was killed: it is run again")
+    assert evaluated(judgement_after_failed_training, instance, killed) == waits
+    failed = ended(instance, "tune", requests[1].tags, fails=True)
     (judgement,), _ = evaluated(judgement_after_failed_training, instance, failed)
     assert (judgement.job_name, judgement.partition_key) == ("judge", "ES")
 

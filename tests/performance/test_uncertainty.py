@@ -10,14 +10,17 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.performance import (
     block_length,
     bootstrap_interval,
+    covering_level,
     deflated_sharpe_ratio,
     expected_maximum_sharpe,
     kernels,
     probabilistic_sharpe_ratio,
+    regime_block_length,
     sharpe_probability,
     sharpe_ratio,
+    variance_inflation,
 )
-from pipeline.performance.uncertainty import quantile_interval, resampling_positions
+from pipeline.performance.uncertainty import quantile_interval, resampled_intervals, resampling_positions
 
 # Bailey & López de Prado (2014), section "A numerical example": annual Sharpe ratio 2.5 over 1,250 daily returns,
 # 250 a year, variance of the trials' annual Sharpe ratios 1/2.
@@ -203,3 +206,77 @@ def test_bootstrap_interval_of_seeded_samples_covers_the_truth_as_often_as_it_sa
         hits += low <= truth <= high
     lower, upper = stats.binom.ppf([0.0005, 0.9995], 200, 0.95)
     assert lower <= hits <= upper
+
+
+def test_covering_level_of_blocks_of_one_value_is_students():
+    count = 30
+    level = covering_level(0.95, count=count, mean_block=1)
+    # Percentiles of the mean have the deviation s √((n − 1) / n²), Student's interval s/√n.
+    student = stats.t.ppf(0.975, count - 1) * math.sqrt(count / (count - 1))
+    assert level == pytest.approx(1 - 2 * stats.norm.sf(student), rel=1e-12)
+
+
+def test_covering_level_grows_with_the_blocks_and_covers_where_they_are_long():
+    levels = [covering_level(0.95, count=200, mean_block=length) for length in (1, 5, 25, 100)]
+    assert levels == sorted(levels)
+    # An independent computation: the bootstrap's variance of the mean of normal noise, from its autocovariances.
+    random, count, length = np.random.default_rng(0), 200, 25
+    lag = np.arange(1, count)
+    weights = (1 - lag / count) * (1 - 1 / length) ** lag
+    allowed = stats.norm.isf((1 - levels[2]) / 2)
+    noise = random.standard_normal((2000, count))
+    centred = noise - noise.mean(axis=1, keepdims=True)
+    around = np.stack([(centred * np.roll(centred, -k, axis=1)).mean(axis=1) for k in lag])
+    variance = (np.square(centred).mean(axis=1) + 2 * weights @ around) / count
+    hits = (np.abs(noise.mean(axis=1)) <= allowed * np.sqrt(variance)).sum()
+    assert hits / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_regime_block_length_is_an_eighth_of_the_series_or_what_its_autocorrelations_ask_for():
+    assert regime_block_length(_noise(400)) == 50.0
+    persistent = np.repeat(_noise(40), 20)
+    assert regime_block_length(persistent) == max(100.0, block_length(persistent))
+
+
+def test_resampled_intervals_of_results_that_drift_for_months_are_wider_than_single_trades_ask_for():
+    chance = np.where(np.arange(600) // 75 % 2, 0.43, 0.23)  # eight regimes of 75 trades
+    results = np.where(np.random.default_rng(1).random(600) < chance, 2.0, -1.0)
+    plain = bootstrap_interval(results, kernels.mean, vectorized=True)
+    ours = resampled_intervals({"mean": (results, kernels.mean)}, results, seed=0)["mean"]
+    assert block_length(results) < 75 == regime_block_length(results)
+    assert ours.high - ours.low > 1.2 * (plain.high - plain.low)
+    assert ours == resampled_intervals({"mean": (results, kernels.mean)}, results, seed=0)["mean"]
+
+
+def test_resampled_intervals_of_fewer_than_two_values_are_nan():
+    found = resampled_intervals({"mean": (np.ones(1), kernels.mean)}, np.ones(1), seed=0)
+    assert all(math.isnan(end) for end in found["mean"])
+
+
+def _autoregression(slope: float, count: int = 60_000) -> np.ndarray:
+    shocks = np.random.default_rng(5).standard_normal(count)
+    for place in range(1, count):
+        shocks[place] += slope * shocks[place - 1]
+    return shocks
+
+
+@pytest.mark.parametrize("slope", [-0.3, 0.0, 0.3, 0.6])
+def test_variance_inflation_of_an_autoregression_is_its_long_run_variance(slope):
+    assert variance_inflation(_autoregression(slope)) == pytest.approx((1 + slope) / (1 - slope), rel=0.04)
+
+
+@pytest.mark.parametrize("returns", [[], [0.1], np.zeros(50), np.arange(19.0)])
+def test_variance_inflation_of_too_little_is_one(returns):
+    assert variance_inflation(returns) == 1.0
+
+
+def test_probabilistic_and_deflated_sharpe_of_dependent_returns_take_the_inflation_as_variance():
+    returns = _autoregression(0.3, 500) * 0.01 + 0.0006
+    plain, ours = (probabilistic_sharpe_ratio(returns, dependent=dependent) for dependent in (False, True))
+    assert 0.5 < ours < plain
+    quantile = stats.norm.ppf(plain) / math.sqrt(variance_inflation(returns))
+    assert ours == pytest.approx(stats.norm.cdf(quantile), rel=1e-9)
+    best = deflated_sharpe_ratio(returns, trials=20, sharpe_variance=0.001, dependent=True)
+    assert best == probabilistic_sharpe_ratio(
+        returns, benchmark=expected_maximum_sharpe(trials=20, sharpe_variance=0.001), dependent=True
+    )

@@ -213,15 +213,40 @@ def test_composite_since_after_the_last_session_says_which_there_are() -> None:
         composite_profile(FIVE, ES, since="2030-01-01")
 
 
-def test_composite_past_the_limits_is_refused_before_adding() -> None:
-    heavy = _days([(400, 400, 400, 2**42), (400, 400, 400, 2**42)], DAYS[:2])
+def test_composite_past_62_bits_is_summed_exactly() -> None:
+    # A step more or less decides the VPOC; as floats the two rows would be the same.
+    bars = [(400, 400, 400, 2**42 - 1), (400, 401, 401, 2**42), (401, 401, 401, 2**42), (402, 402, 402, 2**41)]
+    heavy = _days(bars, DAYS[:4])
+
+    whole = composite_profile(heavy, ES, by="roll").iloc[0]
+
+    assert (whole["vpoc"] * 4, whole["val"] * 4, whole["vah"] * 4) == (401, 400, 401)
+    assert whole["volume"] == float(2**42 - 1 + 2**42 + 2**42 + 2**41)
+    rows = composite_levels(heavy, ES, by="roll")["volume"].tolist()
+    assert rows == [float(2**42 - 1 + 2**41), float(2**42 + 2**41), float(2**41)]
+    assert composite_profile(heavy, ES, by=1)["volume"].tolist() == [float(volume) for *_, volume in bars]
+
+
+def test_composite_of_too_many_rows_is_refused_before_adding() -> None:
     wide = _days([(400, 400, 400, 1), (2**25, 2**25, 2**25, 1)], DAYS[:2])
 
-    assert composite_profile(heavy, ES, by=1)["volume"].tolist() == [2.0**42] * 2
-    with pytest.raises(DataError, match=r"composite of ES from 2024-02-22 to 2024-02-23 passes 2\*\*62"):
-        composite_profile(heavy, ES, by="week")
     with pytest.raises(DataError, match="composite of ES from 2024-02-22 to 2024-02-23 spans more than"):
         composite_profile(wide, ES, by="week")
+    assert composite_profile(wide, ES, by="week", ticks_per_row=1000)["sessions"].tolist() == [2]
+
+
+def test_composite_of_years_of_bitcoins_real_volume_is_summed_exactly() -> None:
+    # Binance's heaviest days held 0.7 million BTC; three years of them pass 64 bits in micro-lots a hundredfold.
+    btc = load_instruments()["BTCUSDT"]
+    days = pd.date_range("2021-01-01", periods=1000, tz="UTC")
+    bars = pd.DataFrame(
+        {"timestamp": days, "low": 20_000.0, "high": 20_019.99, "close": 20_000.0, "volume": 700_000.000001}
+    )
+
+    whole = composite_profile(bars, btc, by="roll", ticks_per_row=1000).iloc[0]
+
+    assert whole["volume"] == 700_000_000.001
+    assert (whole["vpoc"], whole["val"], whole["vah"]) == (20_004.99, 20_000.0, 20_019.99)
 
 
 def test_composite_of_another_instrument_is_refused() -> None:

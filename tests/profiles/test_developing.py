@@ -35,10 +35,16 @@ def _replayed(bars: pd.DataFrame, sessions: pd.Series, **chosen: object) -> pd.D
     return pd.DataFrame(rows)
 
 
-@settings(max_examples=30, deadline=None)
-@given(BARS.filter(len), st.booleans(), st.sampled_from(["uniform", "close"]), st.sampled_from([1, 2]))
+@settings(max_examples=40, deadline=None)
+@given(
+    BARS.filter(len),
+    st.booleans(),
+    st.sampled_from(["uniform", "close", "tpo"]),
+    st.sampled_from([1, 2]),
+    st.sampled_from([1, 4]),
+)
 def test_developing_levels_any_bars_equal_session_profiles_so_far(
-    bars: list[tuple[int, int, int, bool]], contracts: bool, allocation: str, rows: int
+    bars: list[tuple[int, int, int, bool]], contracts: bool, allocation: str, rows: int, height: int
 ) -> None:
     # Eight bars a session, all within its whole trade date.
     whole = frame([(low, low + width, low + width // 2, volume) for low, width, volume, _ in bars], minutes=150)
@@ -46,7 +52,8 @@ def test_developing_levels_any_bars_equal_session_profiles_so_far(
     whole = whole[inside].reset_index(drop=True)
     if contracts:
         whole["contract"] = pd.array(["ESM24" if later else "ESH24" for *_, later in bars], dtype="str")[inside]
-    chosen = {"allocation": allocation, "expansion_rows": rows, "hours": "eth"}
+    chosen = {"allocation": allocation, "expansion_rows": rows, "hours": "eth", "ticks_per_row": height}
+    chosen["tpo_minutes"] = 400  # two or three bars
 
     levels = developing_levels(whole, ES, **chosen)  # type: ignore[arg-type]
 
@@ -133,7 +140,7 @@ def test_developing_levels_second_contract_takes_over_when_it_leads() -> None:
     assert (levels["vpoc"] * 4).tolist() == [400, 440, 440, 400]
 
 
-@pytest.mark.parametrize(("hours", "rows"), [("rth", 1_782), ("eth", 1_810)])
+@pytest.mark.parametrize(("hours", "rows"), [("rth", 1_782), ("eth", 1_813)])
 def test_developing_levels_real_sessions_end_at_their_profile(
     es: Instrument, real_data: Path, hours: str, rows: int
 ) -> None:

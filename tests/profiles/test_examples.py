@@ -9,7 +9,7 @@ import pytest
 DOCUMENT = Path(__file__).parents[2] / "docs" / "profiles.md"
 
 
-@pytest.mark.parametrize("module", ["histogram", "sessions", "text", "value_area"])
+@pytest.mark.parametrize("module", ["brackets", "histogram", "letters", "rows", "sessions", "text", "value_area"])
 def test_docstring_examples_print_what_they_say(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"pipeline.profiles.{module}"))
 

@@ -21,6 +21,7 @@ from pipeline.profiles.chart import Ray, profile_chart, spread_labels
 from pipeline.profiles.composites import composite_profile
 from pipeline.profiles.developing import developing_levels
 from pipeline.profiles.pictures import candles, picture
+from pipeline.profiles.rows import RowRule
 from tests.profiles.frames import frame
 from tests.profiles.oracle import Bar
 
@@ -32,14 +33,13 @@ BARS = [(80, 83, 82, 40), (81, 85, 84, 100), (82, 84, 83, 90), (84, 88, 87, 20)]
     st.lists(st.tuples(st.integers(-300, 300), st.integers(0, 80), st.integers(1, 9)), min_size=1), st.integers(2, 50)
 )
 def test_picture_any_bars_fit_and_lose_no_volume(bars: list[tuple[int, int, int]], most: int) -> None:
-    drawn = picture(
-        frame([(low, low + width, low, volume) for low, width, volume in bars]),
-        load_instruments()["ES"],
-        most_rows=most,
-    )
+    es = load_instruments()["ES"]
+    selected = select_sessions(frame([(low, low + width, low, volume) for low, width, volume in bars]), es)
+
+    drawn = picture(selected, es, hours="rth", rule=RowRule(), most_rows=most)
 
     assert len(drawn.bottoms) <= most
-    assert drawn.steps.sum() == pytest.approx(sum(volume for *_, volume in bars))
+    assert drawn.lengths.sum() == pytest.approx(sum(volume for *_, volume in bars))
     assert (np.diff(drawn.bottoms) == drawn.ticks_per_row).all()
     assert drawn.bottoms[0] <= drawn.low
     assert drawn.high < drawn.bottoms[-1] + drawn.ticks_per_row
@@ -84,7 +84,7 @@ def test_picture_of_two_contracts_is_refused(es: Instrument) -> None:
     bars = frame(BARS).assign(contract=["ESH24", "ESH24", "ESM24", "ESM24"])
 
     with pytest.raises(DataError, match=r"2 contracts \(ESH24, ESM24\)"):
-        picture(bars, es, most_rows=10)
+        picture(bars, es, hours="rth", rule=RowRule(), most_rows=10)
 
 
 def named(figure: Any, name: str) -> list[Any]:
@@ -182,7 +182,7 @@ def test_profile_chart_composite_is_the_composite_profile(es: Instrument) -> Non
     assert chart.composite is not None
     area = chart.composite.area
     assert es.to_prices([area.vpoc, area.val, area.vah]).tolist() == expected[["vpoc", "val", "vah"]].tolist()
-    assert chart.composite.steps.sum() == pytest.approx(expected["volume"])
+    assert chart.composite.lengths.sum() == pytest.approx(expected["volume"])
     assert chart.composite.ticks_per_row == chart.own.ticks_per_row
     assert chart.composite_sessions == expected["sessions"]
 

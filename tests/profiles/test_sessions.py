@@ -62,8 +62,8 @@ def test_session_profiles_evening_bar_belongs_to_the_next_trade_date(es: Instrum
 
 
 def test_session_profiles_early_close_ends_regular_hours(es: Instrument) -> None:
-    # The calendar closes the day after Thanksgiving at 12:00 Chicago, 18:00 UTC.
-    bars = frame([(80, 80, 80, 3), (90, 90, 90, 4)], start="2023-11-24 17:55Z", minutes=5)
+    # CME closes the day after Thanksgiving at 12:15 Chicago, 18:15 UTC.
+    bars = frame([(80, 80, 80, 3), (90, 90, 90, 4)], start="2023-11-24 18:10Z", minutes=5)
 
     profiles = session_profiles(bars, es)
 
@@ -274,7 +274,7 @@ def test_select_sessions_not_a_date_is_refused(es: Instrument) -> None:
 def test_session_profiles_real_es_conserves_every_contract(es: Instrument, real_data: Path) -> None:
     bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
 
-    for hours, sessions in (("rth", 1782), ("eth", 1810)):
+    for hours, sessions in (("rth", 1782), ("eth", 1813)):
         profiles = session_profiles(bars, es, hours=hours)
         labels = label_sessions(bars["timestamp"], es)
         inside = labels.mask(hours)

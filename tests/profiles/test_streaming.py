@@ -64,22 +64,24 @@ def test_streamed_trades_any_cut_order_and_merge_equals_one_shot(trades: list[Tr
         min_size=1,
         max_size=30,
     ),
-    st.sampled_from(["uniform", "close"]),
+    st.sampled_from(["uniform", "close", "tpo"]),
+    st.sampled_from([1, 4]),
     st.data(),
 )
 def test_streamed_bars_any_cut_and_order_equals_session_profiles(
-    bars: list[tuple[int, int, int, bool]], allocation: str, data: st.DataObject
+    bars: list[tuple[int, int, int, bool]], allocation: str, height: int, data: st.DataObject
 ) -> None:
     whole = frame([(low, low + width, low, volume) for low, width, volume, _ in bars], minutes=90)
     whole["contract"] = pd.array(["ESM24" if later else "ESH24" for *_, later in bars], dtype="str")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(bars)), max_size=4), "cuts"))
     chunks = [whole.iloc[rows] for rows in np.split(np.arange(len(bars)), cuts)]
-    stream = StreamedProfiles(ES, allocation=allocation)
+    rows = {"allocation": allocation, "ticks_per_row": height, "tpo_minutes": 200}
+    stream = StreamedProfiles(ES, **rows)
 
     for place in data.draw(st.permutations(range(len(chunks))), "order"):
         stream.add(chunks[place])
 
-    expected = session_profiles(whole, ES, allocation=allocation)
+    expected = session_profiles(whole, ES, **rows)
     pd.testing.assert_frame_equal(stream.result(), expected, check_exact=True, check_freq=False)
 
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.profiles.auction import Prints, bracket_prints, check_minutes
+from pipeline.profiles.auction import Prints, bracket_prints
+from pipeline.profiles.rows import check_minutes
 
 BARS = st.lists(st.tuples(st.integers(-20, 20), st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=14)
 
@@ -68,8 +69,8 @@ def test_bracket_prints_impossible_range_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("minutes", [0, -30, 1441, 30.0, True, "30"])
 def test_check_minutes_impossible_length_is_refused(minutes: object) -> None:
-    with pytest.raises(ConfigurationError, match="bracket_minutes is"):
-        check_minutes("bracket_minutes", minutes)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="tpo_minutes is"):
+        check_minutes("tpo_minutes", minutes)  # type: ignore[arg-type]
 
 
 @settings(deadline=None)

@@ -54,12 +54,26 @@ def test_value_area_negative_row_is_refused() -> None:
         value_area(np.array([5, -3]))
 
 
-def test_value_area_total_past_the_limit_is_refused() -> None:
-    with pytest.raises(DataError, match="passes 2"):
-        value_area(np.array([2**62, 2**62]))
-    with pytest.raises(DataError, match="passes 2"):
-        value_area(np.array([2**62 - 1, 2]))
-    assert value_area(np.array([2**62 - 1, 1])).total == 2**62
+@given(
+    st.lists(st.integers(0, 9), min_size=1).filter(any), st.integers(1, 10_000), st.integers(1, 3), st.integers(0, 70)
+)
+def test_value_area_of_rows_beyond_64_bits_is_that_of_the_oracle(
+    small: list[int], share: int, expansion: int, bits: int
+) -> None:
+    # Beside the ties that small numbers have, one more in the lowest bit is not lost.
+    rows = [(volume << bits) + (place % 2 if volume and bits else 0) for place, volume in enumerate(small)]
+
+    area = value_area(np.array(rows, dtype=object), basis_points=share, expansion_rows=expansion)
+
+    assert (area.vpoc, area.val, area.vah, area.held) == slow_value_area(rows, share, expansion)
+    assert area.total == sum(rows)
+
+
+def test_value_area_of_64_bit_rows_whose_sum_passes_them_is_exact() -> None:
+    area = value_area(np.array([2**62 - 1, 2**62, 2**62 + 1]), basis_points=6667)
+
+    assert (area.vpoc, area.val, area.vah) == (2, 0, 2)
+    assert (area.held, area.total) == (3 * 2**62, 3 * 2**62)
 
 
 def test_value_area_share_out_of_range_is_refused() -> None:

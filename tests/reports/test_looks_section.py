@@ -72,7 +72,7 @@ def test_deflation_takes_off_what_the_best_of_all_trials_shows_by_luck(inputs):
     assert fades["probabilistic_sharpe_ratio"] == inputs.summaries[FADES].loc["probabilistic_sharpe_ratio", "value"]
     returns = inputs.results[FADES].daily_returns
     assert fades["deflated_sharpe_ratio"] == pytest.approx(
-        100 * deflated_sharpe_ratio(returns, trials=5, sharpe_variance=0.5), rel=1e-12
+        100 * deflated_sharpe_ratio(returns, trials=5, sharpe_variance=0.5, dependent=True), rel=1e-12
     )
 
 

@@ -121,11 +121,14 @@ def test_page_on_postgres_shows_the_studies_of_our_schema(monkeypatch: pytest.Mo
             server.cleanup()
 
 
-def test_page_asked_for_under_a_foreign_name_is_refused(tmp_path: Path) -> None:
+def test_page_asked_for_under_a_foreign_name_or_by_another_page_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
     searched(url, trials=1)
-    with served(url) as (_, address), pytest.raises(urllib.error.HTTPError, match="403"):
-        get(f"{address}/api/studies", Host="evil.example:80")
+    with served(url) as (_, address):
+        for said in ({"Host": "evil.example:80"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                get(f"{address}/api/studies", **said)
+        assert "study_name" in get(f"{address}/api/studies", Origin=address)
 
 
 def test_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from pipeline.backtest import Account
+from pipeline.chain import make_training_set
 from pipeline.errors import ConfigurationError
-from pipeline.features import FeatureInputs, build_features, candidate_features
+from pipeline.features import FeatureInputs, build_features
 from pipeline.features.sequences import sequence_features
-from pipeline.learning import average_uniqueness, candidate_labels
+from pipeline.learning import candidate_labels
 from pipeline.learning.models import TrainingRows, find_family, make_model
 from pipeline.learning.splits import CombinatorialPurged, PurgedWalkForward
 from pipeline.market import Instrument, simulate_market
@@ -83,19 +84,9 @@ def _oracle(
     labels = candidate_labels(bars, candidates, es, account, hours=strategy.hours)
     signals = rule_signals(candidates, history, strategy)
     sequences = sequence_features(FeatureInputs(bars, profiles, history, es, strategy), candidates)
-    known = labels["filled"] & labels["end"].notna()
-    outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
-    training_set = pd.concat(
-        [
-            candidates.loc[known, ["session", "decided_on", "side"]],
-            outcome,
-            signals.loc[known, ["rule_signal"]],
-            candidate_features(candidates, features)[known],
-        ],
-        axis=1,
-    ).assign(weight=average_uniqueness(outcome["start"], outcome["end"]))
+    training_set = make_training_set(signals, features, labels)
     learning = LearningInputs.of(training_set, candidates, features, labels, sequences, source="made")
-    return learning.rows(inputs, weights), signals[known]
+    return learning.rows(inputs, weights), signals.loc[training_set.index]
 
 
 def _same(rows: TrainingRows, expected: TrainingRows) -> None:

@@ -235,7 +235,7 @@ def test_deflated_sharpe_takes_count_and_variance_from_every_trial(file):
     assert looks.expected_best == pytest.approx(expected, abs=1e-4)
     returns = np.random.default_rng(1).normal(0.1, 1, 250)
     assert looks.deflated_sharpe(returns) == deflated_sharpe_ratio(
-        returns, trials=5, sharpe_variance=looks.sharpe_variance
+        returns, trials=5, sharpe_variance=looks.sharpe_variance, dependent=True
     )
     assert looks.deflated_sharpe(returns) < deflated_sharpe_ratio(returns, trials=1, sharpe_variance=0.0)
 

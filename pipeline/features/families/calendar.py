@@ -32,7 +32,8 @@ _CODE = re.compile(r"^([A-Z0-9]{2,3}?)([HMUZ])(\d{1,2}|\d{4})$")
 def _coming(inputs: FeatureInputs) -> NDArray[np.datetime64]:
     """The session after each one, by the exchange's calendar."""
     made: NDArray[np.datetime64] = inputs.once(
-        "coming sessions", lambda: next_session(inputs.sessions, inputs.instrument).to_numpy().astype("M8[D]")
+        "coming sessions",
+        lambda: next_session(inputs.sessions, inputs.instrument, inputs.settings.hours).to_numpy().astype("M8[D]"),
     )
     return made
 

@@ -309,7 +309,13 @@ def _naked_nearest(inputs: FeatureInputs) -> dict[str, Floats]:
     VPOC counts for so many sessions, and what tests it after the hours' close is known the session after only.
     """
     count = len(inputs.sessions)
-    table = naked_vpocs(inputs.profiles, inputs.bars, inputs.instrument, hours=inputs.settings.hours)
+    table = naked_vpocs(
+        inputs.profiles,
+        inputs.bars,
+        inputs.instrument,
+        hours=inputs.settings.hours,
+        **inputs.settings.row_rule(inputs.instrument).options,
+    )
     tested = pd.DatetimeIndex(table["tested_at"]).as_unit("ns")
     until = np.where(tested.isna(), np.iinfo(np.int64).max, tested.asi8)
     vpoc = inputs.instrument.to_ticks(table["vpoc"])

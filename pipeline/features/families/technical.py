@@ -13,7 +13,7 @@ of: ``rsi_session``, ``rsi_60m``. What holds for all of them:
   price, it is the session's own.
 - What has a middle is given as the distance from it (RSI less 50, Williams %R plus 50): its sign is a direction.
 - Prices are counted in ticks. Where an indicator is undefined (a market that didn't move) it is missing.
-- Bars that can't be put together to a frame (hourly bars to 15 minutes) leave its columns missing throughout.
+- Bars that can't be put together to a frame (hourly bars to 15 minutes) leave its columns missing.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ FRAMES = ("session", "5m", "15m", "30m", "60m")
 # Whole quarters before its own that a value reaches back: one holds hundreds of intraday bars, but some sixty sessions.
 _QUARTERS = {"session": 2, "5m": 1, "15m": 1, "30m": 1, "60m": 1}
 
-# A slice shorter than this has no values: the slowest, MACD's signal, takes its first at the 34th bar.
+# Values begin with this bar of a slice, however many follow: the slowest, MACD's signal, takes its first at the 34th.
 _FEWEST_BARS = 40
 
 # Bars that don't move: pandas-ta puts the machine's epsilon in place of a range of zero. Prices are whole ticks.
@@ -183,19 +183,22 @@ def indicators(bars: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Their rows, a column an indicator, float64; all missing with fewer than 40 bars.
+        Their rows, a column an indicator, float64; missing in the first 39 bars.
     """
+    found = pd.DataFrame(np.nan, index=bars.index, columns=list(_INDICATORS))
     if len(bars) < _FEWEST_BARS:
-        return pd.DataFrame(np.nan, index=bars.index, columns=list(_INDICATORS))
+        return found
     chained = chain_contracts(bars, instrument)
     high, low, close, price = (
         pd.Series(instrument.to_ticks(column.to_numpy(np.float64)).astype(np.float64))
         for column in (chained["high"], chained["low"], chained["close"], bars["close"])
     )
     chart = Chart(high, low, close, pd.Series(bars["volume"].to_numpy(np.float64)), price)
+    known = slice(_FEWEST_BARS - 1, None)
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = {name: compute(chart).to_numpy(np.float64) for name, compute in _INDICATORS.items()}
-    return pd.DataFrame(values, index=bars.index)
+        values = {name: compute(chart).to_numpy(np.float64)[known] for name, compute in _INDICATORS.items()}
+    found.iloc[known] = np.column_stack(list(values.values()))
+    return found
 
 
 @_indicator("RSI of 14 less 50", signed=True)

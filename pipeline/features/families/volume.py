@@ -100,17 +100,15 @@ def relative_volume_per_tick(inputs: FeatureInputs) -> pd.Series:
 @feature(
     family="volume",
     warmup=1,
-    description="Share of the session's volume in the last hour of its hours; missing with bars longer than that. "
-    "Within a contract.",
+    description="Share of the session's volume in the last hour of its hours; missing with bars longer than that, or "
+    "fewer than two. Within a contract.",
 )
 def last_hour_volume_share(inputs: FeatureInputs) -> pd.Series:
-    if inputs.bar_minutes > _HOUR_MINUTES:
-        return pd.Series(np.nan, index=inputs.sessions)
     bars, steps = inputs.hour_bars, _steps(inputs, "volume")
     closes = inputs.closes.asi8[bars["row"].to_numpy()]
     late = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8 >= closes - _HOUR_MINUTES * 60 * 10**9
     share = _ratio(_by_session(inputs, np.where(late, steps, 0)), _by_session(inputs, steps))
-    return pd.Series(share, index=inputs.sessions)
+    return pd.Series(np.where(inputs.bar_minutes <= _HOUR_MINUTES, share, np.nan), index=inputs.sessions)
 
 
 @feature(

@@ -1,6 +1,6 @@
 """What a model learns from: features, outcomes, times and weights of candidates that became trades."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.learning.uniqueness import average_uniqueness
 
 __all__ = ["OUTCOME_COLUMNS", "TRAINING_META", "TrainingRows"]
 
@@ -52,6 +53,14 @@ class TrainingRows:
     def take(self, positions: NDArray[np.integer]) -> Self:
         """The rows at these positions, in this order."""
         return type(self)(self.features.iloc[positions], self.outcome.iloc[positions])
+
+    def weighed_by_uniqueness(self) -> Self:
+        """The same rows, each weighed by how much of its label's life it shares with no other of them.
+
+        Of the training rows of a fit alone: another row's weight may tell of a label that was not known yet.
+        """
+        weight = average_uniqueness(self.outcome["start"], self.outcome["end"])
+        return replace(self, outcome=self.outcome.assign(weight=weight))
 
     @property
     def label(self) -> NDArray[np.float64]:

@@ -1,18 +1,13 @@
-"""Binance's klines as CSV, with or without a line of names, and as JSON; freqtrade keeps the same rows as JSON."""
+"""Binance's klines as CSV, with or without a line of names."""
 
-import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from pipeline.errors import DataError
+from pipeline.market.readers import json_bars
 from pipeline.market.readers.columns import bare_name, match_columns
-from pipeline.market.readers.format import FileBars, Format, raw_bars, refuse_columns
-from pipeline.market.readers.options import ReadOptions
-from pipeline.market.readers.table import Table
-from pipeline.market.readers.text import head_lines, is_number, read_head, read_text, split_line, text_of
+from pipeline.market.readers.format import FileBars, Format, raw_bars
+from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.text import head_lines, is_number, read_head, split_line
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 
@@ -25,9 +20,7 @@ _FIRST_MILLISECOND = 10**11
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether it is an array of arrays, or lines of twelve fields that begin with an epoch number or ``open_time``."""
-    if head.lstrip()[:1] == b"[":
-        return head.lstrip()[1:].lstrip()[:1] == b"["
+    """Whether its lines have twelve fields and begin with an epoch number or ``open_time``."""
     lines = head_lines(head)
     fields = split_line(lines[0], ",") if lines else []
     if len(fields) != len(_KLINE):
@@ -38,48 +31,19 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> FileBars:
-    """The bars of one file; in JSON ``source_line`` is the row, from 1."""
+    """The bars of one file."""
     head = read_head(path)
-    if head.lstrip()[:1] == b"[":
-        refuse_columns(path, options, f"{FORMAT.name} JSON")
-        table = _json_table(path, text_of(path))
-        return raw_bars(table, match_columns(list(table.columns), options, path), options)
+    if json_bars.is_json(head):  # what its API gives; so were such files called before
+        return json_bars.read(path, options)
     first = split_line(next(iter(head_lines(head)), ""), options.delimiter or ",")
     if first and is_number(first[0]):
-        refuse_columns(path, options, FORMAT.name)
+        refuse_settings(path, options, FORMAT.name, "columns", "volume_columns")
         names = _KLINE if len(first) == len(_KLINE) else _CANDLE
-        lines = read_text(path, options.delimiter or ",", names)
+        lines = read_text(path, options, names=names, delimiter=",")
     else:
-        lines = read_text(path, options.delimiter or ",")
+        lines = read_text(path, options, delimiter=",")
     layout = match_columns(lines.names, options, path)
-    return raw_bars(lines.table(layout.needed), layout, options)
-
-
-def _json_table(path: Path, text: str) -> Table:
-    try:
-        rows: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 1)
-        raise DataError(f"{path}, line {line}: not whole JSON ({error}); fetch it again") from error
-    if not isinstance(rows, list) or not rows:
-        raise DataError(f"{path} is empty; give a file that holds candles")
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, list) or len(row) < len(_CANDLE):
-            raise DataError(
-                f"{path}, row {number}: {json.dumps(row)[:60]} is not a candle of time, open, high, low, close and "
-                "volume; mend or remove it"
-            )
-    width = len(_KLINE) if min(map(len, rows)) >= len(_KLINE) else len(_CANDLE)
-    columns = {_KLINE[place]: _column([row[place] for row in rows]) for place in range(width)}
-    return Table(path, columns, np.arange(1, len(rows) + 1, dtype=np.int64), "row")
-
-
-def _column(values: list[Any]) -> pa.ChunkedArray:
-    try:
-        return pa.chunked_array([pa.array(values)])
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        # Numbers and texts mixed: as texts, so that what is no number is found and named.
-        return pa.chunked_array([pa.array([None if value is None else str(value) for value in values], pa.string())])
+    return raw_bars(lines.table(layout.needed), layout, options, decimal=".")
 
 
 FORMAT = Format("binance", recognises, read)

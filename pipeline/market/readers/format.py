@@ -1,20 +1,26 @@
 """What a file format has to offer, and how its columns become raw bars."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import Layout
-from pipeline.market.readers.options import Label, ReadOptions
+from pipeline.market.readers.columns import Layout, bare_name
+from pipeline.market.readers.contracts import ids_are_contracts
+from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
+from pipeline.market.readers.options import Label, ReadOptions, to_set
+from pipeline.market.readers.symbols import of_one_symbol
 from pipeline.market.readers.table import Table
-from pipeline.market.readers.times import NAT, read_instants
+from pipeline.market.readers.time_columns import NAT
+from pipeline.market.readers.times import read_instants
+from pipeline.shown import shown
 
-__all__ = ["FileBars", "Format", "raw_bars", "refuse_columns"]
+__all__ = ["FileBars", "Format", "raw_bars"]
 
 
 @dataclass(frozen=True)
@@ -29,30 +35,42 @@ class FileBars:
         In words, how its times and columns were read.
     contract
         The contract all rows are of, where the file's name told it.
+    styles
+        How its columns write numbers, by our names.
     """
 
     frame: pd.DataFrame
     reading: str
     contract: str | None
+    styles: Mapping[str, NumberStyle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Format:
     """A file format.
 
+    A module of this package that has one as ``FORMAT`` is found by itself.
+
     Attributes
     ----------
     name
         What :class:`ReadOptions` and messages call it.
     recognises
-        From a path and its first bytes (unpacked, UTF-8 where text), whether a file is of this format. Cheap.
+        From a path and its first bytes (unpacked, UTF-8 where text, from the table's first line on), whether a file
+        is of this format. Cheap.
     read
         The raw bars of one file; raises :class:`DataError` for what can't be read.
+    priority
+        Which format is asked first: the particular ones (50), then any table without names (80) and with names (90).
+    suffixes
+        What the names of such files end in, for folders; ``.gz`` and ``.zst`` may follow.
     """
 
     name: str
     recognises: Callable[[Path, bytes], bool]
     read: Callable[[Path, ReadOptions], FileBars]
+    priority: int = 50
+    suffixes: tuple[str, ...] = (".csv", ".tsv", ".txt")
 
 
 def raw_bars(
@@ -63,6 +81,9 @@ def raw_bars(
     time_zone: str | None = None,
     label: Label = "open",
     contract: str | None = None,
+    day_first: bool | None = None,
+    decimal: Literal[".", ","] | None = None,
+    styles: Mapping[str, NumberStyle] | None = None,
 ) -> FileBars:
     """A table's rows as raw bars: times in UTC and at the bars' open, numbers as float64.
 
@@ -72,22 +93,40 @@ def raw_bars(
         The file's columns, and which of them is which of ours.
     options
         What the user said, which wins over the format's habits.
-    time_zone, label
+    time_zone, label, day_first, decimal
         The format's habits.
     contract
         The contract all rows are of, where the file's name tells and no column does.
+    styles
+        How the columns write numbers, where earlier rows of the file have shown it.
     """
-    table, of_symbol = _of_one_symbol(table, layout, options)
-    instants = read_instants(table, layout.time, options.time_zone or time_zone, options.time_format)
+    table, of_symbol = of_one_symbol(table, layout.symbol, options.file_symbol)
+    instants = read_instants(
+        table,
+        layout.time,
+        options.time_zone or time_zone or _zone_in_name(layout.time),
+        options.time_format,
+        day_first=day_first,
+    )
     side = options.label or label
     length = options.bar_length
     if length is None:
         length = _bar_length(instants.nanoseconds, certain=side == "close", table=table)
     elif not _on_grid(instants.nanoseconds, length.value):
-        raise DataError(f"{table.path}: bar is {options.bar}, but the times of the file do not keep to it; set bar")
+        raise DataError(
+            f"{table.path}: bar is {options.bar}, but the times of the file do not keep to it; " + to_set("bar", "5min")
+        )
     opens = instants.nanoseconds
     if side == "close" and length is not None:
         opens = np.where(opens == NAT, NAT, opens - length.value)
+    ids = layout.columns.get("contract")
+    if ids is not None and bare_name(ids) == "instrumentid" and not ids_are_contracts(table.texts(ids), opens):
+        columns = {ours: theirs for ours, theirs in layout.columns.items() if ours != "contract"}
+        layout = replace(layout, columns=columns)
+    if styles is None:
+        numeric = {ours: theirs for ours, theirs in layout.columns.items() if ours != "contract"}
+        numeric.update(_parts(layout))
+        styles = number_styles(table, numeric, options.decimal or decimal)
     frame = pd.DataFrame({"timestamp": pd.DatetimeIndex(opens.view("M8[ns]"), tz="UTC")})
     for ours, theirs in layout.columns.items():
         if ours == "contract":
@@ -95,49 +134,45 @@ def raw_bars(
             if contracts.null_count < len(contracts):  # a column of nothing tells nothing
                 frame[ours] = pd.Series(contracts.to_pandas(), dtype="str")
         else:
-            frame[ours] = table.numbers(theirs, options.decimal)
+            frame[ours] = read_numbers(table, theirs, styles.get(ours, NO_MARKS))
+    if layout.volume_parts:
+        volumes = [read_numbers(table, each, styles.get(part, NO_MARKS)) for part, each in _parts(layout).items()]
+        frame.insert(5, "volume", np.sum(volumes, axis=0))
     told_by_name = contract is not None and "contract" not in frame
     if told_by_name:
         frame["contract"] = pd.Series(contract, index=frame.index, dtype="str")
-    frame["source_file"] = pd.Series(str(table.path), index=frame.index, dtype="str")
+    frame["source_file"] = pd.Series(shown(str(table.path)), index=frame.index, dtype="str")
     frame["source_line"] = table.lines
-    parts = [
+    said = [
         f"{_spoken(length)}bars{of_symbol}",
         instants.reading,
         "labelled by their open" if side == "open" else "labelled by their close and shifted to their open",
-        *([layout.renamed] if layout.renamed else []),
+        layout.renamed,
+        *_unusual(styles),
+        *(_left_out(what, count) for what, count in table.notes.items()),
     ]
-    return FileBars(frame, ", ".join(parts), contract if told_by_name else None)
+    return FileBars(frame, shown(", ".join(filter(None, said))), contract if told_by_name else None, styles)
 
 
-def refuse_columns(path: Path, options: ReadOptions, format_name: str) -> None:
-    """Say that ``columns`` has nothing to name in a format without names."""
-    if options.columns:
-        raise DataError(f"{path}: a {format_name} file has no column names, so columns can't be set; leave it out")
+def _parts(layout: Layout) -> dict[str, str]:
+    return {f"volume {place}": each for place, each in enumerate(layout.volume_parts, start=1)}
 
 
-def _of_one_symbol(table: Table, layout: Layout, options: ReadOptions) -> tuple[Table, str]:
-    if layout.symbol is None:
-        if options.symbol is not None:
-            raise DataError(
-                f"{table.path} has no column of symbols to find {options.symbol} in; leave symbol out, "
-                "or set columns: {symbol: <its name in the file>}"
-            )
-        return table, ""
-    symbols = table.texts(layout.symbol)
-    known = sorted(each for each in symbols.unique().to_pylist() if each is not None)
-    if options.symbol is None:
-        if len(known) > 1:
-            raise DataError(
-                f"{table.path}, column {layout.symbol!r} holds {len(known)} symbols ({', '.join(known[:5])}"
-                f"{', …' if len(known) > 5 else ''}); set symbol to one of them, or, where they are the contracts of "
-                f"one series, columns: {{contract: {layout.symbol}}}"
-            )
-        return table, ""
-    keep = np.asarray(symbols.to_pandas() == options.symbol, dtype=bool)
-    if not keep.any():
-        raise DataError(f"{table.path} has no rows of symbol {options.symbol!r}; it holds {', '.join(known[:5])}")
-    return table.select(keep), f" of {options.symbol}"
+def _zone_in_name(columns: tuple[str, ...]) -> str | None:
+    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``."""
+    return "UTC" if any(mark in bare_name(name) for name in columns for mark in ("utc", "gmt")) else None
+
+
+def _unusual(styles: Mapping[str, NumberStyle]) -> list[str]:
+    alike: dict[NumberStyle, list[str]] = {}
+    for ours, style in styles.items():
+        alike.setdefault(style, []).append(ours)
+    return [style.said(", ".join(names)) for style, names in alike.items()]
+
+
+def _left_out(what: str, count: int) -> str:
+    many = what.replace("line ", "lines ", 1).replace("comment", "comments") if count > 1 else what
+    return f"{count:,} {many}" + ("" if "skipped" in what else " left out")
 
 
 def _bar_length(instants: NDArray[np.int64], *, certain: bool, table: Table) -> pd.Timedelta | None:
@@ -150,7 +185,8 @@ def _bar_length(instants: NDArray[np.int64], *, certain: bool, table: Table) -> 
     if certain:
         raise DataError(
             f"{table.path}: bars are labelled by their close, and the file's times do not tell how long a bar is; "
-            "set bar, such as bar: 5min"
+            + to_set("bar", "LENGTH")
+            + ", such as 5min"
         )
     return None
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from pipeline.market.readers.columns import match_columns
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.options import ReadOptions
-from pipeline.market.readers.text import head_lines, read_text, split_line
+from pipeline.market.readers.text import head_lines, split_line
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 
@@ -21,9 +22,9 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> FileBars:
     """The bars of one file."""
-    text = read_text(path, options.delimiter, options.header)
+    text = read_text(path, options)
     layout = match_columns(text.names, options, path)
     return raw_bars(text.table(layout.needed), layout, options)
 
 
-FORMAT = Format("generic_csv", recognises, read)
+FORMAT = Format("generic_csv", recognises, read, priority=90)

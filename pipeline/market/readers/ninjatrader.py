@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pipeline.market.readers.columns import match_columns
 from pipeline.market.readers.contracts import contract_from_month
-from pipeline.market.readers.format import FileBars, Format, raw_bars, refuse_columns
-from pipeline.market.readers.options import ReadOptions
-from pipeline.market.readers.text import head_lines, read_text
+from pipeline.market.readers.format import FileBars, Format, raw_bars
+from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.text import head_lines
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 
@@ -22,8 +23,8 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> FileBars:
     """The bars of one file, at their open."""
-    refuse_columns(path, options, FORMAT.name)
-    text = read_text(path, options.delimiter or ";", _COLUMNS)
+    refuse_settings(path, options, FORMAT.name, "columns", "volume_columns")
+    text = read_text(path, options, names=_COLUMNS, delimiter=";")
     layout = match_columns(text.names, options, path)
     return raw_bars(
         text.table(layout.needed),
@@ -35,4 +36,4 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     )
 
 
-FORMAT = Format("ninjatrader", recognises, read)
+FORMAT = Format("ninjatrader", recognises, read, priority=40)

@@ -1,69 +1,77 @@
-"""What a user may say about a source of bars; everything left out is detected or the format's own."""
+"""What a user may say about a source; everything left out is detected or the format's own.
 
+Each setting has one name everywhere: ``time_zone`` in ``sources.yaml`` and in Python is ``--time-zone`` on the command
+line.
+"""
+
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["BAR_COLUMNS", "OPTIONAL_COLUMNS", "Label", "ReadOptions"]
+from pipeline.errors import DataError
+
+__all__ = ["BAR_COLUMNS", "OPTIONAL_COLUMNS", "Label", "ReadOptions", "TextOptions", "refuse_settings", "to_set"]
 
 Label = Literal["open", "close"]
 
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("contract", "num_trades", "bid_volume", "ask_volume")
-NAMEABLE_COLUMNS = (*BAR_COLUMNS, *OPTIONAL_COLUMNS, "date", "time", "symbol")
+TRADE_COLUMNS = ("price", "side", "is_buyer_maker", "seq")
+NAMEABLE_COLUMNS = (*BAR_COLUMNS, *OPTIONAL_COLUMNS, "date", "time", "symbol", *TRADE_COLUMNS)
+
+_DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
-class ReadOptions(BaseModel):
-    """How to read a source of bars.
+class TextOptions(BaseModel):
+    """How to read a file of bars or of trades.
 
     Attributes
     ----------
-    format
-        Name of the format (``generic_csv``, ``parquet``, ...); detected where it is left out.
     columns
         Our name of a column to its name in the file, for those that are not found by themselves:
-        ``{"close": "Settle"}``. Our names are those of a bar, ``date`` and ``time`` (a timestamp in two
+        ``{"close": "Settle"}``. Our names are those of a bar or a trade, ``date`` and ``time`` (a timestamp in two
         columns), and ``symbol``.
+    names
+        The names of all columns, in order, of a file that has no line of names.
     time_zone
         IANA name of the zone that times without one were written in.
-    label
-        Whether a bar's time is that of its open or its close; the format's habit where it is left out.
-    bar
-        Length of a bar (``5min``, ``1h``), needed only where labels are closes and the file's most common
-        step does not tell it.
-    delimiter, decimal
-        Of text files: what stands between fields (detected where left out), and the decimal mark.
-    header
-        Names of the columns of a generic CSV file that has no line of names.
     time_format
-        ``strptime`` form of the times, where they are neither ISO 8601 nor epoch numbers:
-        ``%m/%d/%Y %H:%M``. Of ``date``, a space and ``time`` where these are two columns.
-    symbol
+        ``strptime`` form of the times, where it can't be told: ``%d/%m/%Y %H:%M``. Of ``date``, a space and
+        ``time`` where these are two columns.
+    skip_rows, skip_footer
+        Lines (rows of Excel) to leave out at the beginning, above the names, and filled ones at the end.
+    delimiter, decimal
+        Of text: what stands between fields, and the decimal mark. Detected where left out.
+    file_symbol
         Which symbol's rows to take from a file of several.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: str | None = None
     columns: Mapping[str, str] = Field(default_factory=dict)
+    # The second alias is what a sources.yaml of before calls the setting.
+    names: tuple[str, ...] | None = Field(default=None, validation_alias=AliasChoices("names", "header"))
     time_zone: str | None = None
-    label: Label | None = None
-    bar: str | None = None
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    decimal: Literal[".", ","] = "."
-    header: tuple[str, ...] | None = None
     time_format: str | None = None
-    symbol: str | None = None
+    skip_rows: int = Field(default=0, ge=0)
+    skip_footer: int = Field(default=0, ge=0)
+    delimiter: str | None = None
+    decimal: Literal[".", ","] | None = None
+    file_symbol: str | None = Field(default=None, validation_alias=AliasChoices("file_symbol", "symbol"))
 
     @field_validator("columns")
     @classmethod
     def _columns_are_ours(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         for name in value:
             if name not in NAMEABLE_COLUMNS:
-                raise ValueError(f"{name!r} is not a column of bars; choose from {', '.join(NAMEABLE_COLUMNS)}")
+                raise ValueError(
+                    f"{name!r} is not a column of bars or trades; choose from {', '.join(NAMEABLE_COLUMNS)}"
+                )
         return value
 
     @field_validator("time_zone")
@@ -75,6 +83,55 @@ class ReadOptions(BaseModel):
             except (KeyError, ValueError, OSError) as error:
                 raise ValueError(f"time zone {value!r} is not an IANA name such as America/Chicago") from error
         return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _hours_fit(cls, value: str | None) -> str | None:
+        if value is not None:
+            # Python takes %H beside %p and leaves AM and PM unheard: 6 PM would be read as 06:00.
+            half_day, directives = "%p" in value, set(re.findall(r"%[a-zA-Z]", value))
+            if half_day and "%H" in directives:
+                raise ValueError(f"time_format {value!r} has %H, the hour of 24, and %p, AM or PM: write %I for %H")
+            if "%I" in directives and not half_day:
+                raise ValueError(f"time_format {value!r} has %I, the hour of 12, and no %p, AM or PM: write %H for %I")
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter_is_one_character(cls, value: str | None) -> str | None:
+        if value is not None:
+            value = _DELIMITER_WORDS.get(value.lower(), value)
+            if len(value) != 1 or not value.isascii() or value in '\r\n"\0':
+                raise ValueError(f"delimiter {value!r} is not one character such as ; or the word tab")
+        return value
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal == "," and self.delimiter == ",":
+            raise ValueError("decimal and delimiter can't both be a comma")
+        return self
+
+
+class ReadOptions(TextOptions):
+    """How to read a source of bars.
+
+    Attributes
+    ----------
+    format
+        Name of the format (``generic_csv``, ``parquet``, ...); detected where it is left out.
+    label
+        Whether a bar's time is that of its open or its close; the format's habit where it is left out.
+    bar
+        Length of a bar (``5min``, ``1h``), needed only where labels are closes and the file's most common
+        step does not tell it.
+    volume_columns
+        Columns whose sum is the volume: ``("Up", "Down")``, or ``"Up+Down"``.
+    """
+
+    format: str | None = None
+    label: Label | None = None
+    bar: str | None = None
+    volume_columns: tuple[str, ...] = ()
 
     @field_validator("bar")
     @classmethod
@@ -88,15 +145,32 @@ class ReadOptions(BaseModel):
                 raise ValueError(f"bar {value!r} must be longer than zero")
         return value
 
+    @field_validator("volume_columns", mode="before")
+    @classmethod
+    def _volume_may_be_a_sum(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split("+")) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.header is not None and self.format not in (None, "generic_csv"):
-            raise ValueError(f"header is for generic_csv only, not {self.format}")
-        if self.decimal == "," and self.delimiter == ",":
-            raise ValueError("decimal and delimiter can't both be a comma")
+        if self.names is not None and self.format not in (None, "generic_csv", "excel"):
+            raise ValueError(f"names are for generic_csv and excel, not {self.format}")
+        if self.volume_columns and "volume" in self.columns:
+            raise ValueError("volume_columns and a column for volume in columns can't both be set")
         return self
 
     @property
     def bar_length(self) -> pd.Timedelta | None:
         """``bar`` as a length of time."""
         return None if self.bar is None else pd.Timedelta(self.bar)
+
+
+def to_set(setting: str, example: str) -> str:
+    """Say how a setting is set, for the end of an error: by its name, and as the command line takes it."""
+    return f"set {setting} (--{setting.replace('_', '-')} {example})"
+
+
+def refuse_settings(path: Path, options: TextOptions, format_name: str, *settings: str) -> None:
+    """Say of the first of ``settings`` that is given that files of a format have nothing it could be about."""
+    for setting in settings:
+        if getattr(options, setting) not in (None, (), 0, {}):
+            raise DataError(f"{path}: {setting} means nothing in a {format_name} file; leave it out")

@@ -1,7 +1,9 @@
 """Read a source of bars: a file, a folder or a glob, each file in its own format."""
 
-import glob
+import functools
+import importlib
 import os
+import pkgutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,23 +11,16 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.readers import binance, generic_csv, ninjatrader, parquet, sierra_chart, tradingview
-from pipeline.market.readers.format import Format
-from pipeline.market.readers.options import OPTIONAL_COLUMNS, ReadOptions
+from pipeline.market import readers
+from pipeline.market.readers.format import FileBars, Format
+from pipeline.market.readers.options import OPTIONAL_COLUMNS, ReadOptions, to_set
+from pipeline.market.readers.sources import expanded_path, files_of
+from pipeline.market.readers.symbols import SeveralSymbolsError
 from pipeline.market.readers.text import head_lines, read_head
+from pipeline.market.readers.text_file import beginning
 
 __all__ = ["RawBars", "bar_files", "format_names", "read_bars"]
 
-# In the order they are asked: from the most particular to the one that takes any names.
-FORMATS: tuple[Format, ...] = (
-    parquet.FORMAT,
-    ninjatrader.FORMAT,
-    sierra_chart.FORMAT,
-    binance.FORMAT,
-    tradingview.FORMAT,
-    generic_csv.FORMAT,
-)
-SUFFIXES = (".csv", ".json", ".parquet", ".pq", ".tsv", ".txt")
 _DEFAULTS = ReadOptions()
 
 
@@ -50,21 +45,36 @@ class RawBars:
     description: str
 
 
+@functools.cache
+def _formats() -> tuple[Format, ...]:
+    """The formats of this package's modules, in the order they are asked."""
+    modules = (
+        importlib.import_module(f"{readers.__name__}.{each.name}") for each in pkgutil.iter_modules(readers.__path__)
+    )
+    found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
+    return tuple(sorted(found, key=lambda each: (each.priority, each.name)))
+
+
 def format_names() -> tuple[str, ...]:
     """The formats there are, sorted."""
-    return tuple(sorted(each.name for each in FORMATS))
+    return tuple(sorted(each.name for each in _formats()))
 
 
-def read_bars(path: str | os.PathLike[str], options: ReadOptions = _DEFAULTS) -> RawBars:
+def read_bars(
+    path: str | os.PathLike[str], options: ReadOptions = _DEFAULTS, *, instrument: str | None = None
+) -> RawBars:
     """Bars from a file, a folder or a glob.
 
     Parameters
     ----------
     path
         A file; a folder, of which all files with a suffix of bars are read, in the order of their names; or a
-        glob (``data/ES*.csv``, ``data/**/*.parquet``). Text files may be packed with gzip.
+        glob (``data/ES*.csv``, ``data/**/*.parquet``). Text files may be packed with gzip or Zstandard.
     options
         What can't be told from the files.
+    instrument
+        Whose bars are wanted: where ``options`` names no symbol and a file holds several, its rows are taken if the
+        file calls it so too.
 
     Raises
     ------
@@ -74,12 +84,12 @@ def read_bars(path: str | os.PathLike[str], options: ReadOptions = _DEFAULTS) ->
         For a format that there is not.
     """
     chosen = _named_format(options)
-    files = bar_files(Path(os.path.expanduser(path)))  # noqa: PTH111 (pathlib's raises for an unknown user)
+    files = bar_files(expanded_path(path))
     counts: Counter[tuple[str, str]] = Counter()
     frames, contracts = [], []
     for file in files:
-        kind = chosen or _detected(file)
-        bars = kind.read(file, options)
+        kind = chosen or _detected(file, options)
+        bars = _read(kind, file, options, instrument)
         frames.append(bars.frame)
         counts[kind.name, bars.reading] += 1
         if bars.contract is not None and bars.contract not in contracts:
@@ -97,60 +107,49 @@ def read_bars(path: str | os.PathLike[str], options: ReadOptions = _DEFAULTS) ->
     return RawBars(frame, formats, "; ".join(parts))
 
 
+def bar_files(path: Path) -> list[Path]:
+    """The files that a file, a folder or a glob stands for, in the order they are read; an error for none."""
+    return files_of(path, sorted({suffix for each in _formats() for suffix in each.suffixes}))
+
+
+def _read(kind: Format, file: Path, options: ReadOptions, instrument: str | None) -> FileBars:
+    try:
+        return kind.read(file, options)
+    except SeveralSymbolsError as error:
+        if instrument not in error.symbols:
+            raise
+        return kind.read(file, options.model_copy(update={"file_symbol": instrument}))
+
+
 def _named_format(options: ReadOptions) -> Format | None:
-    if options.header is not None:
-        return generic_csv.FORMAT
     if options.format is None:
         return None
-    for each in FORMATS:
+    for each in _formats():
         if each.name == options.format:
             return each
     raise ConfigurationError(f"format {options.format!r} is unknown; set one of {', '.join(format_names())}")
 
 
-def _detected(path: Path) -> Format:
+def _detected(path: Path, options: ReadOptions) -> Format:
     head = read_head(path)
     if not head.strip():
         raise DataError(f"{path} is empty; give a file that holds bars")
-    for each in FORMATS:
-        if each.recognises(path, head):
+    text = head_lines(head)
+    if text and head.lstrip()[:1] not in (b"[", b"{"):
+        head = "\n".join(beginning(head, options).lines).encode()
+        text = head_lines(head)
+    for each in _formats():
+        named = options.names is None or each.name in ("generic_csv", "excel")
+        if named and (each.recognises(path, head) or (options.names is not None and each.name == "generic_csv")):
             return each
-    lines = head_lines(head)
-    if not lines:
-        raise DataError(f"{path} is neither text nor Parquet; give a file in one of {', '.join(format_names())}")
+    if not text:
+        raise DataError(f"{path} is neither text nor another format that is known ({', '.join(format_names())})")
     raise DataError(
-        f"{path}, line 1: {lines[0].strip()[:80]!r} is of no known format; set format to one of "
-        f"{', '.join(format_names())}, or header to the names of the columns where the file has none"
+        f"{path}, line 1: {text[0].strip()[:80]!r} is of no known format; "
+        + to_set("format", "FORMAT")
+        + f" to one of {', '.join(format_names())}, or, where the file has no line of names, "
+        + to_set("names", "NAME,NAME,...")
     )
-
-
-def bar_files(path: Path) -> list[Path]:
-    """The files that a file, a folder or a glob stands for, in the order they are read; an error for none."""
-    try:
-        if path.is_file():
-            return [path]
-        if path.is_dir():
-            files = sorted(each for each in path.iterdir() if _holds_bars(each))
-            if not files:
-                raise DataError(f"folder {path} holds no file with one of the suffixes {', '.join(SUFFIXES)}")
-            return files
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
-    text = str(path)
-    if any(mark in text for mark in "*?["):
-        found = sorted(Path(each) for each in glob.glob(text, recursive=True))  # noqa: PTH207 (takes absolute ones)
-        files = [each for each in found if each.is_file()]
-        if not files:
-            raise DataError(f"no file matches {path}; check the folder and the pattern")
-        return files
-    if path.exists():
-        raise DataError(f"{path} is no ordinary file; give a file, a folder or a glob such as data/*.csv")
-    raise DataError(f"{path} does not exist; give a file, a folder or a glob such as data/*.csv")
-
-
-def _holds_bars(path: Path) -> bool:
-    name = path.name.lower().removesuffix(".gz")
-    return path.is_file() and not name.startswith(".") and name.endswith(SUFFIXES)
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """A file's columns as they stand in it, with the line each row came from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 
-__all__ = ["Table"]
+__all__ = ["Table", "is_text"]
 
 EMPTY_WORDS = ("", "nan", "null", "none", "na", "n/a", "#n/a", "nat")
-_NUMBER = r"(?i)^[+-]?(\d+\.?\d*(e[+-]?\d+)?|\.\d+(e[+-]?\d+)?|inf|infinity|nan)$"
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,15 @@ class Table:
         Per row, its line in a text file or its row elsewhere, counted from 1, shape (n,).
     unit
         What ``lines`` counts.
+    notes
+        What was left out on reading, and how often.
     """
 
     path: Path
     columns: Mapping[str, pa.ChunkedArray]
     lines: NDArray[np.int64]
     unit: Literal["line", "row"]
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def where(self, row: int, column: str) -> str:
         """Where a cell stands, for an error's beginning."""
@@ -54,17 +56,16 @@ class Table:
     def select(self, keep: NDArray[np.bool_]) -> "Table":
         """The rows where ``keep`` is true."""
         mask = pa.array(keep)
-        return Table(
-            self.path, {name: each.filter(mask) for name, each in self.columns.items()}, self.lines[keep], self.unit
-        )
+        columns = {name: each.filter(mask) for name, each in self.columns.items()}
+        return replace(self, columns=columns, lines=self.lines[keep])
 
-    def numbers(self, column: str, decimal: str = ".") -> NDArray[np.float64]:
-        """A column as float64; NaN where a cell is empty.
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column of numbers as float64; NaN where a cell is empty. Text is :mod:`readers.numbers`' to read.
 
         Raises
         ------
         DataError
-            For a cell that is neither a number nor empty.
+            For a column of something else.
         """
         values = _plain(self.columns[column])
         kind = values.type
@@ -72,29 +73,12 @@ class Table:
             return _floats(values.cast(pa.float64(), safe=False))
         if pa.types.is_null(kind):
             return np.full(len(values), np.nan)
-        if not _is_text(kind):
-            raise DataError(
-                f"{self.path}, column {column!r} holds {kind}, not numbers; name the right column in columns"
-            )
-        texts = self.texts(column)
-        if decimal == ",":
-            texts = pc.replace_substring(texts, ",", ".")
-        try:
-            return _floats(texts.cast(pa.float64()))
-        except pa.ArrowInvalid as error:
-            odd = pc.invert(pc.match_substring_regex(texts, _NUMBER)).fill_null(False)
-            row = _first(odd)
-            if row is None:
-                raise DataError(f"{self.path}, column {column!r} can't be read as numbers: {error}") from error
-            raise DataError(
-                f"{self.where(row, column)}: {self.cell(row, column)!r} is not a number; "
-                "mend the line, or leave the cell empty to have the row quarantined"
-            ) from error
+        raise DataError(f"{self.path}, column {column!r} holds {kind}, not numbers; name the right column in columns")
 
     def texts(self, column: str) -> pa.ChunkedArray:
         """A column as trimmed strings; null where a cell is empty or says so (``NaN``, ``null``, ``NA``)."""
         values = _plain(self.columns[column])
-        if not _is_text(values.type):
+        if not is_text(values.type):
             values = values.cast(pa.string())
         trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
         empty = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(EMPTY_WORDS))
@@ -105,14 +89,12 @@ def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """Whether a type of Arrow's is text, also where it is written by codes."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(values.fill_null(float("nan")).to_numpy(), dtype=np.float64)
-
-
-def _first(mask: pa.ChunkedArray) -> int | None:
-    row = pc.index(mask, True).as_py()
-    return None if row < 0 else row

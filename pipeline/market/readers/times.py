@@ -1,11 +1,11 @@
-"""Times as files write them, to UTC instants: ISO 8601, epoch numbers, or a given ``strptime`` form.
+"""Times as files write them, to UTC instants.
 
 A time without a zone is read in the configured one, and refused where none is or where the local clock showed
 it twice or never: which instant is meant is the user's to say.
 """
 
 import re
-from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -14,192 +14,142 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.table import Table
+from pipeline.market.readers.epochs import read_epochs
+from pipeline.market.readers.options import to_set
+from pipeline.market.readers.table import Table, is_text
+from pipeline.market.readers.time_columns import NAT, Instants, TimeColumns, first_true
+from pipeline.market.readers.time_texts import Clock, read_times, read_times_as
 
 __all__ = ["Instants", "read_instants"]
 
-NAT = np.iinfo(np.int64).min
-
-# Epoch numbers of 1980 to 2200 never overlap between units, nor with dates written as one number
-# (20241212, 202412120501, 20241212050100), so a number's size says what it is.
-_FIRST_SECOND, _LAST_SECOND = 315_532_800, 7_258_118_400
-_EPOCH_UNITS = {"seconds": 10**9, "milliseconds": 10**6, "microseconds": 10**3, "nanoseconds": 1}
-_DIGIT_FORMS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_AWARE = r"\d[T ]\d{2}.*([zZ]|[+-]\d{2}(:?\d{2})?)$"
+_NUMBER = re.compile(r"\d{5,}(\.\d+)?|\d\.\d+[eE]\+?\d+")
 
 
-@dataclass(frozen=True)
-class Instants:
-    """UTC nanoseconds since 1970 (the smallest int64 where a cell is empty), and how they were read."""
-
-    nanoseconds: NDArray[np.int64]
-    reading: str
-
-
-@dataclass(frozen=True)
-class _TimeColumns:
-    """The column of times, or that of dates and that of times of day."""
-
-    table: Table
-    names: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return " + ".join(self.names)
-
-    def fault(self, row: int, what: str) -> DataError:
-        written = " ".join(self.table.cell(row, name) for name in self.names)
-        return DataError(f"{self.table.where(row, self.name)}: time {written!r} {what}")
-
-
-def read_instants(table: Table, columns: tuple[str, ...], time_zone: str | None, time_format: str | None) -> Instants:
+def read_instants(
+    table: Table,
+    columns: tuple[str, ...],
+    time_zone: str | None,
+    time_format: str | None,
+    *,
+    day_first: bool | None = None,
+) -> Instants:
     """The times in one column, or in a column of dates and one of times of day.
+
+    Parameters
+    ----------
+    table, columns
+        The file, and the one or two columns in it.
+    time_zone, time_format
+        As :class:`pipeline.market.readers.options.TextOptions` has them.
+    day_first
+        The format's habit for dates such as 01.03.2022, where all days are below 13.
 
     Raises
     ------
     DataError
-        For a time that can't be read, has no zone where none is configured, or is ambiguous or skipped in the
-        local zone.
+        For a time that can't be read or can mean two, has no zone where none is configured, or is ambiguous or
+        skipped in the local zone.
     """
-    times = _TimeColumns(table, columns)
+    times = TimeColumns(table, columns, day_first)
     if len(columns) == 2:
-        return _from_texts(times, _joined(table, *columns), time_zone, time_format)
+        return _from_texts(times, time_zone, time_format)
     values = table.columns[columns[0]]
     kind = values.type
     if pa.types.is_timestamp(kind):
-        return _from_datetimes(times, pd.DatetimeIndex(values.to_pandas()), kind.tz is not None, time_zone)
+        # Arrow keeps instants; the zone is only how to show them, and may be one that this machine doesn't know.
+        known = values if kind.tz is None else values.cast(pa.timestamp(kind.unit, "UTC"))
+        return _instants(times, Clock(pd.DatetimeIndex(known.to_pandas()), kind.tz is not None), time_zone)
     if pa.types.is_date(kind):
         days = pd.DatetimeIndex(values.cast(pa.date32()).cast(pa.timestamp("s")).to_pandas())
-        return _from_datetimes(times, days, False, time_zone)
+        return _instants(times, Clock(days, False), time_zone)
+    if pa.types.is_floating(kind) and kind.bit_width < 64:
+        raise DataError(
+            f"{table.path}, column {times.name!r} holds times as {kind.bit_width}-bit floats, which round them to two "
+            "minutes or more; write them as 64-bit integers or as dates"
+        )
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _from_numbers(times, values, time_zone)
-    if pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_coded_text(kind):
-        return _from_texts(times, table.texts(columns[0]), time_zone, time_format)
-    raise DataError(f"{table.path}, column {times.name!r} holds {kind}, not times; name that of times in columns")
+    if pa.types.is_null(kind) or is_text(kind):
+        return _from_texts(times, time_zone, time_format)
+    raise DataError(
+        f"{table.path}, column {times.name!r} holds {kind}, not times; {to_set('columns', 'timestamp=NAME')}"
+    )
 
 
-def _is_coded_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_dictionary(kind) or pa.types.is_string_view(kind))
-
-
-def _joined(table: Table, date: str, time: str) -> pa.ChunkedArray:
-    dates, times = table.texts(date), table.texts(time)
-    dates = pc.replace_substring_regex(dates, r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3")
-    if pc.all(pc.match_substring_regex(times, r"^\d+$")).as_py():
-        # Kept as a number, a time of day has lost its leading zeros: 50100 is 05:01:00.
-        times = pc.utf8_lpad(times, 6 if pc.max(pc.utf8_length(times)).as_py() > 4 else 4, "0")
-    times = pc.replace_substring_regex(times, r"^(\d{2})(\d{2})(\d{2})$", r"\1:\2:\3")
-    times = pc.replace_substring_regex(times, r"^(\d{2})(\d{2})$", r"\1:\2")
-    return pc.binary_join_element_wise(dates, times, " ")
-
-
-def _from_texts(
-    times: _TimeColumns, texts: pa.ChunkedArray, time_zone: str | None, time_format: str | None
-) -> Instants:
+def _from_texts(times: TimeColumns, time_zone: str | None, time_format: str | None) -> Instants:
+    texts = times.texts(as_written=time_format is not None)
     given = texts.drop_null()
     if len(given) == 0:
         return Instants(np.full(len(texts), NAT), "no times at all")
+    if time_format is not None:
+        return _instants(times, read_times_as(times, texts, time_format), time_zone)
     first = given[0].as_py()
-    if time_format is None and re.fullmatch(r"\d{8,}(\.\d+)?", first):
-        try:
-            return _from_numbers(times, texts.cast(pa.float64() if "." in first else pa.int64()), time_zone)
-        except pa.ArrowInvalid as error:
-            odd = pc.invert(pc.match_substring_regex(texts, r"^\d{1,18}$" if "." not in first else r"^\d+(\.\d+)?$"))
-            row = _first_true(np.asarray(odd.fill_null(False).to_numpy(zero_copy_only=False)))
-            raise _unreadable(times, row) from error
-    if time_format is None:
-        texts = pc.replace_substring_regex(texts, r"(?i) ?(UTC|GMT)$", "Z")
-        aware = pc.match_substring_regex(texts, _AWARE).fill_null(False)
-        form = "ISO8601"
-    else:
-        aware = pc.is_valid(texts) if "%z" in time_format else pa.chunked_array([pa.array(np.zeros(len(texts), bool))])
-        form = time_format
-    parsed = _parse(times.table, texts, form)
-    present = np.asarray(pc.is_valid(texts).to_numpy(), dtype=bool)
-    bad = present & np.asarray(parsed.isna())
-    if bad.any():
-        row = _first_true(bad)
-        raise _unreadable(times, row)
-    with_zone = np.asarray(aware.to_numpy(), dtype=bool)
-    if with_zone.any() and not with_zone[present].all():
-        row = _first_true(present & ~with_zone)
-        raise times.fault(row, "has no zone while others of the column do; give every time its offset")
-    return _from_datetimes(
-        times, parsed if with_zone.any() else parsed.tz_localize(None), bool(with_zone.any()), time_zone
-    )
-
-
-def _parse(table: Table, texts: pa.ChunkedArray, form: str) -> pd.DatetimeIndex:
+    if _NUMBER.fullmatch(first) is None:
+        return _instants(times, read_times(times, texts), time_zone)
+    short = pc.match_substring_regex(texts, r"^\d(\.\d{1,8})?[eE]").fill_null(False)
+    if pc.any(short).as_py():
+        raise times.fault(
+            pc.index(short, True).as_py(),
+            "has lost its last digits to a spreadsheet; export the column as text or as a whole number",
+        )
     try:
-        return pd.DatetimeIndex(pd.to_datetime(texts.to_pandas(), format=form, utc=True, errors="coerce"))
-    except ValueError as error:  # a strptime form with a directive there is not
-        raise DataError(f"{table.path}: time_format {form!r} is not a strptime form: {error}") from error
+        return _from_numbers(times, texts.cast(pa.float64() if re.search("[.eE]", first) else pa.int64()), time_zone)
+    except pa.ArrowInvalid as error:
+        odd = pc.invert(pc.match_substring_regex(texts, r"^\d{1,18}$" if "." not in first else r"^\d+(\.\d+)?$"))
+        raise times.unreadable(first_true(np.asarray(odd.fill_null(False).to_numpy(zero_copy_only=False)))) from error
 
 
-def _unreadable(times: _TimeColumns, row: int) -> DataError:
-    return times.fault(
-        row,
-        "can't be read; mend it, or set time_format to the form the file's times have, such as '%m/%d/%Y %H:%M', "
-        "in sources.yaml",
-    )
-
-
-def _from_numbers(times: _TimeColumns, values: pa.ChunkedArray, time_zone: str | None) -> Instants:
+def _from_numbers(times: TimeColumns, values: pa.ChunkedArray, time_zone: str | None) -> Instants:
     present = np.asarray(pc.is_valid(values).to_numpy(), dtype=bool)
-    if pa.types.is_floating(values.type):
-        numbers = np.asarray(values.fill_null(np.nan).to_numpy(), dtype=np.float64)
+    if pa.types.is_floating(values.type) or values.type == pa.uint64():
+        numbers = np.asarray(values.cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
         present &= ~np.isnan(numbers)
         numbers = np.where(present, numbers, 0)
-    elif values.type == pa.uint64():
-        numbers = np.asarray(values.fill_null(0).to_numpy(), dtype=np.float64)
+        if (numbers == np.floor(numbers)).all() and (np.abs(numbers) < 2.0**53).all():
+            numbers = numbers.astype(np.int64)
     else:
-        numbers = np.asarray(values.fill_null(0).to_numpy(), dtype=np.int64)
-    if present.any() and (form := _digit_form(numbers[present])) is not None:
-        written = pa.chunked_array([pa.array(np.char.mod("%d", numbers), mask=~present)])
-        return _from_texts(times, written, time_zone, form)
-    instants = np.full(len(numbers), NAT)
-    units = []
-    for unit, nanoseconds in _EPOCH_UNITS.items():
-        scale = 10**9 // nanoseconds
-        mine = present & (numbers >= _FIRST_SECOND * scale) & (numbers < _LAST_SECOND * scale)
-        if mine.any():
-            units.append(unit)
-            if numbers.dtype == np.int64:
-                instants[mine] = numbers[mine] * nanoseconds
-            else:  # the fraction apart and to the microsecond, or it drowns in the float's rounding
-                whole = np.floor(numbers[mine])
-                parts = max(nanoseconds // 1000, 1)
-                fraction = np.rint((numbers[mine] - whole) * parts).astype(np.int64)
-                instants[mine] = whole.astype(np.int64) * nanoseconds + fraction * (nanoseconds // parts)
-    odd = present & (instants == NAT)
-    if odd.any():
-        row = _first_true(odd)
-        raise _unreadable(times, row)
-    return Instants(instants, f"times are epoch {' and '.join(units)} (UTC)" if units else "no times at all")
+        numbers = np.asarray(values.cast(pa.int64()).fill_null(0).to_numpy(), dtype=np.int64)
+    found = read_epochs(times, numbers, present)
+    if found.in_utc:
+        words = found.name if found.name.startswith("no times") else f"times are {found.name} (UTC)"
+        return Instants(found.nanoseconds, words)
+    local = pd.DatetimeIndex(found.nanoseconds.view("M8[ns]"))
+    return _instants(times, Clock(local, False), time_zone, of=found.name)
 
 
-def _digit_form(numbers: NDArray[np.generic]) -> str | None:
-    low, high = float(np.min(numbers)), float(np.max(numbers))
-    for digits, form in _DIGIT_FORMS.items():
-        year = 10 ** (digits - 4)
-        if 1900 * year <= low and high < 2200 * year:
-            return form
-    return None
+def _instants(times: TimeColumns, clock: Clock, time_zone: str | None, of: str = "") -> Instants:
+    order = f", {clock.order}" if clock.order else ""
+    source = f" from {of}" if of else ""
+    if not clock.aware and clock.zones is None and time_zone is None and (valid := clock.times.notna()).any():
+        row = first_true(np.asarray(valid))
+        meant = f"({of}: {clock.times[row]}) " if of else ""
+        remedy = to_set("time_zone", "ZONE")
+        raise times.fault(row, f"{meant}has no zone; {remedy} to the one it was written in, such as America/Chicago")
+    parsed = _nanoseconds(times, clock.times)
+    if clock.aware:
+        return Instants(parsed.asi8, f"times carry their zone{order}")
+    if clock.zones is None:
+        return Instants(_localized(times, parsed, time_zone or "UTC"), f"times read as {time_zone}{source}{order}")
+    instants = np.full(len(parsed), NAT)
+    names = sorted({str(each) for each in clock.zones if each is not None})
+    for name in names:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            row = first_true(clock.zones == name)
+            raise times.fault(
+                row, f"names the zone {name!r}, which is not known; give every time its offset"
+            ) from error
+        mine = clock.zones == name
+        instants[mine] = _localized(times, parsed.where(mine), name)[mine]
+    return Instants(instants, f"times carry their zone, {', '.join(names)}{order}")
 
 
-def _from_datetimes(times: _TimeColumns, parsed: pd.DatetimeIndex, aware: bool, time_zone: str | None) -> Instants:
-    if not aware and time_zone is None and (valid := parsed.notna()).any():
-        raise times.fault(
-            _first_true(np.asarray(valid)),
-            "has no zone; set time_zone (--time-zone) to the zone it was written in, such as America/Chicago",
-        )
-    parsed = _nanoseconds(times, parsed)
-    if aware:
-        return Instants(parsed.asi8, "times carry their zone")
-    local = parsed.tz_localize(time_zone or "UTC", ambiguous="NaT", nonexistent="NaT")
+def _localized(times: TimeColumns, parsed: pd.DatetimeIndex, time_zone: str) -> NDArray[np.int64]:
+    local = parsed.tz_localize(time_zone, ambiguous="NaT", nonexistent="NaT")
     lost = np.asarray(local.isna() & parsed.notna())
     if lost.any():
-        row = _first_true(lost)
+        row = first_true(lost)
         one = parsed[row : row + 1].tz_localize(time_zone, ambiguous=np.array([True]), nonexistent="NaT")
         what = "does not exist" if pd.isna(one[0]) else "occurs twice"
         raise times.fault(
@@ -207,17 +157,13 @@ def _from_datetimes(times: _TimeColumns, parsed: pd.DatetimeIndex, aware: bool, 
             f"{what} in {time_zone}, where clocks change; write the times in UTC or with their offset, or set "
             "time_zone to the one they were really written in",
         )
-    return Instants(local.asi8, f"times read as {time_zone}")
+    return local.asi8
 
 
-def _nanoseconds(times: _TimeColumns, parsed: pd.DatetimeIndex) -> pd.DatetimeIndex:
+def _nanoseconds(times: TimeColumns, parsed: pd.DatetimeIndex) -> pd.DatetimeIndex:
     try:
         return parsed.as_unit("ns")
     except pd.errors.OutOfBoundsDatetime as error:
         year = np.asarray(parsed.year)
-        row = _first_true((year < 1678) | (year > 2261))
+        row = first_true((year < 1678) | (year > 2261))
         raise times.fault(row, "is outside 1678 to 2261; mend it or check its unit") from error
-
-
-def _first_true(mask: NDArray[np.bool_]) -> int:
-    return int(np.argmax(mask))

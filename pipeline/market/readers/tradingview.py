@@ -6,7 +6,8 @@ from pathlib import Path
 from pipeline.market.readers.columns import match_columns
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.options import ReadOptions
-from pipeline.market.readers.text import head_lines, read_text, split_line
+from pipeline.market.readers.text import head_lines, split_line
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 
@@ -24,7 +25,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> FileBars:
     """The bars of one file."""
-    text = read_text(path, options.delimiter or ",")
+    text = read_text(path, options, delimiter=",")
     layout = match_columns(text.names, options, path)
     return raw_bars(text.table(layout.needed), layout, options)
 

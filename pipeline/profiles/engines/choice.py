@@ -31,6 +31,7 @@ class Engine(Protocol):
         *,
         value_area_basis_points: int = 7000,
         expansion_rows: int = 2,
+        ticks_per_row: int = 1,
         name: Callable[[int], str] = "session {}".format,
     ) -> SessionLevels:
         """Levels of every session."""
@@ -119,13 +120,14 @@ def profile_sessions_on(
     device: str = "auto",
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    ticks_per_row: int = 1,
     name: Callable[[int], str] = "session {}".format,
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, on a device, the same bits on each.
 
     Parameters
     ----------
-    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, name
+    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, ticks_per_row, name
         As in :func:`pipeline.profiles.profile_sessions`.
     device
         As in :func:`on_device`.
@@ -157,6 +159,7 @@ def profile_sessions_on(
                     stops,
                     value_area_basis_points=value_area_basis_points,
                     expansion_rows=expansion_rows,
+                    ticks_per_row=ticks_per_row,
                     name=name,
                 )
             except MemoryError as error:

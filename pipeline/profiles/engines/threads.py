@@ -36,13 +36,14 @@ def threaded_profiles(
     threads: int | None = None,
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    ticks_per_row: int = 1,
     name: Callable[[int], str] = "session {}".format,
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, on several threads.
 
     Parameters
     ----------
-    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, name
+    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, ticks_per_row, name
         As in :func:`pipeline.profiles.profile_sessions`.
     threads
         How many; by default one for each processor.
@@ -68,6 +69,7 @@ def threaded_profiles(
             ends[run],
             value_area_basis_points=value_area_basis_points,
             expansion_rows=expansion_rows,
+            ticks_per_row=ticks_per_row,
             name=lambda k: name(run.start + k),
         )
 

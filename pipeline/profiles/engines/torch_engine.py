@@ -6,7 +6,8 @@ floating-point number occurs.
 
 The sessions' ticks lie one behind the other in one flat array, each session followed by one empty cell, and one
 empty cell before the first. A bar writes three entries of the flat difference array (contract §3.2). What a
-session writes sums to zero up to its empty cell, so one running sum over the whole array makes all profiles.
+session writes sums to zero up to its empty cell, so one running sum over the whole array makes all profiles. Where
+rows are wider than a tick, the ticks are summed into a second such array.
 
 The value area without a loop over its steps
 --------------------------------------------
@@ -26,7 +27,7 @@ taken. The pairs after which less than the target is held are those taken for su
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,6 +39,7 @@ from pipeline.errors import DataError
 from pipeline.profiles.engines.slices import session_slices
 from pipeline.profiles.histogram import SessionLevels, profile_sessions
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS, WHOLE
+from pipeline.profiles.rows import RowRule, check_ticks_per_row
 from pipeline.profiles.value_area import check_value_area_settings
 
 __all__ = ["torch_profiles"]
@@ -63,6 +65,7 @@ def torch_profiles(
     devices: Sequence[str] = ("cpu",),
     value_area_basis_points: int = 7000,
     expansion_rows: int = 2,
+    ticks_per_row: int = 1,
     name: Callable[[int], str] = "session {}".format,
     max_cells: int | None = None,
 ) -> SessionLevels:
@@ -70,7 +73,7 @@ def torch_profiles(
 
     Parameters
     ----------
-    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, name
+    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, ticks_per_row, name
         As in :func:`pipeline.profiles.profile_sessions`. Integer tensors are taken too, best where they already
         lie on the device.
     devices
@@ -96,6 +99,8 @@ def torch_profiles(
     (array([101,  50]), array([101,  50]), array([103,  50]))
     """
     check_value_area_settings(value_area_basis_points, expansion_rows)
+    check_ticks_per_row(ticks_per_row)
+    settings = _Settings(value_area_basis_points, expansion_rows, int(ticks_per_row))
     bars = _bars(low, high, steps, starts, stops, [torch.device(device) for device in devices])
     sessions = len(bars.begins)
     levels = np.zeros((len(SessionLevels.__dataclass_fields__), sessions), dtype=np.int64)
@@ -117,13 +122,20 @@ def torch_profiles(
         def batch(most: int, first: int = first) -> NDArray[np.int64]:
             before = int(ends[first - 1]) if first else 0
             last = max(int(np.searchsorted(ends, before + most, side="right")), first + 1)
-            return _batch(bars, extent, slice(first, last), value_area_basis_points, expansion_rows, most)
+            return _batch(bars, extent, slice(first, last), settings, most)
 
         # A session that goes alone, with fewer bars at a time than it has ticks, is as small as a batch can be.
         found, cells = _halving(bars, batch, cells, max(int(extent.widths[first]), _FEWEST_CELLS))
         levels[:, first : first + found.shape[1]] = found
         first += found.shape[1]
     return SessionLevels(*levels)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    basis_points: int
+    expansion_rows: int
+    ticks_per_row: int
 
 
 @dataclass
@@ -322,16 +334,14 @@ def _refuse(bars: _Bars, session: int, name: Callable[[int], str]) -> None:
 class _Layout:
     """Where a batch's sessions lie in the flat array: int64 tensors, shape (sessions,), on one device."""
 
-    lowest: Tensor
-    first: Tensor  # cells of the lowest and of the highest tick; the cell after that is empty
+    lowest: Tensor  # row; before ticks are summed into rows, tick
+    first: Tensor  # cells of the lowest and of the highest; the cell after that is empty
     last: Tensor
     total: Tensor  # micro-lots
     cells: int
 
 
-def _batch(
-    bars: _Bars, extent: _Extent, sessions: slice, basis_points: int, expansion_rows: int, most: int
-) -> NDArray[np.int64]:
+def _batch(bars: _Bars, extent: _Extent, sessions: slice, settings: _Settings, most: int) -> NDArray[np.int64]:
     """Levels of a run of sessions, shape (7, sessions)."""
     widths, lowest = extent.widths[sessions], extent.lowest[sessions]
     ends = np.cumsum(widths + 1)  # of each session's cells, the empty one included; cell 0 is before them all
@@ -352,7 +362,29 @@ def _batch(
         total=_send(extent.steps[sessions] * MICRO_LOTS, rows.device),
         cells=cells,
     )
-    return _levels(rows, layout, basis_points, expansion_rows).cpu().numpy()
+    if settings.ticks_per_row == 1:
+        return _levels(rows, layout, settings).cpu().numpy()
+    levels = _levels(*_into_rows(rows, layout, settings.ticks_per_row), settings).cpu().numpy()
+    rule, empty = RowRule(ticks_per_row=settings.ticks_per_row), levels[5] == 0
+    for place, in_ticks in enumerate((rule.middle, rule.bottom, rule.top)):
+        levels[place] = np.where(empty, 0, in_ticks(levels[place]))
+    levels[3], levels[4] = lowest, lowest + widths - 1
+    return levels
+
+
+def _into_rows(rows: Tensor, layout: _Layout, ticks_per_row: int) -> tuple[Tensor, _Layout]:
+    """Sum ticks into rows, which lie in a flat array of their own."""
+    sizes = layout.last - layout.first + 1
+    lowest = torch.div(layout.lowest, ticks_per_row, rounding_mode="floor")
+    counts = torch.div(layout.lowest + sizes - 1, ticks_per_row, rounding_mode="floor") - lowest + 1
+    ends = (counts + 1).cumsum(0)
+    packed = replace(layout, lowest=lowest, first=ends - counts, last=ends - 1, cells=int(ends[-1]) + 1)
+    owner = torch.repeat_interleave(torch.arange(len(sizes), device=rows.device), sizes)
+    # Of every cell of a tick, not the empty ones between: one more for each session before it and for the first.
+    cell = torch.arange(len(owner), device=rows.device) + owner + 1
+    tick = cell + (layout.lowest - layout.first)[owner]
+    place = torch.div(tick, ticks_per_row, rounding_mode="floor") + (packed.first - lowest)[owner]
+    return torch.zeros(packed.cells, dtype=torch.int64, device=rows.device).index_add_(0, place, rows[cell]), packed
 
 
 def _spread(pieces: Iterator[tuple[Tensor, ...]], shift: Tensor, start: int, cells: int, exact: bool) -> Tensor:
@@ -375,8 +407,9 @@ def _spread(pieces: Iterator[tuple[Tensor, ...]], shift: Tensor, start: int, cel
     return flat if exact else flat.cumsum(0)
 
 
-def _levels(rows: Tensor, layout: _Layout, basis_points: int, expansion_rows: int) -> Tensor:
-    """Levels of every session from the flat profiles, int64, shape (7, sessions); writes to ``rows``."""
+def _levels(rows: Tensor, layout: _Layout, settings: _Settings) -> Tensor:
+    """Levels of every session, in rows, from the flat profiles, int64, shape (7, sessions); writes to ``rows``."""
+    basis_points, expansion_rows = settings.basis_points, settings.expansion_rows
     first, last, total = layout.first, layout.last, layout.total
     vpoc = _vpoc(rows, layout)
     # The empty cell takes back the session's volume: the running sum starts from 0 in each and can't wrap.

@@ -1,0 +1,146 @@
+"""The chain from clean bars to what models learn from, without an orchestrator.
+
+The assets make the same steps one by one; the null-market tests call this, and so does the audit, on bars cut off.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.features import FeatureInputs, build_features, candidate_features, history_needed
+from pipeline.features.sequences import sequence_features
+from pipeline.learning import average_uniqueness, candidate_labels
+from pipeline.market import Instrument
+from pipeline.modelling import LearningInputs
+from pipeline.settings import Settings
+from pipeline.strategy import make_candidates, rule_signals
+
+__all__ = ["Chain", "make_chain", "make_training_set", "session_features"]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What the chain makes of a symbol's bars, each frame as the asset of its name.
+
+    Attributes
+    ----------
+    history
+        By session.
+    candidates, signals
+        A row a candidate, without and with its gates.
+    features
+        By session.
+    sequences, labels
+        In the signals' index; the former None where not made.
+    training_set
+        The candidates that became trades.
+    """
+
+    history: pd.DataFrame
+    candidates: pd.DataFrame
+    signals: pd.DataFrame
+    features: pd.DataFrame
+    sequences: pd.DataFrame | None
+    labels: pd.DataFrame
+    training_set: pd.DataFrame
+
+    def learning_inputs(self, source: str) -> LearningInputs:
+        """What models learn from, of bars of this identity."""
+        return LearningInputs.of(
+            self.training_set, self.candidates, self.features, self.labels, self.sequences, source=source
+        )
+
+
+def make_chain(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    settings: Settings | None = None,
+    *,
+    vix: pd.DataFrame | None = None,
+    known_until: pd.Timestamp | None = None,
+    names: Iterable[str] | None = None,
+    sequences: bool = True,
+) -> Chain:
+    """Make everything that models learn from, from clean bars.
+
+    Parameters
+    ----------
+    bars
+        Clean bars of one instrument (contract §1), shape (n,).
+    instrument
+        What trades.
+    settings
+        The defaults where None.
+    vix
+        Daily VIX rows; its features are absent without.
+    known_until
+        As for :func:`pipeline.learning.candidate_labels`.
+    names
+        Features to make; all by default.
+    sequences
+        Whether to make them.
+    """
+    chosen = settings or Settings()
+    strategy = chosen.strategy
+    inputs = FeatureInputs.from_bars(bars, instrument, strategy, vix)
+    candidates = make_candidates(inputs.history, instrument, strategy)
+    signals = rule_signals(candidates, inputs.history, strategy)
+    features = session_features(inputs, names)
+    labels = candidate_labels(
+        bars,
+        candidates,
+        instrument,
+        chosen.account_for(instrument),
+        hours=strategy.hours,
+        known_until=known_until,
+    )
+    return Chain(
+        inputs.history,
+        candidates,
+        signals,
+        features,
+        sequence_features(inputs, candidates) if sequences else None,
+        labels,
+        make_training_set(signals, features, labels),
+    )
+
+
+def session_features(inputs: FeatureInputs, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """The features; no column where there are fewer sessions than any of them needs, which stops no report."""
+    if len(inputs.sessions) < min(history_needed(inputs).values()):
+        return pd.DataFrame(index=inputs.sessions)
+    return build_features(inputs, names)
+
+
+def make_training_set(signals: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """A row a candidate that became a trade: its outcome, its side-aware features, and how unique its label's life is.
+
+    Parameters
+    ----------
+    signals
+        Candidates with their gates, shape (m, ...).
+    features
+        By session.
+    labels
+        Of the candidates, in their index.
+
+    Returns
+    -------
+    DataFrame
+        In the signals' index: session, decided_on, side, start, end, label, r_multiple, net, rule_signal, the columns
+        of :func:`pipeline.features.candidate_features`, weight.
+    """
+    rows = candidate_features(signals, features)
+    known = labels["filled"] & labels["end"].notna()
+    outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
+    weight = average_uniqueness(outcome["start"], outcome["end"])
+    return pd.concat(
+        [
+            signals.loc[known, ["session", "decided_on", "side"]],
+            outcome,
+            signals.loc[known, ["rule_signal"]],
+            rows[known],
+        ],
+        axis=1,
+    ).assign(weight=weight)

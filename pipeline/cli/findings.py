@@ -1,0 +1,17 @@
+"""What the data shows about how it was read, in the terminal."""
+
+from collections.abc import Iterable
+
+from pipeline.cli.screen import Console
+from pipeline.market.evidence import Finding
+
+__all__ = ["print_findings"]
+
+_MARKS = {"error": "[bold red]Error[/]", "warning": "[bold yellow]Warning[/]", "note": "[cyan]Note[/]"}
+
+
+def print_findings(findings: Iterable[Finding], console: Console) -> None:
+    """One line a finding, the gravest first."""
+    for finding in findings:
+        console.print(f"{_MARKS[finding.severity]}: ", end="", highlight=False, markup=True)
+        console.print(finding.said, soft_wrap=True, highlight=False, markup=False)

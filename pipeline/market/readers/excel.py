@@ -1,0 +1,109 @@
+"""Excel's and LibreOffice's workbooks, by calamine: the one sheet that holds a table of bars."""
+
+import datetime as dt
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import python_calamine
+
+from pipeline.errors import DataError
+from pipeline.market.readers.columns import distinct_names, match_columns, names_of_prices
+from pipeline.market.readers.format import FileBars, Format, raw_bars
+from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES, MIB
+from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.table import Table
+from pipeline.shown import shown
+
+__all__ = ["FORMAT"]
+
+_OLE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
+_LINES_BEFORE_NAMES = 30
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether the file is one of the two kinds of container that workbooks are, and called so."""
+    return head.startswith(_OLE) or (head.startswith(_ZIP) and path.suffix.lower() in FORMAT.suffixes)
+
+
+def read(path: Path, options: ReadOptions) -> FileBars:
+    """The bars of one workbook; ``source_line`` is the row of the sheet, from 1."""
+    refuse_settings(path, options, FORMAT.name, "delimiter")
+    filled_sheets = [(name, rows) for name, rows in _sheets(path) if len(rows) > options.skip_rows]
+    tables = [(name, rows) for name, rows in filled_sheets if _place_of_names(rows, options) is not None]
+    if options.names or not tables:
+        tables = filled_sheets
+    if len(tables) != 1:
+        many = (
+            f"sheets with a table of bars ({', '.join(name for name, _ in tables)})" if tables else "no sheet with one"
+        )
+        raise DataError(f"{path} has {many}; give a workbook of one, its first line the names of the columns")
+    sheet, rows = tables[0]
+    start = options.skip_rows if options.names else _place_of_names(rows, options) or options.skip_rows
+    names = list(options.names or distinct_names([_text(cell) for cell in rows[start]]))
+    first = start if options.names else start + 1
+    last = len(rows)
+    filled = [place for place in range(first, last) if any(cell != "" for cell in rows[place])]
+    filled = filled[: len(filled) - options.skip_footer]
+    if not filled:
+        raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
+    layout = match_columns(names, options, path)
+    places = {name: names.index(name) for name in layout.needed}
+    if max(places.values()) >= len(rows[filled[0]]):
+        raise DataError(f"{path} has {len(rows[filled[0]])} columns in sheet {sheet!r}, and {len(names)} names are set")
+    columns = {
+        name: pa.chunked_array([pa.array([_text(rows[place][at]) for place in filled], pa.string())])
+        for name, at in places.items()
+    }
+    skipped = {
+        "row skipped at the beginning": options.skip_rows,
+        "row above the table": max(start - options.skip_rows, 0),
+        "row skipped at the end": options.skip_footer,
+    }
+    notes = {what: count for what, count in skipped.items() if count}
+    table = Table(path, columns, np.array(filled, dtype=np.int64) + 1, "row", notes=notes)
+    return raw_bars(table, layout, options)
+
+
+def _sheets(path: Path) -> Iterator[tuple[str, list[list[Any]]]]:
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as parts:
+                size = sum(each.file_size for each in parts.infolist())
+        else:
+            size = path.stat().st_size
+        if size > MAX_DOCUMENT_BYTES:
+            raise DataError(f"{path} unpacks to more than {MAX_DOCUMENT_BYTES // MIB:,} MiB; save it as CSV or Parquet")
+        with python_calamine.CalamineWorkbook.from_path(str(path)) as book:
+            for name in book.sheet_names:
+                sheet = book.get_sheet_by_name(name)
+                if sheet.total_width > MAX_COLUMNS:
+                    raise DataError(f"{path} has {sheet.total_width:,} columns, over {MAX_COLUMNS:,}; give one of bars")
+                yield shown(name), sheet.to_python(skip_empty_area=False)
+    except (python_calamine.CalamineError, zipfile.BadZipFile, OSError, UnicodeError) as error:
+        reason = str(error).split("\n")[0].strip().rstrip(".")[:200]
+        raise DataError(f"{path} is not a workbook that can be read ({reason}); save it as CSV") from error
+
+
+def _place_of_names(rows: Sequence[Sequence[Any]], options: ReadOptions) -> int | None:
+    for place in range(options.skip_rows, min(len(rows), options.skip_rows + _LINES_BEFORE_NAMES)):
+        if names_of_prices(_text(cell) for cell in rows[place]):
+            return place
+    return None
+
+
+def _text(cell: Any) -> str:
+    """A cell as text: dates in ISO 8601, to the second, as a day's fraction has no more to give."""
+    if isinstance(cell, dt.datetime):
+        return (cell + dt.timedelta(milliseconds=500)).replace(microsecond=0).isoformat(sep=" ")
+    if isinstance(cell, dt.date | dt.time):
+        return cell.isoformat()
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 2**63 else repr(cell)
+    return str(cell)
+
+
+FORMAT = Format("excel", recognises, read, priority=10, suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"))

@@ -1,0 +1,188 @@
+"""Bars as JSON, whole or a line each: arrays (Binance, Coinbase, Kraken, freqtrade) or objects (Alpaca, Polygon).
+
+Where rows have no names, the prices themselves say in which order they stand: the high is never below the others.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import DataError
+from pipeline.market.readers.columns import match_columns
+from pipeline.market.readers.format import FileBars, Format, raw_bars
+from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES
+from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.table import Table
+from pipeline.market.readers.text import text_of
+from pipeline.shown import shown
+
+__all__ = ["FORMAT", "is_json"]
+
+_KLINE = (
+    "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "count",
+    "taker_buy_volume", "taker_buy_quote_volume", "ignore",
+)  # fmt: skip
+_CANDLE = 6
+# Places of open, high, low and close: Binance's and most others'; Coinbase's; Bitfinex's and KuCoin's.
+_ORDERS = ((1, 2, 3, 4), (3, 2, 1, 4), (1, 3, 4, 2))
+_ENOUGH = 0.5  # of the rows have their high and low where an order says
+_DEPTH = 4
+
+
+def is_json(head: bytes) -> bool:
+    """Whether a text begins as an array or an object does."""
+    return head.lstrip()[:1] in (b"[", b"{")
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """Whether it begins as JSON does."""
+    return is_json(head)
+
+
+def read(path: Path, options: ReadOptions) -> FileBars:
+    """The bars of one file; ``source_line`` is the row, from 1."""
+    refuse_settings(path, options, FORMAT.name, "names", "skip_rows", "skip_footer", "delimiter")
+    found = list(_found(_document(path)))
+    if not found:
+        raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
+    rows = [row for _, part in found for row in part]
+    if isinstance(rows[0], list):
+        refuse_settings(path, options, f"{FORMAT.name} (of arrays)", "columns", "volume_columns")
+        columns = _of_arrays(path, rows)
+    else:
+        columns = _of_objects(path, rows)
+    if len(found) > 1 or found[0][0] is not None:
+        columns.setdefault("symbol", [symbol for symbol, part in found for _ in part])
+    arrays = {shown(name): _column(values) for name, values in columns.items()}
+    table = Table(path, arrays, np.arange(1, len(rows) + 1, dtype=np.int64), "row")
+    return raw_bars(
+        table, match_columns(list(arrays), options, path), options, decimal=None if options.decimal else "."
+    )
+
+
+def _document(path: Path) -> Any:
+    text = text_of(path, MAX_DOCUMENT_BYTES)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if getattr(error, "msg", "") == "Extra data":
+            return _lines(path, text)
+        raise DataError(
+            f"{path}, line {getattr(error, 'lineno', 1)}: not whole JSON ({error}); fetch it again"
+        ) from error
+
+
+def _lines(path: Path, text: str) -> list[Any]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}, line {number}: not whole JSON ({error}); fetch it again") from error
+    return rows
+
+
+def _found(document: Any, symbol: str | None = None, depth: int = 0) -> Iterator[tuple[str | None, list[Any]]]:
+    """Lists of rows, each with the key it stands under where keys are symbols (``{"bars": {"SPY": [...]}}``)."""
+    if isinstance(document, list):
+        if document and isinstance(document[0], list | dict):
+            yield symbol, document
+    elif isinstance(document, dict) and depth < _DEPTH:
+        columns = _of_columns(document)
+        if columns is not None:
+            yield symbol, columns
+            return
+        inner = {key: each for key, each in document.items() if isinstance(each, list | dict) and each}
+        for key, each in inner.items():
+            # One list is the document's only content, whatever its key; of several, the keys tell them apart.
+            yield from _found(each, key if depth and isinstance(each, list) else symbol, depth + 1)
+
+
+def _of_columns(document: Mapping[str, Any]) -> list[Any] | None:
+    """Rows of an object of equally long lists, a column each: ``{"t": [...], "o": [...]}``."""
+    columns = {key: each for key, each in document.items() if isinstance(each, list)}
+    lengths = {len(each) for each in columns.values()}
+    if (
+        len(columns) < _CANDLE
+        or len(lengths) != 1
+        or any(isinstance(each[0], list | dict) for each in columns.values() if each)
+    ):
+        return None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    names: dict[str, None] = {}
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}, row {number}: {_quoted(row)} is not an object as the first one is; mend or remove it"
+            )
+        names.update(dict.fromkeys(row))
+        if len(names) > MAX_COLUMNS:
+            raise DataError(f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars")
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) < _CANDLE:
+            raise DataError(
+                f"{path}, row {number}: {_quoted(row)} is not a candle of time, open, high, low, close and "
+                "volume; mend or remove it"
+            )
+    width = min(map(len, rows))
+    numbers = np.array([[_number(row[place]) for place in range(min(width, 8))] for row in rows])
+    fits = [_share_in_order(numbers, order) for order in _ORDERS]
+    best = int(np.argmax(fits))  # the first of equally good ones
+    if fits[best] < _ENOUGH:
+        raise DataError(
+            f"{path}: the values of a row are not time, open, high, low, close and volume, nor in the order of "
+            "Coinbase or Bitfinex: in most rows the high is not the highest; write objects or a CSV with names"
+        )
+    places = {"open_time": 0, **dict(zip(("open", "high", "low", "close"), _ORDERS[best], strict=True)), "volume": 5}
+    if width == 8:  # Kraken: the average price before the volume, the count behind it
+        average = numbers[:, 5]
+        if np.mean((average >= numbers[:, 3]) & (average <= numbers[:, 2])) < 0.9:
+            raise DataError(f"{path}: rows of 8 values are not Kraken's; write objects or a CSV with names")
+        places |= {"volume": 6, "count": 7}
+    elif width >= len(_KLINE):
+        places |= {name: place for place, name in enumerate(_KLINE) if place > 5}
+    return {name: [row[place] for row in rows] for name, place in places.items()}
+
+
+def _share_in_order(numbers: np.ndarray, order: tuple[int, int, int, int]) -> float:
+    opens, highs, lows, closes = (numbers[:, place] for place in order)
+    known = np.isfinite(numbers[:, 1:5]).all(axis=1)
+    if not known.any():
+        return 1.0
+    fits = (highs >= np.maximum(opens, closes)) & (lows <= np.minimum(opens, closes))
+    return float(np.mean(fits[known]))
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def _quoted(row: Any) -> str:
+    return json.dumps(row)[:60]
+
+
+def _column(values: list[Any]) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([pa.array(values)])
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        # Numbers and texts mixed: as texts, so that what is no number is found and named.
+        texts = [None if value is None else shown(str(value)) for value in values]
+        return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+FORMAT = Format("json", recognises, read, priority=20, suffixes=(".json", ".jsonl", ".ndjson"))

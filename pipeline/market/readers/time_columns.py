@@ -1,0 +1,85 @@
+"""The column of times, or those of dates and of times of day, and what is read of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.market.readers.options import to_set
+from pipeline.market.readers.table import Table
+
+__all__ = ["NAT", "Instants", "TimeColumns", "first_true"]
+
+NAT = int(np.iinfo(np.int64).min)
+
+
+@dataclass(frozen=True)
+class Instants:
+    """UTC nanoseconds since 1970 (the smallest int64 where a cell is empty), and how they were read."""
+
+    nanoseconds: NDArray[np.int64]
+    reading: str
+
+
+@dataclass(frozen=True)
+class TimeColumns:
+    """The column of times, or that of dates and that of times of day.
+
+    Attributes
+    ----------
+    table, names
+        The file, and the columns' names in it.
+    day_first
+        The format's habit for dates such as 01.03.2022; None where it has none.
+    """
+
+    table: Table
+    names: tuple[str, ...]
+    day_first: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return " + ".join(self.names)
+
+    def written(self, row: int) -> str:
+        """The time of a row as it stands in the file."""
+        return " ".join(self.table.cell(row, name) for name in self.names)
+
+    def fault(self, row: int, what: str) -> DataError:
+        """Say what is wrong with the time of a row."""
+        return DataError(f"{self.table.where(row, self.name)}: time {self.written(row)[:60]!r} {what}")
+
+    def unreadable(self, row: int) -> DataError:
+        """Say that the time of a row can't be read, and what to do."""
+        return self.fault(
+            row,
+            "can't be read; mend it, or, where all times of the file have this form, "
+            + to_set("time_format", "FORM")
+            + ", such as '%m/%d/%Y %H:%M'",
+        )
+
+    def texts(self, *, as_written: bool) -> pa.ChunkedArray:
+        """The times as text: of two columns, date, a space and time; compact ones spelled out unless ``as_written``."""
+        if len(self.names) == 1:
+            return self.table.texts(self.names[0])
+        dates, times = (self.table.texts(name) for name in self.names)
+        if pc.all(pc.match_substring_regex(times, r"^\d+$")).as_py():
+            # Kept as a number, a time of day has lost its leading zeros: 50100 is 05:01:00.
+            times = pc.utf8_lpad(times, 6 if pc.max(pc.utf8_length(times)).as_py() > 4 else 4, "0")
+        if not as_written:
+            dates = pc.replace_substring_regex(dates, r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3")
+            # A spreadsheet gives a date the time 00:00:00, and a time of day the date of its own beginning.
+            dates = pc.replace_substring_regex(dates, r"[T ]00:00(:00)?(\.0+)?$", "")
+            times = pc.replace_substring_regex(times, r"^(1899|1900)-\d{2}-\d{2}[T ]", "")
+            times = pc.replace_substring_regex(times, r"^(\d{2})(\d{2})(\d{2})$", r"\1:\2:\3")
+            times = pc.replace_substring_regex(times, r"^(\d{2})(\d{2})$", r"\1:\2")
+        return pc.binary_join_element_wise(dates, times, " ")
+
+
+def first_true(mask: NDArray[np.bool_]) -> int:
+    """The first row where a mask is true."""
+    return int(np.argmax(mask))

@@ -1,0 +1,94 @@
+"""Dated exceptions to the hours of ``exchange_calendars``: early closes, extra sessions and closures, from YAML."""
+
+import datetime as dt
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ConfigurationError
+
+__all__ = ["CALENDARS_VARIABLE", "HoursException", "hours_exceptions"]
+
+CALENDARS_VARIABLE = "VPOC_CALENDARS"
+
+
+class HoursException(BaseModel):
+    """Hours of some trade dates; what each field means is said at the top of ``trading_hours.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dates: tuple[dt.date, ...] = Field(min_length=1)
+    close: dt.time | None = None
+    closed: bool = False
+    reason: str = ""
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _closes_or_is_closed(self) -> Self:
+        if (self.close is None) != self.closed:
+            raise ValueError("give either close, a time such as '12:15', or closed: true")
+        return self
+
+
+def hours_exceptions(calendar: str, symbol: str) -> tuple[HoursException, ...]:
+    """The exceptions to a calendar for one instrument, in the order they apply: the last for a date wins.
+
+    The project's own come first, then those of the file that the environment variable ``VPOC_CALENDARS`` names.
+
+    Raises
+    ------
+    ConfigurationError
+        For a file that is missing, not YAML, or holds an impossible entry: names file, calendar and field.
+    """
+    found = [_packaged()]
+    if extra := os.environ.get(CALENDARS_VARIABLE):
+        path = Path(extra)
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError as error:
+            raise ConfigurationError(
+                f"{CALENDARS_VARIABLE} names {path}, which can't be read: {error.strerror}"
+            ) from error
+        found.append(_read(path, changed))
+    return tuple(each for name in (calendar, symbol) for entries in found for each in entries.get(name, ()))
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> Mapping[str, tuple[HoursException, ...]]:
+    with resources.as_file(resources.files("pipeline.market") / "trading_hours.yaml") as own:
+        return _read(own, 0)
+
+
+# Kept because every look at a schedule asks; a file that was changed is read anew.
+@lru_cache(maxsize=2)
+def _read(path: Path, changed: int) -> Mapping[str, tuple[HoursException, ...]]:
+    try:
+        entries: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"calendar file {path} can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"calendar file {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(entries, dict) or not all(isinstance(each, list) for each in entries.values()):
+        raise ConfigurationError(
+            f"calendar file {path} must map calendars to lists of entries, "
+            "e.g. 'CMES: [{dates: [2031-11-28], close: \"12:15\"}]'"
+        )
+    return {str(name): tuple(_exception(path, str(name), each) for each in listed) for name, listed in entries.items()}
+
+
+def _exception(path: Path, calendar: str, entry: object) -> HoursException:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"calendar file {path}: an entry of {calendar} must map setting names to values")
+    try:
+        return HoursException(**entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"calendar file {path}: {calendar}{'.' * bool(field)}{field}: {said}") from error

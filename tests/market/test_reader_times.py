@@ -1,0 +1,166 @@
+"""Times in every form are read as what they mean, or refused with what they can mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import DataError
+from pipeline.market.readers import ReadOptions, read_bars
+
+# From 17:00 Chicago on the 5th to 16:55 on the 6th, and on for two weeks: every day of the month but few.
+OPENS = pd.date_range("2019-03-05 23:00", "2019-03-18 22:55", freq="5min", tz="UTC")
+CHICAGO = "America/Chicago"
+
+
+def read(folder: Path, times: list[str], **options: object) -> tuple[pd.DatetimeIndex, str]:
+    path = folder / "bars.csv"
+    rows = "".join(f"{time};1;1;1;1;1\n" for time in times)
+    path.write_text("timestamp;open;high;low;close;volume\n" + rows)
+    raw = read_bars(path, ReadOptions(**options))
+    return pd.DatetimeIndex(raw.frame["timestamp"]), raw.description
+
+
+def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
+    return list(opens.tz_convert(CHICAGO).strftime(form))
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("%Y-%m-%d %H:%M", "times read as America/Chicago"),
+        ("%Y.%m.%d %H:%M:%S", "times read as America/Chicago"),
+        ("%d/%m/%Y %H:%M", "dates read as day, month, year"),
+        ("%m/%d/%Y %H:%M", "dates read as month, day, year"),
+        ("%d.%m.%Y %H:%M:%S.000", "dates read as day, month, year"),
+        ("%m-%d-%y %H:%M", "dates read as month, day, year"),
+        ("%m/%d/%Y %I:%M %p", "dates read as month, day, year"),
+        ("%Y-%m-%d %I:%M:%S%p", "times read as America/Chicago"),
+        ("%d-%b-%Y %H:%M", "times read as America/Chicago"),
+        ("%b %d, %Y %I:%M %p", "times read as America/Chicago"),
+        ("%Y%m%d %H%M%S", "times read as America/Chicago"),
+        ("%Y%m%d%H%M", "from the digits %Y%m%d%H%M"),
+        ("%Y%m%d%H%M%S", "from the digits %Y%m%d%H%M%S"),
+        ("%y%m%d%H%M", "from the digits %y%m%d%H%M"),
+        ("%y%m%d%H%M%S", "from the digits %y%m%d%H%M%S"),
+    ],
+)
+def test_local_times_in_many_forms_are_the_same_instants(tmp_path: Path, form: str, said: str) -> None:
+    got, description = read(tmp_path, local(form), time_zone=CHICAGO)
+
+    assert got.equals(OPENS.as_unit("ns"))
+    assert said in description
+
+
+SECONDS = OPENS.as_unit("s").asi8
+
+
+@pytest.mark.parametrize(
+    ("numbers", "zoned"),
+    [
+        (SECONDS, True),
+        (SECONDS * 1000, True),
+        (SECONDS * 10**6, True),
+        (SECONDS * 10**9, True),
+        ((SECONDS + 62_135_596_800) * 10**7, False),
+        ((SECONDS + 11_644_473_600) * 10**7, True),
+        (SECONDS + 2_082_844_800, False),
+        (SECONDS / 86_400 + 25_569, False),
+    ],
+    ids=["seconds", "milli", "micro", "nano", ".NET", "Windows", "1904", "Excel"],
+)
+def test_epochs_of_many_kinds_are_the_same_instants(tmp_path: Path, numbers: np.ndarray, zoned: bool) -> None:
+    texts = [repr(each) for each in numbers.tolist()]
+    if not zoned:
+        with pytest.raises(DataError, match=r"2019-03-05 23:00:00\) has no zone; set time_zone \(--time-zone"):
+            read(tmp_path, texts)
+
+    got, _ = read(tmp_path, texts, **({} if zoned else {"time_zone": "UTC"}))
+
+    assert got.equals(OPENS.as_unit("ns"))
+
+
+@pytest.mark.parametrize("when", ["1990-03-01 14:30", "2017-03-05 18:00", "1999-12-31 00:00"])
+def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits(tmp_path: Path, when: str) -> None:
+    opens = pd.date_range(when, periods=60, freq="5min", tz="UTC")
+
+    for unit in ("s", "ns"):
+        assert read(tmp_path, list(map(str, opens.as_unit(unit).asi8)))[0].equals(opens.as_unit("ns"))
+
+
+@pytest.mark.parametrize(
+    ("times", "sentence"),
+    [
+        # 32-bit floats keep seconds to 128, nanoseconds to 137 seconds.
+        (list(map(str, np.float32(SECONDS[:50]).astype(np.int64))), "rounded .* by a 32-bit float"),
+        (list(map(str, np.float32(SECONDS[:50] * 10**9).astype(np.float64).astype(np.int64))), "32-bit float"),
+        ([f"{each:.5E}" for each in SECONDS[:9].tolist()], "lost its last digits to a spreadsheet"),
+        ([f"{each / 86_400 + 25_569:.2f}" for each in SECONDS[:9].tolist()], "too few decimals to tell the second"),
+        (["4102444800", "4102445100"], "can't be read"),
+        (["300000000", "300000300"], "can't be read"),
+        (["1703051800", "1703051805"], r"can be 2023-12-20 .* \(epoch seconds\) or 2017-03-05 18:00:00 .*%y%m%d%H%M"),
+        (["03/02/2022 18:00", "03/02/2022 18:05"], r"can be 3 February 2022 or 2 March 2022; set time_format "
+         r"\(--time-format '%d/%m/%Y %H:%M'\) for the first, or '%m/%d/%Y %H:%M'"),
+        (["03/02/2022", "03/03/2022"], "can be 3 February 2022 or 2 March 2022"),
+        (["13/02/2022 18:00", "03/14/2022 18:05"], "has its month second, while other dates"),
+        (["2022-03-02 18:00 PM", "2022-03-02 18:05 PM"], "has AM or PM and no hour of 1 to 12"),
+        (["2022-03-02 06:00 PM", "2022-03-02 06:05"], "has neither AM nor PM"),
+        (["2022-03-02 06:00 Mars/Olympus", "2022-03-02 06:05 Mars/Olympus"], "names the zone 'Mars/Olympus'"),
+        (["2022-03-02 06:00 US/Central", "2022-03-02 06:05"], "has no zone while others"),
+        (["2022-03-02 06:00 IST", "2022-03-02 06:05 IST"], "can't be read"),
+    ],
+)  # fmt: skip
+def test_times_that_lost_or_lack_their_meaning_are_refused(tmp_path: Path, times: list[str], sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path, times)
+
+
+@pytest.mark.parametrize(("form", "expected"), [("%d/%m/%Y %H:%M", "2022-02-03"), ("%m/%d/%Y %H:%M", "2022-03-02")])
+def test_dates_of_two_readings_are_settled_by_the_option_the_error_names(
+    tmp_path: Path, form: str, expected: str
+) -> None:
+    got, _ = read(tmp_path, ["03/02/2022 18:00", "03/02/2022 18:05"], time_format=form, time_zone="UTC")
+
+    assert str(got[0].date()) == expected
+
+
+@pytest.mark.parametrize("day_first", [True, False])
+def test_dates_below_13_that_follow_one_another_are_told_by_it(tmp_path: Path, day_first: bool) -> None:
+    opens = pd.date_range("2022-03-02", "2022-03-09", freq="30min", tz="UTC")
+    form = "%d/%m/%Y %H:%M" if day_first else "%m/%d/%Y %H:%M"
+
+    assert read(tmp_path, list(opens.strftime(form)), time_zone="UTC")[0].equals(opens.as_unit("ns"))
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [("%Y-%m-%d %H:%M %p", "write %I for %H"), ("%Y-%m-%d %I:%M", "write %H for %I")],
+)
+def test_time_format_of_two_kinds_of_hours_is_refused(form: str, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        ReadOptions(time_format=form)
+
+
+def test_half_days_at_noon_and_midnight(tmp_path: Path) -> None:
+    got, _ = read(tmp_path, ["2022-03-02 12:00 AM", "2022-03-02 12:00 PM", "2022-03-02 11:59 p.m."], time_zone="UTC")
+
+    assert list(got.strftime("%H:%M")) == ["00:00", "12:00", "23:59"]
+
+
+def test_parquet_of_32_bit_times_is_refused_by_its_type(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"timestamp": np.float32(SECONDS[:9]), "open": 1, "high": 1, "low": 1, "close": 1, "volume": 1}
+    )
+    frame.to_parquet(tmp_path / "es.parquet")
+
+    with pytest.raises(DataError, match="32-bit floats, which round them"):
+        read_bars(tmp_path / "es.parquet")
+
+
+@pytest.mark.parametrize("hours", [8, 24])
+def test_bars_of_many_hours_on_float_numbers_are_no_rounded_ones(tmp_path: Path, hours: int) -> None:
+    opens = pd.date_range("2019-03-05", periods=30, freq=f"{hours}h", tz="UTC")
+
+    assert read(tmp_path, list(map(str, opens.as_unit("s").asi8)))[0].equals(opens.as_unit("ns"))

@@ -1,0 +1,85 @@
+"""The run itself refuses what knows the future: the checks of signals, backtests and trainings, with faults planted."""
+
+import dagster as dg
+import pytest
+
+from jobs.chain import ChainError, train_family
+from pipeline.definitions import defs
+from pipeline.home import Home
+from pipeline.learning.record import pending_records
+from tests.audit.chain_plants import PLANTS
+from tests.orchestration.conftest import Made
+from tests.orchestration.test_chain import nothing
+
+EVALUATION = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+
+
+def _checks(instance: dg.DagsterInstance, job: str, asset: str) -> dict[str, tuple[bool, str]]:
+    """Materialize one asset of a job; its checks, whether they passed and what they say."""
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key="ES-SIM",
+        asset_selection=[dg.AssetKey(asset)],
+        raise_on_error=False,
+    )
+    found = result.get_asset_check_evaluations()
+    assert result.success == all(check.passed for check in found)
+    return {check.check_name: (check.passed, check.description or "") for check in found}
+
+
+def test_training_without_a_fault_passes_its_proof_and_says_what_was_replayed(made: Made) -> None:
+    with dg.DagsterInstance.get() as instance:
+        for family in ("lightgbm", "mlp"):
+            records = instance.get_records_for_run(made.runs[f"train {family}"]).records
+            entries = [record.event_log_entry for record in records]
+            told = [entry.dagster_event for entry in entries if entry.dagster_event_type == EVALUATION]
+            checks = {event.asset_check_evaluation_data.check_name: event.asset_check_evaluation_data for event in told}
+            assert set(checks) == {"out_of_fold", "chain_replay", "label_permutation"}
+            assert all(check.passed and check.blocking for check in checks.values())
+            assert checks["chain_replay"].description.startswith("equal at the first decision of fold ")
+            assert checks["label_permutation"].metadata["rows"].value > 100
+
+
+def test_training_with_in_sample_scores_is_refused_neither_stored_nor_registered(
+    copied: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = copied.assets / "models" / "ES-SIM" / "lightgbm.parquet"
+    before = stored.read_bytes()
+    PLANTS["in_sample_scores"](monkeypatch.setattr)
+
+    with pytest.raises(ChainError, match=r"the check models\.chain_replay stopped the run: lightgbm: score, first at"):
+        train_family(defs, "ES-SIM", "lightgbm", instance, nothing)
+
+    assert stored.read_bytes() == before
+    assert pending_records(copied) == []
+    assert not list(copied.models.glob("ES-SIM/lightgbm/*/record.json"))
+
+
+def test_rule_signals_with_a_gate_of_the_next_session_stop_the_run(
+    copied: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PLANTS["gate_of_next_session"](monkeypatch.setattr)
+
+    passed, said = _checks(instance, "research", "rule_signals")["signal_replay"]
+
+    assert not passed
+    assert "trend, first at 20" in said
+
+
+def test_backtest_with_sizes_of_the_whole_run_stops_the_run(
+    copied: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PLANTS["orders_that_know_their_loss"](monkeypatch.setattr)
+
+    checks = _checks(instance, "research", "fade_backtest")
+
+    assert not checks["fill_replay"][0]
+    assert "trades, first at order" in checks["fill_replay"][1] or "equity, first at" in checks["fill_replay"][1]
+
+
+def test_backtest_and_signals_without_a_fault_pass(copied: Home, instance: dg.DagsterInstance) -> None:
+    assert _checks(instance, "research", "rule_signals") == {"signal_replay": (True, "")}
+    assert {name: passed for name, (passed, _) in _checks(instance, "research", "rule_backtest").items()} == {
+        "books_balance": True,
+        "fill_replay": True,
+    }
