@@ -41,6 +41,7 @@ __all__ = [
     "TrainingIdentity",
     "TrainingResult",
     "Upload",
+    "content_hash",
     "drop_leftovers",
     "drop_older_uploads",
     "flat_summary",
@@ -306,7 +307,7 @@ def require_whole(record: StoredRecord) -> None:
     DataError
         For a model whose files have changed, or are gone.
     """
-    if _fingerprint(record.model) != record.fingerprint:
+    if content_hash(record.model) != record.fingerprint:
         raise DataError(
             f"the model in {record.model} is broken: its files are not those that were written; remove "
             f"{record.folder} and train again"
@@ -315,8 +316,12 @@ def require_whole(record: StoredRecord) -> None:
 
 def pending_records(home: Home) -> list[Path]:
     """Folders of the records that have not been uploaded, the oldest training first."""
-    found = (path.parent for path in home.models.glob(f"[!.]*/[!.]*/[!.]*/{RECORD}"))
-    return sorted((path for path in found if not (path / UPLOADED).exists()), key=lambda path: path.stat().st_mtime_ns)
+    found = []
+    for path in home.models.glob(f"[!.]*/[!.]*/[!.]*/{RECORD}"):
+        with suppress(FileNotFoundError):  # uploaded and dropped by another process just now
+            if not (path.parent / UPLOADED).exists():
+                found.append((path.parent.stat().st_mtime_ns, path.parent))
+    return [folder for _, folder in sorted(found)]
 
 
 def mark_uploaded(folder: Path, upload: Upload) -> None:
@@ -423,7 +428,7 @@ def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult, sequ
         "inputs": model.inputs,
         "columns": list(model.columns),
         "requirements": requirements(model),
-        "fingerprint": _fingerprint(folder / "model"),
+        "fingerprint": content_hash(folder / "model"),
     }
     (folder / RECORD).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -439,7 +444,8 @@ def _steps(result: TrainingResult) -> Iterator[Step]:
                     yield Step(f"{prefix}.{name}", float(value), int(step))
 
 
-def _fingerprint(folder: Path) -> str:
+def content_hash(folder: Path) -> str:
+    """Hash of the files in a folder, their names and bytes."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
