@@ -292,7 +292,7 @@ def read_record(folder: Path) -> StoredRecord:
         )
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"the training's record {path} can't be read ({type(error).__name__}: {error}); remove {folder} and train "
             "again"
