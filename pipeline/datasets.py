@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError, UnknownSymbolError
 from pipeline.home import Home, expanded, write_whole
+from pipeline.learning.record import locked
 from pipeline.market import Instrument, find_instrument, load_instruments, simulate_market
 from pipeline.market.readers import RawBars, ReadOptions, bar_files, read_bars
 from pipeline.market.trade_files import TradeReadOptions
@@ -182,13 +183,15 @@ def load_sources(home: Home) -> dict[str, FileSource]:
 def remember_source(home: Home, symbol: str, source: FileSource) -> None:
     """Make a source the symbol's own, for every later run; the other symbols keep theirs."""
     find_instrument(symbol)
-    entries: dict[str, Any] = {
-        name: known.model_dump(mode="json", exclude_defaults=True) for name, known in load_sources(home).items()
-    }
-    entries[symbol] = source.model_dump(mode="json", exclude_defaults=True)
     text = "# Which files hold which symbol's bars. `vpoc run --data` rewrites this file; comments are not kept.\n"
     try:
-        write_whole(home.sources, text + yaml.safe_dump(entries, sort_keys=True, allow_unicode=True))
+        home.root.mkdir(parents=True, exist_ok=True)
+        with locked(home.root):  # another command may be adding another symbol
+            entries: dict[str, Any] = {
+                name: known.model_dump(mode="json", exclude_defaults=True) for name, known in load_sources(home).items()
+            }
+            entries[symbol] = source.model_dump(mode="json", exclude_defaults=True)
+            write_whole(home.sources, text + yaml.safe_dump(entries, sort_keys=True, allow_unicode=True))
     except OSError as error:
         raise ConfigurationError(
             f"{home.sources} can't be written: {error.strerror or error}; name another folder in VPOC_HOME"

@@ -7,13 +7,13 @@ server; without it both use SQLite in the home. Variables that a user has set ar
 import datetime as dt
 import logging
 import os
-import uuid
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline.addresses import checked_address, postgres_address
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT, Home
+from pipeline.leftovers import drop_dead_files, temporary_name
 
 __all__ = [
     "MLFLOW_SCHEMA",
@@ -50,6 +50,7 @@ def prepare_environment(home: Home) -> None:
     for folder in (home.root, home.assets, home.reports, home.dagster, home.mlflow, home.logs):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ConfigurationError(f"the folder {folder} can't be written; name another one in VPOC_HOME")
+    drop_dead_files(home.root)
     dagster_home = os.environ.get("DAGSTER_HOME")
     if dagster_home and not (Path(dagster_home).is_absolute() and Path(dagster_home).is_dir()):
         raise ConfigurationError(
@@ -113,7 +114,7 @@ def make_tracking_store(home: Home) -> str:
     if database.exists():
         return uri
     database.parent.mkdir(parents=True, exist_ok=True)
-    temporary = database.parent / f".{database.name}.{uuid.uuid4().hex}"
+    temporary = database.parent / temporary_name(database.name)
     from mlflow.tracking import MlflowClient
 
     for name in ("alembic", "mlflow"):

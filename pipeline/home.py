@@ -1,9 +1,10 @@
 """Where everything the program writes lies: one folder, ``VPOC_HOME`` (default ``var`` in the project)."""
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.leftovers import temporary_name
 
 __all__ = ["PROJECT", "Home", "expanded", "vpoc_home", "write_whole"]
 
@@ -79,18 +80,19 @@ def write_whole(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content if isinstance(content, bytes) else content.encode())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> tuple[int, str]:
+def _beside(path: Path) -> tuple[int, Path]:
     """An open temporary file in the folder of a path, which is made where it is missing."""
     left = 100
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+            temporary = path.parent / temporary_name(path.name)
+            return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), temporary
         except FileNotFoundError:  # another process has removed the folder, which was empty
             left -= 1
             if not left:

@@ -20,7 +20,7 @@ from pipeline.home import Home, write_whole
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import FitOptions, Model, TrainingRows
 from pipeline.learning.provenance import data_version
-from pipeline.learning.record import locked
+from pipeline.learning.record import content_hash, locked
 from pipeline.modelling import LearningInputs
 from pipeline.search_space import SearchSpace
 from pipeline.settings import Settings
@@ -391,8 +391,12 @@ def write_best(
             fresh, kept = study.folder / f".{MODEL}", study.folder / MODEL
             shutil.rmtree(fresh, ignore_errors=True)
             model.save(fresh)
-            shutil.rmtree(kept, ignore_errors=True)
-            fresh.rename(kept)
+            # The same model stays where it is: the other process may be sending it to MLflow.
+            if kept.exists() and content_hash(kept) == content_hash(fresh):
+                shutil.rmtree(fresh)
+            else:
+                shutil.rmtree(kept, ignore_errors=True)
+                fresh.rename(kept)
         for name, png in pictures.items():
             write_whole(study.folder / name, png)
         write_whole(study.folder / DOCUMENT, json.dumps(document, indent=2))

@@ -16,8 +16,16 @@ from typing import Any
 
 import dagster as dg
 
+from pipeline.errors import DataError
 from pipeline.home import Home, vpoc_home
-from pipeline.learning.record import StoredRecord, TrainingIdentity, TrainingResult, Upload, write_record
+from pipeline.learning.record import (
+    StoredRecord,
+    TrainingIdentity,
+    TrainingResult,
+    Upload,
+    pending_records,
+    write_record,
+)
 from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
 from resources.mlflow_studies import StudyToLog, TrackedStudy
 from resources.model_registry import KIND_TAG, TRAINING, identity_tags, upload
@@ -119,6 +127,7 @@ class TrackedTraining:
         try:
             # Asked again: it may have come back, or gone, while the model was trained.
             store = open_store(self.home)
+            self._upload_waiting(store)
             self.uploaded = upload(store, self.record.folder)
             self.store, self.run_id = store, self.uploaded.run
         except mlflow_errors() as error:
@@ -127,6 +136,16 @@ class TrackedTraining:
                 "%s; the training waits in %s, and 'vpoc models upload' uploads it", self.waits, self.record.folder
             )
         return self.record
+
+    def _upload_waiting(self, store: Store) -> None:
+        """Finish what a killed process, or a store that was away, left of earlier trainings of this family."""
+        assert self.record is not None  # noqa: S101 (for the type checker)
+        for folder in pending_records(self.home):
+            if folder.parent == self.record.folder.parent and folder != self.record.folder:
+                try:
+                    upload(store, folder)
+                except DataError as error:  # its own fault, which 'vpoc models list' shows
+                    self.log.warning("%s", error)
 
     @property
     def metadata(self) -> dict[str, Any]:

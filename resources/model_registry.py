@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from pipeline.learning.record import (
     Upload,
     drop_older_uploads,
     locked,
+    made_before,
     mark_uploaded,
     read_record,
+    records_beside,
     require_whole,
 )
 from pipeline.yaml_files import yaml_value
@@ -69,6 +71,7 @@ INPUTS = {
     "both": "features and sequences",
 }
 MODEL_NAME = "model"
+CLOCKS_DIFFER = timedelta(hours=1)  # of two machines that are both right
 
 _log = logging.getLogger(__name__)
 
@@ -132,6 +135,13 @@ def upload(store: Store, folder: Path) -> Upload:
         if record.upload is not None:
             return record.upload
         require_whole(record)
+        if record.trained > datetime.now(tz=UTC) + CLOCKS_DIFFER:
+            _log.warning(
+                "the training in %s ended on %s by a clock that was ahead: its order among the others is kept, its "
+                "dates are wrong",
+                record.folder,
+                f"{record.trained:%Y-%m-%d}",
+            )
         experiment_id = store.experiment(record.identity.symbol)
         run_id = _run(store, experiment_id, record)
         _log_run(store, run_id, record)
@@ -460,10 +470,31 @@ def _register(store: Store, run_id: str, model_id: str, record: StoredRecord) ->
         version = str(made.version)
     # A record that waited must not take the name from a later training's model.
     held = model.aliases.get(ALIAS)
-    trained = held and client.get_model_version(name, str(held)).tags.get(TRAINED_TAG)
-    if not trained or trained <= record.trained.isoformat():
+    if held is None or not _is_later(client.get_model_version(name, str(held)), record):
         client.set_registered_model_alias(name, ALIAS, version)
     return version
+
+
+def _is_later(held: Any, record: StoredRecord) -> bool:
+    """Whether a version was trained after a record: by their order in this home, else by a clock that can be right."""
+    for other in records_beside(record.folder):
+        if other.upload is not None and (other.upload.name, other.upload.version) == (held.name, str(held.version)):
+            return made_before(record, other)
+    told = held.tags.get(TRAINED_TAG)
+    trained = datetime.fromisoformat(told) if told else None
+    if trained is None:
+        return False
+    if trained > datetime.now(tz=UTC) + CLOCKS_DIFFER:
+        _log.warning(
+            "%s version %s was trained on %s by a clock that was ahead: the training of %s is the %s now",
+            held.name,
+            held.version,
+            f"{trained:%Y-%m-%d}",
+            f"{record.trained:%Y-%m-%d %H:%M}",
+            ALIAS,
+        )
+        return False
+    return trained > record.trained
 
 
 def _registered_model(store: Store, name: str, record: StoredRecord) -> Any:

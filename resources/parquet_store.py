@@ -1,6 +1,5 @@
 """Frames as Parquet files, one a partition, behind Dagster's IO manager protocol."""
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from dagster import InputContext, MultiPartitionKey, OutputContext
 from upath import UPath
 
 from pipeline.home import vpoc_home
+from pipeline.leftovers import temporary_name
 from pipeline.outside import sentence_of_fault
 
 __all__ = ["ParquetStore", "PartitionedFrames"]
@@ -89,7 +89,7 @@ class ParquetIOManager(dg.UPathIOManager):
 
     def dump_to_path(self, context: OutputContext, obj: pd.DataFrame, path: UPath) -> None:
         """Write a frame under a temporary name, then rename it."""
-        temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+        temporary = path.parent / temporary_name(path.name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

@@ -41,13 +41,16 @@ __all__ = [
     "TrainingIdentity",
     "TrainingResult",
     "Upload",
+    "content_hash",
     "drop_leftovers",
     "drop_older_uploads",
     "flat_summary",
     "locked",
+    "made_before",
     "mark_uploaded",
     "pending_records",
     "read_record",
+    "records_beside",
     "require_whole",
     "training_alone",
     "write_record",
@@ -192,6 +195,8 @@ class StoredRecord:
         Hash of the model's files.
     upload
         Where it was uploaded to; None before.
+    sequence
+        Its place among the family's trainings in this home, which the clock can't change; 0 of an older release's.
     """
 
     folder: Path
@@ -213,6 +218,7 @@ class StoredRecord:
     requirements: tuple[str, ...]
     fingerprint: str
     upload: Upload | None
+    sequence: int = 0
 
     @property
     def model(self) -> Path:
@@ -244,7 +250,7 @@ def write_record(home: Home, identity: TrainingIdentity, result: TrainingResult)
         place.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=place, prefix=f".{identity.training}-"))
         try:
-            _fill(temporary, identity, result)
+            _fill(temporary, identity, result, 1 + max((one.sequence for one in records_beside(folder)), default=0))
             _put(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -286,7 +292,7 @@ def read_record(folder: Path) -> StoredRecord:
         )
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"the training's record {path} can't be read ({type(error).__name__}: {error}); remove {folder} and train "
             "again"
@@ -301,7 +307,7 @@ def require_whole(record: StoredRecord) -> None:
     DataError
         For a model whose files have changed, or are gone.
     """
-    if _fingerprint(record.model) != record.fingerprint:
+    if content_hash(record.model) != record.fingerprint:
         raise DataError(
             f"the model in {record.model} is broken: its files are not those that were written; remove "
             f"{record.folder} and train again"
@@ -310,8 +316,12 @@ def require_whole(record: StoredRecord) -> None:
 
 def pending_records(home: Home) -> list[Path]:
     """Folders of the records that have not been uploaded, the oldest training first."""
-    found = (path.parent for path in home.models.glob(f"[!.]*/[!.]*/[!.]*/{RECORD}"))
-    return sorted((path for path in found if not (path / UPLOADED).exists()), key=lambda path: path.stat().st_mtime_ns)
+    found = []
+    for path in home.models.glob(f"[!.]*/[!.]*/[!.]*/{RECORD}"):
+        with suppress(FileNotFoundError):  # uploaded and dropped by another process just now
+            if not (path.parent / UPLOADED).exists():
+                found.append((path.parent.stat().st_mtime_ns, path.parent))
+    return [folder for _, folder in sorted(found)]
 
 
 def mark_uploaded(folder: Path, upload: Upload) -> None:
@@ -319,13 +329,26 @@ def mark_uploaded(folder: Path, upload: Upload) -> None:
     write_whole(folder / UPLOADED, json.dumps({**asdict(upload), "at": upload.at.isoformat()}, indent=1))
 
 
+def records_beside(folder: Path) -> list[StoredRecord]:
+    """Records of the same symbol and family, this one too where it is there; broken ones are for their user to see."""
+    found = []
+    for path in sorted(folder.parent.glob(f"[!.]*/{RECORD}")):
+        with suppress(DataError):
+            found.append(read_record(path.parent))
+    return found
+
+
 def drop_older_uploads(folder: Path) -> None:
-    """Remove the uploaded records beside this one that ended before it: MLflow holds them."""
-    own = read_record(folder).trained
-    for other in (path.parent for path in folder.parent.glob(f"[!.]*/{UPLOADED}")):
-        with suppress(DataError):  # a broken one is for its user to look at
-            if other != folder and read_record(other).trained < own:
-                shutil.rmtree(other, ignore_errors=True)
+    """Remove the uploaded records beside this one that were made before it: MLflow holds them."""
+    own = read_record(folder)
+    for other in records_beside(folder):
+        if other.folder != folder and other.upload is not None and made_before(other, own):
+            shutil.rmtree(other.folder, ignore_errors=True)
+
+
+def made_before(one: StoredRecord, other: StoredRecord) -> bool:
+    """Whether a training of a family ended before another one in the same home, whatever the clock said."""
+    return (one.sequence, one.trained) < (other.sequence, other.trained)
 
 
 @contextmanager
@@ -372,7 +395,7 @@ def flat_summary(summary: pd.DataFrame, prefix: str = "") -> dict[str, float]:
     }
 
 
-def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult) -> None:
+def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult, sequence: int) -> None:
     model = result.model
     model.save(folder / "model")
     ship_code(folder / "code")
@@ -389,6 +412,7 @@ def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult) -> N
     document = {
         "format": FORMAT,
         "identity": {**asdict(identity), "tags": dict(identity.tags), "started": identity.started.isoformat()},
+        "sequence": sequence,
         "trained": dt.datetime.now(tz=dt.UTC).isoformat(timespec="milliseconds"),
         "parameters": {name: str(value) for name, value in {**own, "seed": model.seed, **result.parameters}.items()},
         "metrics": {name: float(value) for name, value in result.metrics.items() if math.isfinite(value)},
@@ -404,7 +428,7 @@ def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult) -> N
         "inputs": model.inputs,
         "columns": list(model.columns),
         "requirements": requirements(model),
-        "fingerprint": _fingerprint(folder / "model"),
+        "fingerprint": content_hash(folder / "model"),
     }
     (folder / RECORD).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
@@ -420,7 +444,8 @@ def _steps(result: TrainingResult) -> Iterator[Step]:
                     yield Step(f"{prefix}.{name}", float(value), int(step))
 
 
-def _fingerprint(folder: Path) -> str:
+def content_hash(folder: Path) -> str:
+    """Hash of the files in a folder, their names and bytes."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()

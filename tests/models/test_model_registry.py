@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime as dt
+import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,45 @@ def test_record_that_waited_does_not_take_the_alias_from_a_later_training(store:
     assert done.version == "2"
     assert aliases(store, done.name) == {"challenger": 1}
     assert [(one.version, one.aliases) for one in registered_models(store)] == [(2, ()), (1, ("challenger",))]
+
+
+@pytest.mark.parametrize("days", [400, -400])
+def test_training_by_a_clock_that_was_wrong_does_not_hold_the_alias(
+    store: Store, keep: Keep, days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = _dated(keep("first"), days)
+    upload(store, first.folder)
+    second = keep("second", seed=1)
+    wrong = _dated(keep("third", seed=2), -days)
+
+    done = upload(store, second.folder)
+    assert aliases(store, done.name) == {"challenger": 2}
+    upload(store, wrong.folder)
+    assert aliases(store, done.name) == {"challenger": 3}
+    assert [path.name for path in second.folder.parent.glob("[!.]*")] == ["third"]
+    assert "by a clock that was ahead" in caplog.text
+
+
+def test_version_of_another_home_by_a_clock_that_was_ahead_gives_the_alias_up(
+    store: Store, keep: Keep, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = _dated(keep("elsewhere"), 400)
+    done = upload(store, elsewhere.folder)
+    shutil.rmtree(elsewhere.folder)
+
+    upload(store, keep("here", seed=1).folder)
+
+    assert aliases(store, done.name) == {"challenger": 2}
+    assert "version 1 was trained on" in caplog.text
+
+
+def _dated(record: StoredRecord, days: int) -> StoredRecord:
+    """The record as a clock that is days ahead would have dated it."""
+    path = record.folder / "record.json"
+    document = json.loads(path.read_text())
+    trained = dt.datetime.fromisoformat(document["trained"]) + dt.timedelta(days)
+    path.write_text(json.dumps({**document, "trained": trained.isoformat(timespec="milliseconds")}))
+    return read_record(record.folder)
 
 
 def test_newest_uploaded_record_stays_in_the_home_and_older_ones_go(store: Store, keep: Keep) -> None:

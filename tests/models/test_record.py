@@ -119,6 +119,9 @@ def test_older_uploads_are_dropped_and_waiting_ones_stay(home: Home, keep: Keep)
     [
         ("{", "can't be read .JSONDecodeError"),
         ('{"format": 1}', "can't be read .KeyError"),
+        ('"text"', "can't be read .AttributeError"),
+        ("[" * 100_000, "can't be read .RecursionError"),
+        ('{"format": 1, "identity": 5, "trained": "x"}', "can't be read .TypeError"),
         ('{"format": 99}', "is of another version of this project"),
     ],
 )

@@ -1,5 +1,7 @@
 """Mistakes in the environment and the configuration: one sentence each, that says what to do."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from pipeline.datasets import FileSource, find_dataset, load_sources, remember_source
 from pipeline.environment import first_month, prepare_environment
 from pipeline.errors import ConfigurationError, DataError, UnknownSymbolError
-from pipeline.home import Home, vpoc_home
+from pipeline.home import PROJECT, Home, vpoc_home
 from pipeline.market.readers import read_bars
 from pipeline.settings import load_settings
 
@@ -38,6 +40,17 @@ def test_remembering_a_source_keeps_the_others(home: Home) -> None:
         "ES": FileSource(path="/data/es.csv"),
         "NQ": FileSource(path="/data/nq.csv", columns={"close": "Settle"}, label="close"),
     }
+
+
+def test_sources_that_two_programs_add_at_once_are_all_remembered(home: Home) -> None:
+    code = (
+        "import sys; from pipeline.datasets import FileSource, remember_source; from pipeline.home import vpoc_home\n"
+        "for number in range(40): remember_source(vpoc_home(), sys.argv[1], FileSource(path=f'/data/{number}.csv'))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, symbol], cwd=PROJECT) for symbol in ("ES", "NQ")]
+
+    assert [process.wait() for process in both] == [0, 0]
+    assert load_sources(home) == {symbol: FileSource(path="/data/39.csv") for symbol in ("ES", "NQ")}
 
 
 @pytest.mark.parametrize(

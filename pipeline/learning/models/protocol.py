@@ -348,7 +348,7 @@ def read_manifest(folder: Path) -> _Manifest:
         raise DataError(
             f"{folder} holds no model: there is no {MANIFEST}; give the folder a model was saved in"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is broken ({type(error).__name__}: {error}); train the model again") from error
 
 
