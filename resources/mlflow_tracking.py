@@ -144,8 +144,9 @@ class TrackedTraining:
             if folder.parent == self.record.folder.parent and folder != self.record.folder:
                 try:
                     upload(store, folder)
-                except DataError as error:  # its own fault, which 'vpoc models list' shows
-                    self.log.warning("%s", error)
+                # It must not keep this one back; 'vpoc models list' shows what waits.
+                except (DataError, *mlflow_errors()) as error:  # type: ignore[misc]
+                    self.log.warning("%s still waits: %s", folder, sentence(error))
 
     @property
     def metadata(self) -> dict[str, Any]:

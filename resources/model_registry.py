@@ -176,13 +176,12 @@ def registered_models(store: Store, *, latest: int | None = None) -> list[Regist
         for place, one in enumerate(versions):
             if latest is not None and place >= latest and int(one.version) not in named.values():
                 continue
-            trained = one.tags.get(TRAINED_TAG)
             found.append(
                 Registered(
                     name=model.name,
                     version=int(one.version),
                     aliases=tuple(sorted(alias for alias, version in named.items() if version == int(one.version))),
-                    trained=datetime.fromisoformat(trained) if trained else None,
+                    trained=_trained(one),
                     headline={
                         name.removeprefix(HEADLINE_PREFIX): value
                         for name, value in one.tags.items()
@@ -475,13 +474,21 @@ def _register(store: Store, run_id: str, model_id: str, record: StoredRecord) ->
     return version
 
 
+def _trained(version: Any) -> datetime | None:
+    """When a version was trained; None where its tag says no such thing, for tags can be edited."""
+    try:
+        found = datetime.fromisoformat(version.tags.get(TRAINED_TAG, ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _is_later(held: Any, record: StoredRecord) -> bool:
     """Whether a version was trained after a record: by their order in this home, else by a clock that can be right."""
     for other in records_beside(record.folder):
         if other.upload is not None and (other.upload.name, other.upload.version) == (held.name, str(held.version)):
             return made_before(record, other)
-    told = held.tags.get(TRAINED_TAG)
-    trained = datetime.fromisoformat(told) if told else None
+    trained = _trained(held)
     if trained is None:
         return False
     if trained > datetime.now(tz=UTC) + CLOCKS_DIFFER:
