@@ -198,7 +198,7 @@ def nested_model(
         name=name,
         workers=tuning.workers,
         observe=observe,
-        memory=NestedMemory(dataset.key, folder, Ledger(tuning_url(home)), capital),
+        memory=NestedMemory(dataset.key, folder, Ledger(tuning_url(home), home=home), capital),
     )
 
 
