@@ -1,6 +1,6 @@
 """Features, labels and the training set, by symbol; and the volatility index they may use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,7 +10,7 @@ from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import AuditReport, audit, audit_folds, audit_separation, last_sessions
 from pipeline.errors import DataError
-from pipeline.features import FeatureInputs, build_features, candidate_features, history_needed, registered
+from pipeline.features import Feature, FeatureInputs, build_features, candidate_features, history_needed, registered
 from pipeline.features.description import correlation_clusters, describe_features
 from pipeline.features.sequences import sequence_features
 from pipeline.home import expanded, vpoc_home
@@ -74,13 +74,15 @@ def features(
         whole = concatenated(bars, dataset, "bars")
         vix = volatility_index if len(volatility_index) else None
         inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix)
-        frame = _features_or_none(inputs)
+        selected = chosen.features.chosen()
+        frame = _features_or_none(inputs, selected)
         audited = None
         if len(inputs.sessions) >= FEWEST_AUDITED:
             audited = audit(
                 last_sessions(whole, dataset.instrument, AUDITED_SESSIONS),
                 dataset.instrument,
                 chosen.strategy,
+                features=selected,
                 vix=vix,
                 account=chosen.account_for(dataset.instrument),
                 cutoffs=CUTOFFS,
@@ -231,11 +233,11 @@ def training_set(
     yield _clean_for_learning(frame, list(rows))
 
 
-def _features_or_none(inputs: FeatureInputs) -> pd.DataFrame:
+def _features_or_none(inputs: FeatureInputs, selected: Mapping[str, Feature]) -> pd.DataFrame:
     """The features; no column where there are fewer sessions than any of them needs, which stops no report."""
-    if len(inputs.sessions) < min(history_needed(inputs).values()):
+    if len(inputs.sessions) < min(history_needed(inputs, features=selected).values(), default=0):
         return pd.DataFrame(index=inputs.sessions)
-    return build_features(inputs)
+    return build_features(inputs, features=selected)
 
 
 def _no_look_ahead(report: AuditReport | None) -> dg.AssetCheckResult:
@@ -247,7 +249,7 @@ def _no_look_ahead(report: AuditReport | None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name="no_look_ahead",
         passed=report.passed,
-        description=f"{first.check}: {first.feature}, first at {first.row}: {first.likely_cause}" if first else "",
+        description=f"{first.check}: {first.feature}, first at {first.row}: {first.advice}" if first else "",
         metadata={
             "cutoffs": ", ".join(str(session.date()) for session in report.cutoffs),
             "features_replayed": len(report.judged),

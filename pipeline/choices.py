@@ -70,6 +70,7 @@ def model_choices(settings: Settings, instrument: Instrument, family: str, *, tu
         "require_rules": selection.require_rules,
         "seed": settings.seed,
         "volatility_index": settings.volatility_index is not None,  # wherever the file lies
+        **({"leave_out": sorted(settings.features.leave_out)} if settings.features.leave_out else {}),
         "tuned": tuned,
         **(_flat("tuning", _searched(settings, family)) if tuned else {}),
     }

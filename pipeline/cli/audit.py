@@ -65,6 +65,7 @@ def audit(
             bars,
             instrument,
             settings.strategy,
+            features=settings.features.chosen(),
             vix=series,
             account=settings.account_for(instrument),
             cutoffs=cutoffs,
@@ -124,7 +125,12 @@ def _show(report: "AuditReport", what: str) -> None:
         color = "red" if severity == "error" else "yellow"
         console.print(f"[bold {color}]{severity}[/] {check}: ", end="")
         console.print(", ".join(names), style="bold", highlight=False, markup=False)
-        for name, value in (("first at", row), ("expected", expected), ("got", got), ("cause", cause)):
+        for name, value in (
+            ("first at", row),
+            ("expected", expected),
+            ("got", got),
+            ("cause", cause),
+        ):
             shown = "missing" if value == "nan" else value
             console.print(f"  {name:<10} {shown}", soft_wrap=True, highlight=False, markup=False)
     reasons: dict[str, list[str]] = {}
@@ -140,6 +146,10 @@ def _show(report: "AuditReport", what: str) -> None:
         soft_wrap=True,
     )
     errors = sum(finding.severity == "error" for finding in report.findings)
+    if defects := [finding for finding in report.findings if finding.is_defect]:
+        from pipeline.audit.report import defect_sentence
+
+        console.print(f"{defect_sentence(defects)}.", soft_wrap=True, highlight=False, markup=False)
     console.print(
         "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]"
     )
