@@ -65,7 +65,7 @@ def audit(
             bars,
             instrument,
             settings.strategy,
-            features=settings.features.chosen(),
+            features=settings.features.chosen() if settings.features.leave_out else None,
             vix=series,
             account=settings.account_for(instrument),
             cutoffs=cutoffs,
