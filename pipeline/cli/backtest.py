@@ -73,7 +73,8 @@ def backtest(
     for strategy, part in parts.items():
         shown.print(f"{strategy}: {verdict(part)}", highlight=False)
     shown.print(after_looks(counted), highlight=False, soft_wrap=True)
-    shown.print(interval_reach(max(len(result.daily_returns) for result in results.values())), soft_wrap=True)
+    if summary["low"].notna().any():
+        shown.print(interval_reach(max(len(result.daily_returns) for result in results.values())), soft_wrap=True)
 
 
 def _document(name: str, summary: pd.DataFrame, counted: "Mapping[str, Any]") -> dict[str, Any]:
