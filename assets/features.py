@@ -77,13 +77,15 @@ def features(
         whole = concatenated(bars, dataset, "bars")
         vix = volatility_index if len(volatility_index) else None
         inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix)
-        frame = session_features(inputs)
+        selected = chosen.features.chosen()
+        frame = session_features(inputs, selected)
         audited = None
         if len(inputs.sessions) >= FEWEST_AUDITED:
             audited = audit(
                 last_sessions(whole, dataset.instrument, AUDITED_SESSIONS),
                 dataset.instrument,
                 chosen.strategy,
+                features=selected,
                 vix=vix,
                 account=chosen.account_for(dataset.instrument),
                 cutoffs=CUTOFFS,
@@ -231,7 +233,7 @@ def _no_look_ahead(report: AuditReport | None) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name="no_look_ahead",
         passed=report.passed,
-        description=f"{first.check}: {first.feature}, first at {first.row}: {first.likely_cause}" if first else "",
+        description=f"{first.check}: {first.feature}, first at {first.row}: {first.advice}" if first else "",
         metadata={
             "cutoffs": ", ".join(str(session.date()) for session in report.cutoffs),
             "features_replayed": len(report.judged),

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
-from assets.looks import LookCount, count_looks, remember_looks
+from assets.looks import count_looks, look_metadata, look_metrics, remember_looks
 from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.backtest import Account, BacktestResult, restored, simulate
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
+from pipeline.look_count import LookCount
 from pipeline.market import Instrument
 from pipeline.market.evidence import Finding
 from pipeline.modelling import LearningInputs, baseline_judgements, learning_version
@@ -138,7 +139,7 @@ def backtest_summary(
         whole.attrs = {"looks": looked.document(), "findings": [each.to_dict() for each in _misreadings(bars)]}
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
-            run.log_metrics(_metrics(summaries) | looked.metrics(_metric_prefix))
+            run.log_metrics(_metrics(summaries) | look_metrics(looked, _metric_prefix))
     return dg.Output(
         whole,
         metadata={
@@ -146,7 +147,7 @@ def backtest_summary(
                 equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.key}: equity")
             ),
             "headline": table(_headline(summaries)),
-            **looked.metadata(),
+            **look_metadata(looked),
             "mlflow_run": run.run_id or "none: MLflow is away",
         },
     )
@@ -239,13 +240,13 @@ def report(
         path = vpoc_home().reports / f"{dataset.key}.html"
         write_whole(path, page)
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
-            run.log_metrics(looked.metrics(_metric_prefix))
+            run.log_metrics(look_metrics(looked, _metric_prefix))
             run.log_file(path)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),
             "bytes": len(page.encode()),
-            **looked.metadata(),
+            **look_metadata(looked),
             "mlflow_run": run.run_id or "none: MLflow is away",
         }
     )

@@ -135,7 +135,7 @@ def studies(
                     study.kept,
                     how,
                     storage,
-                    Ledger(url),
+                    Ledger(url, home=vpoc_home()),
                     enqueue=[params for params in begun_with if params is not None],
                     observe=observe,
                     workers=workers,

@@ -3,12 +3,12 @@
 The assets make the same steps one by one; the null-market tests call this, and so does the audit, on bars cut off.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.features import FeatureInputs, build_features, candidate_features, history_needed
+from pipeline.features import Feature, FeatureInputs, build_features, candidate_features, history_needed
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
 from pipeline.market import Instrument
@@ -77,7 +77,7 @@ def make_chain(
     known_until
         As for :func:`pipeline.learning.candidate_labels`.
     names
-        Features to make; all by default.
+        Features to make; all that the settings don't leave out by default.
     sequences
         Whether to make them.
     """
@@ -86,7 +86,7 @@ def make_chain(
     inputs = FeatureInputs.from_bars(bars, instrument, strategy, vix)
     candidates = make_candidates(inputs.history, instrument, strategy)
     signals = rule_signals(candidates, inputs.history, strategy)
-    features = session_features(inputs, names)
+    features = session_features(inputs, chosen.features.chosen(), names)
     labels = candidate_labels(
         bars,
         candidates,
@@ -106,11 +106,13 @@ def make_chain(
     )
 
 
-def session_features(inputs: FeatureInputs, names: Iterable[str] | None = None) -> pd.DataFrame:
-    """The features; no column where there are fewer sessions than any of them needs, which stops no report."""
-    if len(inputs.sessions) < min(history_needed(inputs).values()):
+def session_features(
+    inputs: FeatureInputs, selected: Mapping[str, Feature], names: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """The selected features; no column where there are fewer sessions than any needs, which stops no report."""
+    if len(inputs.sessions) < min(history_needed(inputs, features=selected).values(), default=0):
         return pd.DataFrame(index=inputs.sessions)
-    return build_features(inputs, names)
+    return build_features(inputs, names, features=selected)
 
 
 def make_training_set(signals: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

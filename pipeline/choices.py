@@ -1,15 +1,19 @@
 """A backtest of one's settings is a look at the market as much as a trial of a study, and counted as one.
 
 Whoever edits ``settings.yaml`` and runs again, fifty times, has tried fifty strategies. What was chosen are the
-settings: the same ones on data that has grown by a night are no further choice, so a look goes by them and not by the
-data, and shows what it shows on the latest. Nor are facts about the market (the instrument's ticks and commission, the
-bars themselves): putting one right is no choice among strategies. Changes to the code can't be known and don't count.
+settings and the period: the same ones on data that has grown by a night are no further choice, and show what they show
+on the latest; on other years they are (:meth:`pipeline.tuning.ledger.Ledger.record`). Nor are facts about the market
+(the instrument's ticks and commission, the bars themselves): putting one right is no choice among strategies. Changes
+to the code can't be known and don't count.
 """
 
 import datetime as dt
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
+
+import pandas as pd
 
 from pipeline.backtest import BacktestResult
 from pipeline.market import Instrument
@@ -18,7 +22,7 @@ from pipeline.settings import Settings
 from pipeline.tuning.ledger import Look
 from pipeline.tuning.targets import StudyTarget
 
-__all__ = ["backtest_look", "model_choices", "rule_choices"]
+__all__ = ["backtest_look", "model_choices", "order_choices", "rule_choices"]
 
 
 def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
@@ -30,6 +34,17 @@ def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
     return {
         **_flat("strategy", settings.strategy.model_dump(mode="json")),
         **_flat("account", settings.account_for(instrument).model_dump(mode="json")),
+        "off_tick": settings.off_tick,
+    }
+
+
+def order_choices(settings: Settings, instrument: Instrument, orders: pd.DataFrame) -> dict[str, Any]:
+    """What the backtest of a user's own orders depends on: the orders, by their content, account and hours."""
+    written = orders.to_csv(index=False, lineterminator="\n").encode()
+    return {
+        "orders": hashlib.sha256(written).hexdigest(),
+        **_flat("account", settings.account_for(instrument).model_dump(mode="json")),
+        "hours": settings.strategy.hours,
         "off_tick": settings.off_tick,
     }
 
@@ -55,6 +70,7 @@ def model_choices(settings: Settings, instrument: Instrument, family: str, *, tu
         "require_rules": selection.require_rules,
         "seed": settings.seed,
         "volatility_index": settings.volatility_index is not None,  # wherever the file lies
+        **({"leave_out": sorted(settings.features.leave_out)} if settings.features.leave_out else {}),
         "tuned": tuned,
         **(_flat("tuning", _searched(settings, family)) if tuned else {}),
     }
@@ -74,9 +90,9 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ba
     symbol
         Market, such as ``ES``.
     name
-        ``rules``, or the model family.
+        ``rules``, ``orders``, or the model family.
     choices
-        From :func:`rule_choices` or :func:`model_choices`.
+        From :func:`rule_choices`, :func:`order_choices` or :func:`model_choices`.
     result
         What came of them.
     """

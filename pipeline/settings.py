@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
+from pipeline.features.selection import FeatureSelection
 from pipeline.home import Home, expanded
 from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import ComputeSettings
@@ -119,6 +120,8 @@ class Settings(BaseModel):
         Of bootstrap intervals, null pass rates and models.
     volatility_index
         File of the VIX, daily (Cboe's VIX_History.csv, say); its features are absent without it.
+    features
+        Which features are left out.
     models
         Which models are trained, and how.
     compute
@@ -135,6 +138,7 @@ class Settings(BaseModel):
     off_tick: Literal["snap", "reject"] = "snap"
     seed: int = Field(default=0, ge=0)
     volatility_index: str | None = Field(default=None, min_length=1)
+    features: FeatureSelection = FeatureSelection()
     models: ModelSelection = ModelSelection()
     compute: ComputeSettings = ComputeSettings()
     tuning: TuningSettings = TuningSettings()
@@ -146,6 +150,7 @@ class Settings(BaseModel):
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "simulator": SimulatorSettings,
+    "features": FeatureSelection,
     "models": ModelSelection,
     "compute": ComputeSettings,
     "tuning": TuningSettings,

@@ -198,7 +198,7 @@ def nested_model(
         name=name,
         workers=tuning.workers,
         observe=observe,
-        memory=NestedMemory(dataset.key, folder, Ledger(tuning_url(home)), capital),
+        memory=NestedMemory(dataset.key, folder, Ledger(tuning_url(home), home=home), capital),
     )
 
 
@@ -344,6 +344,7 @@ def _joint(making: _Making, family: str) -> Study:
         selection.require_rules,
         settings.seed,
         None if index is None else data_version(index, ""),
+        *settings.features.leave_out,
     )
     kept = KeptMoney(making.folder(version) / MONEY)
     judge = JointTarget(
@@ -362,6 +363,7 @@ def _joint(making: _Making, family: str) -> Study:
         seed=settings.seed,
         compute=making.compute,
         keep=kept,
+        features=settings.features,
     )
     own = {f"model.{name}": value for name, value in plain.settings.model_dump().items()}
     present = judge.space.chosen_from({**making.strategy(), **own})

@@ -1,12 +1,12 @@
 """What the audit found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import pandas as pd
 
-__all__ = ["AuditReport", "Finding", "Severity"]
+__all__ = ["AuditReport", "Finding", "Severity", "defect_sentence"]
 
 Severity = Literal["error", "warning"]
 
@@ -32,6 +32,8 @@ class Finding:
         One sentence.
     severity
         ``error``: the future is known, or a number can't be relied on. ``warning``: worth a look.
+    built_in
+        Where the column comes with the program, its place in the code; empty for a user's own.
     """
 
     check: str
@@ -41,11 +43,35 @@ class Finding:
     got: float | str
     likely_cause: str
     severity: Severity = "error"
+    built_in: str = ""
+
+    @property
+    def is_defect(self) -> bool:
+        """Whether it is an error in a column that comes with the program."""
+        return bool(self.built_in) and self.severity == "error"
+
+    @property
+    def advice(self) -> str:
+        """What to do about it: a defect of the program is not for its user to find."""
+        return defect_sentence([self]) if self.is_defect else self.likely_cause
 
     @property
     def sentence(self) -> str:
         """All of it in one line."""
-        return f"{self.feature}, first at {self.row}: expected {self.expected}, got {self.got}: {self.likely_cause}"
+        return f"{self.feature}, first at {self.row}: expected {self.expected}, got {self.got}: {self.advice}"
+
+
+def defect_sentence(findings: Sequence[Finding]) -> str:
+    """What a user does about errors in columns that come with the program."""
+    names = list(dict.fromkeys(finding.feature for finding in findings))
+    places = ", ".join(dict.fromkeys(finding.built_in for finding in findings))
+    one = len(names) == 1
+    return (
+        f"{', '.join(names)} {'comes' if one else 'come'} with this program ({places}): unless you changed that code, "
+        f"this is a defect of the program, not of your data or settings. To go on without {'it' if one else 'them'}, "
+        f"set 'features: {{leave_out: [{', '.join(names)}]}}' in settings.yaml; and please report it with what "
+        "'vpoc audit --json' prints"
+    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +121,7 @@ class AuditReport:
         """The same for JSON; a missing number is None."""
         findings = [
             {name: None if value != value else value for name, value in asdict(finding).items()}
+            | {"advice": finding.advice}
             for finding in self.findings
         ]
         return {

@@ -1,6 +1,7 @@
 """All checks, one after another."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,8 @@ def audit(
         skipped["rolls"] = reason
     done("fake roll gaps")
     findings += [*found, *rolled, *learned]
+    ours = {name: one.place for name, one in chosen.items() if one.built_in}
+    findings = [replace(each, built_in=ours.get(each.feature, "")) for each in findings]
     return AuditReport(
         findings=tuple(sorted(findings, key=lambda finding: finding.severity == "warning")),
         judged=tuple(name for name in chosen if name not in whole.failed),

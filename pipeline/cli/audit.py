@@ -74,6 +74,7 @@ def audit(
             bars,
             instrument,
             settings.strategy,
+            features=settings.features.chosen() if settings.features.leave_out else None,
             vix=series,
             account=settings.account_for(instrument),
             cutoffs=cutoffs,
@@ -156,6 +157,10 @@ def _show(report: "AuditReport", what: str) -> None:
             f"{', '.join(report.families)}: the chain to the first decision of {report.folds} folds", highlight=False
         )
     errors = sum(finding.severity == "error" for finding in report.findings)
+    if defects := [finding for finding in report.findings if finding.is_defect]:
+        from pipeline.audit.report import defect_sentence
+
+        console.print(f"{defect_sentence(defects)}.", soft_wrap=True, highlight=False, markup=False)
     console.print(
         "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]",
         markup=True,

@@ -1,8 +1,9 @@
 """``vpoc backtest``: the strategy, or orders of one's own, on a file of bars, without Dagster."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import typer
@@ -37,9 +38,11 @@ def backtest(
 ) -> None:
     """Backtest all value-area fades and the rule signals, or your own orders, under honest fills.
 
-    Account and strategy come from settings.yaml in VPOC_HOME; the rules of the fills are in docs/fills.md.
+    Account and strategy come from settings.yaml in VPOC_HOME; the rules of the fills are in docs/fills.md. Each verdict
+    is a look at the market: the ledger in VPOC_HOME counts it, once for the same settings and period.
     """
-    from pipeline.performance import summary_to_dict, verdict
+    from pipeline.look_count import after_looks
+    from pipeline.performance import interval_reach, verdict
 
     console = Console(stderr=True)
     with Status("reading and cleaning bars", console=console):
@@ -50,23 +53,60 @@ def backtest(
         console.print(f"quarantined: {taken.quarantined}")
     print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
-        results = _run(taken, orders)
-        summary = _summaries(results, taken)
+        own = None if orders is None else _own_orders(orders)
+        results = _run(taken, own, "" if orders is None else orders.name)
+        parts = _summaries(results, taken)
+        counted = _counted(symbol, taken, results, parts, own)
+        summary = pd.concat(parts, names=["strategy", "metric"])
     _write({name: result.trades for name, result in results.items()}, trades, "trades")
     _write({name: result.orders for name, result in results.items()}, ends, "orders")
     if as_json:
-        typer.echo(
-            json.dumps(
-                {str(name): summary_to_dict(part.droplevel(0)) for name, part in summary.groupby(level=0, sort=False)},
-                indent=2,
-            )
-        )
+        typer.echo(json.dumps({name: _document(name, part, counted) for name, part in parts.items()}, indent=2))
         return
     shown = Console()
     shown.print(results_table(summary, f"{symbol}: {file}"))
     shown.print(frame_table(_ends(results), "What became of the orders"))
-    for strategy, part in summary.groupby(level=0, sort=False):
-        shown.print(f"{strategy}: {verdict(part.droplevel(0))}", highlight=False)
+    for strategy, part in parts.items():
+        shown.print(f"{strategy}: {verdict(part)}", highlight=False)
+    shown.print(after_looks(counted), highlight=False, soft_wrap=True)
+    if summary["low"].notna().any():
+        shown.print(interval_reach(max(len(result.daily_returns) for result in results.values())), soft_wrap=True)
+
+
+def _document(name: str, summary: pd.DataFrame, counted: "Mapping[str, Any]") -> dict[str, Any]:
+    """A summary for JSON, with what the looks at the market leave of it."""
+    from pipeline.performance import summary_to_dict
+
+    line = {"low": None, "high": None, "note": counted["said"]}
+    deflated = counted.get("deflated_sharpe_ratio", {}).get(name)
+    return {
+        **summary_to_dict(summary),
+        "looks": {"value": counted.get("trials"), "unit": "trials", **line},
+        "deflated_sharpe_ratio": {"value": deflated, "unit": "%", **line},
+    }
+
+
+def _counted(
+    symbol: str,
+    taken: FileBars,
+    results: "Mapping[str, BacktestResult]",
+    summaries: "Mapping[str, pd.DataFrame]",
+    orders: pd.DataFrame | None,
+) -> dict[str, Any]:
+    """Put what was judged into the ledger; how many looks there were, and what they leave."""
+    from pipeline.choices import backtest_look, order_choices, rule_choices
+    from pipeline.look_count import LookCount, count_backtests, record_backtests
+
+    if orders is None:
+        from pipeline.research import RULES
+
+        name, result, choices = "rules", results[RULES], rule_choices(taken.settings, taken.instrument)
+    else:
+        name, result = "orders", next(iter(results.values()))
+        choices = order_choices(taken.settings, taken.instrument, orders)
+    if failed := record_backtests([backtest_look(symbol, name, choices, result)]):
+        return LookCount(why_unknown=failed).document()
+    return count_backtests(symbol, taken.instrument, results, summaries).document()
 
 
 def _write(frames: dict[str, pd.DataFrame], path: Path | None, what: str) -> None:
@@ -84,26 +124,28 @@ def _ends(results: "dict[str, BacktestResult]") -> pd.DataFrame:
     return pd.DataFrame(counts).fillna(0).astype(int).reset_index()
 
 
-def _run(taken: FileBars, orders: Path | None) -> "dict[str, BacktestResult]":
-    if orders is None:
+def _own_orders(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except OSError as error:
+        raise DataError(f"the orders in {path} can't be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"the orders in {path} can't be read as CSV: {' '.join(str(error).split())}") from error
+
+
+def _run(taken: FileBars, own: pd.DataFrame | None, name: str) -> "dict[str, BacktestResult]":
+    if own is None:
         from pipeline.research import run_research
 
         return dict(run_research(taken.bars, taken.instrument, taken.settings).results)
     from pipeline.backtest import simulate
 
-    try:
-        own = pd.read_csv(orders)
-    except OSError as error:
-        raise DataError(f"the orders in {orders} can't be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"the orders in {orders} can't be read as CSV: {' '.join(str(error).split())}") from error
     account = taken.settings.account_for(taken.instrument)
-    return {orders.name: simulate(taken.bars, own, taken.instrument, account, hours=taken.settings.strategy.hours)}
+    return {name: simulate(taken.bars, own, taken.instrument, account, hours=taken.settings.strategy.hours)}
 
 
-def _summaries(results: "dict[str, BacktestResult]", taken: FileBars) -> pd.DataFrame:
+def _summaries(results: "dict[str, BacktestResult]", taken: FileBars) -> dict[str, pd.DataFrame]:
     from pipeline.performance import summary
 
     seed, currency = taken.settings.seed, taken.instrument.currency
-    parts = {name: summary(result, seed=seed, currency=currency) for name, result in results.items()}
-    return pd.concat(parts, names=["strategy", "metric"])
+    return {name: summary(result, seed=seed, currency=currency) for name, result in results.items()}

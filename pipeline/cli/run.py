@@ -1,8 +1,7 @@
 """``vpoc run``: the whole chain for one symbol, through Dagster, with progress and a table of results."""
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -104,6 +103,7 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
     with dg.DagsterInstance.get() as instance:
         loader = defs.get_asset_value_loader(instance)
         summary: pd.DataFrame = loader.load_asset_value("backtest_summary", partition_key=key)
+    from pipeline.look_count import after_looks
     from pipeline.performance import verdict
 
     dataset = find_dataset(key, home)
@@ -134,17 +134,6 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
         console.print(side_by_side_table(summary, f"{key}: rules and models side by side"))
     for strategy, part in summary.groupby(level=0, sort=False):
         console.print(f"{strategy}: {verdict(part.droplevel(0))}", highlight=False)
-    console.print(_after_looks(summary.attrs["looks"]), soft_wrap=True, highlight=False)
+    console.print(after_looks(summary.attrs["looks"]), soft_wrap=True, highlight=False)
     console.print(f"Report     {report}", soft_wrap=True, highlight=False)
     console.print("Pages      make ui  (or vpoc ui): Dagster and MLflow, their addresses printed")
-
-
-def _after_looks(looks: Mapping[str, Any]) -> str:
-    """How often was looked, and what that leaves of each backtest."""
-    from pipeline.performance import format_value
-
-    known = {name: chance for name, chance in looks.get("deflated_sharpe_ratio", {}).items() if chance is not None}
-    if not known:
-        return str(looks["said"])
-    each = ", ".join(f"{name} {format_value(chance, '%')}" for name, chance in known.items())
-    return f"{looks['said']} The chance that the true Sharpe ratio is above 0, after so many (deflated): {each}."

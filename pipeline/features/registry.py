@@ -30,6 +30,10 @@ Warmup = int | Callable[..., int]
 # What candidate_features adds for each candidate.
 CANDIDATE_COLUMNS = ("candidate_reward_risk", "candidate_stop_ticks", "candidate_target_ticks")
 
+_FAMILIES = "pipeline.features.families"
+# The files that come with the program; a feature in any other is its user's.
+_BUILT_IN = frozenset({"calendar", "market", "price", "profile", "statistics", "technical", "volatility", "volume"})
+
 # Columns of candidates, orders, labels and training sets: a feature named like one would become it, or be taken for it.
 RESERVED_NAMES = frozenset(
     {
@@ -76,6 +80,17 @@ class Feature:
     signed: bool
     mirror: str
     needs: tuple[str, ...]
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it stands in one of the files that come with the program, rather than in a user's own."""
+        package, _, module = self.compute_with.__module__.rpartition(".")
+        return package == _FAMILIES and module in _BUILT_IN
+
+    @property
+    def place(self) -> str:
+        """Where its function is: module and name."""
+        return f"{self.compute_with.__module__}.{self.compute_with.__name__}"
 
     def compute(self, inputs: "FeatureInputs") -> "pd.Series | np.ndarray":
         """The raw values, one a session of the inputs, before any check."""
@@ -197,7 +212,7 @@ feature = _FEATURES.feature
 
 def registered() -> Mapping[str, Feature]:
     """Every feature of the project by column name, sorted; found by importing all of ``families/``."""
-    families = importlib.import_module("pipeline.features.families")
+    families = importlib.import_module(_FAMILIES)
     for module in sorted(found.name for found in pkgutil.iter_modules(families.__path__)):
         importlib.import_module(f"{families.__name__}.{module}")
     return _FEATURES.registered()

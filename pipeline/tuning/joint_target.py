@@ -25,6 +25,7 @@ import pandas as pd
 from pipeline.backtest import Account, PreparedBars
 from pipeline.errors import ConfigurationError
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered
+from pipeline.features.selection import FeatureSelection
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
 from pipeline.learning.compute import CPU, Compute
@@ -173,7 +174,9 @@ class JointTarget:
         seed: int = 0,
         compute: Compute = CPU,
         keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
+        features: FeatureSelection | None = None,
     ) -> None:
+        self._selection = features or FeatureSelection()
         self._family, self._cls = family, find_family(family)
         whole = joint_space(family, require_rules=require_rules) if space is None else space
         self.space = whole.require(f"strategy with {family}")
@@ -350,7 +353,7 @@ class JointTarget:
         settled = self._settled[key]
         features = {
             name: replace(one, compute_with=_told(settled[name])) if name in settled else one
-            for name, one in registered().items()
+            for name, one in self._selection.chosen().items()
         }
         return build_features(inputs, features=features)
 

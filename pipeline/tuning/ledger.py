@@ -26,7 +26,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import Home
 from pipeline.tuning.looks import Looks
+from pipeline.tuning.records import note_looks, proven_looks
 
 if TYPE_CHECKING:
     from pipeline.tuning.study import TrialRecord
@@ -70,6 +72,9 @@ _LOCK = 7_366_841_905  # any number that nothing else in the database locks by
 _SQLITE_WAIT = 60.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 _ROWS = 500
+_PERIOD = "period"
+# Data that has grown, or moved on, by no more since it was last looked at is the same data.
+_GROWTH = dt.timedelta(days=31)
 
 
 @dataclass(frozen=True)
@@ -184,10 +189,13 @@ class Ledger:
         SQLAlchemy URL of an SQLite or PostgreSQL database; the tables are made where they are not there.
     patience
         For how many seconds a database that does not answer is waited for.
+    home
+        Whose other records the count is held against, and noted in; None for none.
     """
 
     url: str
     patience: float = 90.0
+    home: Home | None = None
 
     def record(self, trials: Iterable[Look], *, renew: bool = False) -> None:
         """Add trials that have ended, all or none.
@@ -200,9 +208,11 @@ class Ledger:
         trials
             To add.
         renew
-            Give trials that are there already the values and returns that they have now, on data that has grown. It
-            is the same choice, so no further look, and ended when it first did; its period becomes the one from its
-            earliest to its latest session, so that what was seen once stays seen where the data is cut later.
+            The trials are of settings changed by hand, on the data there is today. One of the same parameters whose
+            period begins and ends within a month of where it last did is the same look on data that has grown: it
+            gets the values and returns that it has now, ended when it first did, and its period becomes the one from
+            its earliest to its latest session, so that what was seen once stays seen. Another period is a further
+            look.
 
         Raises
         ------
@@ -212,7 +222,7 @@ class Ledger:
         rows: dict[tuple[str, int, str], dict[str, Any]] = {}
         calendars: dict[str, dict[str, Any]] = {}
         for trial in trials:
-            row = _row(trial)
+            row = _row(trial, period=renew)
             if trial.returns is not None:
                 days = _packed(_days(pd.DatetimeIndex(trial.returns.index)))
                 row["sessions"] = hashlib.sha256(days).hexdigest()
@@ -227,6 +237,9 @@ class Ledger:
         ordered = [rows[key] for key in sorted(rows)]
 
         def write(connection: sa.Connection) -> None:
+            if renew:
+                for row in ordered:
+                    row.update(_same_look(connection, row) or {})
             insert = _insert(connection.dialect.name)
             if calendars:
                 connection.execute(
@@ -285,7 +298,11 @@ class Ledger:
             {column.name: [row[place] for row in found] for place, column in enumerate(columns)}
         ).astype({"number": "int64", "seconds": "float64"})
         trials["finished"] = pd.to_datetime(trials["finished"], utc=True).dt.as_unit("ns")
-        return Looks.of(symbol, first, last, trials, list(_blocks(found, days, first, last)))
+        proven = 0 if self.home is None or target is not None else proven_looks(self.home, symbol, first, last)
+        looks = Looks.of(symbol, first, last, trials, list(_blocks(found, days, first, last)), proven=proven)
+        if self.home is not None and target is None:
+            note_looks(self.home, symbol, first, last, looks.count)
+        return looks
 
     def trials(self, study: str) -> pd.DataFrame:
         """Every trial of one study, in the order of their numbers.
@@ -429,8 +446,10 @@ def _prepare(connection: sa.Connection) -> None:
         connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
 
 
-def _row(trial: Look) -> dict[str, Any]:
-    params = json.dumps(dict(trial.params), sort_keys=True, default=_plain)
+def _row(trial: Look, *, period: bool) -> dict[str, Any]:
+    """A trial as it is stored; where the period is part of what was chosen, as one of its parameters."""
+    chosen = {_PERIOD: [f"{trial.first:%F}", f"{trial.last:%F}"]} if period else {}
+    params = json.dumps({**trial.params, **chosen}, sort_keys=True, default=_plain)
     return {
         "study": trial.study,
         "number": int(trial.number),
@@ -447,6 +466,31 @@ def _row(trial: Look) -> dict[str, Any]:
         "sessions": None,
         "returns": None,
     }
+
+
+def _same_look(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Key of the look of the same parameters at about the same period; None where there is none."""
+    old = _TRIALS.c
+    query = (
+        sa.select(old.settings, old.params, old.first, old.last, _SESSIONS.c.days)
+        .outerjoin(_SESSIONS, old.sessions == _SESSIONS.c.id)
+        .where(old.study == row["study"], old.number == row["number"])
+        .order_by(old.finished, old.settings)
+    )
+    for known in connection.execute(query):
+        if _without_period(known.params) != _without_period(row["params"]):
+            continue
+        ends = (known.first, known.last)
+        if known.days is not None and len(days := _unpacked(known.days, np.dtype("<i4"))):
+            # The latest it was seen on, where the period is of all it was ever seen on.
+            ends = tuple(day.astype("datetime64[D]").item() for day in days[[0, -1]])
+        if all(abs(end - now) <= _GROWTH for end, now in zip(ends, (row["first"], row["last"]), strict=True)):
+            return {"settings": known.settings, "params": known.params}
+    return None
+
+
+def _without_period(params: str) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(params).items() if name != _PERIOD}
 
 
 def _plain(value: object) -> object:

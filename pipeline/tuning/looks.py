@@ -37,6 +37,8 @@ class Looks:
         Returns by session, sessions × trials, float32: the columns are row labels of ``trials``. Of sessions that all
         its trials have. Where periods differ, it is the largest such matrix that is found by leaving out those of
         the shortest period first; those left out count all the same.
+    proven
+        Looks that other records prove, see :mod:`pipeline.tuning.records`.
     """
 
     symbol: str
@@ -44,6 +46,7 @@ class Looks:
     last: pd.Timestamp
     trials: pd.DataFrame
     trial_returns: pd.DataFrame
+    proven: int = 0
 
     @classmethod
     def of(
@@ -53,16 +56,23 @@ class Looks:
         last: pd.Timestamp,
         trials: pd.DataFrame,
         blocks: Sequence[pd.DataFrame],
+        *,
+        proven: int = 0,
     ) -> "Looks":
         """From the table of trials, and their returns: a frame for those that share their sessions."""
         sharpe = pd.Series(math.nan, index=trials.index)
         for block in blocks:
             sharpe[block.columns] = [sharpe_ratio(block[name], periods_per_year=1) for name in block.columns]
-        return cls(symbol, first, last, trials.assign(sharpe=sharpe), _common(blocks))
+        return cls(symbol, first, last, trials.assign(sharpe=sharpe), _common(blocks), proven)
 
     @property
     def count(self) -> int:
-        """Trials that showed something: complete or pruned. Those that failed are no look."""
+        """Looks: trials that showed something, complete or pruned; never fewer than other records prove."""
+        return max(self.held, self.proven)
+
+    @property
+    def held(self) -> int:
+        """Looks that the ledger holds. Trials that failed are none."""
         return int(self.trials["state"].isin(_COUNTED).sum())
 
     @property
@@ -132,6 +142,11 @@ class Looks:
     def sentence(self) -> str:
         """How many looks there were, in words."""
         where = f"{self.symbol} between {self.first:%F} and {self.last:%F}"
+        if self.proven > self.held:
+            return (
+                f"{_some(self.proven, 'trial')} looked at {where}: so many other records prove, while the ledger holds "
+                f"{self.held:,}, so it was lost or replaced; {self.proven:,} are counted."
+            )
         if not self.count:
             return f"No trial has been made on {where}."
         seen = self.trials[self.trials["state"].isin(_COUNTED)]

@@ -132,6 +132,43 @@ def test_backtest_of_own_orders_gives_their_fills(vpoc, bars_file: Path, tmp_pat
     assert trade["pnl"] == pytest.approx(points * 50 * 2 - 20)
 
 
+def test_backtest_counts_each_verdict_once_for_the_same_settings_and_period(vpoc, tmp_path: Path) -> None:
+    def looks(file: Path, *options: str, settings: str = "") -> int:
+        code, out, err = vpoc("backtest", str(file), *options, "--json", settings=settings)
+        assert code == 0, err
+        (counted,) = {part["looks"]["value"] for part in json.loads(out).values()}
+        return counted
+
+    whole, half, orders = (tmp_path / name for name in ("whole.csv", "half.csv", "orders.csv"))
+    bars = simulate_market(load_instruments()["ES"], "2021-01-04", 100, 5, bar="60min")
+    bars.to_csv(whole, index=False)
+    bars.iloc[: len(bars) // 2].to_csv(half, index=False)
+    orders.write_text("session,side,entry,stop,target,quantity\n2021-01-05,1,3900,3800,4000,1\n")
+
+    assert [looks(whole), looks(whole)] == [1, 1]
+    assert looks(half) == 2
+    assert looks(whole, settings="account: {risk_per_trade: 0.005}\n") == 3
+    assert [looks(whole, "--orders", str(orders)), looks(whole, "--orders", str(orders))] == [4, 4]
+    orders.write_text(orders.read_text().replace("4000", "4100"))
+    assert looks(whole, "--orders", str(orders)) == 5
+
+
+def test_backtest_says_how_many_looks_were_counted_after_a_lost_ledger_too(
+    vpoc, bars_file: Path, tmp_path: Path
+) -> None:
+    code, out, _ = vpoc("backtest", str(bars_file))
+    assert code == 0
+    assert "1 trial of 1 study looked at ES between" in out
+    vpoc("backtest", str(bars_file), settings="strategy: {trend_window: 15}\n")
+    next(tmp_path.rglob("optuna.db")).unlink()
+
+    code, out, _ = vpoc("backtest", str(bars_file))
+
+    assert code == 0
+    assert "the ledger holds 1" in out
+    assert "2 are counted" in out
+
+
 def test_doctor_json_finds_everything_this_environment_has(vpoc) -> None:
     code, out, _ = vpoc("doctor", "--json")
 

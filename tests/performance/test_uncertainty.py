@@ -209,10 +209,9 @@ def test_bootstrap_interval_of_seeded_samples_covers_the_truth_as_often_as_it_sa
 
 
 def test_covering_level_of_blocks_of_one_value_is_students():
-    count = 30
-    level = covering_level(0.95, count=count, mean_block=1)
-    # Percentiles of the mean have the deviation s √((n − 1) / n²), Student's interval s/√n.
-    student = stats.t.ppf(0.975, count - 1) * math.sqrt(count / (count - 1))
+    level = covering_level(0.95, count=30, mean_block=1)
+    # Resamples of the mean have the deviation s √(n − 1)/n, where Student's interval has s/√n.
+    student = stats.t.ppf(0.975, 29) * math.sqrt(30 / 29)
     assert level == pytest.approx(1 - 2 * stats.norm.sf(student), rel=1e-12)
 
 

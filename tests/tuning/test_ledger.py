@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 import math
 import multiprocessing
 import sqlite3
@@ -13,8 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import Home
 from pipeline.performance import deflated_sharpe_ratio
 from pipeline.tuning.ledger import Ledger, Look
+from pipeline.tuning.records import proven_looks
 from pipeline.tuning.study import TrialRecord as StudyTrial
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
@@ -157,6 +160,77 @@ def test_record_renewed_is_the_same_look_with_what_it_shows_on_all_sessions_seen
     assert looks_of(ledger, "2024-01-06", "2024-12-31").count == 0
     ledger.record([trial(0, params={"k": 9.0})], renew=True)
     assert looks_of(ledger).count == 2
+
+
+def test_record_renewed_at_another_period_is_a_further_look_and_the_same_again_none(url):
+    ledger = Ledger(url)
+    index = sessions("2024-01-01", 250)
+    series = pd.Series(np.random.default_rng(1).normal(size=250), index=index)
+    windows = [(0, 250), (0, 100), (60, 250), (60, 160)]
+
+    for first, last in windows * 2:
+        ledger.record([trial(0, series.iloc[first:last])], renew=True)
+
+    assert looks_of(ledger).count == 4
+    # A night later, and a month: the same look, which then shows what it shows on all of it.
+    for more in (251, 270):
+        grown = pd.Series(1.0, index=sessions("2024-01-01", more))
+        ledger.record([trial(0, grown)], renew=True)
+    assert looks_of(ledger, "2024-01-01", "2025-12-31").count == 4
+    ledger.record([trial(0, pd.Series(1.0, index=sessions("2024-01-01", 400)))], renew=True)
+    assert looks_of(ledger, "2024-01-01", "2025-12-31").count == 5
+
+
+def test_record_renewed_of_a_look_from_before_periods_were_chosen_is_that_look(url):
+    ledger = Ledger(url)
+    series = pd.Series([0.5, 0.25, 0.0], index=sessions("2024-01-01", 3))
+    ledger.record([trial(0, series)])
+
+    ledger.record([trial(0, series)], renew=True)
+
+    assert looks_of(ledger).count == 1
+
+
+def test_looks_of_a_ledger_that_was_lost_are_no_fewer_than_other_records_prove(tmp_path):
+    home = Home(tmp_path / "home")
+    path = tmp_path / "optuna.db"
+    ledger = Ledger(f"sqlite:///{path}", home=home)
+    ledger.record([trial(number, params={"k": float(number)}) for number in range(7)])
+    assert looks_of(ledger).count == 7
+    path.unlink()
+
+    looks = looks_of(ledger)
+    assert (looks.count, looks.held) == (7, 0)
+    assert "the ledger holds 0" in looks.sentence()
+    assert "7 are counted" in looks.sentence()
+    ledger.record([trial(0), trial(1)])
+    assert looks_of(ledger).count == 7
+    # Another period, another market: nothing is proven of them.
+    assert looks_of(ledger, "2020-01-01", "2020-12-31").count == 0
+    assert ledger.looks("NQ", day("2024-01-01"), day("2024-12-31")).count == 0
+    # More than was proven is what there is.
+    ledger.record([trial(number, params={"k": float(number)}) for number in range(2, 12)])
+    assert looks_of(ledger).count == 12
+    assert "lost" not in looks_of(ledger).sentence()
+
+
+def test_looks_are_proven_by_the_documents_of_studies_and_by_the_summary_of_backtests(tmp_path):
+    home = Home(tmp_path)
+    period = {"first_session": "2024-02-01", "last_session": "2024-11-29"}
+    study = tmp_path / "tuning" / "ES" / "strategy" / "study.json"
+    study.parent.mkdir(parents=True)
+    study.write_text(json.dumps({**period, "looks": 200}))
+    (study.parent.parent / "torn").mkdir()
+    (study.parent.parent / "torn" / "study.json").write_text('{"looks": 9')
+    window = (day("2024-01-15"), day("2024-12-01"))
+    assert proven_looks(home, "ES", *window) == 200
+    assert proven_looks(home, "ES", day("2024-06-01"), day("2024-12-01")) == 0
+
+    summary = pd.DataFrame({"value": [1.0]})
+    summary.attrs = {"looks": {"trials": 344, **period}}
+    (home.assets / "backtest_summary").mkdir(parents=True)
+    summary.to_parquet(home.assets / "backtest_summary" / "ES.parquet")
+    assert proven_looks(home, "ES", *window) == 344
 
 
 def test_record_of_a_study_made_anew_counts_its_trials_as_further_looks(url):

@@ -1,0 +1,39 @@
+"""Which features are made: all of the registry, but for those that the settings leave out."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from pipeline.errors import ConfigurationError
+from pipeline.features.registry import Feature, registered
+
+__all__ = ["FeatureSelection"]
+
+
+class FeatureSelection(BaseModel):
+    """The part of the settings that is about features.
+
+    Attributes
+    ----------
+    leave_out
+        Columns that are not made, with those that mirror them: nothing is computed, audited or learned from them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    leave_out: tuple[str, ...] = ()
+
+    @field_validator("leave_out")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(names) - set(registered())):
+            raise ConfigurationError(
+                f"leave_out names {', '.join(unknown)}, which is no feature; docs/feature_dictionary.md lists them"
+            )
+        return names
+
+    def chosen(self) -> Mapping[str, Feature]:
+        """The features to make, by name."""
+        known = registered()
+        left = {*self.leave_out, *(known[name].mirror for name in self.leave_out)}
+        return {name: one for name, one in known.items() if name not in left}

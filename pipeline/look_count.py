@@ -1,0 +1,115 @@
+"""Backtests put into the ledger of trials, and what its count leaves of them."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from pipeline.backtest import BacktestResult
+from pipeline.errors import ConfigurationError
+from pipeline.home import vpoc_home
+from pipeline.market import Instrument
+from pipeline.performance import format_value
+from pipeline.reports.looks_section import deflation
+from pipeline.tuning.ledger import Ledger, Look
+from pipeline.tuning.looks import Looks
+from pipeline.tuning.storage import tuning_url
+
+__all__ = ["LookCount", "after_looks", "count_backtests", "record_backtests"]
+
+PATIENCE = 5.0  # seconds: a verdict is worth more than its number of looks
+
+
+@dataclass(frozen=True)
+class LookCount:
+    """What the ledger says of backtests.
+
+    Attributes
+    ----------
+    looks
+        Every trial on their sessions; None where unknown.
+    why_unknown
+        Why; empty where they are known.
+    deflated
+        From :func:`pipeline.reports.looks_section.deflation`.
+    expected_best
+        Annualised Sharpe ratio that the best of the trials is expected to show if none has an edge; NaN if unknown.
+    overfitting
+        Probability of backtest overfitting, percent; NaN if unknown.
+    """
+
+    looks: Looks | None = None
+    why_unknown: str = ""
+    deflated: pd.DataFrame = field(default_factory=pd.DataFrame)
+    expected_best: float = math.nan
+    overfitting: float = math.nan
+
+    def document(self) -> dict[str, Any]:
+        """As JSON writes it: the sentence, count and period, and what it leaves of each; chances in percent."""
+        if self.looks is None:
+            return {"said": f"How many trials there were is unknown: {self.why_unknown}"}
+        return {
+            "said": self.looks.sentence(),
+            "trials": self.looks.count,
+            "first_session": f"{self.looks.first:%F}",
+            "last_session": f"{self.looks.last:%F}",
+            "deflated_sharpe_ratio": {
+                str(name): None if math.isnan(value) else float(value)
+                for name, value in self.deflated["deflated_sharpe_ratio"].items()
+            },
+            "probability_of_backtest_overfitting": None if math.isnan(self.overfitting) else self.overfitting,
+        }
+
+
+def record_backtests(looks: Iterable[Look | None]) -> str:
+    """Put backtests into the ledger of the home; why not, where that failed."""
+    try:
+        _ledger().record([look for look in looks if look is not None], renew=True)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+def count_backtests(
+    symbol: str, instrument: Instrument, results: Mapping[str, BacktestResult], summaries: Mapping[str, pd.DataFrame]
+) -> LookCount:
+    """Every trial on the sessions that were backtested, and what they leave; a ledger that does not answer is no error.
+
+    Parameters
+    ----------
+    symbol
+        Market, as it is called in the ledger.
+    instrument
+        What was traded.
+    results, summaries
+        Backtests and their figures by name.
+    """
+    sessions = next(iter(results.values())).daily_returns.index
+    if sessions.empty:
+        return LookCount(why_unknown="there is no session to have looked at")
+    try:
+        looks = _ledger().looks(symbol, sessions[0], sessions[-1])
+    except ConfigurationError as error:
+        return LookCount(why_unknown=str(error))
+    return LookCount(
+        looks,
+        deflated=deflation(looks, results, summaries),
+        expected_best=looks.expected_best * math.sqrt(instrument.periods_per_year),
+        overfitting=100 * looks.overfitting(),
+    )
+
+
+def after_looks(document: Mapping[str, Any]) -> str:
+    """How often was looked, and what that leaves of each backtest, from :meth:`LookCount.document`."""
+    known = {name: chance for name, chance in document.get("deflated_sharpe_ratio", {}).items() if chance is not None}
+    if not known:
+        return str(document["said"])
+    each = ", ".join(f"{name} {format_value(chance, '%')}" for name, chance in known.items())
+    return f"{document['said']} The chance that the true Sharpe ratio is above 0, after so many (deflated): {each}."
+
+
+def _ledger() -> Ledger:
+    home = vpoc_home()
+    return Ledger(tuning_url(home), patience=PATIENCE, home=home)
