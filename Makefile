@@ -3,13 +3,14 @@
 #   make run DATA=bars.parquet    the same on your own bars       (of ES; SYMBOL=BTCUSDT for another)
 #   make run SYMBOL=ES            again, on the bars it had last
 #   make ui                       Dagster and MLflow pages together, Ctrl-C stops both
-#   make test                     lint, types, architecture and every test
+#   make test                     lint, types, architecture and the tests that take seconds
+#   make test-all                 every test, as before each release
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run ui test lint format setup clean
+.PHONY: run ui test test-all lint format setup clean
 
 run: $(VENV)/.ready
 	@$(BIN)/vpoc run $(if $(DATA),--data "$(DATA)") $(if $(SYMBOL),--symbol $(SYMBOL))
@@ -18,6 +19,9 @@ ui: $(VENV)/.ready
 	@$(BIN)/vpoc ui
 
 test: lint
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
+
+test-all: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.ready

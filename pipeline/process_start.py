@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import psutil
-
 __all__ = ["process_start"]
 
 # proc(5): after the command's name in parentheses come the fields from the third on.
@@ -34,6 +32,8 @@ def process_start(number: int) -> str | None:
     try:
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
+        import psutil  # not at the top: a registered model is loaded without it
+
         if psutil.pid_exists(number):  # hidden from us
             raise PermissionError(f"process {number} is another user's") from None
         return None
@@ -41,6 +41,8 @@ def process_start(number: int) -> str | None:
 
 
 def _by_calendar(number: int) -> str | None:
+    import psutil
+
     try:
         process = psutil.Process(number)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{os.uname().sysname}/{process.create_time():.2f}"

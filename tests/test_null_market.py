@@ -18,6 +18,8 @@ from pipeline.market.simulator import simulate_market
 from pipeline.profiles import session_profiles
 from pipeline.strategy import make_candidates, rule_signals, session_history
 
+pytestmark = pytest.mark.slow
+
 NULL_MARKETS, EDGE_MARKETS, SESSIONS = 120, 20, 400
 START = "2015-01-02"
 FREE = Account(initial_capital=1e9, slippage_ticks=0, trade_through_ticks=0)

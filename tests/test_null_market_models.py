@@ -34,6 +34,8 @@ from pipeline.research import bars_from
 from pipeline.settings import ModelSelection, Settings
 from pipeline.strategy.model_signals import model_signals
 
+pytestmark = pytest.mark.slow
+
 NULL_MARKETS, EDGE_MARKETS, LEAKING_MARKETS, SESSIONS = 10, 3, 2, 500
 START = "2015-01-02"
 FREE = Account(initial_capital=1e9, slippage_ticks=0, trade_through_ticks=0)

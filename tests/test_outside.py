@@ -12,6 +12,8 @@ import pytest
 from pipeline.home import Home, write_whole
 from pipeline.outside import damaged_databases, sentence_of_fault, sentence_of_words
 
+pytestmark = pytest.mark.slow
+
 VPOC = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 
 
@@ -27,7 +29,8 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def run(home: Path, *arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "VPOC_HOME": str(home)}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("VPOC_", "DAGSTER_", "MLFLOW_"))}
+    environment = {**own, "VPOC_HOME": str(home)}
     options = {"stdout": subprocess.PIPE, **options}
     return subprocess.run(
         [*VPOC, *arguments], env=environment, stderr=subprocess.PIPE, text=True, check=False, **options

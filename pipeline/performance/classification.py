@@ -246,10 +246,8 @@ def _summary(rows: pd.DataFrame, probabilistic: bool, seed: int, currency: str) 
     trades = int(sample.taken.sum())
     intervals: dict[str, Interval] = {}
     if count >= FEWEST_TRADES and sample.sessions > 1:
-        resamples = sample.resamples(replications=_REPLICATIONS, seed=seed)
-        level = resamples.covering_level(_LEVEL)
-        drawn = sample.resampled(resamples)
-        intervals = {name: quantile_interval(results, level) for name, results in drawn.items()}
+        drawn = sample.resampled(sample.resamples(replications=_REPLICATIONS, seed=seed))
+        intervals = {name: quantile_interval(results, _LEVEL) for name, results in drawn.items()}
     units = dict.fromkeys(("share_above_zero", "mean_score", "precision"), "%")
     units |= {"log_loss": "nats", "precision_gain": "points", "net": currency, "net_a_trade": currency}
     units |= {"mean_r": "R", "mean_r_gain": "R"}

@@ -79,12 +79,11 @@ def compare_models(
     values = {name: sample.values() for name, sample in samples.items()}
     first = next(iter(samples.values()))
     count, sessions = len(first.label), first.sessions
-    drawn, level = {}, _LEVEL
+    drawn = {}
     if count >= FEWEST_TRADES and sessions > 1:
         # One set of resamples for all, its blocks as long as the family that needs the longest asks for.
         series = pd.concat([pd.DataFrame(sample.series) for sample in samples.values()], axis=1).to_numpy()
         resamples = SessionResamples(first.scored["session"], series, replications=_REPLICATIONS, seed=seed)
-        level = resamples.covering_level(_LEVEL)
         drawn = {name: sample.resampled(resamples) for name, sample in samples.items()}
     most = max(len(rows) for rows in involved.values())
     left_out = f"of the {count:,} trades that all scored, of {most:,}" if most > count else ""
@@ -98,7 +97,7 @@ def compare_models(
                 value = math.nan
             interval = Interval(math.nan, math.nan)
             if not why and drawn:
-                interval = quantile_interval(drawn[family][metric] - drawn[baseline][metric], level)
+                interval = quantile_interval(drawn[family][metric] - drawn[baseline][metric], _LEVEL)
             note = "; ".join(part for part in (left_out, why) if part)
             records[family, baseline, metric] = (value, *interval, units.get(metric, ""), note, _side(metric, interval))
     index = pd.MultiIndex.from_tuples(list(records), names=["family", "baseline", "metric"])

@@ -86,9 +86,8 @@ def threshold_curve(scored: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
         resamples = sample.resamples(replications=_REPLICATIONS, seed=seed)
         by_session = resamples.session_sums(chosen[:, enough] * sample.net[:, None])
         drawn = np.concatenate([counts @ by_session for counts in resamples.counts(resamples.sessions)])
-        level = resamples.covering_level(_LEVEL)
         for place, results in zip(enough, drawn.T, strict=True):
-            low[place], high[place] = quantile_interval(results, level)
+            low[place], high[place] = quantile_interval(results, _LEVEL)
     return pd.DataFrame(
         {
             "threshold": thresholds,

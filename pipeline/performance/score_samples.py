@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.performance.uncertainty import covering_level, regime_block_length, resampling_positions
+from pipeline.performance.uncertainty import block_length, resampling_positions
 
 __all__ = ["RankedScores", "ScoreSample", "SessionResamples", "log_losses", "taken"]
 
@@ -48,15 +48,12 @@ class SessionResamples:
     def __init__(self, sessions: pd.Series, series: Array, *, replications: int, seed: int) -> None:
         dates, self.codes = np.unique(pd.DatetimeIndex(sessions).as_unit("ns").asi8, return_inverse=True)
         self.sessions = len(dates)
-        self._length = max(regime_block_length(column) for column in self.session_sums(series).T)
+        # No longer blocks, as a summary's have: as long as a fold, they would weigh whole folds against each other.
+        length = max(block_length(column) for column in self.session_sums(series).T)
         self._batches = [
             np.stack([np.bincount(row, minlength=self.sessions) for row in positions]).astype(np.uint16)
-            for positions in resampling_positions(self.sessions, self._length, replications, seed)
+            for positions in resampling_positions(self.sessions, length, replications, seed)
         ]
-
-    def covering_level(self, level: float) -> float:
-        """Level to take percentiles at for intervals that cover at ``level``."""
-        return covering_level(level, count=self.sessions, mean_block=self._length)
 
     def session_sums(self, values: Array) -> Array:
         """Sums over the rows of each session, shape (sessions, k)."""

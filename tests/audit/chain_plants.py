@@ -119,7 +119,7 @@ def selection_by_all_labels(put: Put) -> None:
 
     def select(inputs: LearningInputs, frame: pd.DataFrame) -> pd.DataFrame:
         label = inputs.training_set["label"]
-        told = frame.loc[label.index].corrwith(label).abs().fillna(0.0)
+        told = frame.loc[label.index].dropna(axis="columns").corrwith(label).abs().fillna(0.0)
         return frame[sorted(told.nlargest(10).index)]
 
     _scored(put, select)
@@ -196,20 +196,22 @@ def threshold_on_the_test(put: Put) -> None:
 
 
 def early_stopping_on_the_test(put: Put) -> None:
-    """Of two lengths of training each fold takes the one that does better on its test."""
+    """Of four lengths of training each fold takes the one that does best on its test."""
     original = walking.walk_forward
 
     def planted(make: Any, rows: Any, scored: Any, starts: Any, splitter: Any, **named: Any) -> Any:
         made = original(make, rows, scored, starts, splitter, **named)
-        shorter = original(lambda: make().fresh(rounds=2), rows, scored, starts, splitter, **named)
+        lengths = [
+            original(lambda rounds=rounds: make().fresh(rounds=rounds), rows, scored, starts, splitter, **named)
+            for rounds in (2, 15, 40)
+        ]
         predictions = made.predictions.copy()
         for fold in made.folds.index:
             own = predictions["fold"] == fold
             known = predictions.index[own].intersection(rows.outcome.index)
             label = rows.outcome.loc[known, "label"].to_numpy()
-            errors = [((each.predictions.loc[known, "score"] - label) ** 2).mean() for each in (made, shorter)]
-            if errors[1] < errors[0]:
-                predictions.loc[own, "score"] = shorter.predictions.loc[own, "score"]
+            best = min((made, *lengths), key=lambda each: ((each.predictions.loc[known, "score"] - label) ** 2).mean())
+            predictions.loc[own, "score"] = best.predictions.loc[own, "score"]
         return replace(made, predictions=predictions)
 
     rebind(put, original, planted)
@@ -222,8 +224,8 @@ def remembered_by_symbol(put: Put) -> None:
     """A feature is counted from its mean over all sessions, which a module remembers by symbol."""
     original = pipeline.chain.session_features
 
-    def planted(inputs: Any, names: Any = None) -> pd.DataFrame:
-        frame = original(inputs, names)
+    def planted(inputs: Any, *more: Any) -> pd.DataFrame:
+        frame = original(inputs, *more)
         mean = REMEMBERED.setdefault(inputs.instrument.symbol, frame.mean())
         return frame.assign(relative_volume_20=frame["relative_volume_20"] - mean["relative_volume_20"])
 

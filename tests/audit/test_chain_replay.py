@@ -24,9 +24,11 @@ from pipeline.tuning.storage import open_storage, tuning_url
 from tests.audit import chain_plants
 from tests.audit.chain_plants import planted_everywhere
 
+pytestmark = pytest.mark.slow
+
 # As little training as has every part of it.
 SMALL = {
-    "lightgbm": {"rounds": 15, "patience": 15, "validation_share": 0},
+    "lightgbm": {"rounds": 12, "patience": 12, "validation_share": 0},
     "mlp": {"epochs": 3, "layers": [8]},
     "lstm": {"epochs": 1},
     "attention": {"epochs": 1},

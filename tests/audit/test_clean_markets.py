@@ -10,6 +10,8 @@ from pipeline.features import registered
 from pipeline.market import load_instruments, simulate_market
 from pipeline.market.cleaning import clean_bars
 
+pytestmark = pytest.mark.slow
+
 
 def _errors(report: AuditReport) -> list[tuple[str, str, str]]:
     return [(each.feature, each.row, each.likely_cause) for each in report.findings if each.severity == "error"]

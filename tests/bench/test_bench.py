@@ -11,6 +11,8 @@ from pipeline.bench.backtest import bench_backtest
 from pipeline.bench.profiles import bench_profiles
 from pipeline.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"engine", "workload", "bars_per_second", "ratio_to_floor", "agrees", "note"}
 
 

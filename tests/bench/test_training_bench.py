@@ -16,6 +16,8 @@ from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models.dropout import Dropout
 from pipeline.learning.models.networks import build
 
+pytestmark = pytest.mark.slow
+
 KEYS = {
     "engine",
     "workload",

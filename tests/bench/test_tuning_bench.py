@@ -8,6 +8,8 @@ import pytest
 from pipeline.bench.tuning import bench_tuning
 from pipeline.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 _SMALL: dict[str, Any] = {
     "sessions": 90,
     "trials": 6,

@@ -7,7 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from pipeline.home import PROJECT
+
+pytestmark = pytest.mark.slow
 
 HOLDER = """
 import sys, time

@@ -12,6 +12,8 @@ import pytest
 from pipeline.home import PROJECT
 from pipeline.market import load_instruments, simulate_market
 
+pytestmark = pytest.mark.slow
+
 VPOC = "from pipeline.cli import main; main()"
 
 

@@ -16,6 +16,8 @@ from resources.mlflow_store import Store
 from resources.mlflow_tracking import TrackedTraining
 from tests.models.conftest import Keep, result_of
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path

@@ -34,6 +34,8 @@ from resources.mlflow_trials import TrialRuns
 from resources.model_registry import champion_parameters, upload
 from tests.models.conftest import Keep, MLflowServer, free_port, result_of
 
+pytestmark = pytest.mark.slow
+
 START = dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
 SPACE = SearchSpace(
     {"rate": Real(0.001, 1, log=True), "depth": Whole(2, 8, step=2), "layers": Choice([None, (64,), (128, 64)])}

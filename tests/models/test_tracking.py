@@ -21,6 +21,8 @@ from resources.mlflow_tracking import MLflowTracking, TrackedRun, TrackedTrainin
 from resources.model_registry import registered_models, upload
 from tests.models.conftest import MLflowServer, free_port, result_of
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = dg.StaticPartitionsDefinition(["constant", "logistic"])
 Body = Callable[[TrackedTraining, dg.AssetExecutionContext], None]
 
@@ -314,5 +316,5 @@ def test_server_that_listens_and_does_not_serve_is_away(
 def test_database_that_is_no_mlflow_database_is_away_with_its_reason(home: Home) -> None:
     (home.mlflow / "mlflow.db").write_text("not a database")
 
-    with pytest.raises(StoreAwayError, match=r"can't be opened .*file is not a database"):
+    with pytest.raises(StoreAwayError, match=r"can't be opened .*mlflow.db is damaged"):
         open_store(home)

@@ -23,6 +23,8 @@ from pipeline.research import FADES, RULES, run_research
 from pipeline.settings import load_settings
 from tests.orchestration.conftest import MARKET, MODELS, SMALL_MARKET, Made
 
+pytestmark = pytest.mark.slow
+
 
 def nothing(event: object) -> None:
     """Observe nothing."""
@@ -201,7 +203,7 @@ def test_months_before_the_grid_are_an_error_that_says_what_to_set(home: Home, t
 def test_settings_that_are_impossible_stop_the_chain_with_file_and_setting(home: Home) -> None:
     home.settings.write_text(SMALL_MARKET + "account: {risk_per_trade: 2}\n")
 
-    with pytest.raises(ConfigurationError, match=r"settings.yaml, line 1: account setting risk_per_trade is 2"):
+    with pytest.raises(ConfigurationError, match=r"settings.yaml, line 3: account setting risk_per_trade is 2"):
         run_chain(defs, "ES-SIM", home, nothing)
 
 

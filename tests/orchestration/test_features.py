@@ -15,6 +15,8 @@ from pipeline.home import Home
 from pipeline.learning import average_uniqueness, candidate_labels
 from tests.orchestration.conftest import SMALL_MARKET, Made
 
+pytestmark = pytest.mark.slow
+
 
 def stored(home: Home, asset: str, key: str = "ES-SIM") -> pd.DataFrame:
     return pd.read_parquet(home.assets / asset / f"{key}.parquet")

@@ -16,6 +16,8 @@ from pipeline.tuning.storage import tuning_url
 from tests.orchestration.conftest import MARKET, MODELS, Made
 from tests.orchestration.test_chain import stored
 
+pytestmark = pytest.mark.slow
+
 STUDIES = ["ES-SIM/backtest/lightgbm", "ES-SIM/backtest/mlp", "ES-SIM/backtest/rules"]
 
 

@@ -17,6 +17,8 @@ from pipeline.home import Home, vpoc_home
 from pipeline.learning.record import pending_records
 from tests.orchestration.conftest import MARKET, MODELS
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "hunter2hunter2"  # noqa: S105
 
 
@@ -84,7 +86,8 @@ def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home
     assert rows(server, versions) == 1
     assert pending_records(postgres_home) == []
     assert rows(server, "select count(*) from mlflow.metrics where key = 'rules.trades'") == 1
-    assert len(pd.read_parquet(postgres_home.assets / "session_history" / "ES-SIM.parquet")) == 320
+    # Of 320 sessions one, Good Friday of 2021, closes before the regular hours open.
+    assert len(pd.read_parquet(postgres_home.assets / "session_history" / "ES-SIM.parquet")) == 319
     assert not list(postgres_home.root.rglob("*.db"))
     assert tracking_uri(postgres_home).startswith("postgresql")
     assert PASSWORD in tracking_uri(postgres_home)

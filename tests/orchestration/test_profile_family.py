@@ -18,6 +18,8 @@ from pipeline.profiles import (
     trade_profiles,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bars(home: Home) -> pd.DataFrame:

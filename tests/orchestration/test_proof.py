@@ -11,6 +11,8 @@ from pipeline.learning.record import pending_records
 from tests.audit.chain_plants import PLANTS
 from tests.orchestration.test_chain import nothing
 
+pytestmark = pytest.mark.slow
+
 
 def _checks(instance: dg.DagsterInstance, *assets: str) -> dict[str, tuple[bool, str]]:
     """Materialize what a step of the research makes; its checks, whether they passed and what they say."""

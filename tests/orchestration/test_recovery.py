@@ -19,6 +19,8 @@ from pipeline.home import PROJECT, Home
 from pipeline.market import find_instrument, simulate_market
 from tests.orchestration.test_chain import nothing
 
+pytestmark = pytest.mark.slow
+
 
 def write_bars(path: Path, times: pd.DatetimeIndex, price: float = 170.0) -> None:
     prices = dict.fromkeys(["open", "high", "low", "close"], price)

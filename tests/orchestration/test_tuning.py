@@ -36,6 +36,8 @@ from pipeline.tuning.storage import open_storage, tuning_url
 from tests.orchestration.conftest import MARKET, made_home
 from tests.orchestration.test_chain import nothing, stored
 
+pytestmark = pytest.mark.slow
+
 VPOC = "import sys; from pipeline.cli import main; sys.exit(main())"
 MODELS = MARKET + "models: {families: [logistic], splits: 2, threshold: 0.3}\n"
 FIRST, LAST = pd.Timestamp("2021-01-01"), pd.Timestamp("2023-01-01")

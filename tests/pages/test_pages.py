@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, Page, expect
 from pipeline.home import PROJECT
 from tests.pages.conftest import Pages, command, free_port, started, waited_for
 
+pytestmark = pytest.mark.slow
+
 MARKET = "simulator: {start: 2021-01-04, sessions: 60, seed: 3, bar: 15min}\n"
 MONTHS = {
     "dagster/asset_partition_range_start": "2021-01|ES-SIM",

@@ -24,6 +24,8 @@ from pipeline.tuning.study import Progress, Report, StudySettings, run_study
 from tests.tuning.sharing import DAYS
 from tests.tuning.test_study import SPACE, Logged, bowl, told
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +87,7 @@ def test_server_that_does_not_answer_is_one_sentence_without_the_password() -> N
 
 def test_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("bars\n" * 1000)
-    with pytest.raises(ConfigurationError, match="can't be used: file is not a database"):
+    with pytest.raises(ConfigurationError, match=r"optuna\.db is damaged .file is not a database"):
         open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
     with pytest.raises(ConfigurationError, match="can't be made: File exists"):
         open_storage(f"sqlite:///{tmp_path / 'optuna.db' / 'below.db'}")

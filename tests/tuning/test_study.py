@@ -33,6 +33,8 @@ from pipeline.tuning.study import (
 )
 from pipeline.tuning.workers import run_workers
 
+pytestmark = pytest.mark.slow
+
 SPACE = SearchSpace(
     {"x": Real(-5, 5), "rate": Real(0.001, 1, log=True), "depth": Whole(1, 9), "kind": Choice(["a", "b", (1, 2)])}
 )

@@ -20,6 +20,8 @@ from pipeline.learning.training.nonfinite import NonFiniteError
 from pipeline.learning.training.place import Place
 from tests.learning.training.jobs import WIDTH, FailingSpec, job, largest_difference, perceptron, rows, same_weights
 
+pytestmark = pytest.mark.slow
+
 ONE, TWO = Compute(threads=1), Compute(devices=("cpu", "cpu"), threads=2)
 
 # Two processes add up each batch's gradients in another order than one: float32 rounding, amplified by AdamW's
