@@ -443,7 +443,8 @@ def _proof_checks(proof: TrainingProof) -> Iterator[dg.AssetCheckResult]:
         check_name="label_permutation",
         asset_key="models",
         passed=not proof.shuffled,
-        description="; ".join(finding.sentence for finding in proof.shuffled),
+        description="; ".join(finding.sentence for finding in proof.shuffled)
+        or ("" if permutation.rows else "not judged: shuffled, a fold has too few winners or losers to learn from"),
         metadata={
             "auc_on_shuffled_labels": permutation.area,
             "deviations": permutation.deviations,

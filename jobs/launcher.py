@@ -33,7 +33,7 @@ class OnceLauncher(dg.DefaultRunLauncher):
                 return
             twin = _twin(instance, run)
             if twin is not None:
-                said = f"the same was launched as {twin.run_id}: to have it again, re-execute that run"
+                said = f"this request was already launched as run {twin.run_id}; to run it again, re-execute that run"
                 instance.report_run_canceled(run, message=said)
                 return
             super().launch_run(context)

@@ -33,6 +33,7 @@ def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
     """
     return {
         **_flat("strategy", settings.strategy.model_dump(mode="json")),
+        "strategy.ticks_per_row": settings.strategy.row_rule(instrument).ticks_per_row,  # the instrument's, where unset
         **_flat("account", settings.account_for(instrument).model_dump(mode="json")),
         "off_tick": settings.off_tick,
     }

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline.addresses import checked_address, postgres_address
 from pipeline.errors import ConfigurationError
-from pipeline.home import PROJECT, Home
+from pipeline.home import PROJECT, Home, expanded
 from pipeline.leftovers import drop_dead_files, temporary_name
 
 __all__ = [
@@ -57,6 +57,10 @@ def prepare_environment(home: Home) -> None:
             f"DAGSTER_HOME is {dagster_home!r}, which is no folder by its full path: unset it, or point it to {PROJECT}"
         )
     os.environ.setdefault("VPOC_HOME", str(home.root))
+    # Processes that are started from here work in other folders.
+    for name in ("VPOC_INSTRUMENTS", "VPOC_CALENDARS"):
+        if os.environ.get(name):
+            os.environ[name] = str(expanded(os.environ[name]).absolute())
     os.environ.setdefault("VPOC_DAGSTER_STORAGE", str(home.dagster))
     # Git is asked for the commit of each run; where there is none, MLflow would warn at every import.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

@@ -20,7 +20,7 @@ from pipeline.chain import make_chain
 from pipeline.datasets import Dataset
 from pipeline.environment import POSTGRES_VARIABLE
 from pipeline.errors import DataError
-from pipeline.home import PROJECT, Home
+from pipeline.home import PROJECT, Home, expanded
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import Model
 from pipeline.learning.models.registry import load_model
@@ -38,6 +38,7 @@ _BARS, _VIX = "bars.parquet", "vix.parquet"
 _FRAMES = ("signals", "features", "sequences", "training_set")
 # A study is repeated in a database of its own, so that no look counts twice.
 _DATABASES = (OPTUNA_VARIABLE, POSTGRES_VARIABLE)
+_FILES = ("VPOC_INSTRUMENTS", "VPOC_CALENDARS")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ def run_on_cut_bars(
         }
         (folder / _TASK).write_text(json.dumps(task), encoding="utf-8")
         environment = {key: value for key, value in os.environ.items() if key not in _DATABASES}
+        # The process works in another folder.
+        environment |= {key: str(expanded(environment[key]).absolute()) for key in _FILES if environment.get(key)}
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "pipeline.audit", str(folder)],
             env=environment,
@@ -147,7 +150,7 @@ def run_on_cut_bars(
         if done.returncode:
             said = done.stderr.strip().splitlines()
             raise DataError(
-                f"the chain on bars that end at {until} failed, where that on all bars did not: "
+                f"the chain failed on bars cut off at {until}, although it ran on all bars: "
                 f"{said[-1] if said else f'exit code {done.returncode}'}"
             )
         return CutRun.read(folder)

@@ -15,6 +15,7 @@ from scipy.stats import norm, rankdata
 from pipeline.audit.report import Finding
 from pipeline.learning.compute import Compute
 from pipeline.learning.splits import PurgedWalkForward
+from pipeline.learning.walk_forward import too_few_rows
 from pipeline.modelling import LearningInputs, walk_family
 from pipeline.performance import scored_rows
 from pipeline.settings import ModelSelection
@@ -82,6 +83,9 @@ def check_permutation(
     shuffled = shuffled_outcomes(inputs, selection.splitter(), seed)
     parameters = {**selection.parameters.get(family, {}), "calibration": "none"}
     plain = selection.model_copy(update={"threshold": 0.5, "parameters": {**selection.parameters, family: parameters}})
+    kind = selection.model(family, seed).inputs
+    if too_few_rows(shuffled.rows(kind, selection.weights), selection.splitter()):
+        return Permutation(float("nan"), 0.0, 0)  # shuffled, a fold has too few of one kind to learn from
     walk = walk_family(shuffled, plain, family, seed=seed, compute=compute)
     rows = scored_rows(walk.predictions, shuffled.training_set)
     excess, variance, pairs = 0.0, 0.0, 0

@@ -181,7 +181,7 @@ def check_fill_replay(
     Returns
     -------
     list of Finding
-        One a thing that differs (``equity``, a column of the trades), at the first bar or trade.
+        One a thing that differs (``equity``, a column of the trades or orders), at the first bar, trade or order.
     """
     opens = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns")
     found: dict[str, Finding] = {}
@@ -198,7 +198,7 @@ def check_fill_replay(
             row = int(np.argmax(wrong))
             finding = Finding("fills", "equity", str(opens[row]), float(one[row]), float(two[row]), _FILL)
             found.setdefault("equity", finding)
-        for finding in _trades_differ(other.trades, result.trades, last):
+        for finding in (*_trades_differ(other.trades, result.trades, last), *_orders_differ(other, result, last)):
             found.setdefault(finding.feature, finding)
     return list(found.values())
 
@@ -231,14 +231,16 @@ def _trades_differ(other: pd.DataFrame, made: pd.DataFrame, last: pd.Timestamp) 
 
 def _orders_differ(other: BacktestResult, made: BacktestResult, last: pd.Timestamp) -> list[Finding]:
     """Ends of the orders whose session was over the day before."""
-    sessions = pd.DatetimeIndex(made.orders["session"])
-    over = sessions < last.tz_convert(made.instrument.time_zone).tz_localize(None).normalize()
+    today = last.tz_convert(made.instrument.time_zone).tz_localize(None).normalize()
+    then, now = (each.orders[pd.DatetimeIndex(each.orders["session"]) < today] for each in (other, made))
+    if not then.index.equals(now.index):
+        counts = f"{len(then)} orders over by {last}", f"{len(now)} orders, or others"
+        return [Finding("fills", "orders", "the orders", *counts, _FILL)]
     findings = []
     for name in ("status", "reason"):
-        then, now = (each.orders.loc[over, name] for each in (other, made))
-        if (wrong := differs(then, now)).any():
+        if (wrong := differs(then[name], now[name])).any():
             row = int(np.argmax(wrong))
-            values = str(then.iloc[row]), str(now.iloc[row])
+            values = str(then[name].iloc[row]), str(now[name].iloc[row])
             findings.append(Finding("fills", name, f"order {now.index[row]}", *values, _FILL))
     return findings
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigurationError
+from pipeline.yaml_files import read_yaml_mapping
 
 __all__ = ["CALENDARS_VARIABLE", "HoursException", "hours_exceptions"]
 
@@ -78,12 +78,10 @@ def _packaged() -> Mapping[str, tuple[HoursException, ...]]:
 @lru_cache(maxsize=2)
 def _read(path: Path, changed: int) -> Mapping[str, tuple[HoursException, ...]]:
     try:
-        entries: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"calendar file {path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"calendar file {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(entries, dict) or not all(isinstance(each, list) for each in entries.values()):
+        entries = read_yaml_mapping(path, example="CMES: [{dates: [2031-11-28], close: 12:15}]")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"calendar file {error}") from error
+    if not all(isinstance(each, list) for each in entries.values()):
         raise ConfigurationError(
             f"calendar file {path} must map names to lists of entries, "
             "e.g. 'CMES: [{dates: [2031-11-28], close: \"12:15\"}]'"

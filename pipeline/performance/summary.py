@@ -332,7 +332,7 @@ def interval_reach(sessions: int) -> str:
     """What the intervals of so many sessions do not hold, in one sentence."""
     return (
         f"Intervals allow for regimes that last up to about {max(sessions // _SHORT_REGIME, 1)} sessions; where they "
-        "last longer they are too narrow, and of a market that changes for good they know nothing."
+        "last longer they are too narrow, and they say nothing about a market that changes for good."
     )
 
 

@@ -5,6 +5,7 @@ only, and is deleted or made anew with another search space. The ledger lies in 
 deflated Sharpe ratio takes its count and variance from it, the probability of backtest overfitting its matrix.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -75,6 +76,7 @@ _ROWS = 500
 _PERIOD = "period"
 # Data that has grown, or moved on, by no more since it was last looked at is the same data.
 _GROWTH = dt.timedelta(days=31)
+_SHIFT = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ class Ledger:
             To add.
         renew
             The trials are of settings changed by hand, on the data there is today. One of the same parameters whose
-            period begins and ends within a month of where it last did is the same look on data that has grown: it
+            period begins within a week of where it first did, and ends where it last did or up to a month later, is the
+            same look on data that has grown: it
             gets the values and returns that it has now, ended when it first did, and its period becomes the one from
             its earliest to its latest session, so that what was seen once stays seen. Another period is a further
             look.
@@ -301,7 +304,8 @@ class Ledger:
         proven = 0 if self.home is None or target is not None else proven_looks(self.home, symbol, first, last)
         looks = Looks.of(symbol, first, last, trials, list(_blocks(found, days, first, last)), proven=proven)
         if self.home is not None and target is None:
-            note_looks(self.home, symbol, first, last, looks.count)
+            with contextlib.suppress(OSError):  # a note that can't be kept is no reason to lose the verdict
+                note_looks(self.home, symbol, first, last, looks.count)
         return looks
 
     def trials(self, study: str) -> pd.DataFrame:
@@ -480,11 +484,14 @@ def _same_look(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     for known in connection.execute(query):
         if _without_period(known.params) != _without_period(row["params"]):
             continue
-        ends = (known.first, known.last)
+        chosen = json.loads(known.params).get(_PERIOD)
+        # By where it first began, so that many small steps don't add up to other years unseen.
+        begin = dt.date.fromisoformat(chosen[0]) if chosen else known.first
+        end = known.last
         if known.days is not None and len(days := _unpacked(known.days, np.dtype("<i4"))):
             # The latest it was seen on, where the period is of all it was ever seen on.
-            ends = tuple(day.astype("datetime64[D]").item() for day in days[[0, -1]])
-        if all(abs(end - now) <= _GROWTH for end, now in zip(ends, (row["first"], row["last"]), strict=True)):
+            end = days[-1].astype("datetime64[D]").item()
+        if abs(row["first"] - begin) <= _SHIFT and dt.timedelta(0) <= row["last"] - end <= _GROWTH:
             return {"settings": known.settings, "params": known.params}
     return None
 

@@ -144,8 +144,8 @@ class Looks:
         where = f"{self.symbol} between {self.first:%F} and {self.last:%F}"
         if self.proven > self.held:
             return (
-                f"{_some(self.proven, 'trial')} looked at {where}: so many other records prove, while the ledger holds "
-                f"{self.held:,}, so it was lost or replaced; {self.proven:,} are counted."
+                f"Other records show {_some(self.proven, 'trial')} on {where}, but the ledger holds {self.held:,} (it "
+                f"was lost or replaced), so {self.proven:,} are counted."
             )
         if not self.count:
             return f"No trial has been made on {where}."

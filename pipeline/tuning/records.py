@@ -45,7 +45,8 @@ def note_looks(home: Home, symbol: str, first: pd.Timestamp, last: pd.Timestamp,
     note = {"symbol": symbol, "first_session": f"{first:%F}", "last_session": f"{last:%F}", "looks": looks}
     folder = _folder(home, symbol)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / _NOTE, json.dumps(note, indent=2))
+    others = [one for one in _notes(folder / _NOTE) if not _covers(first, last, one)]
+    write_whole(folder / _NOTE, json.dumps([*others, note], indent=2))
 
 
 def _folder(home: Home, symbol: str) -> Path:
@@ -54,22 +55,41 @@ def _folder(home: Home, symbol: str) -> Path:
 
 def _records(home: Home, symbol: str) -> Iterator[tuple[pd.Timestamp, pd.Timestamp, int]]:
     folder = _folder(home, symbol)
-    documents = [_document(path) for path in (folder / _NOTE, *sorted(folder.glob(f"*/{_STUDY}")))]
+    documents = [*_notes(folder / _NOTE), *(_document(path) for path in sorted(folder.glob(f"*/{_STUDY}")))]
     documents.append(_summary(home.assets / _SUMMARY / f"{symbol}.parquet"))
-    for document in documents:
-        try:
-            since, until = (pd.Timestamp(document[name]) for name in ("first_session", "last_session"))
-            yield since, until, int(document["looks"])
-        except (KeyError, ValueError, TypeError):
-            continue  # none, or from before periods were written down
+    yield from (record for document in documents if (record := _record(document)) is not None)
+
+
+def _record(document: Any) -> tuple[pd.Timestamp, pd.Timestamp, int] | None:
+    """Period and count of a document; None where it holds none, or is from before periods were written down."""
+    try:
+        since, until = (pd.Timestamp(document[name]) for name in ("first_session", "last_session"))
+        return since, until, int(document["looks"])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _covers(first: pd.Timestamp, last: pd.Timestamp, note: Any) -> bool:
+    """Whether a note's period lies within this one, a month aside: the higher count says all that it said."""
+    record = _record(note)
+    return record is None or (first - _GROWTH <= record[0] and record[1] <= last + _GROWTH)
+
+
+def _notes(path: Path) -> list[Any]:
+    found = _json(path)
+    return found if isinstance(found, list) else [found]
 
 
 def _document(path: Path) -> dict[str, Any]:
+    found = _json(path)
+    return found if isinstance(found, dict) else {}
+
+
+def _json(path: Path) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _summary(path: Path) -> dict[str, Any]:

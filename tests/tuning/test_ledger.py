@@ -181,6 +181,18 @@ def test_record_renewed_at_another_period_is_a_further_look_and_the_same_again_n
     assert looks_of(ledger, "2024-01-01", "2025-12-31").count == 5
 
 
+def test_record_renewed_at_periods_that_shrink_or_move_by_small_steps_counts_each(url):
+    ledger = Ledger(url)
+    series = pd.Series(np.random.default_rng(1).normal(size=600), index=sessions("2024-01-01", 600))
+    shrinking = [(0, 600 - 20 * step) for step in range(12)]
+    moving = [(20 * step, 260 + 20 * step) for step in range(1, 13)]
+
+    for first, last in [*shrinking, *moving]:
+        ledger.record([trial(0, series.iloc[first:last])], renew=True)
+
+    assert looks_of(ledger, "2023-01-01", "2027-12-31").count == 24
+
+
 def test_record_renewed_of_a_look_from_before_periods_were_chosen_is_that_look(url):
     ledger = Ledger(url)
     series = pd.Series([0.5, 0.25, 0.0], index=sessions("2024-01-01", 3))
@@ -189,6 +201,20 @@ def test_record_renewed_of_a_look_from_before_periods_were_chosen_is_that_look(u
     ledger.record([trial(0, series)], renew=True)
 
     assert looks_of(ledger).count == 1
+
+
+def test_looks_noted_for_one_period_stay_when_another_is_looked_at(tmp_path):
+    home = Home(tmp_path / "home")
+    path = tmp_path / "optuna.db"
+    ledger = Ledger(f"sqlite:///{path}", home=home)
+    ledger.record([trial(number, params={"k": float(number)}) for number in range(7)])
+    assert looks_of(ledger).count == 7
+    later = pd.Series([0.5, 0.25], index=sessions("2029-01-01", 2))
+    ledger.record([trial(9, later, first=later.index[0], last=later.index[-1])])
+    assert looks_of(ledger, "2029-01-01", "2029-12-31").count == 1
+    path.unlink()
+
+    assert looks_of(ledger).count == 7
 
 
 def test_looks_of_a_ledger_that_was_lost_are_no_fewer_than_other_records_prove(tmp_path):
