@@ -254,6 +254,17 @@ def orders_that_know_their_loss(put: Put) -> None:
     rebind(put, original, planted)
 
 
+def order_ends_by_the_whole_run(put: Put) -> None:
+    """What an order ended by depends on how many trades the whole run has."""
+    original = pipeline.backtest.simulate
+
+    def planted(*given: Any, **named: Any) -> Any:
+        made = original(*given, **named)
+        return replace(made, orders=made.orders.assign(reason=f"{len(made.trades)} trades"))
+
+    rebind(put, original, planted)
+
+
 def sizes_by_the_whole_run(put: Put) -> None:
     """The share of the equity at risk is set by how the whole run ended."""
     original = pipeline.backtest.simulate
@@ -285,6 +296,7 @@ PLANTS: dict[str, Plant] = {
         remembered_by_symbol,
         fills_that_see_the_next_close,
         orders_that_know_their_loss,
+        order_ends_by_the_whole_run,
         sizes_by_the_whole_run,
     )
 }

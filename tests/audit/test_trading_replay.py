@@ -88,6 +88,7 @@ def test_fills_up_to_a_bar_are_the_same_whatever_comes_after(account: Account) -
     [
         ("fills_that_see_the_next_close", {"equity"}),
         ("orders_that_know_their_loss", {"equity", "trades"}),
+        ("order_ends_by_the_whole_run", {"reason"}),
         ("sizes_by_the_whole_run", {"equity", "quantity"}),
     ],
 )

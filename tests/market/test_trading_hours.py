@@ -94,7 +94,7 @@ def test_user_file_adds_a_holiday_an_early_close_and_hours_of_one_symbol(
     file.write_text(
         "CMES:\n"
         "  - {dates: [2027-03-10], closed: true, reason: a day of mourning}\n"
-        '  - {dates: [2027-03-11], close: "11:00"}\n'
+        "  - {dates: [2027-03-11], close: 11:00}\n"  # YAML alone would read a number of base 60
         'MES: [{dates: [2027-03-11], close: "15:30"}]\n'
     )
     monkeypatch.setenv("VPOC_CALENDARS", str(file))
@@ -117,6 +117,7 @@ def test_user_file_adds_a_holiday_an_early_close_and_hours_of_one_symbol(
         ("CMES: [{dates: [], closed: true}]", "CMES.dates"),
         ("CMES: 2027-03-10", "lists of entries"),
         ("[", "not YAML"),
+        ("CMES: []\nCMES: []", "line 2.*CMES"),
     ],
 )
 def test_user_file_with_an_impossible_entry_names_it(
