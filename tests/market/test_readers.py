@@ -224,6 +224,17 @@ def test_symbol_option_takes_its_rows_and_keeps_their_lines(tmp_path: Path) -> N
     assert raw.frame["open"].tolist() == [2]
     assert raw.frame["source_line"].tolist() == [3]
     assert "bars of ES" in raw.description
+    assert "1 row of other symbols left out" in raw.description
+
+
+def test_symbols_in_another_case_are_the_same_symbol(tmp_path: Path) -> None:
+    text = "symbol,time,open,high,low,close,volume\nes,1614609000,2,2,2,2,2\nNQ,1614609000,1,1,1,1,1\n"
+    path = write(tmp_path, "case.csv", text + "ES,1614609300,3,3,3,3,3\nNQ,1614609300,1,1,1,1,1\n")
+
+    assert read_bars(path, instrument="ES").frame["open"].tolist() == [2, 3]
+    raw = read_bars(path, ReadOptions(file_symbol="nq"))
+    assert raw.frame["source_line"].tolist() == [3, 5]
+    assert "2 rows of other symbols left out" in raw.description
 
 
 def test_contracts_in_the_symbol_column_can_be_named_so(tmp_path: Path) -> None:
