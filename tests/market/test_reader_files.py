@@ -118,6 +118,25 @@ def test_names_in_a_comment_are_those_of_trades_too(tmp_path: Path) -> None:
     assert traded(path) == list(range(60))
 
 
+@pytest.mark.parametrize("line", [NAMES, "Datum,Hoch,Tief,Eröffnung,Schluss,Volumen\n"])
+def test_line_of_names_is_skipped_and_counted_where_names_are_given(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, "bars.csv", line + "2021-03-01T14:30:00Z,4,1,2,3,7\n2021-03-01T14:35:00Z,6,2,3,5,8\n")
+
+    raw = read_bars(path, ReadOptions(names=("timestamp", "high", "low", "open", "close", "volume")))
+
+    prices = raw.frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist()
+    assert prices == [[2, 4, 1, 3, 7], [3, 6, 2, 5, 8]]
+    assert raw.frame["source_line"].tolist() == [2, 3]
+    assert "1 line above the table left out" in raw.description
+
+
+@pytest.mark.parametrize("line", [TRADE_NAMES, ""])
+def test_trades_of_given_names_are_those_below_a_line_of_names(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, "t.csv", line + "".join(TRADES))
+
+    assert traded(path, names=("timestamp", "price", "volume", "side")) == list(range(60))
+
+
 def test_row_that_begins_with_an_error_of_a_spreadsheet_is_no_comment(tmp_path: Path) -> None:
     path = write(tmp_path, "bars.csv", NAMES + "#N/A,1,1,1,1,70\n" + "".join(ROWS) + "#,1,1,1,1,71\n")
 

@@ -106,7 +106,7 @@ def _found(document: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], list[An
 
 
 def _symbols(found: Sequence[tuple[tuple[str, ...], list[Any]]]) -> list[str | None]:
-    """The symbol of each list: of several, the keys that tell them apart; of one alone, the key within the outermost."""
+    """The symbol of each list: of several, the keys that tell them apart; of one, the key within the outermost."""
     if len(found) == 1:
         keys = found[0][0]
         return [keys[-1] if len(keys) > 1 else None]
@@ -152,7 +152,8 @@ def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
             raise DataError(
-                f"{path}, row {number}: {len(row)} values where most rows have {width} ({_quoted(row)}); mend or remove it"
+                f"{path}, row {number}: {len(row)} values where most rows have {width} ({_quoted(row)}); "
+                "mend or remove it"
             )
     numbers = np.array([[_number(row[place]) for place in range(min(width, 8))] for row in rows])
     fits = [_share_in_order(numbers, order) for order in _ORDERS]

@@ -15,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.market.readers.columns import distinct_names, names_of_prices
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_ROWS
 from pipeline.market.readers.options import TextOptions, to_set
-from pipeline.market.readers.table import Table
+from pipeline.market.readers.table import EMPTY_WORDS, Table
 from pipeline.market.readers.text import (
     HEAD_BYTES,
     decoded,
@@ -77,6 +77,8 @@ def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Begin
     start = _next_row(lines, before)
     if named and options.names is None:
         start = _place_of_names(lines, before, start, options.delimiter)
+    elif options.names is not None and start < len(lines) and _is_names(split_line(lines[start], options.delimiter)):
+        start += 1  # the user's names stand for it
     told = sum(bool(line.strip()) for line in lines[before:start])
     first = [_uncommented(line) for line in lines[start : start + 1]]
     return Beginning(start, told, [line for line in (*first, *lines[start + 1 :]) if line.strip()])
@@ -110,6 +112,12 @@ def _next_row(lines: Sequence[str], start: int) -> int:
         if text and not _NO_ROW.match(text):
             return place
     return len(lines)
+
+
+def _is_names(fields: Sequence[str]) -> bool:
+    """Whether fields are names of columns, in whatever language: words alone, none of which says that it is empty."""
+    words = all(field[:1].isalpha() and field.lower() not in EMPTY_WORDS for field in fields)
+    return names_of_prices(fields) or (len(fields) > 2 and words)
 
 
 def _is_row(fields: Sequence[str]) -> bool:
