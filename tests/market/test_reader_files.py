@@ -94,6 +94,61 @@ def test_lines_that_are_no_rows_are_left_out_and_counted(tmp_path: Path) -> None
     assert "2 lines above the table left out, 1 comment left out, 2 repeated lines of names left out" in raw.description
 
 
+@pytest.mark.parametrize("mark", ["# ", "#", "//", "# made by hand\n\n# "])
+def test_names_in_a_comment_are_the_names_of_the_columns(tmp_path: Path, mark: str) -> None:
+    names = f"{mark}Date,Close,High,Low,Open,Volume\n"
+    rows = "2021-03-01T14:30:00Z,3,4,1,2,7\n2021-03-01T14:35:00Z,5,6,2,3,8\n"
+
+    raw = read_bars(write(tmp_path, "bars.csv", names + "# US dollars\n" * (mark == "#") + rows + names[-36:] + rows))
+
+    assert (
+        raw.frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist()
+        == [
+            [2, 4, 1, 3, 7],
+            [3, 6, 2, 5, 8],
+        ]
+        * 2
+    )
+    assert "1 repeated line of names left out" in raw.description
+
+
+def test_names_in_a_comment_are_those_of_trades_too(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.csv", "# " + TRADE_NAMES + TRADES[0] + "# " + TRADE_NAMES + "".join(TRADES[1:]))
+
+    assert traded(path) == list(range(60))
+
+
+@pytest.mark.parametrize("line", [NAMES, "Datum,Hoch,Tief,Eröffnung,Schluss,Volumen\n"])
+def test_line_of_names_is_skipped_and_counted_where_names_are_given(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, "bars.csv", line + "2021-03-01T14:30:00Z,4,1,2,3,7\n2021-03-01T14:35:00Z,6,2,3,5,8\n")
+
+    raw = read_bars(path, ReadOptions(names=("timestamp", "high", "low", "open", "close", "volume")))
+
+    prices = raw.frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist()
+    assert prices == [[2, 4, 1, 3, 7], [3, 6, 2, 5, 8]]
+    assert raw.frame["source_line"].tolist() == [2, 3]
+    assert "1 line above the table left out" in raw.description
+
+
+@pytest.mark.parametrize("line", [TRADE_NAMES, ""])
+def test_trades_of_given_names_are_those_below_a_line_of_names(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, "t.csv", line + "".join(TRADES))
+
+    assert traded(path, names=("timestamp", "price", "volume", "side")) == list(range(60))
+
+
+def test_row_that_begins_with_an_error_of_a_spreadsheet_is_no_comment(tmp_path: Path) -> None:
+    path = write(tmp_path, "bars.csv", NAMES + "#N/A,1,1,1,1,70\n" + "".join(ROWS) + "#,1,1,1,1,71\n")
+
+    raw = read_bars(path)
+
+    assert raw.frame["volume"].tolist() == [70, *range(60)]
+    assert raw.frame["timestamp"].isna().tolist() == [True] + [False] * 60
+    assert "1 comment left out" in raw.description
+    with pytest.raises(DataError, match=r"line 2, column .*'#REF!'"):
+        read_bars(write(tmp_path, "bars.csv", NAMES + "#REF!,1,1,1,1,70\n" + "".join(ROWS)))
+
+
 def test_trades_without_names_at_the_top_are_not_dropped_for_names_below(tmp_path: Path) -> None:
     path = write(
         tmp_path, "t.csv", "".join([*TRADES[:3], TRADE_NAMES, *TRADES[3:]]).replace(",buy", "").replace(",side", "")

@@ -144,6 +144,60 @@ def test_json_arrays_in_a_vendors_order_are_told_by_their_highs_and_lows(
     assert_the_bars(read(tmp_path, f"{said}.json", json.dumps([[row[place] for place in order] for row in rows])))
 
 
+ES_ROWS = [[1646262000 + 300 * i, *bar] for i, bar in enumerate(BARS)]
+NQ_ROWS = [[each[0], *(100 + value for value in each[1:5]), 7] for each in ES_ROWS]
+
+
+def _named(rows: list[list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip("tohlcv", row, strict=True)) for row in rows]
+
+
+def _in_columns(rows: list[list[Any]]) -> dict[str, list[Any]]:
+    return {name: [row[place] for row in rows] for place, name in enumerate("tohlcv")}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"ES": ES_ROWS, "NQ": NQ_ROWS},
+        {"result": {"ES": ES_ROWS, "NQ": NQ_ROWS, "last": 1}},
+        {"ES": _in_columns(ES_ROWS), "NQ": _in_columns(NQ_ROWS)},
+        {"ES": {"meta": {"symbol": "ES"}, "values": _named(ES_ROWS)}, "NQ": {"meta": {}, "values": _named(NQ_ROWS)}},
+        {"bars": {"ES": _named(ES_ROWS), "NQ": [{**row, "symbol": None} for row in _named(NQ_ROWS)]}},
+    ],
+    ids=["lists", "inner lists", "columns", "values", "empty symbols"],
+)
+def test_json_keys_that_tell_lists_apart_are_symbols(tmp_path: Path, document: dict[str, Any]) -> None:
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps(document))
+
+    assert_the_bars(read_bars(path, instrument="ES"))
+    assert read_bars(path, ReadOptions(file_symbol="NQ")).frame["volume"].tolist() == [7] * len(BARS)
+    contracts = read_bars(path, ReadOptions(columns={"contract": "symbol"})).frame["contract"]
+    assert contracts.tolist() == ["ES"] * len(BARS) + ["NQ"] * len(BARS)
+    with pytest.raises(DataError, match=r"holds 2 symbols \(ES, NQ\)"):
+        read_bars(path, instrument="SPY")
+
+
+def test_json_keys_of_two_depths_are_told_apart_by_both(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(json.dumps({"5min": {"ES": ES_ROWS, "NQ": NQ_ROWS}, "1h": {"ES": NQ_ROWS}}))
+
+    with pytest.raises(DataError, match=r"holds 3 symbols \(1h/ES, 5min/ES, 5min/NQ\)"):
+        read_bars(path, instrument="ES")
+    assert_the_bars(read_bars(path, ReadOptions(file_symbol="5min/ES")))
+
+
+@pytest.mark.parametrize("odd", [[1], [1, 2, 3]])
+def test_json_array_of_another_length_is_refused_with_its_row(tmp_path: Path, odd: list[int]) -> None:
+    rows = [[*row[:5], 4474.0, *row[5:], 3] for row in ES_ROWS]
+    spoilt = [*rows, [*rows[0][:6], *odd], *rows]
+    (tmp_path / "odd.json").write_text(json.dumps({"result": {"ES": spoilt}}))
+
+    with pytest.raises(DataError, match=f"row {len(rows) + 1}: {6 + len(odd)} values where most rows have 8"):
+        read_bars(tmp_path / "odd.json")
+
+
 def test_json_of_kraken_takes_the_volume_behind_the_average_price(tmp_path: Path) -> None:
     rows = [[1646262000 + 300 * i, *map(str, bar[:4]), "4474.0", str(bar[4]), COUNTS[i]] for i, bar in enumerate(BARS)]
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.readers import RawBars, ReadOptions, format_names, read_bars
 
 SIERRA = """\
@@ -224,6 +224,27 @@ def test_symbol_option_takes_its_rows_and_keeps_their_lines(tmp_path: Path) -> N
     assert raw.frame["open"].tolist() == [2]
     assert raw.frame["source_line"].tolist() == [3]
     assert "bars of ES" in raw.description
+    assert "1 row of other symbols left out" in raw.description
+
+
+@pytest.mark.parametrize("offset", ["+1", "-5", " -5", "\u22125", " \u22125", " \u20135", " \u2212 5", " (-5)"])
+def test_column_of_times_named_with_an_offset_is_not_in_utc(tmp_path: Path, offset: str) -> None:
+    rows = "2021-03-01 14:30,1,1,1,1,1\n2021-03-01 14:35,1,1,1,1,1\n"
+    path = write(tmp_path, "utc.csv", f"Time UTC{offset},open,high,low,close,volume\n{rows}")
+    options = ReadOptions(columns={"timestamp": f"Time UTC{offset}"})
+
+    with pytest.raises(DataError, match="has no zone; set time_zone"):
+        read_bars(path, options)
+
+
+def test_symbols_in_another_case_are_the_same_symbol(tmp_path: Path) -> None:
+    text = "symbol,time,open,high,low,close,volume\nes,1614609000,2,2,2,2,2\nNQ,1614609000,1,1,1,1,1\n"
+    path = write(tmp_path, "case.csv", text + "ES,1614609300,3,3,3,3,3\nNQ,1614609300,1,1,1,1,1\n")
+
+    assert read_bars(path, instrument="ES").frame["open"].tolist() == [2, 3]
+    raw = read_bars(path, ReadOptions(file_symbol="nq"))
+    assert raw.frame["source_line"].tolist() == [3, 5]
+    assert "2 rows of other symbols left out" in raw.description
 
 
 def test_contracts_in_the_symbol_column_can_be_named_so(tmp_path: Path) -> None:

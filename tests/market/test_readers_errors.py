@@ -122,6 +122,13 @@ def test_several_symbols_without_a_choice_are_refused(tmp_path: Path) -> None:
     assert "no rows of symbol 'CL'; it holds ES, NQ" in refusal(tmp_path / "es.csv", None, symbol="CL")
 
 
+@pytest.mark.parametrize("options", [{}, {"symbol": "ES"}])
+def test_row_without_a_symbol_among_rows_with_one_is_refused(tmp_path: Path, options: dict[str, str]) -> None:
+    text = "symbol,time,open,high,low,close,volume\nES,1614609000,1,1,1,1,1\n,1614609300,2,2,2,2,2\n"
+
+    assert "es.csv, line 3, column 'symbol': empty" in refusal(tmp_path / "es.csv", text, **options)
+
+
 def test_close_labels_with_irregular_times_ask_for_the_bar(tmp_path: Path) -> None:
     rows = "".join(ROW.replace("14:30:00", f"14:{minute:02}:00") for minute in (1, 4, 9, 11, 18, 27, 40))
 

@@ -49,6 +49,12 @@ class Evidence:
         found = re.search(r"times read as ([\w+/-]+)", self.description)
         return found[1] if found else None
 
+    @property
+    def clock(self) -> str:
+        """The zone in which the times stand in the file: that of its letters (``EST``) where all have the same."""
+        letters = re.findall(r"[A-Z]+ read as ([+-]\d\d:\d\d)", self.description)
+        return self.zone or (f"UTC{letters[0]}" if len(letters) == 1 else "UTC")
+
     @cached_property
     def rows(self) -> pd.DataFrame:
         """``instant`` (UTC nanoseconds) and ``volume`` (none below zero, none missing) of rows with a plausible time.

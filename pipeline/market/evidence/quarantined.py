@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.market.evidence.data import Evidence
 from pipeline.market.evidence.finding import Finding
@@ -15,6 +16,7 @@ _PRICES = ("open", "high", "low", "close")
 # Orders that vendors write, tried first: Coinbase's.
 _KNOWN = (("low", "high", "open", "close"),)
 _FITS = 0.99
+_APART = 5  # times the spread of the three other prices
 _MEANING = {
     "missing_value": "empty or unreadable cells: are the columns the right ones? Name them with --columns",
     "bad_price": "prices of zero or less: are the columns the right ones? Name them with --columns",
@@ -35,8 +37,8 @@ def look(data: Evidence) -> Iterator[Finding]:
         if reason == "bad_ohlc":
             order = _order(data)
             meant = (
-                f"the columns are probably in another order, since {', '.join(order)} fits: name them in the file's "
-                "order with --names"
+                f"the columns read as {', '.join(_PRICES)} are probably {', '.join(order)}: name each with --columns, "
+                "or all in the file's order with --names"
                 if order
                 else "highs below or lows above other prices: are the columns the right ones? Name them with --columns"
             )
@@ -60,9 +62,21 @@ def _order(data: Evidence) -> tuple[str, ...] | None:
     """The order of the four price columns in which the highs are highest and the lows lowest; None if none is."""
     prices = data.raw[list(_PRICES)].to_numpy(dtype=np.float64)
     prices = prices[np.isfinite(prices).all(axis=1)]
+    if len(prices) == 0 or _one_apart(prices):
+        return None
     for names in (*_KNOWN, *permutations(_PRICES)):
         placed = {name: prices[:, place] for place, name in enumerate(names)}
         top, bottom = np.maximum(placed["open"], placed["close"]), np.minimum(placed["open"], placed["close"])
-        if len(prices) and np.mean((placed["high"] >= top) & (placed["low"] <= bottom)) >= _FITS:
+        if np.mean((placed["high"] >= top) & (placed["low"] <= bottom)) >= _FITS:
             return names
     return None
+
+
+def _one_apart(prices: NDArray[np.float64]) -> bool:
+    """Whether one of the four lies at another level than the rest, as an adjusted close does: no order of a bar."""
+    for place in range(len(_PRICES)):
+        others = np.delete(prices, place, axis=1)
+        away = np.median(np.abs(prices[:, place] - np.median(others, axis=1)))
+        if away > _APART * np.median(np.ptp(others, axis=1)):
+            return True
+    return False

@@ -47,7 +47,7 @@ def look(data: Evidence) -> Iterator[Finding]:
     if not data.closes_daily or len(rows) < _FEWEST_ROWS or (data.bar_length or 0) > 4 * 3600 * 10**9:
         return
     now = _fit(data, rows)
-    read_in = data.zone or "UTC"
+    read_in = data.clock
     wall = _instants_of(rows).tz_convert(read_in).tz_localize(None)
     fits = {}
     for zone in dict.fromkeys((data.instrument.time_zone, *_ZONES)):

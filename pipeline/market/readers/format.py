@@ -163,8 +163,8 @@ def _parts(layout: Layout) -> dict[str, str]:
 
 
 def _zone_in_name(columns: tuple[str, ...]) -> str | None:
-    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``; not ``UTC+1``."""
-    called = any(re.search(r"(?i)(?<![a-z])(utc|gmt)(?![a-z]| ?[+-]\d)", name) for name in columns)
+    """UTC where a column of times is called so: ``Gmt time``, ``time_utc``; not ``UTC+1``, whatever its minus."""
+    called = any(re.search(r"(?i)(?<![a-z])(utc|gmt)(?![a-z]| ?\(?[+\-−–] ?\d)", name) for name in columns)
     return "UTC" if called else None
 
 

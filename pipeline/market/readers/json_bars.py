@@ -4,7 +4,9 @@ Where rows have no names, the prices themselves say in which order they stand: t
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,15 @@ def read(path: Path, options: ReadOptions) -> FileBars:
         raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
     rows = [row for _, part in found for row in part]
     if isinstance(rows[0], list):
-        refuse_settings(path, options, f"{FORMAT.name} (of arrays)", "columns", "volume_columns")
+        named = ("volume_columns",) if len(found) > 1 else ("columns", "volume_columns")
+        refuse_settings(path, options, f"{FORMAT.name} (of arrays)", *named)
         columns = _of_arrays(path, rows)
     else:
         columns = _of_objects(path, rows)
-    if len(found) > 1 or found[0][0] is not None:
-        columns.setdefault("symbol", [symbol for symbol, part in found for _ in part])
+    symbols = [symbol for symbol, (_, part) in zip(_symbols(found), found, strict=True) for _ in part]
+    if any(symbols):
+        own = columns.get("symbol", [None] * len(rows))
+        columns["symbol"] = [symbol if told is None else told for told, symbol in zip(own, symbols, strict=True)]
     arrays = {shown(name): _column(values) for name, values in columns.items()}
     table = Table(path, arrays, np.arange(1, len(rows) + 1, dtype=np.int64), "row")
     return raw_bars(table, match_columns(list(arrays), options, path), options, decimal=".")
@@ -85,20 +90,29 @@ def _lines(path: Path, text: str) -> list[Any]:
     return rows
 
 
-def _found(document: Any, symbol: str | None = None, depth: int = 0) -> Iterator[tuple[str | None, list[Any]]]:
-    """Lists of rows, each with the key it stands under where keys are symbols (``{"bars": {"SPY": [...]}}``)."""
+def _found(document: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    """Lists of rows, each with the keys it stands under (``{"bars": {"SPY": [...]}}``)."""
     if isinstance(document, list):
         if document and isinstance(document[0], list | dict):
-            yield symbol, document
-    elif isinstance(document, dict) and depth < _DEPTH:
+            yield keys, document
+    elif isinstance(document, dict) and len(keys) < _DEPTH:
         columns = _of_columns(document)
         if columns is not None:
-            yield symbol, columns
+            yield keys, columns
             return
-        inner = {key: each for key, each in document.items() if isinstance(each, list | dict) and each}
-        for key, each in inner.items():
-            # One list is the document's only content, whatever its key; of several, the keys tell them apart.
-            yield from _found(each, key if depth and isinstance(each, list) else symbol, depth + 1)
+        for key, each in document.items():
+            if isinstance(each, list | dict) and each:
+                yield from _found(each, *keys, key)
+
+
+def _symbols(found: Sequence[tuple[tuple[str, ...], list[Any]]]) -> list[str | None]:
+    """The symbol of each list: of several, the keys that tell them apart; of one, the key within the outermost."""
+    if len(found) == 1:
+        keys = found[0][0]
+        return [keys[-1] if len(keys) > 1 else None]
+    paths = list(zip_longest(*(keys for keys, _ in found), fillvalue=""))  # by depth, each with a key per list
+    differing = [level for level in paths if len(set(level)) > 1]
+    return ["/".join(filter(None, each)) for each in zip(*differing, strict=True)]
 
 
 def _of_columns(document: Mapping[str, Any]) -> list[Any] | None:
@@ -134,7 +148,13 @@ def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
                 f"{path}, row {number}: {_quoted(row)} is not a candle of time, open, high, low, close and "
                 "volume; mend or remove it"
             )
-    width = min(map(len, rows))
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != width:
+            raise DataError(
+                f"{path}, row {number}: {len(row)} values where most rows have {width} ({_quoted(row)}); "
+                "mend or remove it"
+            )
     numbers = np.array([[_number(row[place]) for place in range(min(width, 8))] for row in rows])
     fits = [_share_in_order(numbers, order) for order in _ORDERS]
     best = int(np.argmax(fits))  # the first of equally good ones

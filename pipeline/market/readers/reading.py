@@ -116,7 +116,7 @@ def _read(kind: Format, file: Path, options: ReadOptions, instrument: str | None
     try:
         return kind.read(file, options)
     except SeveralSymbolsError as error:
-        if instrument not in error.symbols:
+        if instrument is None or instrument.upper() not in map(str.upper, error.symbols):
             raise
         return kind.read(file, options.model_copy(update={"file_symbol": instrument}))
 

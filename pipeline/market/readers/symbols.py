@@ -1,8 +1,11 @@
 """The rows of one symbol, in a file that may hold several."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.market.readers.options import to_set
@@ -34,10 +37,13 @@ class SeveralSymbolsError(DataError):
 def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple[Table, str]:
     """The rows of the wanted symbol, or all where there is only one; and ``of SYMBOL`` for the sentence that says so.
 
+    Symbols are compared without case.
+
     Raises
     ------
     DataError
-        For several symbols without a choice (:class:`SeveralSymbolsError`), and for one that is not there.
+        For several symbols without a choice (:class:`SeveralSymbolsError`), and for one that is not there, and for an
+        empty cell.
     """
     if column is None:
         if wanted is not None:
@@ -47,12 +53,23 @@ def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple
             )
         return table, ""
     symbols = table.texts(column)
-    known = sorted(each for each in symbols.unique().to_pylist() if each is not None)
+    known = sorted((each for each in symbols.unique().to_pylist() if each is not None), reverse=True)
+    distinct = sorted({each.upper(): each for each in known}.values())
+    _refuse_empty(table, column, np.asarray(symbols.is_null(), dtype=bool))
     if wanted is None:
-        if len(known) > 1:
-            raise SeveralSymbolsError(table, column, known)
+        if len(distinct) > 1:
+            raise SeveralSymbolsError(table, column, distinct)
         return table, ""
-    keep = np.asarray(symbols.to_pandas() == wanted, dtype=bool)
+    keep = np.asarray(pc.equal(pc.utf8_upper(symbols), wanted.upper()).fill_null(False), dtype=bool)
     if not keep.any():
-        raise DataError(f"{table.path} has no rows of symbol {wanted!r}; it holds {', '.join(known[:5])}")
-    return table.select(keep), f" of {wanted}"
+        raise DataError(f"{table.path} has no rows of symbol {wanted!r}; it holds {', '.join(distinct[:5])}")
+    chosen, others = table.select(keep), int((~keep).sum())
+    notes = {**table.notes, "row of other symbols": others} if others else table.notes
+    return replace(chosen, notes=notes), f" of {wanted}"
+
+
+def _refuse_empty(table: Table, column: str, empty: NDArray[np.bool_]) -> None:
+    """Refuse a row that names no symbol among rows that do; a column of nothing says nothing of any."""
+    if empty.any() and not empty.all():
+        where = table.where(int(np.argmax(empty)), column)
+        raise DataError(f"{where}: empty, so the row's symbol is unknown; write it, or remove the {table.unit}")

@@ -1,5 +1,6 @@
 """A file's columns as they stand in it, with the line each row came from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +88,7 @@ class Table:
 
 def said_left_out(what: str, count: int) -> str:
     """Say what was left out on reading: the kind of line or row, as :attr:`Table.notes` has it, and how many."""
-    many = what.replace("line ", "lines ", 1).replace("comment", "comments") if count > 1 else what
+    many = re.sub(r"\b(line|row|comment)\b", r"\1s", what, count=1) if count > 1 else what
     return f"{count:,} {many}" + ("" if "skipped" in what else " left out")
 
 

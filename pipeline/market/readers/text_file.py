@@ -15,7 +15,7 @@ from pipeline.errors import DataError
 from pipeline.market.readers.columns import distinct_names, names_of_prices
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_ROWS
 from pipeline.market.readers.options import TextOptions, to_set
-from pipeline.market.readers.table import Table
+from pipeline.market.readers.table import EMPTY_WORDS, Table
 from pipeline.market.readers.text import (
     HEAD_BYTES,
     decoded,
@@ -30,6 +30,12 @@ from pipeline.market.readers.text import (
 __all__ = ["Beginning", "TextFile", "beginning", "read_text"]
 
 _LINES_BEFORE_NAMES = 30
+# A spreadsheet's error in a row's first cell (#N/A, #DIV/0!) begins as a comment does.
+_HASH = r"#(?!N/A|[A-Z]+(?:/0)?[!?])"
+_NO_ROW = re.compile(rf"{_HASH}|//|https?://|(?i:sep=.$)")
+_COMMENT = re.compile(_HASH.encode())
+_MARK = rf"^({_HASH}|//)\s*"
+_MARK_BYTES = re.compile(_MARK.encode())
 
 
 class Beginning(NamedTuple):
@@ -61,33 +67,60 @@ class Beginning(NamedTuple):
 
 
 def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Beginning:
-    """Where the table begins in a text's first bytes: below comments, an address, and other lines above the names."""
+    """Where the table begins in a text's first bytes: below comments, an address, and other lines above the names.
+
+    Names of columns may stand in a comment, as NumPy writes them: ``# timestamp,open,high,low,close,volume``.
+    """
     text = head.decode("utf-8", errors="replace")
     lines = text.split("\n" if "\n" in text else "\r")
     before = min(options.skip_rows, len(lines))
     start = _next_row(lines, before)
     if named and options.names is None:
-        for place in range(start, min(len(lines), start + _LINES_BEFORE_NAMES)):
-            if names_of_prices(split_line(lines[place], options.delimiter)):
-                start = place
-                break
-            if _is_row(lines[place], options.delimiter):
-                break  # numbers already: what stands above them is all there is of names
+        start = _place_of_names(lines, before, start, options.delimiter)
+    elif options.names is not None and start < len(lines) and _is_names(split_line(lines[start], options.delimiter)):
+        start += 1  # the user's names stand for it
     told = sum(bool(line.strip()) for line in lines[before:start])
-    return Beginning(start, told, [line for line in lines[start:] if line.strip()])
+    first = [_uncommented(line) for line in lines[start : start + 1]]
+    return Beginning(start, told, [line for line in (*first, *lines[start + 1 :]) if line.strip()])
+
+
+def _uncommented(line: str) -> str:
+    """A line without the mark of a comment before it, where it is a comment."""
+    return re.sub(_MARK, "", line.strip())
+
+
+def _place_of_names(lines: Sequence[str], before: int, start: int, delimiter: str | None) -> int:
+    """Place of the line of names from the first row on, or else in the comments above; ``start`` if there is none."""
+    above, width = start, 0
+    for place in range(before, start):
+        fields = split_line(_uncommented(lines[place]), delimiter)
+        if names_of_prices(fields):
+            above, width = place, len(fields)
+    for place in range(start, min(len(lines), start + _LINES_BEFORE_NAMES)):
+        fields = split_line(lines[place], delimiter)
+        if names_of_prices(fields):
+            return place
+        if _is_row(fields) or len(fields) == width:
+            break  # a row already: what stands above it is all there is of names
+    return above
 
 
 def _next_row(lines: Sequence[str], start: int) -> int:
     """The next line that is neither blank nor a comment nor an address."""
     for place in range(start, len(lines)):
         text = lines[place].strip()
-        if text and not re.match(r"#|//|https?://|(?i:sep=.$)", text):
+        if text and not _NO_ROW.match(text):
             return place
     return len(lines)
 
 
-def _is_row(line: str, delimiter: str | None) -> bool:
-    fields = split_line(line, delimiter)
+def _is_names(fields: Sequence[str]) -> bool:
+    """Whether fields are names of columns, in whatever language: words alone, none of which says that it is empty."""
+    words = all(field[:1].isalpha() and field.lower() not in EMPTY_WORDS for field in fields)
+    return names_of_prices(fields) or (len(fields) > 2 and words)
+
+
+def _is_row(fields: Sequence[str]) -> bool:
     return len(fields) > 2 and sum(is_number(each) for each in fields) > len(fields) / 2
 
 
@@ -124,7 +157,7 @@ class TextFile:
     def table(self, names: Sequence[str]) -> Table:
         """Some of the columns, as strings.
 
-        Lines that are blank, comments (``#``) or the line of names again are left out, and counted.
+        Lines that are blank, comments (``#``, but not ``#N/A``) or the line of names again are left out, and counted.
 
         Raises
         ------
@@ -193,10 +226,10 @@ class TextFile:
         for number, line in enumerate(lines):
             bare = line.strip()
             what = (
-                "comment"
-                if bare.startswith(b"#")
-                else "repeated line of names"
-                if self.header and bare == self.header
+                "repeated line of names"
+                if self.header and _MARK_BYTES.sub(b"", bare) == self.header
+                else "comment"
+                if _COMMENT.match(bare)
                 else ""
             )
             if what:
@@ -268,10 +301,12 @@ def read_text(
     by = options.delimiter or delimiter or delimiter_of(header.decode("utf-8"))
     if given is not None:
         return TextFile(path, _fitted(given, header, by), by, data[begin:end], first_line, notes=notes)
-    found = [name.strip('"') for name in split_line(header.decode("utf-8").strip(), by)]
+    written = _uncommented(header.decode("utf-8"))
+    found = [name.strip('"') for name in split_line(written, by)]
     if not found:
-        written = header.decode("utf-8").strip()[:60]
-        raise DataError(f"{path}, line {first_line}: {written!r} can't be split into names of columns; mend its quotes")
+        raise DataError(
+            f"{path}, line {first_line}: {written[:60]!r} can't be split into names of columns; mend its quotes"
+        )
     if len(found) > MAX_COLUMNS:
         raise DataError(f"{path} has {len(found):,} columns, over {MAX_COLUMNS:,}; give a file of bars")
     begin = _after_lines(data, begin, 1 + more_names)
@@ -279,7 +314,7 @@ def read_text(
         raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
     names = _fitted(distinct_names(found), _line(data, begin, end), by)
     first_line += 1 + more_names
-    return TextFile(path, names, by, data[begin:end], first_line, header=header.strip(), notes=notes)
+    return TextFile(path, names, by, data[begin:end], first_line, header=written.encode(), notes=notes)
 
 
 def _line(data: bytes, begin: int, end: int) -> bytes:

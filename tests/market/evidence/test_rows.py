@@ -21,7 +21,7 @@ def test_columns_in_another_order_are_told_with_the_order_that_fits(bitcoin_day:
 
     findings = found(mixed, find_instrument("BTCUSDT"))
 
-    assert "low, high, open, close fits" in findings["column_order"].said
+    assert "open, high, low, close are probably low, high, open, close" in findings["column_order"].said
     assert "--names" in findings["column_order"].said
 
 
@@ -30,6 +30,15 @@ def test_columns_of_which_no_order_fits_are_asked_about(bitcoin_day: pd.DataFram
     wrong.loc[::3, PRICES] = bitcoin_day.loc[::3, ["low", "high", "open", "close"]].to_numpy()
 
     assert "are the columns the right ones" in found(wrong, find_instrument("BTCUSDT"))["column_order"].said
+
+
+def test_close_of_another_level_is_no_order_of_the_columns(bitcoin_day: pd.DataFrame) -> None:
+    adjusted = bitcoin_day.assign(close=bitcoin_day["close"] - 5_000)  # fits as a low, which it is not
+
+    finding = found(adjusted, find_instrument("BTCUSDT"))["column_order"]
+
+    assert "are the columns the right ones" in finding.said
+    assert "probably" not in finding.said
 
 
 def test_rows_of_two_symbols_are_told_by_their_prices(es: Instrument) -> None:

@@ -51,6 +51,15 @@ def test_times_without_daylight_saving_are_named(es: Instrument) -> None:
     assert zone_of(misread(year, "Etc/GMT+5", NEW_YORK), es, NEW_YORK) == "Etc/GMT+5"
 
 
+def test_summer_times_with_the_letters_of_winter_are_those_of_their_city(es: Instrument) -> None:
+    year = simulate_market(es, "2023-01-03", 250, 3).drop(columns="contract")
+    read = "times carry their zone, EST read as -05:00, labelled by their open"
+
+    finding = found(misread(year, NEW_YORK, "Etc/GMT+5"), es, read)["time_zone"]
+
+    assert "write the times without one, and name --time-zone America/New_York" in finding.said
+
+
 def test_times_whose_own_zone_is_wrong_are_to_be_written_without_it(autumn: pd.DataFrame, es: Instrument) -> None:
     finding = found(misread(autumn, CHICAGO, "UTC"), es)["time_zone"]
 
