@@ -36,6 +36,10 @@ def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
         ("%m/%d/%Y %H:%M", "dates read as month, day, year"),
         ("%d.%m.%Y %H:%M:%S.000", "dates read as day, month, year"),
         ("%m-%d-%y %H:%M", "dates read as month, day, year"),
+        ("%d.%m.%y %H:%M", "dates read as day, month, year"),
+        ("%y/%m/%d %H:%M", "dates read as year, month, day"),
+        ("%y-%m-%d %H:%M:%S", "dates read as year, month, day"),
+        ("%y.%m.%d %I:%M %p", "dates read as year, month, day"),
         ("%m/%d/%Y %I:%M %p", "dates read as month, day, year"),
         ("%Y-%m-%d %I:%M:%S%p", "times read as America/Chicago"),
         ("%d-%b-%Y %H:%M", "times read as America/Chicago"),
@@ -106,6 +110,11 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
         (["03/02/2022", "03/03/2022"], "can be 3 February 2022 or 2 March 2022"),
         (["13/02/2022 18:00", "03/14/2022 18:05"], "has its month second, while other dates"),
         ([f"03/{day:02}/2022 18:00" for day in range(1, 11)] + ["13/11/2022 18:00"], "another order of day and month"),
+        (["19-03-04 00:30", "19-03-04 00:35"], r"can be 4 March 2019 or 19 March 2004; set time_format "
+         r"\(--time-format '%y-%m-%d %H:%M'\) for the first, or '%d-%m-%y %H:%M' for the second"),
+        # March with the day first, then April with the month first.
+        ([f"{day}/03/2019 18:00" for day in range(20, 32)] + [f"04/{day:02}/2019 18:00" for day in range(1, 6)],
+         r"line 14, .*can be 1 April 2019, near .*, or 4 January 2019, .*day, month, year.*'%d/%m/%Y %H:%M'"),
         (["2022-03-02 18:00 PM", "2022-03-02 18:05 PM"], "has AM or PM and no hour of 1 to 12"),
         (["2022-03-02 06:00 PM", "2022-03-02 06:05"], "has neither AM nor PM"),
         (["2022-03-02 06:00 Mars/Olympus", "2022-03-02 06:05 Mars/Olympus"], "names the zone 'Mars/Olympus'"),
@@ -125,6 +134,14 @@ def test_dates_of_two_readings_are_settled_by_the_option_the_error_names(
     got, _ = read(tmp_path, ["03/02/2022 18:00", "03/02/2022 18:05"], time_format=form, time_zone="UTC")
 
     assert str(got[0].date()) == expected
+
+
+def test_dates_of_one_order_with_long_gaps_are_read(tmp_path: Path) -> None:
+    days = ["15/01/2019", "16/01/2019", "20/02/2019", "21/02/2019", "02/04/2019", "03/04/2019", "25/05/2019"]
+
+    got, _ = read(tmp_path, [f"{day} 18:00" for day in days], time_zone="UTC")
+
+    assert list(got.strftime("%d/%m/%Y")) == days
 
 
 @pytest.mark.parametrize("day_first", [True, False])
