@@ -49,6 +49,13 @@ def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
         ("%Y%m%d%H%M%S", "from the digits %Y%m%d%H%M%S"),
         ("%y%m%d%H%M", "from the digits %y%m%d%H%M"),
         ("%y%m%d%H%M%S", "from the digits %y%m%d%H%M%S"),
+        ("%d%m%Y%H%M", "from the digits %d%m%Y%H%M"),
+        ("%m%d%Y%H%M", "from the digits %m%d%Y%H%M"),
+        ("%d%m%Y%H%M%S", "from the digits %d%m%Y%H%M%S"),
+        ("%m%d%Y%H%M%S", "from the digits %m%d%Y%H%M%S"),
+        ("%d%m%y%H%M", "from the digits %d%m%y%H%M"),
+        ("%m%d%y%H%M", "from the digits %m%d%y%H%M"),
+        ("%d%m%y%H%M%S", "from the digits %d%m%y%H%M%S"),
     ],
 )
 def test_local_times_in_many_forms_are_the_same_instants(tmp_path: Path, form: str, said: str) -> None:
@@ -112,6 +119,8 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
         ([f"03/{day:02}/2022 18:00" for day in range(1, 11)] + ["13/11/2022 18:00"], "another order of day and month"),
         (["19-03-04 00:30", "19-03-04 00:35"], r"can be 4 March 2019 or 19 March 2004; set time_format "
          r"\(--time-format '%y-%m-%d %H:%M'\) for the first, or '%d-%m-%y %H:%M' for the second"),
+        ([f"19030417{minute:02}" for minute in range(30)], r"can be 2019-03-04 17:00:00 .* or 2004-03-19 17:00:00 .*; "
+         r"set time_format \(--time-format '%y%m%d%H%M'\), or to '%d%m%y%H%M', whichever is right"),
         # March with the day first, then April with the month first.
         ([f"{day}/03/2019 18:00" for day in range(20, 32)] + [f"04/{day:02}/2019 18:00" for day in range(1, 6)],
          r"line 14, .*can be 1 April 2019, near .*, or 4 January 2019, .*day, month, year.*'%d/%m/%Y %H:%M'"),
