@@ -213,3 +213,61 @@ def test_bars_of_many_hours_on_float_numbers_are_no_rounded_ones(tmp_path: Path,
     opens = pd.date_range("2019-03-05", periods=30, freq=f"{hours}h", tz="UTC")
 
     assert read(tmp_path, list(map(str, opens.as_unit("s").asi8)))[0].equals(opens.as_unit("ns"))
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("%y%m%d%H%M", [1503031700, 1503031705]),
+        ("%d%m%Y%H%M", [30320151700, 30320151705]),
+        ("%d%m%y%H%M", [303151700, 303151705]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["int64", "float64", "csv", "json"])
+def test_time_format_reads_the_digits_of_numbers(tmp_path: Path, form: str, numbers: list[int], kind: str) -> None:
+    bars = pd.DataFrame({"timestamp": numbers, **dict.fromkeys(("open", "high", "low", "close", "volume"), 1)})
+    if kind == "csv":
+        bars.to_csv(path := tmp_path / "bars.csv", index=False)
+    elif kind == "json":
+        bars.to_json(path := tmp_path / "bars.json", orient="records")
+    else:
+        bars.astype({"timestamp": kind}).to_parquet(path := tmp_path / "bars.parquet")
+
+    got = read_bars(path, ReadOptions(time_format=form, time_zone=CHICAGO)).frame["timestamp"]
+
+    assert list(got) == [pd.Timestamp("2015-03-03 17:00", tz=CHICAGO), pd.Timestamp("2015-03-03 17:05", tz=CHICAGO)]
+
+
+@pytest.mark.parametrize(
+    ("before", "midnight", "form"),
+    [
+        ("2019-03-31 23:55", "2019-03-31 24:00", "%Y-%m-%d %H:%M"),
+        ("2019-03-31T23:55:00", "2019-03-31T24:00:00", "%Y-%m-%dT%H:%M:%S"),
+        ("31/03/2019 23:55", "31/03/2019 24:00", "%d/%m/%Y %H:%M"),
+        ("2019-03-31 23:55:00Z", "2019-03-31 24:00:00Z", "%Y-%m-%d %H:%M:%S%z"),
+    ],
+)
+def test_24_hours_are_midnight_of_the_next_day(tmp_path: Path, before: str, midnight: str, form: str) -> None:
+    zone = {} if midnight.endswith("Z") else {"time_zone": "UTC"}
+    expected = pd.DatetimeIndex(["2019-03-31 23:55", "2019-04-01 00:00"], tz="UTC").as_unit("ns")
+
+    assert read(tmp_path, [before, midnight], **zone)[0].equals(expected)
+    assert read(tmp_path, [before, midnight], time_format=form, **zone)[0].equals(expected)
+
+
+def test_minutes_after_24_hours_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'2019-03-31 24:05' can't be read"):
+        read(tmp_path, ["2019-03-31 23:55", "2019-03-31 24:05"], time_zone="UTC")
+
+
+@pytest.mark.parametrize("options", [{}, {"time_format": "%Y-%m-%d %H:%M"}])
+def test_24_hours_where_their_day_begins_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
+    times = ["2019-03-30 23:50", "2019-03-30 23:55", "2019-03-31 24:00", "2019-03-31 00:05", "2019-03-31 00:10"]
+    with pytest.raises(DataError, match=r"line 4, .*'2019-03-31 24:00' .* write 00:00"):
+        read(tmp_path, times, time_zone="UTC", **options)
+
+
+def test_day_24_after_a_time_is_no_24_hours(tmp_path: Path) -> None:
+    got, _ = read(tmp_path, ["14:00 24 Mar 2019", "14:05 24 Mar 2019"], time_format="%H:%M %d %b %Y", time_zone="UTC")
+
+    assert str(got[1]) == "2019-03-24 14:05:00+00:00"

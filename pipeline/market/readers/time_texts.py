@@ -28,6 +28,8 @@ _LETTERS = {
 _MONTH_NAMES = (
     "%d-%b-%Y", "%d %b %Y", "%d-%b-%y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%Y-%b-%d", "%d/%b/%Y", "%d.%b.%Y",
 )  # fmt: skip
+_DIGITS_ONLY = re.compile(r"(%[YmdyHMS])+")
+_MIDNIGHT = r"(\d,?[T ] ?)24(:00(?::00(?:\.0+)?)?)($|[^\d:.])"  # the end of its day, by ISO 8601
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f")
 _LONG_GAP = pd.Timedelta(days=8)
 _AHEAD = pd.Timedelta(days=31)  # a clock may be behind
@@ -88,6 +90,7 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
     texts = pc.replace_substring_regex(texts, r"^(\d{8})-(\d{2}:\d{2}:\d{2})$", r"\1 \2Z")  # Interactive Brokers' UTC
     texts, zones = _without_zone_names(times, texts)
     texts, letters = _without_letters(texts)
+    texts, next_day = _without_24(texts)
     afternoon = _half_days(texts)
     if afternoon is not None:
         texts = pc.replace_substring_regex(texts, _HALF_DAY, "")
@@ -100,12 +103,18 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
         parsed = _shifted_to_24_hours(times, parsed, afternoon, present)
     if (bad := present & np.asarray(parsed.isna())).any():
         raise times.unreadable(first_true(bad))
+    parsed = _moved(times, parsed, next_day)
     aware = np.asarray(pc.match_substring_regex(texts, _AWARE).fill_null(False).to_numpy(), dtype=bool)
     return _clock(times, parsed, aware, present, zones, ", ".join(filter(None, (letters, order))))
 
 
 def read_times_as(times: TimeColumns, texts: pa.ChunkedArray, form: str) -> Clock:
     """Read times by a ``strptime`` form."""
+    if _DIGITS_ONLY.fullmatch(form):
+        # A number loses the zero that its day, month or year begins with.
+        width = sum(4 if each == "Y" else 2 for each in form[1::2])
+        texts = pc.if_else(pc.equal(pc.utf8_length(texts), width - 1), pc.utf8_lpad(texts, width, "0"), texts)
+    texts, next_day = _without_24(texts)
     try:
         parsed = pd.DatetimeIndex(pd.to_datetime(texts.to_pandas(), format=form, utc=True, errors="coerce"))
     except ValueError as error:  # a directive there is not
@@ -113,6 +122,7 @@ def read_times_as(times: TimeColumns, texts: pa.ChunkedArray, form: str) -> Cloc
     present = np.asarray(pc.is_valid(texts).to_numpy(), dtype=bool)
     if (bad := present & np.asarray(parsed.isna())).any():
         raise times.fault(first_true(bad), f"does not have the form {form!r}; mend it or time_format")
+    parsed = _moved(times, parsed, next_day)
     return _clock(times, parsed, present & ("%z" in form), present, None, "")
 
 
@@ -132,6 +142,31 @@ def _clock(
     if aware.any() and zones is not None:
         raise times.fault(first_true(~aware & present), "names a zone where others give an offset; use one of them")
     return Clock(parsed if aware.any() else parsed.tz_localize(None), bool(aware.any()), zones, order)
+
+
+def _without_24(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, NDArray[np.bool_]]:
+    """The times with 00:00 for 24:00, and which of them had it."""
+    found = pc.match_substring_regex(texts, _MIDNIGHT).fill_null(False)
+    if pc.any(found).as_py():
+        texts = pc.if_else(found, pc.replace_substring_regex(texts, _MIDNIGHT, r"\100\2\3"), texts)
+    return texts, np.asarray(found.to_numpy(), dtype=bool)
+
+
+def _moved(times: TimeColumns, parsed: pd.DatetimeIndex, next_day: NDArray[np.bool_]) -> pd.DatetimeIndex:
+    """The times with those of 24:00 on the next day, or an error where the lines around them follow its own day's."""
+    if not next_day.any():
+        return parsed
+    moved = parsed + pd.to_timedelta(next_day.astype(np.int64), unit="D")
+    if _turns(moved) > _turns(parsed):
+        what = "has 24:00, the end of its day, and stands where that day begins; write 00:00"
+        raise times.fault(first_true(next_day), what)
+    return moved
+
+
+def _turns(parsed: pd.DatetimeIndex) -> int:
+    """How many steps go against the direction of the others."""
+    steps = np.diff(parsed.dropna().asi8)
+    return int(min((steps < 0).sum(), (steps > 0).sum()))
 
 
 def _without_letters(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
