@@ -124,6 +124,11 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
         # March with the day first, then April with the month first.
         ([f"{day}/03/2019 18:00" for day in range(20, 32)] + [f"04/{day:02}/2019 18:00" for day in range(1, 6)],
          r"line 14, .*can be 1 April 2019, near .*, or 4 January 2019, .*day, month, year.*'%d/%m/%Y %H:%M'"),
+        (["04/01/2019 18:00", "15/04/2019 18:00", "16/04/2019 18:00", "04/12/2019 18:00", "17/04/2019 18:00"],
+         "line 5, .*can be 12 April 2019, near .*, or 4 December 2019"),
+        (["04/10/2019 18:00", "15/04/2019 18:00", "04/11/2019 18:00", "17/04/2019 18:00"],
+         "line 2, .*can be 10 April 2019, near .*, or 4 October 2019"),
+        (["03/02/2022 06:00 PM", "03/02/2022 06:05 PM"], r"'%d/%m/%Y %I:%M %p'\) for the first"),
         (["2022-03-02 18:00 PM", "2022-03-02 18:05 PM"], "has AM or PM and no hour of 1 to 12"),
         (["2022-03-02 06:00 PM", "2022-03-02 06:05"], "has neither AM nor PM"),
         (["2022-03-02 06:00 Mars/Olympus", "2022-03-02 06:05 Mars/Olympus"], "names the zone 'Mars/Olympus'"),

@@ -43,10 +43,10 @@ class _Order:
     groups: tuple[int, int, int]
     directives: str
 
-    def form(self, date: re.Match[str], texts: pa.ChunkedArray) -> str:
+    def form(self, date: re.Match[str], times: TimeColumns, texts: pa.ChunkedArray) -> str:
         """The ``strptime`` form of times with such a date."""
         year = "%Y" if max(len(date.group(1)), len(date.group(4))) == 4 else "%y"
-        return self.directives.replace("/", date.group(2)).replace("%y", year) + _clock_form(texts)
+        return self.directives.replace("/", date.group(2)).replace("%y", year) + _clock_form(times, texts)
 
 
 _DAY_FIRST = _Order("day, month, year", (1, 2, 3), "%d/%m/%y")
@@ -299,19 +299,18 @@ def _refuse_both_orders(
     """Refuse a file with long gaps that the other order of some dates would close."""
     days, others = _read(dates, decided), _read(dates, other)
     gap = days.diff().abs() > _LONG_GAP
-    closed = pd.Series(False, index=days.index)
-    for before in (days, others):
-        closed |= (others - before.shift()).abs() <= _LONG_GAP
-    closed |= (days - others.shift()).abs() <= _LONG_GAP
-    if (found := np.asarray(gap & closed)).sum() < 2:
+    here = ((others - days.shift()).abs() <= _LONG_GAP) | ((others - others.shift()).abs() <= _LONG_GAP)
+    before = (days - others.shift()).abs() <= _LONG_GAP
+    if (found := np.asarray(gap & (here | before))).sum() < 2:
         return
     place = first_true(found)
+    place -= 0 if here[place] else 1  # the date before it is the odd one
     odd = dates[place]
     raise times.fault(
         _row_of(texts, odd.group()),
         f"can be {_said(others[place])}, near the dates around it, or {_said(days[place])}, in the order "
         f"{decided.name} that other dates of the file show; write all in one order, or, if the second is right, "
-        + to_set("time_format", f"'{decided.form(odd, texts)}'"),
+        + to_set("time_format", f"'{decided.form(odd, times, texts)}'"),
     )
 
 
@@ -340,7 +339,7 @@ def _several_days(
     times: TimeColumns, texts: pa.ChunkedArray, date: re.Match[str], orders: Sequence[_Order]
 ) -> DataError:
     days = " or ".join(_said(_read([date], order)[0]) for order in orders)
-    forms = [f"'{order.form(date, texts)}'" for order in orders]
+    forms = [f"'{order.form(date, times, texts)}'" for order in orders]
     places = ("first", "second", "third")
     others = "".join(f", or {form} for the {place}" for form, place in zip(forms[1:], places[1:], strict=False))
     row = int(pc.index(pc.is_valid(texts), True).as_py())
@@ -351,14 +350,16 @@ def _said(day: pd.Timestamp) -> str:
     return f"{day.day} {day.month_name()} {day.year}"
 
 
-def _clock_form(texts: pa.ChunkedArray) -> str:
+def _clock_form(times: TimeColumns, texts: pa.ChunkedArray) -> str:
     """The ``strptime`` form of the clock time behind a date."""
-    written = str(texts.drop_null()[0].as_py())
-    found = re.search(r"([T ,]+)\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", written)
+    row = int(pc.index(pc.is_valid(texts), True).as_py())
+    found = re.search(r"([T ,]+)\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", texts[row].as_py())
     if found is None:
         return ""
     before, seconds, fraction = found.groups()
-    return before + "%H:%M" + (":%S" if seconds else "") + (".%f" if fraction else "")
+    minutes = ":%M" + (":%S" if seconds else "") + (".%f" if fraction else "")
+    half = re.search(r"(?i)(\s*)[ap]m$", times.written(row).strip())
+    return f"{before}%I{minutes}{half.group(1)}%p" if half else f"{before}%H{minutes}"
 
 
 def _has_letters(texts: pa.ChunkedArray) -> bool:
