@@ -82,7 +82,10 @@ def test_thousands_are_told_of(tmp_path: Path) -> None:
         (["2786,5", "2785,2"], ["1,029", "2,630"], {}, r"'volume': '1,029' can be 1,029 or 1\.029"),
         (["2786,5", "2785.2"], ["5", "6"], {}, r"numbers with commas and numbers with dots"),
         (["2786.50", "2785.25"], ["1,029", "630"], {"decimal": ","}, r"'volume': '1,029' would be a fraction with"),
-        (["2786,50", "2785,25"], ["1,029", "630"], {"decimal": ","}, r"the mark stands between thousands"),
+        # A zero is written without a mark beside thousands and beside fractions.
+        (["56738.76", "56813.98"], ["50.975", "36.520", "0"], {}, r"'50\.975' can be 50,975 or 50\.975; write .*'\.'"),
+        (["1,42686", "1,42360"], ["155,510", "0"], {}, r"'155,510' can be 155,510 or 155\.510"),
+        (["1.427", "1.421"], ["155.510", "0"], {}, r"'volume': '155\.510' can be 155,510 or 155\.510"),
         (["2786.50", "2785.25"], ["5", "6"], {"decimal": ","}, r"'2786.50' is not a number with a decimal comma"),
         (["2786.50%", "2785.25"], ["5", "6"], {}, r"'2786.50%' is not a number"),
         (["27,86.50", "2785.25"], ["5", "6"], {}, r"with commas and numbers with dots|'27,86.50' is not a number"),
@@ -101,6 +104,22 @@ def test_named_decimal_mark_settles_what_can_be_read_in_two_ways(tmp_path: Path,
     prices = ["27865", "27852"]  # no mark of their own
 
     assert read(tmp_path, prices, ["1.029", "2.630"], decimal=decimal)[1][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("prices", "volumes", "decimal", "expected"),
+    [
+        (["56738.76", "56813.98", "56777.00"], ["50.975", "36.520", "0"], ".", [50.975, 36.52, 0]),
+        (["56738.76", "56813.98", "56777.00"], ["50.975", "36.520", "51"], ".", [50.975, 36.52, 51]),
+        (["1,42686", "1,42360", "1,42593"], ["155,510", "137,126", "0"], ",", [155.51, 137.126, 0]),
+        (["2786,50", "2785,25"], ["1,029", "630"], ",", [1.029, 630]),
+        (["1.427", "1.421", "1.424"], ["155.510", "137.126", "0"], ".", [155.51, 137.126, 0]),
+    ],
+)
+def test_named_decimal_mark_wins_over_what_volumes_seem_to_show(
+    tmp_path: Path, prices: list[str], volumes: list[str], decimal: str, expected: list[float]
+) -> None:
+    assert read(tmp_path, prices, volumes, decimal=decimal)[1] == expected
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -36,6 +36,10 @@ def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
         ("%m/%d/%Y %H:%M", "dates read as month, day, year"),
         ("%d.%m.%Y %H:%M:%S.000", "dates read as day, month, year"),
         ("%m-%d-%y %H:%M", "dates read as month, day, year"),
+        ("%d.%m.%y %H:%M", "dates read as day, month, year"),
+        ("%y/%m/%d %H:%M", "dates read as year, month, day"),
+        ("%y-%m-%d %H:%M:%S", "dates read as year, month, day"),
+        ("%y.%m.%d %I:%M %p", "dates read as year, month, day"),
         ("%m/%d/%Y %I:%M %p", "dates read as month, day, year"),
         ("%Y-%m-%d %I:%M:%S%p", "times read as America/Chicago"),
         ("%d-%b-%Y %H:%M", "times read as America/Chicago"),
@@ -45,6 +49,13 @@ def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
         ("%Y%m%d%H%M%S", "from the digits %Y%m%d%H%M%S"),
         ("%y%m%d%H%M", "from the digits %y%m%d%H%M"),
         ("%y%m%d%H%M%S", "from the digits %y%m%d%H%M%S"),
+        ("%d%m%Y%H%M", "from the digits %d%m%Y%H%M"),
+        ("%m%d%Y%H%M", "from the digits %m%d%Y%H%M"),
+        ("%d%m%Y%H%M%S", "from the digits %d%m%Y%H%M%S"),
+        ("%m%d%Y%H%M%S", "from the digits %m%d%Y%H%M%S"),
+        ("%d%m%y%H%M", "from the digits %d%m%y%H%M"),
+        ("%m%d%y%H%M", "from the digits %m%d%y%H%M"),
+        ("%d%m%y%H%M%S", "from the digits %d%m%y%H%M%S"),
     ],
 )
 def test_local_times_in_many_forms_are_the_same_instants(tmp_path: Path, form: str, said: str) -> None:
@@ -106,6 +117,18 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
         (["03/02/2022", "03/03/2022"], "can be 3 February 2022 or 2 March 2022"),
         (["13/02/2022 18:00", "03/14/2022 18:05"], "has its month second, while other dates"),
         ([f"03/{day:02}/2022 18:00" for day in range(1, 11)] + ["13/11/2022 18:00"], "another order of day and month"),
+        (["19-03-04 00:30", "19-03-04 00:35"], r"can be 4 March 2019 or 19 March 2004; set time_format "
+         r"\(--time-format '%y-%m-%d %H:%M'\) for the first, or '%d-%m-%y %H:%M' for the second"),
+        ([f"19030417{minute:02}" for minute in range(30)], r"can be 2019-03-04 17:00:00 .* or 2004-03-19 17:00:00 .*; "
+         r"set time_format \(--time-format '%y%m%d%H%M'\), or to '%d%m%y%H%M', whichever is right"),
+        # March with the day first, then April with the month first.
+        ([f"{day}/03/2019 18:00" for day in range(20, 32)] + [f"04/{day:02}/2019 18:00" for day in range(1, 6)],
+         r"line 14, .*can be 1 April 2019, near .*, or 4 January 2019, .*day, month, year.*'%d/%m/%Y %H:%M'"),
+        (["04/01/2019 18:00", "15/04/2019 18:00", "16/04/2019 18:00", "04/12/2019 18:00", "17/04/2019 18:00"],
+         "line 5, .*can be 12 April 2019, near .*, or 4 December 2019"),
+        (["04/10/2019 18:00", "15/04/2019 18:00", "04/11/2019 18:00", "17/04/2019 18:00"],
+         "line 2, .*can be 10 April 2019, near .*, or 4 October 2019"),
+        (["03/02/2022 06:00 PM", "03/02/2022 06:05 PM"], r"'%d/%m/%Y %I:%M %p'\) for the first"),
         (["2022-03-02 18:00 PM", "2022-03-02 18:05 PM"], "has AM or PM and no hour of 1 to 12"),
         (["2022-03-02 06:00 PM", "2022-03-02 06:05"], "has neither AM nor PM"),
         (["2022-03-02 06:00 Mars/Olympus", "2022-03-02 06:05 Mars/Olympus"], "names the zone 'Mars/Olympus'"),
@@ -125,6 +148,14 @@ def test_dates_of_two_readings_are_settled_by_the_option_the_error_names(
     got, _ = read(tmp_path, ["03/02/2022 18:00", "03/02/2022 18:05"], time_format=form, time_zone="UTC")
 
     assert str(got[0].date()) == expected
+
+
+def test_dates_of_one_order_with_long_gaps_are_read(tmp_path: Path) -> None:
+    days = ["15/01/2019", "16/01/2019", "20/02/2019", "21/02/2019", "02/04/2019", "03/04/2019", "25/05/2019"]
+
+    got, _ = read(tmp_path, [f"{day} 18:00" for day in days], time_zone="UTC")
+
+    assert list(got.strftime("%d/%m/%Y")) == days
 
 
 @pytest.mark.parametrize("day_first", [True, False])
@@ -187,3 +218,61 @@ def test_bars_of_many_hours_on_float_numbers_are_no_rounded_ones(tmp_path: Path,
     opens = pd.date_range("2019-03-05", periods=30, freq=f"{hours}h", tz="UTC")
 
     assert read(tmp_path, list(map(str, opens.as_unit("s").asi8)))[0].equals(opens.as_unit("ns"))
+
+
+@pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("%y%m%d%H%M", [1503031700, 1503031705]),
+        ("%d%m%Y%H%M", [30320151700, 30320151705]),
+        ("%d%m%y%H%M", [303151700, 303151705]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["int64", "float64", "csv", "json"])
+def test_time_format_reads_the_digits_of_numbers(tmp_path: Path, form: str, numbers: list[int], kind: str) -> None:
+    bars = pd.DataFrame({"timestamp": numbers, **dict.fromkeys(("open", "high", "low", "close", "volume"), 1)})
+    if kind == "csv":
+        bars.to_csv(path := tmp_path / "bars.csv", index=False)
+    elif kind == "json":
+        bars.to_json(path := tmp_path / "bars.json", orient="records")
+    else:
+        bars.astype({"timestamp": kind}).to_parquet(path := tmp_path / "bars.parquet")
+
+    got = read_bars(path, ReadOptions(time_format=form, time_zone=CHICAGO)).frame["timestamp"]
+
+    assert list(got) == [pd.Timestamp("2015-03-03 17:00", tz=CHICAGO), pd.Timestamp("2015-03-03 17:05", tz=CHICAGO)]
+
+
+@pytest.mark.parametrize(
+    ("before", "midnight", "form"),
+    [
+        ("2019-03-31 23:55", "2019-03-31 24:00", "%Y-%m-%d %H:%M"),
+        ("2019-03-31T23:55:00", "2019-03-31T24:00:00", "%Y-%m-%dT%H:%M:%S"),
+        ("31/03/2019 23:55", "31/03/2019 24:00", "%d/%m/%Y %H:%M"),
+        ("2019-03-31 23:55:00Z", "2019-03-31 24:00:00Z", "%Y-%m-%d %H:%M:%S%z"),
+    ],
+)
+def test_24_hours_are_midnight_of_the_next_day(tmp_path: Path, before: str, midnight: str, form: str) -> None:
+    zone = {} if midnight.endswith("Z") else {"time_zone": "UTC"}
+    expected = pd.DatetimeIndex(["2019-03-31 23:55", "2019-04-01 00:00"], tz="UTC").as_unit("ns")
+
+    assert read(tmp_path, [before, midnight], **zone)[0].equals(expected)
+    assert read(tmp_path, [before, midnight], time_format=form, **zone)[0].equals(expected)
+
+
+def test_minutes_after_24_hours_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'2019-03-31 24:05' can't be read"):
+        read(tmp_path, ["2019-03-31 23:55", "2019-03-31 24:05"], time_zone="UTC")
+
+
+@pytest.mark.parametrize("options", [{}, {"time_format": "%Y-%m-%d %H:%M"}])
+def test_24_hours_where_their_day_begins_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
+    times = ["2019-03-30 23:50", "2019-03-30 23:55", "2019-03-31 24:00", "2019-03-31 00:05", "2019-03-31 00:10"]
+    with pytest.raises(DataError, match=r"line 4, .*'2019-03-31 24:00' .* write 00:00"):
+        read(tmp_path, times, time_zone="UTC", **options)
+
+
+def test_day_24_after_a_time_is_no_24_hours(tmp_path: Path) -> None:
+    got, _ = read(tmp_path, ["14:00 24 Mar 2019", "14:05 24 Mar 2019"], time_format="%H:%M %d %b %Y", time_zone="UTC")
+
+    assert str(got[1]) == "2019-03-24 14:05:00+00:00"

@@ -23,6 +23,7 @@ FIRST = pd.Timestamp("1980-01-01").value  # nanoseconds: no electronic bars befo
 AHEAD = 31 * DAY  # a clock may be behind
 
 PROOF = 20  # rows whose digits all make a date are one
+LONG_GAP = 8 * DAY  # longer than any holiday
 _ROUND_STEPS = tuple(seconds * SECOND for seconds in (1, 5, 10, 15, 20, 30))
 
 
@@ -77,7 +78,11 @@ OTHERS = (
     Epoch("a spreadsheet's days since 1900", DAY, 25_569 * 86_400, in_utc=False),
     Epoch("days since 1970", DAY, in_utc=False),
 )
-DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%y%m%d%H%M": 10, "%y%m%d%H%M%S": 12}
+DIGITS = {
+    "%Y%m%d": 8, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14, "%y%m%d%H%M": 10, "%y%m%d%H%M%S": 12,
+    "%d%m%Y": 8, "%d%m%Y%H%M": 12, "%d%m%Y%H%M%S": 14, "%d%m%y%H%M": 10, "%d%m%y%H%M%S": 12,
+    "%m%d%Y": 8, "%m%d%Y%H%M": 12, "%m%d%Y%H%M%S": 14, "%m%d%y%H%M": 10, "%m%d%y%H%M%S": 12,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ def read_epochs(times: TimeColumns, numbers: NDArray[Any], present: NDArray[np.b
     if len(given) == 0:
         return Numbers(np.full(len(numbers), NAT), True, "no times at all")
     found = list(_readings(given))
+    if len(found) > 1:
+        found = _one_of_digits(times, present, found)
     if not found:
         unix = _of_unix(given)[0]
         raise times.unreadable(int(np.flatnonzero(present)[first_true(unix == NAT) if (unix == NAT).any() else 0]))
@@ -153,7 +160,7 @@ def _of_unix(numbers: NDArray[Any]) -> tuple[NDArray[np.int64], str]:
 
 
 def _of_digits(numbers: NDArray[Any], form: str, width: int) -> NDArray[np.int64] | None:
-    short = "%y" in form  # 2003 begins with a zero, which a number loses
+    short = not form.startswith("%Y")  # a day, a month or 2003 begins with a zero, which a number loses
     low, high = float(np.min(numbers)), float(np.max(numbers))
     if (
         high >= 10.0**width
@@ -168,6 +175,39 @@ def _of_digits(numbers: NDArray[Any], form: str, width: int) -> NDArray[np.int64
         return None
     nanoseconds = pd.DatetimeIndex(parsed).as_unit("ns").asi8
     return nanoseconds if nanoseconds.min() >= FIRST and nanoseconds.max() <= _latest() else None
+
+
+def _one_of_digits(times: TimeColumns, present: NDArray[np.bool_], found: list[Numbers]) -> list[Numbers]:
+    """The readings with one of those by digits: that whose days follow one another.
+
+    Raises
+    ------
+    DataError
+        Where several do.
+    """
+    digits = [each for each in found if each.name.startswith("the digits")]
+    if len(digits) < 2:
+        return found
+    gaps = [_long_gaps(each.nanoseconds) for each in digits]
+    likely = [each for each, share in zip(digits, gaps, strict=True) if min(gaps) > 0.1 or share < 0.5]
+    if any("%Y" in each.name for each in likely):
+        likely = [each for each in likely if "%Y" in each.name]  # whole years are no seconds
+    if len(likely) > 1 and not likely[0].name.startswith("the digits %Y"):
+        counts = [each for each in found if not each.name.startswith("the digits") and len(each.nanoseconds) < PROOF]
+        readings = [f"{pd.Timestamp(int(each.nanoseconds[0]))} ({each.name})" for each in counts + likely]
+        forms = [f"'{each.name.removeprefix('the digits ')}'" for each in likely]
+        raise times.fault(
+            int(np.flatnonzero(present)[0]),
+            f"can be {' or '.join(readings)}; {to_set('time_format', forms[0])}, or to {' or '.join(forms[1:])}, "
+            + ("or write the times out" if counts else "whichever is right"),
+        )
+    return [each for each in found if each is likely[0] or not each.name.startswith("the digits")]
+
+
+def _long_gaps(nanoseconds: NDArray[np.int64]) -> float:
+    """Share of the steps between days, in the file's order, that are longer than any holiday; of one day, 1/4."""
+    days = pd.unique(nanoseconds // DAY * DAY)
+    return 0.25 if len(days) < 2 else float((np.abs(np.diff(days)) > LONG_GAP).mean())
 
 
 def _likelier(times: TimeColumns, present: NDArray[np.bool_], one: Numbers, other: Numbers) -> Numbers:

@@ -72,8 +72,8 @@ class _Marks:
     repeated
         It comes twice in a number.
     beside_small
-        Whole numbers without it are all below 1,000, and there are more of them than fractions would have; or one with
-        it ends in a zero, which a fraction beside whole numbers would have dropped.
+        Whole numbers without it, zeros apart, are all below 1,000, and there are more of them than fractions would
+        have; or one with it ends in a zero, which a fraction beside whole numbers would have dropped.
     beside_large
         Some whole numbers without it are above.
     """
@@ -111,7 +111,8 @@ def number_styles(table: Table, columns: Mapping[str, str], decimal: str | None)
         if _is_count(ours):
             style = _shown_style([texts[ours]], _named(table, columns[ours]), counts=True)
             if decimal is not None and (style is None or style.thousands == decimal):
-                style = _as_named(style, decimal, _named(table, columns[ours]), texts[ours])
+                shows = style is not None and _prices_differ([texts[each] for each in prices], decimal)
+                style = _as_named(decimal, _named(table, columns[ours]), texts[ours], refused=shows)
             elif decimal is not None and style is not None and style.decimal not in ("", decimal):
                 style = NumberStyle(decimal)  # what doesn't fit is named when it is read
             if style is None:
@@ -222,7 +223,7 @@ def _marks(texts: pa.ChunkedArray, mark: str, other: str) -> _Marks:
     for part in (using.slice(0, _SAMPLE), using):
         if not pc.all(pc.match_substring_regex(part, grouped)).as_py():
             return _Marks(any=True)
-    whole = texts.filter(pc.match_substring_regex(texts, r"^[+-]?\d+$"))
+    whole = texts.filter(pc.match_substring_regex(texts, r"^[+-]?0*[1-9]\d*$"))  # 0 is written so beside fractions too
     longest = pc.max(pc.utf8_length(pc.utf8_ltrim(whole, "+-"))).as_py() or 0
     return _Marks(
         any=True,
@@ -255,13 +256,20 @@ def _count_style(name: str, texts: pa.ChunkedArray, of_prices: NumberStyle, of_c
     raise _two_readings(name, texts, mark, in_prices=of_prices.decimal == mark)
 
 
-def _as_named(style: NumberStyle | None, decimal: str, name: str, texts: pa.ChunkedArray) -> NumberStyle:
-    """The named style for volumes that could be, or plainly are, thousands with the same mark."""
-    if style is None:
+def _prices_differ(prices: Sequence[pa.ChunkedArray], decimal: str) -> bool:
+    """Whether a price has the other mark and not this one, and so can't have this one as its decimal mark."""
+    other = "," if decimal == "." else "."
+    return any(_any(each, rf"^[^{decimal}]*[{other}](\d{{0,2}}|\d{{4,}})$") for each in prices)
+
+
+def _as_named(decimal: str, name: str, texts: pa.ChunkedArray, *, refused: bool) -> NumberStyle:
+    """The named style for volumes that could be thousands with the same mark, unless the prices belie it."""
+    if not refused:
         return NumberStyle(decimal)
     raise DataError(
         f"{name}: {_written(texts, decimal)!r} would be a fraction with the decimal mark {decimal!r}, while other "
-        "numbers there are whole and below 1,000, so the mark stands between thousands; leave decimal out"
+        "numbers there are whole and below 1,000 and the prices have another decimal mark, so the mark stands between "
+        "thousands; leave decimal out"
     )
 
 

@@ -40,7 +40,7 @@ def read_instants(
     table, columns
         The file, and the one or two columns in it.
     time_zone, time_format
-        As :class:`pipeline.market.readers.options.TextOptions` has them.
+        As :class:`pipeline.market.readers.options.TextOptions` has them; the form also reads the digits of numbers.
     day_first
         The format's habit for dates such as 01.03.2022, where all days are below 13.
 
@@ -67,6 +67,8 @@ def read_instants(
             f"{table.path}, column {times.name!r} holds times as {kind.bit_width}-bit floats, which round them to two "
             "minutes or more; write them as 64-bit integers or as dates"
         )
+    if time_format is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return _instants(times, read_times_as(times, _digits(times, values), time_format), time_zone)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _from_numbers(times, values, time_zone)
     if pa.types.is_null(kind) or is_text(kind):
@@ -97,6 +99,19 @@ def _from_texts(times: TimeColumns, time_zone: str | None, time_format: str | No
     except pa.ArrowInvalid as error:
         odd = pc.invert(pc.match_substring_regex(texts, r"^\d{1,18}$" if "." not in first else r"^\d+(\.\d+)?$"))
         raise times.unreadable(first_true(np.asarray(odd.fill_null(False).to_numpy(zero_copy_only=False)))) from error
+
+
+def _digits(times: TimeColumns, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers as text, for a form to read."""
+    if pa.types.is_floating(values.type):  # a column of whole numbers with an empty cell
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        try:
+            values = values.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            odd = pc.not_equal(pc.floor(values), values).fill_null(False)
+            row = max(int(pc.index(odd, True).as_py()), 0)
+            raise times.fault(row, "is no whole number for time_format to read; leave time_format out") from error
+    return values.cast(pa.string())
 
 
 def _from_numbers(times: TimeColumns, values: pa.ChunkedArray, time_zone: str | None) -> Instants:
