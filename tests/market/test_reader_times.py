@@ -121,6 +121,8 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits
          r"\(--time-format '%y-%m-%d %H:%M'\) for the first, or '%d-%m-%y %H:%M' for the second"),
         ([f"19030417{minute:02}" for minute in range(30)], r"can be 2019-03-04 17:00:00 .* or 2004-03-19 17:00:00 .*; "
          r"set time_format \(--time-format '%y%m%d%H%M'\), or to '%d%m%y%H%M', whichever is right"),
+        (["01012010", "01022010", "01032010"], r"line 3, .*can be 2010-02-01 00:00:00 .* or 2010-01-02 00:00:00"),
+        (["01/01/2010", "01/02/2010", "01/03/2010"], r"line 3, .*can be 1 February 2010 or 2 January 2010"),
         # March with the day first, then April with the month first.
         ([f"{day}/03/2019 18:00" for day in range(20, 32)] + [f"04/{day:02}/2019 18:00" for day in range(1, 6)],
          r"line 14, .*can be 1 April 2019, near .*, or 4 January 2019, .*day, month, year.*'%d/%m/%Y %H:%M'"),

@@ -190,14 +190,17 @@ def _one_of_digits(times: TimeColumns, present: NDArray[np.bool_], found: list[N
         return found
     gaps = [_long_gaps(each.nanoseconds) for each in digits]
     likely = [each for each, share in zip(digits, gaps, strict=True) if min(gaps) > 0.1 or share < 0.5]
+    if "%H" not in likely[0].name:
+        likely = digits  # days of every month may be bars of months
     if any("%Y" in each.name for each in likely):
         likely = [each for each in likely if "%Y" in each.name]  # whole years are no seconds
     if len(likely) > 1 and not likely[0].name.startswith("the digits %Y"):
         counts = [each for each in found if not each.name.startswith("the digits") and len(each.nanoseconds) < PROOF]
-        readings = [f"{pd.Timestamp(int(each.nanoseconds[0]))} ({each.name})" for each in counts + likely]
+        row = first_true(likely[0].nanoseconds != likely[1].nanoseconds)
+        readings = [f"{pd.Timestamp(int(each.nanoseconds[row]))} ({each.name})" for each in counts + likely]
         forms = [f"'{each.name.removeprefix('the digits ')}'" for each in likely]
         raise times.fault(
-            int(np.flatnonzero(present)[0]),
+            int(np.flatnonzero(present)[row]),
             f"can be {' or '.join(readings)}; {to_set('time_format', forms[0])}, or to {' or '.join(forms[1:])}, "
             + ("or write the times out" if counts else "whichever is right"),
         )

@@ -263,7 +263,7 @@ def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
         decided, other = sorted(gaps, key=lambda order: gaps[order])
         _refuse_both_orders(times, texts, matches, decided, other)
         return decided
-    raise _several_days(times, texts, matches[0], (_DAY_FIRST, _MONTH_FIRST))
+    raise _several_days(times, texts, matches, (_DAY_FIRST, _MONTH_FIRST))
 
 
 def _year_comes_first(times: TimeColumns, texts: pa.ChunkedArray, dates: Sequence[re.Match[str]]) -> bool:
@@ -289,7 +289,7 @@ def _year_comes_first(times: TimeColumns, texts: pa.ChunkedArray, dates: Sequenc
     if _YEAR_FIRST not in likely or (times.day_first is not None and len(likely) > 1):
         return False
     if len(likely) > 1:
-        raise _several_days(times, texts, dates[0], likely)
+        raise _several_days(times, texts, dates, likely)
     return True
 
 
@@ -336,13 +336,14 @@ def _long_gaps(days: pd.Series) -> float:
 
 
 def _several_days(
-    times: TimeColumns, texts: pa.ChunkedArray, date: re.Match[str], orders: Sequence[_Order]
+    times: TimeColumns, texts: pa.ChunkedArray, dates: Sequence[re.Match[str]], orders: Sequence[_Order]
 ) -> DataError:
+    date = dates[first_true(np.asarray(_read(dates, orders[0]) != _read(dates, orders[1])))]
     days = " or ".join(_said(_read([date], order)[0]) for order in orders)
     forms = [f"'{order.form(date, times, texts)}'" for order in orders]
     places = ("first", "second", "third")
     others = "".join(f", or {form} for the {place}" for form, place in zip(forms[1:], places[1:], strict=False))
-    row = int(pc.index(pc.is_valid(texts), True).as_py())
+    row = _row_of(texts, date.group())
     return times.fault(row, f"can be {days}; {to_set('time_format', forms[0])} for the first{others}")
 
 
