@@ -93,7 +93,7 @@ def _beside(path: Path) -> tuple[int, Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.parent / temporary_name(path.name)
             return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), temporary
-        except FileNotFoundError:  # another process has removed the folder, which was empty
+        except (FileNotFoundError, FileExistsError):  # another process removes the folder, which was empty, or makes it
             left -= 1
             if not left:
                 raise

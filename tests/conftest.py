@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -13,6 +14,12 @@ hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> None:
+    """Let the remarks of transforms be heard: a command that an earlier test ran in this process hushes them."""
+    logging.getLogger("pipeline.learning.transforms").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
