@@ -1,6 +1,5 @@
 """Models by family and symbol: trained walk-forward, tracked, registered; their signals and the backtest of them."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 
 from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
+from assets.progress import Reporter
 from assets.tables import table
 from pipeline.audit import TrainingProof, WholeRun, prove_training
 from pipeline.backtest import simulate
@@ -42,7 +42,7 @@ OWNERS = ["team:research"]
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BARS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
 OUT_OF_FOLD = "out_of_fold"
-TELL_SECONDS = 5.0
+LOG_SECONDS = 5.0
 IMPORTANT = 20
 
 
@@ -136,7 +136,7 @@ def models(
             ):
                 checkpoints = folder / f".{inputs.version}"
                 drop_leftovers(folder, keep=checkpoints)
-                tell = _Teller(context)
+                report = Reporter(context, LOG_SECONDS)
                 with watched(compute) as usage:
                     trained = train_model(
                         inputs,
@@ -147,10 +147,10 @@ def models(
                         usage=usage,
                         compute=compute,
                         checkpoints=checkpoints,
-                        observe=tell,
-                        make=_tuned(context, family, dataset, chosen, tell),
+                        observe=_fit_reporter(report),
+                        make=_tuned(context, family, dataset, chosen, report),
                     )
-                context.log.info("the proof: the chain on bars cut off, and shuffled labels")
+                report("proof", "checking for look-ahead: the chain on bars cut off, and on shuffled labels")
                 whole = WholeRun(
                     concatenated(bars, dataset, "bars"),
                     dataset.instrument,
@@ -294,32 +294,17 @@ def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
     return names["family"], names["symbol"]
 
 
-class _Teller:
-    """Tells of a training in Dagster's log: each fit as it begins, and every few seconds."""
-
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
-        self._log, self._fit, self._told = context.log, "", 0.0
-
-    def __call__(self, fit: str, progress: Progress) -> None:
-        """How far a fit is."""
+def _fit_reporter(report: Reporter) -> Callable[[str, Progress], None]:
+    def of_fit(fit: str, progress: Progress) -> None:
         stage = f" ({progress.stage})" if progress.stage else ""
         figures = ", ".join(f"{name} {value:.4g}" for name, value in progress.figures.items())
-        self._tell(fit, f"{fit.replace('_', ' ')}{stage}: {progress.step} of at most {progress.steps}: {figures}")
+        report(fit, f"{fit.replace('_', ' ')}{stage}: {progress.step} of at most {progress.steps}: {figures}")
 
-    def study(self, progress: StudyProgress) -> None:
-        """How far the study inside a fold is; which fold that is the study does not know."""
-        self._tell(progress.name, f"tuning, {progress_sentence(progress)}")
-
-    def _tell(self, what: str, text: str) -> None:
-        now = time.monotonic()
-        if what == self._fit and now - self._told < TELL_SECONDS:
-            return
-        self._fit, self._told = what, now
-        self._log.info(text)
+    return of_fit
 
 
 def _tuned(
-    context: dg.AssetExecutionContext, family: str, dataset: Dataset, chosen: Settings, tell: _Teller
+    context: dg.AssetExecutionContext, family: str, dataset: Dataset, chosen: Settings, report: Reporter
 ) -> Callable[[], Model] | None:
     """Makes the models of a family that is to be tuned inside each fold; None for any other."""
     if family not in chosen.tuning.nested:
@@ -327,7 +312,11 @@ def _tuned(
     home = vpoc_home()
     storage = open_storage(tuning_url(home))
     context.log.info(f"{family}: {_how_tuned(family, chosen)}")
-    return lambda: nested_model(family, dataset, chosen, home, storage, observe=tell.study)
+
+    def of_study(progress: StudyProgress) -> None:  # inside a fold; which one that is the study does not know
+        report(progress.name, f"tuning, {progress_sentence(progress)}")
+
+    return lambda: nested_model(family, dataset, chosen, home, storage, observe=of_study)
 
 
 def _how_tuned(family: str, chosen: Settings) -> str:

@@ -3,17 +3,17 @@
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster import DagsterExecutionInterruptedError
 
 from assets.models import training_pool_of
 from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, grid_names, user_errors
+from assets.progress import Reporter
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
@@ -46,7 +46,7 @@ __all__ = ["StudyOverrides", "studies"]
 
 GROUP = "tuning"
 OWNERS = ["team:research"]
-TELL_SECONDS = 2.0
+LOG_SECONDS = 2.0
 OF_ALL_MONTHS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BEST_SHOWN = 20
@@ -120,7 +120,7 @@ def studies(
             study.around(_champion(context, target, symbol)),
             previous_best(storage, study.subject, study.judge.space, how.objectives),
         ]
-        tell = _teller(context)
+        tell = _reporter(context)
         with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
             with interruptible() as interruption, without_remarks():
 
@@ -254,24 +254,21 @@ def _to_log(study: Study, how: StudySettings, dataset: Dataset, workers: int) ->
     )
 
 
-def _teller(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
-    """Tell of a study in Dagster's log now and then; of its first failed trial at once."""
-    last_told, failed = 0.0, False
+def _reporter(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
+    """Report a study's progress, and its first failed trial as a warning."""
+    report, failed = Reporter(context, LOG_SECONDS), False
 
-    def tell(progress: Progress) -> None:
-        nonlocal last_told, failed
+    def of_study(progress: Progress) -> None:
+        nonlocal failed
         if progress.last.error is not None and not failed:
             failed = True
             context.log.warning(f"trial {progress.last.position} failed: {progress.last.error}")
-        now = time.monotonic()
-        done = progress.complete + progress.pruned + progress.failed
+        ended = progress.complete + progress.pruned + progress.failed >= progress.trials
         # The longer it takes, the seldomer: some hundred lines in any study.
-        if now - last_told < max(TELL_SECONDS, progress.seconds / 100) and done < progress.trials:
-            return
-        last_told = now
-        context.log.info(progress_sentence(progress))
+        seldom = 0.0 if ended else max(LOG_SECONDS, progress.seconds / 100)
+        report(progress.name, progress_sentence(progress), seconds=seldom)
 
-    return tell
+    return of_study
 
 
 def _pictures(study: Study, result: StudyResult) -> dict[str, bytes]:

@@ -1,23 +1,16 @@
 """The whole chain for one symbol: ingest of all its months, research, models, studies, judgement; with progress."""
 
-import logging
-import os
-import re
-import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterInstance
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.instance.ref import InstanceRef
-from sqlalchemy.exc import SQLAlchemyError
+from dagster import DagsterExecutionInterruptedError, DagsterInstance
 
 from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key, study_key
 from jobs.processes import close_dead_runs, process_tag
-from pipeline.errors import DataError
+from jobs.progress import Observer, StepEvent, expected_seconds, observed
+from pipeline.dagster_internals import quiet_instance, shown_on_the_page
+from pipeline.errors import ChainError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
@@ -28,10 +21,7 @@ from pipeline.tuning.targets import STRATEGY
 from resources import BarSource
 
 __all__ = [
-    "ChainError",
-    "StepEvent",
     "months_to_make",
-    "quiet_instance",
     "run_chain",
     "run_study",
     "train_families",
@@ -40,46 +30,10 @@ __all__ = [
 ]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-NO_CAPTURE = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-POLL_SECONDS = 0.1
 LONGEST = 400
-# Dagster's own words for a step that waits for its place in a pool.
-BLOCKED = "Step blocked by limit for pool "
-# What a training logs of its progress: which fit, and how far it is.
-FIT_MESSAGE = re.compile(r"(fold \d+|final)\b[^:]*: \d+ of at most \d+")
-# And of a study, one inside a fold too.
-STUDY_MESSAGE = re.compile(r"(tuning, )?trials: [\d,]+ of at most .*")
-# Checks whose words are told though they passed: what became of the rows, and what a model learned from.
-TELLING_CHECKS = ("accounting", "out_of_fold")
 
 
-class ChainError(Exception):
-    """A step failed; the text is what the step said."""
-
-
-@dataclass(frozen=True)
-class StepEvent:
-    """Something a run did.
-
-    Attributes
-    ----------
-    step
-        The step's name.
-    kind
-        ``started``, ``going`` (how far a training is), ``finished``, ``check`` (an asset check that did not pass),
-        ``warned`` (what went otherwise than it should), or ``told`` (what became of the rows, or of the models).
-    text
-        What a check or a warning says, or how far it is.
-    """
-
-    step: str
-    kind: Literal["started", "going", "finished", "check", "warned", "told"]
-    text: str = ""
-
-
-def run_chain(
-    definitions: dg.Definitions, symbol: str, home: Home, observe: Callable[[StepEvent], None]
-) -> Mapping[str, str]:
+def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Observer) -> Mapping[str, str]:
     """Materialize every asset of a symbol.
 
     Parameters
@@ -91,7 +45,7 @@ def run_chain(
     home
         Where the results lie.
     observe
-        Called from another thread as steps start and finish.
+        Called with the plan first, then from another thread as steps start and finish.
 
     Returns
     -------
@@ -108,16 +62,25 @@ def run_chain(
     months = months_to_make(symbol, home)
     with quiet_instance() as instance:
         close_dead_runs(instance)
+        settings = load_settings(home)
+        selection = settings.models
+
+        def plan(families: Sequence[str], targets: Sequence[str]) -> None:
+            trainings = [("train", str(model_key(family, symbol)), family) for family in families]
+            studies = [("tune", str(study_key(target, symbol)), target) for target in targets]
+            jobs = [("ingest", None, ""), ("research", symbol, ""), *trainings, *studies, ("judge", symbol, "")]
+            observe(_plan(definitions, instance, jobs))
+
+        plan(selection.families, settings.tuning.targets)
         first, last = grid_key(months[0], symbol), grid_key(months[-1], symbol)
         ingest_tags = {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
         runs = {"ingest": _execute(definitions, "ingest", instance, observe, tags=ingest_tags)}
         runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
-        settings = load_settings(home)
-        selection = settings.models
         learns = selection.families or set(settings.tuning.targets) - {STRATEGY}
         why_not = _untrainable(definitions, symbol, instance, selection) if learns else None
         if why_not is not None:
             observe(StepEvent("models", "told", f"no models: {why_not}"))
+            plan((), [target for target in settings.tuning.targets if target == STRATEGY])
         for family in selection.families if why_not is None else ():
             runs[f"train {family}"] = train_family(definitions, symbol, family, instance, observe)
         # After the models: a study may trade by their scores.
@@ -140,7 +103,7 @@ def train_families(
     symbol: str,
     families: Iterable[str],
     home: Home,
-    observe: Callable[[StepEvent], None],
+    observe: Observer,
 ) -> Mapping[str, str]:
     """Train model families on what the chain made of a symbol before, then judge it anew.
 
@@ -156,6 +119,9 @@ def train_families(
     """
     with quiet_instance() as instance:
         close_dead_runs(instance)
+        families = list(families)
+        trainings = [("train", str(model_key(family, symbol)), family) for family in families]
+        observe(_plan(definitions, instance, [*trainings, ("judge", symbol, "")]))
         runs = {f"train {one}": train_family(definitions, symbol, one, instance, observe) for one in families}
         runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
     return runs
@@ -166,7 +132,7 @@ def train_family(
     symbol: str,
     family: str,
     instance: DagsterInstance,
-    observe: Callable[[StepEvent], None],
+    observe: Observer,
 ) -> str:
     """Train one model family of a symbol, as a Dagster run; its steps are told as ``<step> <family>``.
 
@@ -184,7 +150,8 @@ def train_family(
         definitions,
         "train",
         instance,
-        lambda event: observe(replace(event, step=f"{event.step} {family}")),
+        observe,
+        of=family,
         partition_key=str(model_key(family, symbol)),
     )
 
@@ -194,7 +161,7 @@ def tune_target(
     symbol: str,
     target: str,
     instance: DagsterInstance,
-    observe: Callable[[StepEvent], None],
+    observe: Observer,
     overrides: Mapping[str, object] | None = None,
 ) -> str:
     """Run a study of a symbol, or go on with it, as a Dagster run; its steps are told as ``<step> <target>``.
@@ -218,7 +185,8 @@ def tune_target(
         definitions,
         "tune",
         instance,
-        lambda event: observe(replace(event, step=f"{event.step} {target}")),
+        observe,
+        of=target,
         partition_key=str(study_key(target, symbol)),
         config={"ops": {"studies": {"config": dict(overrides or {})}}},
     )
@@ -229,12 +197,23 @@ def run_study(
     symbol: str,
     target: str,
     overrides: Mapping[str, object],
-    observe: Callable[[StepEvent], None],
+    observe: Observer,
 ) -> str:
     """Run a study on what the chain made of a symbol before; see :func:`tune_target`."""
     with quiet_instance() as instance:
         close_dead_runs(instance)
+        observe(_plan(definitions, instance, [("tune", str(study_key(target, symbol)), target)]))
         return tune_target(definitions, symbol, target, instance, observe, overrides)
+
+
+def _plan(
+    definitions: dg.Definitions, instance: DagsterInstance, jobs: Iterable[tuple[str, str | None, str]]
+) -> StepEvent:
+    """Plan jobs, given by name, partition and the family or target that they are for."""
+    steps: dict[str, float] = {}
+    for job, partition_key, of in jobs:
+        steps |= expected_seconds(definitions, job, partition_key, instance, of)
+    return StepEvent("", "planned", plan=steps)
 
 
 def _untrainable(
@@ -268,100 +247,37 @@ def months_to_make(symbol: str, home: Home) -> list[str]:
     return sorted(present | made & set(known))
 
 
-def quiet_instance() -> DagsterInstance:
-    """The home's instance, but for its capture of each step's output.
-
-    That takes four processes a step: seconds over a chain, and on Ctrl-C each of them shows a traceback.
-    """
-    folder = os.environ["DAGSTER_HOME"]
-    return DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides={"compute_logs": NO_CAPTURE}))
-
-
 def _execute(
     definitions: dg.Definitions,
     name: str,
     instance: DagsterInstance,
-    observe: Callable[[StepEvent], None],
+    observe: Observer,
     *,
+    of: str = "",
     partition_key: str | None = None,
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, object] | None = None,
 ) -> str:
     job = definitions.resolve_job_def(name)
     run_id = str(uuid.uuid4())
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(instance, run_id, observe, done), daemon=True)
-    watcher.start()
+    shown_on_the_page(instance, name)
     try:
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            run_config={**QUIET, **(config or {})},
-            partition_key=partition_key,
-            tags={**process_tag(run_id), **(tags or {})},
-            raise_on_error=False,
-        )
+        with observed(instance, run_id, observe, of):
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                run_config={**QUIET, **(config or {})},
+                partition_key=partition_key,
+                tags={**process_tag(run_id), **(tags or {})},
+                raise_on_error=False,
+            )
     except DagsterExecutionInterruptedError as stop:
         raise KeyboardInterrupt from stop
-    finally:
-        done.set()
-        watcher.join()
     if not result.success:
         if _interrupted(result):
             raise KeyboardInterrupt
         raise ChainError(_why(result))
     return run_id
-
-
-def _watch(instance: DagsterInstance, run_id: str, observe: Callable[[StepEvent], None], done: threading.Event) -> None:
-    cursor: str | None = None
-    last_look = False
-    while not last_look:
-        last_look = done.wait(POLL_SECONDS)
-        while True:
-            try:
-                page = instance.get_records_for_run(run_id, cursor=cursor, limit=1000)
-            except (SQLAlchemyError, OSError):  # whoever does the run meets it too, and tells
-                return
-            cursor = page.cursor
-            for record in page.records:
-                if (event := _step_event(record.event_log_entry)) is not None:
-                    observe(event)
-            if not page.has_more:
-                break
-
-
-def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
-    event = entry.dagster_event
-    if event is None:
-        return _logged(entry)
-    if event.step_key is None:
-        return None
-    if event.event_type == DagsterEventType.ENGINE_EVENT and (event.message or "").startswith(BLOCKED):
-        pool = str(event.message).removeprefix(BLOCKED)
-        return StepEvent(event.step_key, "warned", f"waiting for what runs in the pool {pool}")
-    if event.event_type == DagsterEventType.STEP_START:
-        return StepEvent(event.step_key, "started")
-    if event.event_type == DagsterEventType.STEP_SUCCESS:
-        return StepEvent(event.step_key, "finished")
-    if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
-        check = event.asset_check_evaluation_data
-        if not check.passed:
-            name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-            return StepEvent(event.step_key, "check", f"{name}: {check.description or 'did not pass'}")
-        if check.check_name in TELLING_CHECKS:
-            return StepEvent(event.step_key, "told", check.description or "")
-    return None
-
-
-def _logged(entry: dg.EventLogEntry) -> StepEvent | None:
-    """How far a training is, or a warning of a step."""
-    if entry.step_key is None:
-        return None
-    if entry.level == logging.WARNING:  # errors, and what they keep from being done, are told when the run has failed
-        return StepEvent(entry.step_key, "warned", entry.user_message)
-    said = STUDY_MESSAGE.match(entry.user_message) or FIT_MESSAGE.match(entry.user_message)
-    return StepEvent(entry.step_key, "going", said[0]) if said else None
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
@@ -373,7 +289,7 @@ def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """What the first failed step said, without its traceback (Dagster's page has that)."""
     for event in result.all_events:
-        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
                 name = f"{check.asset_key.to_user_string()}.{check.check_name}"

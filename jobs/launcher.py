@@ -5,15 +5,14 @@ a run with the tick's key, finds none and makes one. And both may take the same 
 launch, which is done under a lock of the home.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.launcher import LaunchRunContext
-from dagster._core.storage.tags import RUN_KEY_TAG
+
+from pipeline.dagster_internals import RUN_KEY_TAG, LaunchRunContext
+from pipeline.locks import locked
 
 __all__ = ["OnceLauncher"]
 
@@ -55,9 +54,5 @@ def _twin(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun | N
     )
 
 
-@contextmanager
-def _lock() -> Iterator[None]:
-    path = Path(os.environ["VPOC_DAGSTER_STORAGE"]) / "launch.lock"
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock() -> AbstractContextManager[None]:
+    return locked(Path(os.environ["VPOC_DAGSTER_STORAGE"]) / "launch.lock")

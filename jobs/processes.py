@@ -14,17 +14,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
+from dagster import DagsterExecutionInterruptedError
 
+from pipeline.dagster_internals import (
+    HIDDEN_TAG_PREFIX,
+    ExecutionPlan,
+    InProcessExecutor,
+    PlanOrchestrationContext,
+    RetryMode,
+)
 from pipeline.process_start import process_start
 
 __all__ = ["close_dead_runs", "interruptions_kept", "one_process", "process_tag"]
 
-PROCESS_TAG = "vpoc/process"
+PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}vpoc-process"
 # With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given anew.
 PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<start>[^:]+)")
 SOON = 0.05

@@ -14,9 +14,9 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from pipeline.errors import ConfigurationError, UnknownSymbolError
+from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
 from pipeline.home import Home, expanded, write_whole
-from pipeline.learning.record import locked
+from pipeline.locks import locked
 from pipeline.market import Instrument, find_instrument, load_instruments, simulate_market
 from pipeline.market.readers import RawBars, ReadOptions, bar_files, read_bars
 from pipeline.market.trade_files import TradeReadOptions
@@ -34,6 +34,7 @@ __all__ = [
     "find_dataset",
     "find_trades",
     "load_sources",
+    "made_symbol",
     "remember_source",
 ]
 
@@ -154,6 +155,22 @@ def find_dataset(key: str, home: Home) -> Dataset:
     return Dataset(key, instrument, sources[key])
 
 
+def made_symbol(home: Home) -> str:
+    """Name the symbol that a command means which goes on from what 'vpoc run' made: ES, or else the only one made.
+
+    Raises
+    ------
+    ConfigurationError
+        If several were made and none is ES: lists them.
+    """
+    made = sorted(path.stem for path in (home.assets / "training_set").glob("[!.]*.parquet"))
+    if "ES" in made or not made:
+        return "ES"
+    if len(made) > 1:
+        raise ConfigurationError(f"'vpoc run' has made {', '.join(made)}: name one with --symbol")
+    return made[0]
+
+
 def find_trades(key: str, home: Home) -> tuple[Instrument, TradeSource]:
     """Find the instrument and the trades of a key.
 
@@ -208,6 +225,9 @@ def _source(home: Home, symbol: str, entry: object) -> FileSource:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"
         said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            said = f"there is no such setting; there are {', '.join(FileSource.model_fields)}"
+            said += did_you_mean(str(first["loc"][-1]), FileSource.model_fields)
         place = place_in_yaml(home.sources, symbol, *first["loc"])
         raise ConfigurationError(f"{place}: {symbol}.{field}: {said}") from error
     if not source.path.strip():

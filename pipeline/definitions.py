@@ -5,8 +5,9 @@ import dagster as dg
 from assets import all_assets
 from assets.partitions import study_key
 from jobs import ingest, judge, research, train, tune
-from jobs.chain import ChainError, StepEvent, run_chain, run_study, train_families
+from jobs.chain import run_chain, run_study, train_families
 from jobs.processes import close_dead_runs, one_process
+from jobs.progress import Observer, StepEvent
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
 from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
@@ -22,7 +23,7 @@ from schedules import (
 )
 
 __all__ = [
-    "ChainError",
+    "Observer",
     "Registered",
     "StepEvent",
     "StoreAwayError",

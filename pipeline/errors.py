@@ -1,8 +1,11 @@
 """The errors a user can mend: each text is one sentence that names the place and says what to do."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from pipeline.shown import shown
 
-__all__ = ["ConfigurationError", "DataError", "PipelineError", "UnknownSymbolError"]
+__all__ = ["ChainError", "ConfigurationError", "DataError", "PipelineError", "UnknownSymbolError", "did_you_mean"]
 
 
 class PipelineError(ValueError):
@@ -23,5 +26,16 @@ class DataError(PipelineError):
     """Data that cannot be read or used as it is."""
 
 
+class ChainError(PipelineError):
+    """A step of a chain of runs failed; the text is what the step said."""
+
+
 class UnknownSymbolError(PipelineError):
     """A symbol that no instrument is defined for."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean X?``, to append to a sentence on an unknown name; empty where none is like it."""
+    by_small = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), by_small, n=1, cutoff=0.6)
+    return f"; did you mean {by_small[close[0]]}?" if close else ""

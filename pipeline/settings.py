@@ -1,12 +1,13 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.backtest import Account
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.features.selection import FeatureSelection
 from pipeline.home import Home, expanded
 from pipeline.learning import PurgedWalkForward
@@ -17,7 +18,15 @@ from pipeline.strategy import StrategySettings
 from pipeline.tuning.settings import TuningSettings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
-__all__ = ["ModelSelection", "Settings", "SimulatorSettings", "Weights", "load_settings", "require_settings"]
+__all__ = [
+    "ModelSelection",
+    "Settings",
+    "SimulatorSettings",
+    "Weights",
+    "load_settings",
+    "read_settings",
+    "require_settings",
+]
 
 
 class SimulatorSettings(BaseModel):
@@ -31,6 +40,8 @@ class SimulatorSettings(BaseModel):
     edge: float = Field(default=0.0, ge=0, le=1)
     bar: str = "5min"
 
+
+_HIGH_RISK = 0.1
 
 Weights = Literal["equal", "uniqueness"]
 
@@ -103,6 +114,33 @@ class ModelSelection(BaseModel):
         return make_model(family, self.parameters.get(family), seed=seed)
 
 
+def _stated_risk(account: object) -> object:
+    """Read ``0.5%`` as 0.005, and refuse a risk that is likely a slip unless it is said twice."""
+    if not isinstance(account, dict) or "risk_per_trade" not in account:
+        return account
+    account = dict(account)
+    twice = account.pop("confirm_risk_per_trade", None)
+    said, confirmed = _share(account["risk_per_trade"]), _share(twice)
+    if isinstance(said, float) and said > _HIGH_RISK and confirmed != said:
+        given = account["risk_per_trade"]
+        meant = f"for {said:g} % write '{said:g}%'; " if not isinstance(given, str) and said < 1 else ""
+        raise ConfigurationError(
+            f"account.risk_per_trade {given} puts {100 * said:.4g} % of the equity at risk in every trade: {meant}"
+            f"if that is meant, say it twice, with confirm_risk_per_trade: {given}"
+        )
+    account["risk_per_trade"] = said
+    return account
+
+
+def _share(value: object) -> object:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip().removesuffix("%")) / 100
+        except ValueError:
+            return value
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class Settings(BaseModel):
     """Everything a user may set, with the project's defaults.
 
@@ -111,7 +149,8 @@ class Settings(BaseModel):
     strategy
         Profiles, candidates, gates and signals.
     account
-        What differs from :class:`pipeline.backtest.Account`'s defaults and the instrument's margin rates.
+        What differs from :class:`pipeline.backtest.Account`'s defaults and the instrument's margin rates. A risk may be
+        written ``0.5%``; one above 10 % is refused unless ``confirm_risk_per_trade`` says the same.
     simulator
         The simulated market.
     off_tick
@@ -133,7 +172,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategy: StrategySettings = StrategySettings()
-    account: dict[str, Any] = Field(default_factory=dict)
+    account: Annotated[dict[str, Any], BeforeValidator(_stated_risk)] = Field(default_factory=dict)
     simulator: SimulatorSettings = SimulatorSettings()
     off_tick: Literal["snap", "reject"] = "snap"
     seed: int = Field(default=0, ge=0)
@@ -158,23 +197,29 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def load_settings(home: Home) -> Settings:
-    """Read the settings of a home; the defaults where the file or a setting is absent.
+    """Read the settings of a home, as :func:`read_settings` does."""
+    return read_settings(home.settings)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a file of settings; the defaults where it, or a setting, is absent.
 
     Raises
     ------
     ConfigurationError
         For a file that is not YAML or holds an unknown or impossible setting: names file and setting.
     """
-    entries = read_yaml_mapping(home.settings, absent={})
+    entries = read_yaml_mapping(path, absent={})
     try:
         settings = Settings(**entries)
     except ValidationError as error:
-        place, first = place_in_yaml(home.settings, *_location(error)), error.errors()[0]
+        place, first = place_in_yaml(path, *_location(error)), error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             model = _SECTIONS.get(name.partition(".")[0], Settings)
             raise ConfigurationError(
                 f"{place}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
+                f"{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
             ) from error
         if first["type"] == "value_error":  # a validator's own sentence, which names setting and value
             raise ConfigurationError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
@@ -182,7 +227,7 @@ def load_settings(home: Home) -> Settings:
     try:
         Account(**settings.account)
     except ConfigurationError as error:
-        place = place_in_yaml(home.settings, "account", *_location(error))
+        place = place_in_yaml(path, "account", *_location(error))
         raise ConfigurationError(f"{place}: {error}") from error
     return settings
 

@@ -20,7 +20,8 @@ from pipeline.home import Home, write_whole
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import FitOptions, Model, TrainingRows
 from pipeline.learning.provenance import data_version
-from pipeline.learning.record import content_hash, locked
+from pipeline.learning.record import content_hash
+from pipeline.locks import locked
 from pipeline.modelling import LearningInputs
 from pipeline.search_space import SearchSpace
 from pipeline.settings import Settings

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipeline.home import Home
 from pipeline.learning.provenance import code_version
-from pipeline.learning.record import locked
+from pipeline.locks import locked
 from resources.mlflow_limits import (
     METRICS_A_BATCH,
     PARAMETERS_A_BATCH,

@@ -21,13 +21,13 @@ from pipeline.learning.record import (
     TrainingIdentity,
     Upload,
     drop_older_uploads,
-    locked,
     made_before,
     mark_uploaded,
     read_record,
     records_beside,
     require_whole,
 )
+from pipeline.locks import locked
 from pipeline.yaml_files import yaml_value
 from resources.mlflow_limits import METRICS_A_BATCH, PARAMETERS_A_BATCH, batches, cut, milliseconds, pages, safe_name
 from resources.mlflow_store import Store, sentence

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.market import Instrument
 
 __all__ = ["Account", "MarginRule", "margin_per_session"]
@@ -152,6 +152,7 @@ class Account(BaseModel):
             if first["type"] == "extra_forbidden":
                 raise ConfigurationError(
                     f"account setting {first['loc'][0]!r} is unknown; there are {', '.join(type(self).model_fields)}"
+                    f"{did_you_mean(str(first['loc'][0]), type(self).model_fields)}"
                 ) from error
             message = first["msg"].removeprefix("Value error, ")
             raise ConfigurationError(f"account setting {first['loc'][0]} is {first['input']!r}: {message}") from error

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from pipeline.cli.screen import Console
 from pipeline.home import Home
-from pipeline.learning.record import locked
+from pipeline.locks import locked
 
 __all__ = ["symbol_alone"]
 

@@ -127,7 +127,7 @@ def _placed(path: "Path | str", *, given: bool) -> Path:
 
 def _show(report: "AuditReport", what: str) -> None:
     console = Console()
-    console.print(what, soft_wrap=True, highlight=False)
+    console.sentence(what)
     # Twenty columns that are missing for the same reason are one thing to read.
     alike: dict[tuple[object, ...], list[str]] = {}
     for finding in report.findings:
@@ -139,13 +139,13 @@ def _show(report: "AuditReport", what: str) -> None:
         console.print(", ".join(names), style="bold", highlight=False)
         for name, value in (("first at", row), ("expected", expected), ("got", got), ("cause", cause)):
             shown = "missing" if value == "nan" else value
-            console.print(f"  {name:<10} {shown}", soft_wrap=True, highlight=False)
+            console.sentence(f"  {name:<10} {shown}")
     reasons: dict[str, list[str]] = {}
     for name, reason in report.skipped.items():
         reasons.setdefault(reason, []).append(name)
     for reason, names in reasons.items():
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        console.print(f"not judged: {shown}: {reason}", soft_wrap=True, highlight=False)
+        console.sentence(f"not judged: {shown}: {reason}")
     dates = ", ".join(str(session.date()) for session in report.cutoffs)
     console.print(
         f"{len(report.judged)} features, {report.sessions} sessions, cut off at {dates}",
@@ -160,7 +160,7 @@ def _show(report: "AuditReport", what: str) -> None:
     if defects := [finding for finding in report.findings if finding.is_defect]:
         from pipeline.audit.report import defect_sentence
 
-        console.print(f"{defect_sentence(defects)}.", soft_wrap=True, highlight=False, markup=False)
+        console.sentence(f"{defect_sentence(defects)}.")
     console.print(
         "[green]no look-ahead found[/]" if report.passed else f"[bold red]{errors} error{'s' * (errors > 1)}[/]",
         markup=True,

@@ -68,9 +68,9 @@ def backtest(
     shown.print(frame_table(_ends(results), "What became of the orders"))
     for strategy, part in parts.items():
         shown.print(f"{strategy}: {verdict(part)}", highlight=False)
-    shown.print(after_looks(counted), highlight=False, soft_wrap=True)
+    shown.sentence(after_looks(counted))
     if summary["low"].notna().any():
-        shown.print(interval_reach(max(len(result.daily_returns) for result in results.values())), soft_wrap=True)
+        shown.sentence(interval_reach(max(len(result.daily_returns) for result in results.values())))
 
 
 def _document(name: str, summary: pd.DataFrame, counted: "Mapping[str, Any]") -> dict[str, Any]:

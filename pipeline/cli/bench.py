@@ -14,7 +14,9 @@ from pipeline.cli.tables import frame_table
 __all__ = ["bench"]
 
 bench = typer.Typer(
-    no_args_is_help=True, help="Time the engines beside their peers; measure how right the statistics are."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Time the engines beside their peers; measure how right the statistics are.",
 )
 
 RepeatOption = Annotated[int, typer.Option(min=1, help="Timed repetitions; the fastest counts.")]

@@ -9,16 +9,8 @@ import sys
 import typer
 from rich.text import Text
 
-from pipeline.cli.audit import audit
-from pipeline.cli.backtest import backtest
-from pipeline.cli.bench import bench
-from pipeline.cli.doctor import doctor
-from pipeline.cli.models import models
-from pipeline.cli.profile import profile
-from pipeline.cli.run import run
+from pipeline.cli.lazy import LazyGroup, add_lazily
 from pipeline.cli.screen import Console
-from pipeline.cli.tune import tune
-from pipeline.cli.ui import ui
 from pipeline.errors import ConfigurationError, PipelineError, UnknownSymbolError
 from pipeline.home import vpoc_home
 from pipeline.outside import sentence_of_fault
@@ -30,21 +22,27 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="vpoc",
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Volume-profile research: from raw bars to an honestly judged backtest.\n\n"
     "Start with 'vpoc run' (five simulated years of ES), then 'vpoc run --data FILE' on your own bars, "
     "and 'vpoc ui' for the pages. Everything written lies under VPOC_HOME (default: var in the project).",
 )
-app.command()(run)
-app.command()(profile)
-app.command()(backtest)
-app.command()(audit)
-app.command()(tune)
-app.command()(doctor)
-app.command()(ui)
-app.add_typer(models, name="models")
-app.add_typer(bench, name="bench")
+for name, help_ in {
+    "run": "Run the whole chain: bars, profiles, signals, backtest, report.",
+    "profile": "Show VPOC and value area of each session, and one session's profile.",
+    "backtest": "Backtest all value-area fades and the rule signals, or your own orders, under honest fills.",
+    "audit": "Recompute everything from features to models' decisions on data cut off at many sessions, and compare to "
+    "the bit.",
+    "tune": "Search parameters on what 'vpoc run' made of a symbol; called again it goes on where it was.",
+    "config": "Show the settings in force, and change them.",
+    "doctor": "Check everything a run needs, or with --data a file of bars; exit 1 where something won't work.",
+    "ui": "Open both pages on this machine only, with the schedules running, until Ctrl-C.",
+    "models": "Registered models, and trainings that wait for MLflow.",
+    "bench": "Time the engines beside their peers; measure how right the statistics are.",
+}.items():
+    add_lazily(app, name, f"pipeline.cli.{name}", help_)
 
 
 def main() -> None:
@@ -62,7 +60,7 @@ def main() -> None:
         _fail(str(error), 1)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer ends so after Ctrl-C, without a word
-            _fail("stopped; nothing is broken, the same command run again does all of it", INTERRUPTED)
+            _fail("Interrupted. Run the same command to resume.", INTERRUPTED)
         raise
     except BrokenPipeError:
         # The reader of a pipe (head, less) has seen enough.

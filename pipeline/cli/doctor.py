@@ -44,7 +44,7 @@ def doctor(
     *,
     reading: Reading,
 ) -> None:
-    """Look at everything a run needs, or with --data at a file of bars; exit 1 where something won't work.
+    """Check everything a run needs, or with --data a file of bars; exit 1 where something won't work.
 
     Of a file: how it is read, what is quarantined, whether it shows signs of being read wrongly (time zone, labels,
     unit), and where it rolls from contract to contract.

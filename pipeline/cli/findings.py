@@ -14,4 +14,4 @@ def print_findings(findings: Iterable[Finding], console: Console) -> None:
     """One line a finding, the gravest first."""
     for finding in findings:
         console.print(f"{_MARKS[finding.severity]}: ", end="", highlight=False, markup=True)
-        console.print(finding.said, soft_wrap=True, highlight=False, markup=False)
+        console.sentence(finding.said)

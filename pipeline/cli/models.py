@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from pipeline.cli.alone import symbol_alone
-from pipeline.cli.options import JsonOption
+from pipeline.cli.options import JsonOption, MadeSymbolOption
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
 from pipeline.cli.screen import Console
-from pipeline.datasets import find_dataset
+from pipeline.datasets import find_dataset, made_symbol
 from pipeline.environment import prepare_environment
 from pipeline.errors import DataError
 from pipeline.home import vpoc_home
@@ -23,17 +23,19 @@ from pipeline.settings import require_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.definitions import Registered
+    from pipeline.definitions import Observer, Registered
 
 __all__ = ["models"]
 
-models = typer.Typer(no_args_is_help=True, help="Registered models, and trainings that wait for MLflow.")
+models = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Registered models, and trainings that wait for MLflow."
+)
 
 
 @models.command()
 def train(
     families: Annotated[list[str], typer.Argument(help="Model families, such as lstm attention ensemble.")],
-    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Whose candidates to learn from.")] = "ES",
+    symbol: MadeSymbolOption = None,
 ) -> None:
     """Train model families on what 'vpoc run' made of a symbol, and make its report anew."""
     from pipeline.learning.models import find_family
@@ -43,16 +45,21 @@ def train(
     for family in families:
         find_family(family)
     families = list(dict.fromkeys(families))
+    symbol = symbol or made_symbol(home)
     find_dataset(symbol, home)
     prepare_environment(home)
-    quieten()
-    from pipeline.definitions import defs, train_families
+
+    def chain(observe: "Observer") -> None:
+        quieten()
+        from pipeline.definitions import defs, train_families
+
+        train_families(defs, symbol, families, home, observe)
 
     console = Console()
     with symbol_alone(home, symbol, console):
-        shown_while(console, lambda observe: train_families(defs, symbol, families, home, observe))
+        shown_while(console, chain)
     report = home.reports / f"{symbol}.html"
-    console.print(f"Report     {report}", soft_wrap=True, highlight=False)
+    console.sentence(f"Report     {report}")
     console.print("Models     vpoc models list", highlight=False)
 
 

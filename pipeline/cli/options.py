@@ -15,9 +15,15 @@ from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError
 from pipeline.home import expanded
 
-__all__ = ["JsonOption", "Reading", "SymbolOption", "file_source", "reads_a_file", "refuse_reading"]
+__all__ = ["JsonOption", "MadeSymbolOption", "Reading", "SymbolOption", "file_source", "reads_a_file", "refuse_reading"]
 
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Which instrument the bars are of.")]
+MadeSymbolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--symbol", "-s", help="Whose results of 'vpoc run' to go on from. [default: ES, or the only one made]"
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for another program to read.")]
 
 Reading = Mapping[str, Any]  # settings of a source that were given on the command line, by their names

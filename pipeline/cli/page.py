@@ -27,5 +27,5 @@ def open_profile(
     path = vpoc_home().reports / f"profile-{instrument.symbol}-{day.date()}-{hours}.html"
     figure = profile_figure(data, instrument, day, hours=hours, **rows)
     write_whole(path, figure.to_html(include_plotlyjs=True, div_id="profile"))
-    console.print(f"Page       {path}", soft_wrap=True, highlight=False)
+    console.sentence(f"Page       {path}")
     typer.launch(path.as_uri())

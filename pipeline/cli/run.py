@@ -12,17 +12,19 @@ from pipeline.cli.profile_trades import source_holds_trades
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
 from pipeline.cli.screen import Console
-from pipeline.cli.tables import results_table, side_by_side_table
+from pipeline.cli.tables import account_line, results_table, side_by_side_table
 from pipeline.datasets import SIMULATED_SUFFIX, FileSource, find_dataset, load_sources, remember_source
 from pipeline.environment import prepare_environment
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import ChainError, ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
 from pipeline.market.evidence import Finding
-from pipeline.settings import require_settings
+from pipeline.settings import load_settings, require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pipeline.definitions import Observer
 
 __all__ = ["run"]
 
@@ -54,6 +56,7 @@ def run(
     home = vpoc_home()
     require_settings(home)
     key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
+    console = Console(stderr=True) if as_json else Console()
     taken, source = "", None
     if data is None:
         refuse_reading(reading, "give it as --data FILE")
@@ -66,12 +69,11 @@ def run(
         if source_holds_trades(source):
             raise DataError(f"{data} holds trades, and a run takes bars: see them with 'vpoc profile {data}'")
         load_sources(home)
-        taken = source.read(key).description  # a file that can't be read is not remembered
+        with console.status(f"Reading {data}"):
+            taken = source.read(key).description  # a file that can't be read is not remembered
     prepare_environment(home)
-    console = Console(stderr=True) if as_json else Console()
     if taken:
-        console.print(taken, soft_wrap=True, highlight=False)
-    quieten()
+        console.sentence(taken)
     with symbol_alone(home, key, console):
         _run(key, home, source, console)
         _show(key, home, console, as_json=as_json)
@@ -81,11 +83,16 @@ def _run(key: str, home: Home, source: FileSource | None, console: Console) -> N
     before = load_sources(home).get(key)
     if source is not None:
         remember_source(home, key, source)
-    try:
+
+    def chain(observe: "Observer") -> None:
+        quieten()
         from pipeline.definitions import defs, run_chain
 
-        shown_while(console, lambda observe: run_chain(defs, key, home, observe))
-    except DataError as error:
+        run_chain(defs, key, home, observe)
+
+    try:
+        shown_while(console, chain)
+    except (ChainError, DataError) as error:
         if source is None or before is None or before == source:
             raise
         # A mistyped file must not take the place of the one that worked.
@@ -129,11 +136,12 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
         return
     title = f"{key}: {dataset.identity}"
     names = list(summary.index.get_level_values(0).unique())
+    console.sentence(account_line(load_settings(home).account_for(dataset.instrument), dataset.instrument))
     console.print(results_table(summary.loc[names[:2]], title))
     if len(names) > 2:
         console.print(side_by_side_table(summary, f"{key}: rules and models side by side"))
     for strategy, part in summary.groupby(level=0, sort=False):
-        console.print(f"{strategy}: {verdict(part.droplevel(0))}", highlight=False)
-    console.print(after_looks(summary.attrs["looks"]), soft_wrap=True, highlight=False)
-    console.print(f"Report     {report}", soft_wrap=True, highlight=False)
+        console.sentence(f"{strategy}: {verdict(part.droplevel(0))}")
+    console.sentence(after_looks(summary.attrs["looks"]))
+    console.sentence(f"Report     {report}")
     console.print("Pages      make ui  (or vpoc ui): Dagster and MLflow, their addresses printed")

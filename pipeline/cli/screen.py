@@ -22,6 +22,13 @@ class Console(RichConsole):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, **options})
 
+    def sentence(self, text: str | Text) -> None:
+        """Print text that a terminal shows wrapped between words, and a file gets as it is, one line a paragraph.
+
+        A path or an address that is longer than the window stays whole.
+        """
+        self.print(text, soft_wrap=not self.is_terminal, overflow="ignore", crop=False, highlight=False)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Make rich's text, escaped before its width is measured."""
         return super().render_str(shown(text, lines=True), **options)

@@ -1,16 +1,18 @@
 """Tables on the screen, narrow enough for eighty columns."""
 
 import math
+from functools import partial
 
 import pandas as pd
 from rich import box
 from rich.table import Table
 
+from pipeline.backtest import Account
 from pipeline.market import Instrument
 from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
 from pipeline.profiles.pictures import tick_decimals
 
-__all__ = ["frame_table", "results_table", "sessions_table", "side_by_side_table"]
+__all__ = ["account_line", "frame_table", "results_table", "sessions_table", "side_by_side_table"]
 
 LONGEST_WHOLE = 12
 _LEVELS = ("vpoc", "val", "vah", "low", "high")
@@ -126,3 +128,15 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return "–" if math.isnan(value) else f"{value:,.10g}"
     return str(value)
+
+
+def account_line(account: Account, instrument: Instrument) -> str:
+    """The capital, risk and costs in force, on one line."""
+    money = partial(format_value, unit=instrument.currency)
+    rate = instrument.commission_rate
+    commission = f"{100 * rate:g} % of notional" if rate else money(instrument.commission_per_side, digits=2)
+    ticks = account.slippage_ticks
+    return (
+        f"Account: {money(account.initial_capital)}, {100 * account.risk_per_trade:g} % at risk per trade; commission "
+        f"{commission} a side, slippage {ticks} {'tick' if ticks == 1 else 'ticks'} on stops and closes"
+    )

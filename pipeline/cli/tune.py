@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from pipeline.cli.options import JsonOption
+from pipeline.cli.options import JsonOption, MadeSymbolOption
 from pipeline.cli.progress import shown_while
 from pipeline.cli.quiet import quieten
 from pipeline.cli.screen import Console
-from pipeline.datasets import find_dataset
+from pipeline.datasets import find_dataset, made_symbol
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, vpoc_home
@@ -18,6 +18,8 @@ from pipeline.settings import require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pipeline.definitions import Observer
 
 __all__ = ["tune"]
 
@@ -30,7 +32,7 @@ def tune(
             "strategy+lightgbm, both at once."
         ),
     ] = None,
-    symbol: Annotated[str, typer.Option("--symbol", "-s", help="Whose candidates or bars.")] = "ES",
+    symbol: MadeSymbolOption = None,
     trials: Annotated[
         int | None, typer.Option(min=1, show_default="50", help="Budget of the study, earlier runs included.")
     ] = None,
@@ -55,12 +57,16 @@ def tune(
         bool, typer.Option("--dashboard", help="Show all studies on Optuna's page, on this machine only.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of that page; 0 for a free one.")] = 8080,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the best parameters into settings.yaml; the old file is kept.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Search parameters on what 'vpoc run' made of a symbol; called again it goes on where it was.
 
     Each trial is remembered for good: the result says how often was looked, and what that leaves of the best. What is
-    not given here is as 'tuning' in settings.yaml says. Ctrl-C ends the study with the best so far.
+    not given here is as 'tuning' in settings.yaml says. Ctrl-C ends the study with the best so far. The best is put to
+    use by --apply alone.
     """
     home = vpoc_home()
     if dashboard:
@@ -84,21 +90,38 @@ def tune(
         "seed": seed,
     }
     # Mistakes are told before anything starts.
-    study_settings(StudyTarget.of(target), require_settings(home), **overrides)
+    symbol = symbol or made_symbol(home)
+    chosen = study_settings(StudyTarget.of(target), require_settings(home), **overrides)
+    if apply and len(chosen.objectives) > 1:
+        raise ConfigurationError("--apply needs one best, and several objectives have a front: name one objective")
     find_dataset(symbol, home)
     prepare_environment(home)
-    quieten()
-    from pipeline.definitions import defs, run_study
-
     given = {name: value for name, value in {**overrides, "workers": workers}.items() if value is not None}
     console = Console(stderr=True) if as_json else Console()
-    shown_while(console, lambda observe: run_study(defs, symbol, target, given, observe))
+
+    def chain(observe: "Observer") -> None:
+        quieten()
+        from pipeline.definitions import defs, run_study
+
+        run_study(defs, symbol, target, given, observe)
+
+    shown_while(console, chain)
     frame = _trials(target, symbol)
     document = frame.attrs["document"]
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        _tell(console, home, document, frame.attrs["folder"])
+        _tell(console, document, frame.attrs["folder"], apply=apply)
+    if apply:
+        _apply(console, home, document)
+
+
+def _apply(console: Console, home: Home, document: dict[str, Any]) -> None:
+    from pipeline.settings_file import change_settings, flat_settings
+
+    kept = change_settings(home, flat_settings(document["settings"]))
+    before = f"; the settings before are in {kept}" if kept is not None else ""
+    console.sentence(f"Written to {home.settings}{before}")
 
 
 def _open_dashboard(home: Home, target: str | None, port: int) -> None:
@@ -125,9 +148,9 @@ def _trials(target: str, symbol: str) -> "pd.DataFrame":
     return frame
 
 
-def _tell(console: Console, home: Home, document: dict[str, Any], folder: str) -> None:
+def _tell(console: Console, document: dict[str, Any], folder: str, *, apply: bool) -> None:
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False)
+        console.sentence(text)
 
     counts, best = document["trials"], document["best"]
     say(
@@ -140,7 +163,9 @@ def _tell(console: Console, home: Home, document: dict[str, Any], folder: str) -
             say(f"  trial {one['trial']}: {one['values']} {one['params']}")
     else:
         say(f"best: trial {best['trial']}, {best['values']}")
-        say(f"in {home.settings}:\n{yaml.safe_dump(document['settings'], sort_keys=False).rstrip()}")
+        say(yaml.safe_dump(document["settings"], sort_keys=False).rstrip())
+        if not apply:
+            say("These are not in use: the same command with --apply writes them into settings.yaml.")
     for remark in document["remarks"]:
         say(remark)
     say(document["said"])

@@ -14,11 +14,9 @@
 """
 
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import math
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +32,7 @@ from pipeline.home import Home, write_whole
 from pipeline.learning.models.protocol import Model
 from pipeline.learning.models.pyfunc import requirements, ship_code
 from pipeline.learning.provenance import code_version, environment
+from pipeline.locks import locked
 
 __all__ = [
     "Step",
@@ -45,7 +44,6 @@ __all__ = [
     "drop_leftovers",
     "drop_older_uploads",
     "flat_summary",
-    "locked",
     "made_before",
     "mark_uploaded",
     "pending_records",
@@ -349,22 +347,6 @@ def drop_older_uploads(folder: Path) -> None:
 def made_before(one: StoredRecord, other: StoredRecord) -> bool:
     """Whether a training of a family ended before another one in the same home, whatever the clock said."""
     return (one.sequence, one.trained) < (other.sequence, other.trained)
-
-
-@contextmanager
-def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Keep other processes from a folder meanwhile; waits for one that has it, after telling so by ``wait``."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if wait is not None:
-                wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline.errors import ConfigurationError, UnknownSymbolError
+from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 __all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
@@ -165,6 +165,7 @@ def find_instrument(symbol: str, instruments: Mapping[str, Instrument] | None = 
         raise UnknownSymbolError(
             f"symbol {symbol!r} is unknown (known: {', '.join(sorted(known))}); add it to a YAML file "
             f"named in {INSTRUMENTS_VARIABLE}, in the form of pipeline/market/instruments.yaml"
+            f"{did_you_mean(symbol, known)}"
         )
     return known[symbol]
 

@@ -1,7 +1,6 @@
 """Dagster's page behind the check of its callers.
 
-The one place that uses what Dagster does not promise to keep: ``dagster-webserver`` on the command line takes no
-middleware. The version is held below the next minor one, and ``tests/pages`` fails where these names have moved.
+``dagster-webserver`` on the command line takes no middleware.
 """
 
 from collections.abc import Collection
@@ -32,9 +31,9 @@ def serve_dagster(host: str, port: int, workspace: Path, names: Collection[str] 
     """
     import uvicorn
     from dagster import DagsterInstance, __version__
-    from dagster._core.workspace.context import WorkspaceProcessContext
-    from dagster._core.workspace.load_target import WorkspaceFileTarget
     from dagster_webserver.app import create_app_from_workspace_process_context
+
+    from pipeline.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
 
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_MILLISECONDS, CONNECTION_SECONDS, MOST_CONNECTIONS)

@@ -13,9 +13,9 @@ import time
 
 from pipeline.environment import tracking_uri
 from pipeline.home import PROJECT, Home, vpoc_home
+from pipeline.locks import take_lock
 from pipeline.pages.dagster_page import serve_dagster
 from pipeline.pages.guard import LOOPBACK
-from pipeline.pages.locks import take_lock
 
 __all__ = ["HOST", "NAMES_VARIABLE", "STOP_SECONDS", "serve"]
 

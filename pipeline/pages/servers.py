@@ -14,7 +14,7 @@ import psutil
 
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT, Home
-from pipeline.pages.locks import take_lock
+from pipeline.locks import take_lock
 from pipeline.pages.server import STOP_SECONDS
 
 __all__ = ["end_leftovers", "only_one", "start_server", "stop_servers"]

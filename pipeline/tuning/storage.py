@@ -1,6 +1,5 @@
 """Where studies are kept: one SQLite file in the home, or a PostgreSQL server that several machines share."""
 
-import fcntl
 import logging
 import os
 import time
@@ -14,6 +13,7 @@ from pipeline.addresses import checked_address, postgres_address
 from pipeline.environment import POSTGRES_VARIABLE
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home
+from pipeline.locks import locked
 from pipeline.outside import DAMAGED_WORDS, STUDIES_REMEDY
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class StudyStorage:
         from sqlalchemy import make_url
 
         if make_url(self.url).get_backend_name() == "sqlite":
-            return _locked_file(_lock_file(make_url(self.url)))
+            return locked(_lock_file(make_url(self.url)))
         return _advisory_lock(self.engine, name)
 
     def trials(self, study: "Study") -> "list[FrozenTrial]":
@@ -227,7 +227,7 @@ def open_storage(url: str, *, heartbeat: float = 20.0, grace: float = 120.0, pat
     try:
         if sqlite:
             _lock_file(parsed).parent.mkdir(parents=True, exist_ok=True)
-            making: AbstractContextManager[None] = _locked_file(_lock_file(parsed))
+            making: AbstractContextManager[None] = locked(_lock_file(parsed))
             options: dict[str, object] = {"connect_args": {"timeout": 5.0}}
         else:
             making = _made_schema(parsed)
@@ -300,16 +300,6 @@ def words_of(error: BaseException) -> str:
 
 def _lock_file(url: "URL") -> Path:
     return Path(f"{url.database}.lock")
-
-
-@contextmanager
-def _locked_file(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

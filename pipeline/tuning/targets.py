@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.learning.models import families, find_family
 from pipeline.search_space import SearchSpace
 from pipeline.strategy.search import STRATEGY_SPACE, scored_space
@@ -49,6 +50,12 @@ class StudyTarget:
         for mark, marked in ((SCORED, "scored"), (JOINT, "joint")):
             if name.startswith(STRATEGY + mark):
                 kind, family = marked, name.removeprefix(STRATEGY + mark)  # type: ignore[assignment]
+        if kind == "model" and family not in families():
+            names = [STRATEGY, *families()]
+            raise ConfigurationError(
+                f"there is nothing called {name!r} to tune; there are {', '.join(names)}, {STRATEGY}{SCORED}FAMILY and "
+                f"{STRATEGY}{JOINT}FAMILY{did_you_mean(name, names)}"
+            )
         find_family(family).space.require(family)
         return cls(kind, family)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from jobs.chain import StepEvent, quiet_instance, run_chain
+from jobs.chain import run_chain
+from jobs.progress import StepEvent
+from pipeline.dagster_internals import quiet_instance
 from pipeline.definitions import defs
 from pipeline.environment import prepare_environment
 from pipeline.home import PROJECT, Home, vpoc_home

@@ -13,11 +13,11 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from jobs.chain import ChainError, months_to_make, run_chain
+from jobs.chain import months_to_make, run_chain
 from pipeline.datasets import FileSource, find_dataset, remember_source
 from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import ChainError, ConfigurationError, DataError
 from pipeline.home import PROJECT, Home
 from pipeline.research import FADES, RULES, run_research
 from pipeline.settings import load_settings

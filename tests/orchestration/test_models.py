@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 
 from assets.partitions import model_key
-from jobs.chain import ChainError, StepEvent, run_chain, train_families, train_family
+from jobs.chain import run_chain, train_families, train_family
 from jobs.processes import close_dead_runs
+from jobs.progress import StepEvent
 from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ChainError, ConfigurationError
 from pipeline.home import PROJECT, Home
 from pipeline.learning.models import make_model
 from pipeline.learning.record import pending_records, training_alone

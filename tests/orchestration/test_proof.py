@@ -4,8 +4,9 @@ import dagster as dg
 import pytest
 
 from assets.partitions import model_key
-from jobs.chain import ChainError, train_family
+from jobs.chain import train_family
 from pipeline.definitions import defs
+from pipeline.errors import ChainError
 from pipeline.home import Home
 from pipeline.learning.record import pending_records
 from tests.audit.chain_plants import PLANTS

@@ -10,11 +10,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from jobs.chain import ChainError, StepEvent, run_chain
+from jobs.chain import run_chain
 from jobs.processes import PROCESS_TAG, close_dead_runs, process_tag
+from jobs.progress import StepEvent
 from pipeline.datasets import FileSource, remember_source
 from pipeline.definitions import defs
 from pipeline.environment import make_tracking_store
+from pipeline.errors import ChainError
 from pipeline.home import PROJECT, Home
 from pipeline.market import find_instrument, simulate_market
 from tests.orchestration.test_chain import nothing

@@ -18,12 +18,14 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from typer.testing import CliRunner
 
 from assets.tuning import interruptible
-from jobs.chain import ChainError, StepEvent, quiet_instance, run_chain, run_study, train_family
+from jobs.chain import run_chain, run_study, train_family
 from jobs.processes import interruptions_kept
+from jobs.progress import StepEvent
 from pipeline.cli import app
+from pipeline.dagster_internals import quiet_instance
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
-from pipeline.errors import ConfigurationError, PipelineError
+from pipeline.errors import ChainError, ConfigurationError, PipelineError
 from pipeline.home import Home
 from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs

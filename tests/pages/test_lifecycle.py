@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
+from jobs.processes import PROCESS_TAG
 from pipeline.home import Home
-from pipeline.pages.locks import take_lock
+from pipeline.locks import take_lock
 from pipeline.pages.servers import HOME_VARIABLE, end_leftovers
 from schedules.nightly import RETRY_TAGS
 from tests.pages.conftest import Pages, free_port, started, waited_for
@@ -55,8 +57,10 @@ def test_ui_that_is_killed_with_its_runs_leaves_nothing_and_the_next_one_makes_u
     killed = first.launch("ingest", NIGHT)
 
     def process_of_the_run() -> list[int]:
-        tags = {tag["key"]: tag["value"] for tag in first.runs()[killed]["tags"]}
-        return [int(tags["vpoc/process"].split(":")[1])] if "vpoc/process" in tags else []
+        # The page hides the tag.
+        with sqlite3.connect(tmp_path / "home" / "dagster" / "history" / "runs.db") as runs:
+            asked = runs.execute("SELECT value FROM run_tags WHERE run_id = ? AND key = ?", (killed, PROCESS_TAG))
+            return [int(value.split(":")[1]) for (value,) in asked]
 
     (number,) = waited_for(process_of_the_run, 120, lambda: str(first.runs()))
     os.kill(number, signal.SIGSTOP)  # it has begun, and would be done in no time
@@ -122,7 +126,7 @@ def test_leftovers_are_those_of_this_home_alone(tmp_path: Path) -> None:
 def test_lock_is_free_again_once_its_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "ui.lock"
     code = (
-        "import sys, time; from pathlib import Path; from pipeline.pages.locks import take_lock; "
+        "import sys, time; from pathlib import Path; from pipeline.locks import take_lock; "
         "lock = take_lock(Path(sys.argv[1]), 'here'); import subprocess; "
         "subprocess.Popen(['sleep', '600']); print('taken', flush=True); time.sleep(600)"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.learning.models import families as families_package
 from pipeline.learning.models.protocol import Model, ModelSettings, read_manifest
 
@@ -37,7 +37,9 @@ def find_family(name: str) -> type[Model]:
         For none: lists those there are.
     """
     if name not in families():
-        raise ConfigurationError(f"there is no model family {name!r}; there are {', '.join(families())}")
+        raise ConfigurationError(
+            f"there is no model family {name!r}; there are {', '.join(families())}{did_you_mean(name, families())}"
+        )
     return families()[name]
 
 

@@ -143,6 +143,8 @@ class ReadOptions(TextOptions):
                 raise ValueError(f"bar {value!r} is not a length such as 5min or 1h") from error
             if not length > pd.Timedelta(0):
                 raise ValueError(f"bar {value!r} must be longer than zero")
+            if length < pd.Timedelta(1, "s"):  # pandas takes a number alone for nanoseconds
+                raise ValueError(f"bar {value!r} is no length of a bar; give number and unit, such as 5min")
         return value
 
     @field_validator("volume_columns", mode="before")

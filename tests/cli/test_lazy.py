@@ -1,0 +1,38 @@
+"""Commands that are imported only when they run."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import typer
+from typer.testing import CliRunner
+
+from pipeline.cli.command import app
+
+
+def test_help_lists_every_command_with_its_own_first_sentence() -> None:
+    for command in app.registered_commands:
+        name = str(command.name)
+        found = getattr(importlib.import_module(f"pipeline.cli.{name}"), name)
+        own = found.info.help if isinstance(found, typer.Typer) else inspect.getdoc(found)
+        assert command.help == " ".join(str(own).partition("\n\n")[0].split()), name
+
+
+def test_help_imports_no_command_and_none_of_their_libraries() -> None:
+    program = (
+        "import sys\n"
+        "from pipeline.cli import main\n"
+        "sys.argv = ['vpoc', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'pandas', 'dagster', 'mlflow', 'sklearn', 'pipeline.cli.run'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Run the whole chain" in ended.stdout
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_mistyped_command_is_told_the_one_meant() -> None:
+    result = CliRunner().invoke(app, ["modls"])
+    assert result.exit_code == 2
+    assert "Did you mean 'models'?" in result.output
