@@ -119,9 +119,7 @@ def _known(setting: str, name: str) -> StudyTarget:
     try:
         return StudyTarget.of(name)
     except ConfigurationError as error:
-        raise ConfigurationError(
-            f"tuning.{setting}: {error}; besides families there are strategy, strategy@<family> and strategy+<family>"
-        ) from error
+        raise ConfigurationError(f"tuning.{setting}: {error}") from error
 
 
 def _once(setting: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -50,11 +50,10 @@ class StudyTarget:
         for mark, marked in ((SCORED, "scored"), (JOINT, "joint")):
             if name.startswith(STRATEGY + mark):
                 kind, family = marked, name.removeprefix(STRATEGY + mark)  # type: ignore[assignment]
-        if kind == "model" and family not in families():
-            names = [STRATEGY, *families()]
+        if family not in families():
             raise ConfigurationError(
-                f"there is nothing called {name!r} to tune; there are {', '.join(names)}, {STRATEGY}{SCORED}FAMILY and "
-                f"{STRATEGY}{JOINT}FAMILY{did_you_mean(name, names)}"
+                f"there is no model family {family!r}; there are {', '.join(families())}; besides families there are "
+                f"strategy, strategy@<family> and strategy+<family>{did_you_mean(name, [STRATEGY, *families()])}"
             )
         find_family(family).space.require(family)
         return cls(kind, family)

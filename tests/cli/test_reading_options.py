@@ -25,9 +25,10 @@ ROWS = "".join(
 
 def options_of(command: str) -> dict[str, str]:
     group: Any = typer.main.get_command(app)
+    _, found, _ = group.resolve_command(group.make_context("vpoc", [command]), [command])
     return {
         each.opts[0].removeprefix("--").replace("-", "_"): each.help
-        for each in group.commands[command].params
+        for each in found.params
         if each.param_type_name == "option"
     }
 
