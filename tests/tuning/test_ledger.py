@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home
 from pipeline.performance import deflated_sharpe_ratio
-from pipeline.tuning.ledger import Ledger, Look
+from pipeline.tuning.ledger import Ledger
+from pipeline.tuning.look import Look
 from pipeline.tuning.records import proven_looks
 from pipeline.tuning.study import TrialRecord as StudyTrial
 
