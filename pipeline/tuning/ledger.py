@@ -9,7 +9,8 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -31,11 +32,14 @@ from pipeline.tuning.ledger_tables import (
     unpacked_returns,
 )
 from pipeline.tuning.look import Look
+from pipeline.tuning.look_copy import COPIED, Key, Row, copied_looks, copy_looks, key_of
 from pipeline.tuning.looks import Looks
-from pipeline.tuning.records import note_looks, proven_looks
+from pipeline.tuning.lost_looks import lost_looks
+from pipeline.tuning.records import proofs
 
 __all__ = ["Ledger"]
 
+_log = logging.getLogger(__name__)
 _ROWS = 500
 _PERIOD = "period"
 # Data that has grown, or moved on, by no more since it was last looked at is the same data.
@@ -54,7 +58,8 @@ class Ledger:
     patience
         For how many seconds a database that does not answer is waited for.
     home
-        Whose other records the count is held against, and noted in; None for none.
+        Where each look is copied, and whose records give back what a ledger that was lost or replaced lacks; None for
+        nowhere.
     """
 
     url: str
@@ -78,17 +83,21 @@ class Ledger:
         renew
             The trials are of settings changed by hand, on the data there is today. One of the same parameters whose
             period begins within a week of where it first did, and ends where it last did or up to a month later, is the
-            same look on data that has grown: it
-            gets the values and returns that it has now, ended when it first did, and its period becomes the one from
-            its earliest to its latest session, so that what was seen once stays seen. Another period is a further
-            look.
+            same look on data that has grown: it gets the values and returns that it has now, ended when it first did,
+            and its period becomes the one from its earliest to its latest session, so that what was seen once stays
+            seen. Another period is a further look.
 
         Raises
         ------
         ConfigurationError
             If the database does not answer or can't be used, or is neither SQLite nor PostgreSQL.
         """
-        rows: dict[tuple[str, int, str], dict[str, Any]] = {}
+        trials = list(trials)
+        for symbol in sorted({trial.symbol for trial in trials}):
+            # Before it holds anything else, or is asked what it knows of the same settings.
+            if self.home is not None and (renew or not self._knows(symbol)):
+                self._restore(self.home, symbol)
+        rows: dict[Key, Row] = {}
         calendars: dict[str, dict[str, Any]] = {}
         for trial in trials:
             row = _row(trial, period=renew)
@@ -97,7 +106,7 @@ class Ledger:
                 row["sessions"] = hashlib.sha256(days).hexdigest()
                 row["returns"] = packed_returns(trial.returns)
                 calendars[row["sessions"]] = {"id": row["sessions"], "days": days}
-            key = (trial.study, trial.number, row["settings"])
+            key = key_of(row)
             if renew or key not in rows or rows[key]["returns"] is None:
                 rows[key] = row
         if not rows:
@@ -109,16 +118,10 @@ class Ledger:
             if renew:
                 for row in ordered:
                     row.update(_same_look(connection, row) or {})
-            insert = insert_into(connection.dialect.name)
             if calendars:
-                connection.execute(
-                    insert(SESSIONS).on_conflict_do_nothing(), [calendars[key] for key in sorted(calendars)]
-                )
-            adding = insert(TRIALS)
-            changes = _renewed(adding.excluded) if renew else _completed(adding.excluded)
-            adding = adding.on_conflict_do_update(index_elements=["study", "number", "settings"], set_=changes)
-            for first in range(0, len(ordered), _ROWS):
-                connection.execute(adding, ordered[first : first + _ROWS])
+                adding = insert_into(connection.dialect.name)(SESSIONS).on_conflict_do_nothing()
+                connection.execute(adding, [calendars[key] for key in sorted(calendars)])
+            _put(connection, ordered, _renewed if renew else _completed)
 
         self._database.transact(write, writing=True)
 
@@ -142,6 +145,8 @@ class Ledger:
         first, last = pd.Timestamp(first), pd.Timestamp(last)
         if first > last:
             raise DataError(f"the period begins on {first:%F}, after its end on {last:%F}; give them in order")
+        if self.home is not None:
+            self._restore(self.home, symbol)
         columns = [TRIALS.c[name] for name in ("study", "number", "target", "state", "finished", "seconds")]
         query = (
             sa.select(*columns, TRIALS.c.sessions, TRIALS.c.returns)
@@ -167,12 +172,7 @@ class Ledger:
             {column.name: [row[place] for row in found] for place, column in enumerate(columns)}
         ).astype({"number": "int64", "seconds": "float64"})
         trials["finished"] = pd.to_datetime(trials["finished"], utc=True).dt.as_unit("ns")
-        proven = 0 if self.home is None or target is not None else proven_looks(self.home, symbol, first, last)
-        looks = Looks.of(symbol, first, last, trials, list(_blocks(found, days, first, last)), proven=proven)
-        if self.home is not None and target is None:
-            with contextlib.suppress(OSError):  # a note that can't be kept is no reason to lose the verdict
-                note_looks(self.home, symbol, first, last, looks.count)
-        return looks
+        return Looks.of(symbol, first, last, trials, list(_blocks(found, days, first, last)))
 
     def trials(self, study: str) -> pd.DataFrame:
         """Every trial of one study, in the order of their numbers.
@@ -210,6 +210,40 @@ class Ledger:
             return None
         return pd.Series(unpacked_returns(found.returns), unpacked_days(found.days), name="returns")
 
+    def _knows(self, symbol: str) -> bool:
+        query = sa.select(TRIALS.c.study).where(TRIALS.c.symbol == symbol).limit(1)
+        return self._database.transact(lambda connection: connection.execute(query).first()) is not None
+
+    def _restore(self, home: Home, symbol: str) -> None:
+        """Put back what other records show and the ledger has lost; copy what it holds."""
+        # Read before the ledger: it has what they tell of by now, unless it was lost.
+        copied, counts = copied_looks(home, symbol), proofs(home, symbol)
+        query = sa.select(*COPIED).where(TRIALS.c.symbol == symbol)
+        found = self._database.transact(lambda connection: [row._asdict() for row in connection.execute(query)])
+        held = {key_of(row): row for row in found}
+        lost = lost_looks(symbol, held, copied, counts)
+        if lost:
+            ordered = [lost[key] for key in sorted(lost)]
+            self._database.transact(lambda connection: _put(connection, ordered, _widened), writing=True)
+        if gone := len(lost.keys() - held.keys()):
+            _log.warning(
+                "%d trials on %s were missing in the ledger, which was lost or replaced; other records of the home "
+                "show them, and they are counted again, without their returns",
+                gone,
+                symbol,
+            )
+        whole = {**held, **lost}
+        with contextlib.suppress(OSError):  # a copy that can't be kept is no reason to lose the verdict
+            copy_looks(home, symbol, [row for key, row in whole.items() if row != copied.get(key)])
+
+
+def _put(connection: sa.Connection, rows: list[Row], changes: Callable[[Any], dict[str, Any]]) -> None:
+    """Add rows, in the order of their keys; those that are there change as told."""
+    adding = insert_into(connection.dialect.name)(TRIALS)
+    adding = adding.on_conflict_do_update(index_elements=["study", "number", "settings"], set_=changes(adding.excluded))
+    for first in range(0, len(rows), _ROWS):
+        connection.execute(adding, rows[first : first + _ROWS])
+
 
 def _completed(found: Any) -> dict[str, Any]:
     """A trial as it is, with returns where it had none."""
@@ -220,10 +254,16 @@ def _renewed(found: Any) -> dict[str, Any]:
     """A trial with what it shows now, of all sessions that it was ever seen on."""
     now = {name: found[name] for name in ("state", "values")}
     now |= {name: sa.func.coalesce(found[name], TRIALS.c[name]) for name in ("sessions", "returns")}
+    return now | _widened(found)
+
+
+def _widened(found: Any) -> dict[str, Any]:
+    """A trial as it is, of all sessions that it was ever seen on."""
     old = TRIALS.c
-    now["first"] = sa.case((found.first < old.first, found.first), else_=old.first)
-    now["last"] = sa.case((found.last > old.last, found.last), else_=old.last)
-    return now
+    return {
+        "first": sa.case((found.first < old.first, found.first), else_=old.first),
+        "last": sa.case((found.last > old.last, found.last), else_=old.last),
+    }
 
 
 def _row(trial: Look, *, period: bool) -> dict[str, Any]:
