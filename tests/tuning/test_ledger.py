@@ -279,14 +279,17 @@ def test_trial_returns_are_of_common_sessions_and_leave_out_what_leaves_none(fil
     assert looks_of(ledger, "2023-12-01", "2023-12-31").trial_returns.shape == (5, 3)
 
 
+OWN = 10  # trials of each worker, and of the study they share
+
+
 def _record_from(url: str, worker: int, barrier) -> None:
     """Every worker adds its own trials, and all of the trials of a study they share, in its own order."""
     index = sessions("2024-01-01", 40)
-    shared = [trial(k, pd.Series(np.full(40, float(k)), index=index), study="shared") for k in range(30)]
+    shared = [trial(k, pd.Series(np.full(40, float(k)), index=index), study="shared") for k in range(OWN)]
     np.random.default_rng(worker).shuffle(shared)
     ledger = Ledger(url)
     barrier.wait()
-    for k in range(30):
+    for k in range(OWN):
         ledger.record([trial(k, study=f"own {worker}"), shared[k]])
     ledger.record(shared)
 
@@ -302,12 +305,12 @@ def test_record_by_several_processes_at_once_loses_and_doubles_no_trial(url):
 
     assert [worker.exitcode for worker in workers] == [0] * 4
     trials = looks_of(Ledger(url)).trials
-    assert len(trials) == 4 * 30 + 30
+    assert len(trials) == 5 * OWN
     for study in ["shared", *(f"own {worker}" for worker in range(4))]:
-        assert trials.loc[trials["study"] == study, "number"].tolist() == list(range(30))
+        assert trials.loc[trials["study"] == study, "number"].tolist() == list(range(OWN))
     returns = looks_of(Ledger(url)).trial_returns
-    assert returns.shape == (40, 30)
-    assert returns.iloc[0].tolist() == list(range(30))
+    assert returns.shape == (40, OWN)
+    assert returns.iloc[0].tolist() == list(range(OWN))
 
 
 def test_record_is_whole_or_not_at_all(file):

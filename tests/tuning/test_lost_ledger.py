@@ -283,8 +283,8 @@ def test_ledger_found_lost_by_several_processes_at_once_gets_each_look_back_once
     assert looks_of(ledger).count == 11
 
 
-@given(st.lists(st.sampled_from(["look", "look by hand", "verdict", "lose", "keep", "put back"]), max_size=14))
-@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(["look", "look by hand", "verdict", "lose", "keep", "put back"]), max_size=12))
+@settings(max_examples=20, deadline=None)
 def test_looks_are_those_of_every_verdict_and_those_since_whatever_happens_to_the_ledger(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
