@@ -4,9 +4,9 @@ Before costs, as in ``test_null_market_models``, whose markets these are. What t
 best trial, is set beside what it was worth on sessions that they did not see.
 
 Every line below was derived before its markets (seeds from 1000 on) were looked at, from the null hypothesis and from
-how much trials resemble each other on former markets (seeds 0 to 13, used for nothing else), so that a test fails on
-fewer than one of 1,000 other draws of its markets, unless the product is broken. Each docstring says how, and what the
-test would say then. "z" is a sum of daily money over its standard error: of one worthless strategy N(0, 1).
+how much trials resemble each other on former markets (seeds 0 to 13), so that a test fails on fewer than one of 1,000
+other draws of its markets, unless the product is broken. Each docstring says how, what the test would say then, and
+what was found. "z" is a sum of daily money over its standard error: of one worthless strategy N(0, 1).
 
 **The best of 20.** Let 20 worthless trials have z with variance 1 and correlation ρ: √ρ C + √(1−ρ) Eᵢ. The greatest of
 20 independent N(0, 1) has mean 1.867 and variance 0.276, so the best trial's z has

@@ -1,7 +1,7 @@
 """A copy of the ledger's looks in the home: a ledger that is lost or replaced gets back what it held.
 
 The ledger lies in a database that can be deleted, emptied or pointed elsewhere. The copy is a file that only grows,
-``looks/<symbol>.jsonl``, a line a look; of several lines on one look the last holds. It has all but the returns.
+``looks/<symbol>.jsonl``, one line per look; of several lines on one look the last counts. It has all but the returns.
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 
 def copied_looks(home: Home, symbol: str) -> dict[Key, Row]:
-    """Every look at a market that was copied, as a row of the ledger without returns; lines that are torn are none."""
+    """Every look at a market that was copied, as a row of the ledger without returns; torn lines are left out."""
     try:
         lines = _path(home, symbol).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -68,10 +68,10 @@ def _row(line: str, symbol: str) -> Row | None:
     try:
         found = json.loads(line)
         row = {column.name: _value(column, found[column.name]) for column in COPIED}
-        json.loads(row["params"]), json.loads(row["values"])
-    except (ValueError, TypeError, KeyError):
+        whole = isinstance(json.loads(row["params"]), dict) and isinstance(json.loads(row["values"]), list)
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return row if row["symbol"] == symbol else None
+    return row if whole and row["symbol"] == symbol else None
 
 
 def _value(column: sa.Column[Any], written: Any) -> Any:

@@ -161,10 +161,8 @@ def test_looks_whose_rows_are_put_back_into_a_ledger_that_went_on_are_counted_on
     assert looks_of(ledger).count == 4
 
 
-def test_looks_move_with_the_home_to_another_database(
-    file: str, ledger_server: str, tmp_path: Path, home: Home
-) -> None:
-    first, second = Ledger(file, home=home), Ledger(f"sqlite:///{tmp_path / 'other.db'}", home=home)
+def test_looks_move_with_the_home_to_another_database(url: str, tmp_path: Path, home: Home) -> None:
+    first, second = Ledger(f"sqlite:///{tmp_path / 'before.db'}", home=home), Ledger(url, home=home)
     first.record([trial(number) for number in range(4)])
     assert looks_of(first).count == 4
     second.record([trial(4)])
@@ -234,7 +232,8 @@ def test_copy_with_lines_that_are_torn_gives_back_the_others_and_is_mended(file:
     assert looks_of(ledger).count == 3
     path = home.root / "looks" / "ES.jsonl"
     lines = path.read_text().splitlines()
-    wrong = [*lines[:-1], "[]", '{"study": 1}', lines[0].replace('"number": 0', '"number": "a"'), lines[-1][:40]]
+    wrong = [*lines[:-1], "[]", '{"study": 1}', lines[0].replace('"number": 0', '"number": "a"')]
+    wrong += [lines[0].replace('"{', '"[{').replace('}"', '}]"'), lines[-1][:40]]
     path.write_text("\n".join(wrong))
     assert looks_of(ledger).count == 3
 
