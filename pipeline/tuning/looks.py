@@ -143,8 +143,8 @@ class Looks:
         )
         if by_number := self.count - len(seen):
             asides.append(f"{by_number:,} of them known by number only, from records that outlived the ledger")
-        trials, studies = _some(self.count, "trial"), _some(seen["study"].nunique(), "study", "studies")
-        return f"{trials} of {studies} looked at {where}{''.join(', ' + aside for aside in asides)}."
+        studies = f" of {_some(seen['study'].nunique(), 'study', 'studies')}" if len(seen) else ""
+        return f"{_some(self.count, 'trial')}{studies} looked at {where}{''.join(', ' + aside for aside in asides)}."
 
 
 def _some(count: int, one: str, several: str | None = None) -> str:

@@ -178,6 +178,8 @@ def test_looks_proven_by_number_only_are_counted_beside_those_since(
     ledger = Ledger(url, home=home)
     study(home, 20)
     summary(home, 34)
+    said = looks_of(ledger).sentence()
+    assert said.startswith("34 trials looked at ES between 2024-01-01 and 2024-12-31, 34 of them known by number")
     ledger.record([trial(0), trial(1)])
     looks = looks_of(ledger)
     assert looks.count == 36
