@@ -20,7 +20,7 @@ from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source,
 from pipeline.cli.screen import Console
 from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
-from pipeline.home import PROJECT, Home, vpoc_home
+from pipeline.home import INSTANCE, Home, vpoc_home
 
 if TYPE_CHECKING:
     from pipeline.learning.compute_environment import TorchBuild
@@ -269,7 +269,7 @@ def _instance_file() -> tuple[State, str, str]:
     file = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
     if file.exists():
         return "good", str(file), ""
-    return "bad", f"{file} is not there", f"unset DAGSTER_HOME, or point it to {PROJECT}"
+    return "bad", f"{file} is not there", f"unset DAGSTER_HOME, or point it to {INSTANCE}"
 
 
 def _calendars() -> list[Finding]:
