@@ -31,7 +31,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "bid_volume": ("bidvolume",),
     "ask_volume": ("askvolume",),
-    "symbol": ("symbol", "ticker"),
+    "symbol": (
+        "symbol", "ticker", "sym", "tickersymbol", "instrument", "security", "asset", "pair", "secid", "productid",
+        "instid", "ric", "isin", "figi", "cusip",
+    ),
 }  # fmt: skip
 TRADE_PRICES = ("price", "tradeprice", "px", "lastprice", "p")
 TRADE_VOLUMES = ("volume", "size", "qty", "quantity", "tradesize", "tradevolume", "amount", "vol", "v", "q")
@@ -146,6 +149,8 @@ def one_of(
     """The file's column that goes by the first of the synonyms; an error where two go by the same."""
     for synonym in synonyms:
         free = [name for name in by_bare.get(synonym, []) if name not in taken]
+        if len(synonym) == 1 and synonym in free:  # of single letters, vendors tell l (low) and L (last trade) by case
+            return synonym
         if len(free) > 1:
             example = f"'{ours}={free[0]}'"
             raise DataError(

@@ -54,17 +54,20 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     places = {name: names.index(name) for name in layout.needed}
     if max(places.values()) >= len(rows[filled[0]]):
         raise DataError(f"{path} has {len(rows[filled[0]])} columns in sheet {sheet!r}, and {len(names)} names are set")
-    columns = {
-        name: pa.chunked_array([pa.array([_text(rows[place][at]) for place in filled], pa.string())])
-        for name, at in places.items()
-    }
+
+    def column(at: int) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.array([_text(rows[place][at]) for place in filled], pa.string())])
+
+    others = {name: at for at, name in enumerate(names[: len(rows[filled[0]])]) if name and name not in places}
+    columns = {name: column(at) for name, at in places.items()}
     skipped = {
         "row skipped at the beginning": options.skip_rows,
         "row above the table": max(start - options.skip_rows, 0),
         "row skipped at the end": options.skip_footer,
     }
     notes = {what: count for what, count in skipped.items() if count}
-    table = Table(path, columns, np.array(filled, dtype=np.int64) + 1, "row", notes=notes)
+    lines = np.array(filled, dtype=np.int64) + 1
+    table = Table(path, columns, lines, "row", notes, lambda: {name: column(at) for name, at in others.items()})
     return raw_bars(table, layout, options)
 
 

@@ -63,8 +63,11 @@ def read(path: Path, options: ReadOptions) -> FileBars:
         own = columns.get("symbol", [None] * len(rows))
         columns["symbol"] = [symbol if told is None else told for told, symbol in zip(own, symbols, strict=True)]
     arrays = {shown(name): _column(values) for name, values in columns.items()}
-    table = Table(path, arrays, np.arange(1, len(rows) + 1, dtype=np.int64), "row")
-    return raw_bars(table, match_columns(list(arrays), options, path), options, decimal=".")
+    layout = match_columns(list(arrays), options, path)
+    needed = {name: arrays[name] for name in layout.needed}
+    others = {name: each for name, each in arrays.items() if name not in needed}
+    table = Table(path, needed, np.arange(1, len(rows) + 1, dtype=np.int64), "row", unread=lambda: others)
+    return raw_bars(table, layout, options, decimal=".")
 
 
 def _document(path: Path) -> Any:

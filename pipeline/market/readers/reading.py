@@ -118,7 +118,10 @@ def _read(kind: Format, file: Path, options: ReadOptions, instrument: str | None
     except SeveralSymbolsError as error:
         if instrument is None or instrument.upper() not in map(str.upper, error.symbols):
             raise
-        return kind.read(file, options.model_copy(update={"file_symbol": instrument}))
+        chosen: dict[str, object] = {"file_symbol": instrument}
+        if error.found_by_times:
+            chosen["columns"] = {**options.columns, "symbol": error.column}
+        return kind.read(file, options.model_copy(update=chosen))
 
 
 def _named_format(options: ReadOptions) -> Format | None:

@@ -183,9 +183,9 @@ class TextFile:
         if rows != count:
             text._refuse_uneven_lines(self._line_numbers(count) if lines is None else lines)
             raise DataError(f"{self.path} has {count} lines but {rows} rows; quoted fields must end on their line")
-        return Table(
-            self.path, columns, self._line_numbers(count) if lines is None else lines, "line", notes=text.notes
-        )
+        lines = self._line_numbers(count) if lines is None else lines
+        others = list(dict.fromkeys(name for name in text.names if name and name not in names))
+        return Table(self.path, columns, lines, "line", text.notes, lambda: text._columns(others) if others else {})
 
     def _has_other_lines(self) -> bool:
         data = self.data
