@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.market.readers.options import BAR_COLUMNS, OPTIONAL_COLUMNS, TRADE_COLUMNS, ReadOptions, to_set
 
-__all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "names_of_prices"]
+__all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "names_of_bars", "names_of_prices"]
 
 # In order of preference, without case and punctuation.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -95,6 +95,13 @@ def names_of_prices(fields: Iterable[str]) -> bool:
     bare = {bare_name(field) for field in fields}
     bars = all(bare & set(SYNONYMS[ours]) for ours in ("open", "high", "low"))
     return bars or (len(bare) > 2 and bool(bare & set(TRADE_PRICES)) and bool(bare & set(TRADE_VOLUMES)))
+
+
+def names_of_bars(fields: Iterable[str]) -> bool:
+    """Whether fields name everything a bar has: a time, open, high, low, close and volume."""
+    bare = {bare_name(field) for field in fields}
+    time = any(bare & set(SYNONYMS[ours]) for ours in ("timestamp", "date", "time"))
+    return time and all(bare & set(SYNONYMS[ours]) for ours in BAR_COLUMNS[1:])
 
 
 def match_columns(names: Sequence[str], options: ReadOptions, path: Path) -> Layout:

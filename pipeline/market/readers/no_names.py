@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import DataError
+from pipeline.market.readers.beginning import beginning
 from pipeline.market.readers.columns import match_columns
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
 from pipeline.market.readers.text import head_lines, is_number, read_head, split_line
-from pipeline.market.readers.text_file import beginning, read_text
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 

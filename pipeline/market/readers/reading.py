@@ -12,12 +12,12 @@ import pandas as pd
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import readers
+from pipeline.market.readers.beginning import beginning
 from pipeline.market.readers.format import FileBars, Format
 from pipeline.market.readers.options import OPTIONAL_COLUMNS, ReadOptions, to_set
 from pipeline.market.readers.sources import expanded_path, files_of
 from pipeline.market.readers.symbols import SeveralSymbolsError
 from pipeline.market.readers.text import head_lines, read_head
-from pipeline.market.readers.text_file import beginning
 
 __all__ = ["RawBars", "bar_files", "format_names", "read_bars"]
 
