@@ -84,3 +84,28 @@ def test_other_line_above_the_rows_is_refused_with_the_option_that_skips_it(tmp_
     with pytest.raises(DataError, match=r"line 1: 2 fields where 7 are expected .*--skip-rows 1"):
         read(tmp_path, text, names=NAMES.split())
     assert_the_bars(read(tmp_path, text, names=NAMES.split(), skip_rows=1))
+
+
+@pytest.mark.parametrize(
+    "text", ["[[{0},12,14,9,10,100],[{1},15,16,11,12,200]]", '{{"data": [[{0},12,14,9,10,100],[{1},15,16,11,12,200]]}}']
+)
+def test_arrays_of_json_take_the_users_names(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bars.json"
+    path.write_text(text.format(1704187800000, 1704188100000))
+    names = ("t", "close", "high", "low", "open", "volume")
+
+    frame = read_bars(path, ReadOptions(names=names)).frame
+
+    assert frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == VALUES[:2]
+    with pytest.raises(DataError, match="6 values in a row, and 5 names are set"):
+        read_bars(path, ReadOptions(names=names[:5]))
+
+
+def test_arrays_of_json_in_no_known_order_are_refused_with_the_option_that_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "bars.json"
+    path.write_text("[[1704187800000,100,14,9,10,12],[1704188100000,200,16,11,12,15]]")
+
+    with pytest.raises(DataError, match="--names"):
+        read_bars(path)
+    frame = read_bars(path, ReadOptions(names=("t", "v", "h", "l", "o", "c"))).frame
+    assert frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == VALUES[:2]

@@ -1,6 +1,7 @@
 """Bars as JSON, whole or a line each: arrays (Binance, Coinbase, Kraken, freqtrade) or objects (Alpaca, Polygon).
 
-Where rows have no names, the prices themselves say in which order they stand: the high is never below the others.
+Where rows have no names and the user gives none, the prices themselves say in which order they stand: the high is never
+below the others.
 """
 
 import json
@@ -14,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import match_columns
+from pipeline.market.readers.columns import distinct_names, match_columns
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES
-from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
 from pipeline.market.readers.table import Table
 from pipeline.market.readers.text import text_of
 from pipeline.shown import shown
@@ -47,7 +48,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> FileBars:
     """The bars of one file; ``source_line`` is the row, from 1."""
-    refuse_settings(path, options, FORMAT.name, "names", "skip_rows", "skip_footer", "delimiter")
+    refuse_settings(path, options, FORMAT.name, "skip_rows", "skip_footer", "delimiter")
     found = list(_found(_document(path)))
     if not found:
         raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
@@ -55,8 +56,9 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     if isinstance(rows[0], list):
         named = ("volume_columns",) if len(found) > 1 else ("columns", "volume_columns")
         refuse_settings(path, options, f"{FORMAT.name} (of arrays)", *named)
-        columns = _of_arrays(path, rows)
+        columns = _of_arrays(path, rows, options.names)
     else:
+        refuse_settings(path, options, f"{FORMAT.name} (of objects)", "names")
         columns = _of_objects(path, rows)
     symbols = [symbol for symbol, (_, part) in zip(_symbols(found), found, strict=True) for _ in part]
     if any(symbols):
@@ -144,7 +146,7 @@ def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
+def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> dict[str, list[Any]]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, list) or len(row) < _CANDLE:
             raise DataError(
@@ -158,19 +160,23 @@ def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
                 f"{path}, row {number}: {len(row)} values where most rows have {width} ({_quoted(row)}); "
                 "mend or remove it"
             )
+    if names is not None:
+        if len(names) != width:
+            raise DataError(f"{path} has {width} values in a row, and {len(names)} names are set; name them all")
+        return {name: [row[place] for row in rows] for place, name in enumerate(distinct_names(names))}
     numbers = np.array([[_number(row[place]) for place in range(min(width, 8))] for row in rows])
     fits = [_share_in_order(numbers, order) for order in _ORDERS]
     best = int(np.argmax(fits))  # the first of equally good ones
     if fits[best] < _ENOUGH:
         raise DataError(
             f"{path}: the values of a row are not time, open, high, low, close and volume, nor in the order of "
-            "Coinbase or Bitfinex: in most rows the high is not the highest; write objects or a CSV with names"
+            "Coinbase or Bitfinex: in most rows the high is not the highest; " + to_set("names", "NAME,NAME,...")
         )
     places = {"open_time": 0, **dict(zip(("open", "high", "low", "close"), _ORDERS[best], strict=True)), "volume": 5}
     if width == 8:  # Kraken: the average price before the volume, the count behind it
         average = numbers[:, 5]
         if np.mean((average >= numbers[:, 3]) & (average <= numbers[:, 2])) < 0.9:
-            raise DataError(f"{path}: rows of 8 values are not Kraken's; write objects or a CSV with names")
+            raise DataError(f"{path}: rows of 8 values are not Kraken's; " + to_set("names", "NAME,NAME,..."))
         places |= {"volume": 6, "count": 7}
     elif width >= len(_KLINE):
         places |= {name: place for place, name in enumerate(_KLINE) if place > 5}
