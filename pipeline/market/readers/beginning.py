@@ -109,7 +109,7 @@ def _place_of_names(lines: Sequence[str], before: int, start: int, delimiter: st
         if names_at(place):
             return place
         fields = split_line(lines[place], delimiter)
-        if _is_row(fields) or len(fields) == width:
+        if _is_row(fields) or (width > 0 and len(fields) == width):
             break  # a row already: what stands above it is all there is of names
     return above
 

@@ -14,16 +14,16 @@ __all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "
 # In order of preference, without case and punctuation.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "timestamp": (
-        "timestamp", "datetime", "opentime", "timestamputc", "datetimeutc", "utc", "tsevent", "bartime", "gmttime",
-        "windowstart", "unix", "unixtime", "epoch", "timeutc", "indexlevel0", "t",
+        "timestamputc", "datetimeutc", "timeutc", "utc", "gmttime", "timestamp", "datetime", "opentime", "tsevent",
+        "bartime", "windowstart", "unix", "unixtime", "epoch", "indexlevel0", "timeleft", "t",
     ),
-    "date": ("date", "tradedate", "day"),
-    "time": ("time", "timeofday"),
-    "open": ("open", "openprice", "o"),
-    "high": ("high", "highprice", "h"),
-    "low": ("low", "lowprice", "l"),
-    "close": ("close", "closeprice", "last", "c"),
-    "volume": ("volume", "vol", "v", "totalvolume"),
+    "date": ("date", "tradedate", "day", "dates", "dtyyyymmdd", "yyyymmdd"),
+    "time": ("time", "timeofday", "timebarstart"),
+    "open": ("open", "openprice", "firsttradeprice", "pxopen", "o"),
+    "high": ("high", "highprice", "hightradeprice", "pxhigh", "h"),
+    "low": ("low", "lowprice", "lowtradeprice", "pxlow", "l"),
+    "close": ("close", "closeprice", "last", "latest", "closelast", "lasttradeprice", "pxlast", "c"),
+    "volume": ("volume", "vol", "v", "totalvolume", "pxvolume"),
     # Databento's number of the contract a continuous series is in.
     "contract": ("contract", "contractcode", "contractsymbol", "instrumentid"),
     "num_trades": (

@@ -143,7 +143,27 @@ def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
         names.update(dict.fromkeys(row))
         if len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars")
-    return {name: [row.get(name) for row in rows] for name in names}
+    return _without_objects(path, {name: [row.get(name) for row in rows] for name in names})
+
+
+def _without_objects(path: Path, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Columns, those of objects replaced by the values in these: ``o`` for ``{"mid": {"o": 1}}``.
+
+    They are named ``mid.o`` where there are several ``o``.
+    """
+    inner: dict[tuple[str, str], list[Any]] = {}
+    for name, values in columns.items():
+        objects = [each if isinstance(each, dict) else {} for each in values]
+        for key in dict.fromkeys(key for each in objects for key in each):
+            inner[name, key] = [each.get(key) for each in objects]
+            if len(inner) > MAX_COLUMNS:
+                raise DataError(
+                    f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars"
+                )
+    of_objects = {name for name, _ in inner}
+    outer = {name: values for name, values in columns.items() if name not in of_objects}
+    counts = Counter((*outer, *(key for _, key in inner)))
+    return outer | {key if counts[key] == 1 else f"{name}.{key}": values for (name, key), values in inner.items()}
 
 
 def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> dict[str, list[Any]]:

@@ -19,7 +19,7 @@ from pipeline.market.readers.text_file import read_text
 __all__ = ["FORMAT"]
 
 _PRICES = ("open", "high", "low", "close", "volume")
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}|1\d{2}[01]\d[0-3]\d")
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[APap][Mm])?|\d{3,6}")
 _BOTH = re.compile(rf"({_DATE.pattern})[T ]+({_TIME.pattern})(Z| ?[+-]\d{{2}}:?\d{{2}})?")
 _EPOCH = re.compile(r"\d{10,19}")

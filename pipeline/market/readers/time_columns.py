@@ -69,11 +69,15 @@ class TimeColumns:
         if len(self.names) == 1:
             return self.table.texts(self.names[0])
         dates, times = (self.table.texts(name) for name in self.names)
+        if not as_written:  # whole numbers that once were floats
+            dates, times = (pc.replace_substring_regex(each, r"^(\d+)\.0+$", r"\1") for each in (dates, times))
         if pc.all(pc.match_substring_regex(times, r"^\d+$")).as_py():
             # Kept as a number, a time of day has lost its leading zeros: 50100 is 05:01:00.
             times = pc.utf8_lpad(times, 6 if pc.max(pc.utf8_length(times)).as_py() > 4 else 4, "0")
         if not as_written:
             dates, times = _of_a_spreadsheet(dates, times)
+            # EasyLanguage (TradeStation, MultiCharts) counts years from 1900: 1190304 is 4 March 2019.
+            dates = pc.replace_substring_regex(dates, r"^1(\d{2})(0[1-9]|1[0-2])([0-3]\d)$", r"20\1-\2-\3")
             dates = pc.replace_substring_regex(dates, r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3")
             # A spreadsheet gives a date the time 00:00:00, and a time of day the date of its own beginning.
             dates = pc.replace_substring_regex(dates, r"[T ]00:00(:00)?(\.0+)?$", "")
