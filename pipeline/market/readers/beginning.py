@@ -80,15 +80,20 @@ def line_of_names(line: str, row: str, delimiter: str | None) -> str:
     """
     text = _TITLE.sub("", re.sub(MARK, "", line.strip()))
     by = delimiter or delimiter_of(text)
-    if by in text and by in row and (by != " " or delimiter_of(row) == " "):
+    alike = by in row and (by != " " or delimiter_of(row) == " ")
+    if alike and _width(row, by) == len(split_line(text, by)):
         return text
     by = delimiter or delimiter_of(row)
-    fields = split_line(row, by)
-    width = len(fields) - (fields[-1:] == [""])  # a delimiter may end each row
     for names in (split_line(text), [name.strip('"') for name in text.split()]):
-        if len(names) == width and names_of_bars(names):
+        if len(names) == _width(row, by) and names_of_bars(names):
             return by.join(names)
     return text
+
+
+def _width(row: str, delimiter: str) -> int:
+    """How many fields a row has, without the empty one behind a delimiter that ends it."""
+    fields = split_line(row, delimiter)
+    return len(fields) - (len(fields) > 1 and fields[-1] == "")
 
 
 def _place_of_names(lines: Sequence[str], before: int, start: int, delimiter: str | None) -> int:
