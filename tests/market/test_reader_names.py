@@ -1,5 +1,6 @@
 """Lines of names: in comments, delimited in another way than the rows, and those that the user's names stand for."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,25 @@ def test_arrays_of_json_in_no_known_order_are_refused_with_the_option_that_reads
         read_bars(path)
     frame = read_bars(path, ReadOptions(names=("t", "v", "h", "l", "o", "c"))).frame
     assert frame[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == VALUES[:2]
+
+
+@pytest.mark.parametrize("around", ["first row", "pandas", "quandl", "lines"])
+def test_names_beside_the_arrays_of_json_name_their_values(tmp_path: Path, around: str) -> None:
+    names = ["time", "close", "high", "low", "open", "volume"]
+    rows = [[1704187800000 + 300_000 * place, *(bar[at] for at in (3, 1, 2, 0, 4))] for place, bar in enumerate(VALUES)]
+    documents = {
+        "first row": [names, *rows],
+        "pandas": {"columns": names, "index": [0, 1, 2], "data": rows},
+        "quandl": {"dataset": {"column_names": names, "data": rows}},
+    }
+    path = tmp_path / "bars.json"
+    path.write_text("\n".join(map(json.dumps, [names, *rows])) if around == "lines" else json.dumps(documents[around]))
+
+    assert_the_bars(read_bars(path))
+
+
+def test_names_of_json_without_rows_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bars.json").write_text('[["time", "open", "high", "low", "close", "volume"]]')
+
+    with pytest.raises(DataError, match="holds no list of bars"):
+        read_bars(tmp_path / "bars.json")

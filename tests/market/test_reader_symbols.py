@@ -125,3 +125,42 @@ def test_contracts_that_overlap_around_a_roll_stay_together(tmp_path: Path) -> N
     rolled = together(old.head(18), new.tail(15))  # three times of thirty in both
 
     assert read_bars(written(rolled, tmp_path, "csv")).frame["contract"].tolist().count("ESM2") == 15
+
+
+@pytest.mark.parametrize("kind", ["text", "bool", "float", "category", "index"])
+def test_symbols_of_any_type_are_told_apart(tmp_path: Path, kind: str) -> None:
+    marks: tuple[object, object] = {"bool": (True, False), "text": ("A", "B")}.get(kind, (1.0, 2.0))
+    both = together(series(4470.0, S=marks[0]), series(14_000.0, S=marks[1]))
+    if kind == "category":
+        both["S"] = both["S"].astype("category")
+    (both.set_index(["S", "timestamp"]) if kind == "index" else both).to_parquet(tmp_path / "bars.parquet")
+
+    with pytest.raises(DataError, match=r"column 'S' holds 2 symbols .* in 30 of 60 rows with other prices"):
+        read_bars(tmp_path / "bars.parquet")
+
+
+def test_symbols_that_share_no_times_are_told_apart_by_the_leaps_between_them(tmp_path: Path) -> None:
+    both = together(series(4470.0, S="ES")[::2], series(14_000.0, S="NQ")[1::2])
+    path = written(both, tmp_path, "csv")
+
+    with pytest.raises(DataError, match=r"column 'S' holds 2 symbols \(ES, NQ\) and the price leaps between them"):
+        read_bars(path)
+    assert read_bars(path, instrument="ES").frame["open"].tolist() == series(4470.0)["open"].tolist()[::2]
+
+
+def test_labels_of_rows_whose_price_leaps_elsewhere_are_no_symbols(tmp_path: Path) -> None:
+    wild = series(4470.0, half=["first"] * 15 + ["second"] * 15, turn=["a", "b", "c"] * 10)
+    leap = pd.Series([2.0, 2.0, 1.0, 1.0] * 7 + [2.0, 2.0])
+    wild[PRICES] = wild[PRICES].mul(leap, axis=0)
+
+    assert len(read_bars(written(wild, tmp_path, "csv")).frame) == 30
+
+
+def test_messages_of_several_bars_a_line_are_read(tmp_path: Path) -> None:
+    both = together(series(4470.0, S="ES"), series(14_000.0, S="NQ"))
+    lines = stream(both).split("\n")
+    (tmp_path / "bars.jsonl").write_text(
+        "\n".join(f"[{one},{two}]" for one, two in zip(lines[::2], lines[1::2], strict=True))
+    )
+
+    assert read_bars(tmp_path / "bars.jsonl", instrument="NQ").frame["volume"].tolist() == [14_000] * len(TIMES)

@@ -125,3 +125,18 @@ def test_prices_of_two_sides_are_named_by_their_side(tmp_path: Path) -> None:
         read(tmp_path, text, "bars.json")
     asked = {"open": "ask.o", "high": "ask.h", "low": "ask.l", "close": "ask.c"}
     assert_the_bars(read(tmp_path, text, "bars.json", columns=asked))
+
+
+def test_messages_two_objects_deep_are_read(tmp_path: Path) -> None:
+    lines = [
+        {
+            "stream": "es",
+            "data": {
+                "e": "kline",
+                "k": {"t": time.value // 10**6, "T": 9, "L": 9, **dict(zip("ohlcv", bar, strict=True))},
+            },
+        }
+        for time, bar in zip(OPENS, BARS, strict=True)
+    ]
+
+    assert_the_bars(read(tmp_path, "\n".join(map(json.dumps, lines)), "bars.jsonl"))

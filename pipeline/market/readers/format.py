@@ -15,7 +15,8 @@ from pipeline.market.readers.columns import Layout, bare_name
 from pipeline.market.readers.contracts import ids_are_contracts
 from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
 from pipeline.market.readers.options import Label, ReadOptions, to_set
-from pipeline.market.readers.symbols import of_one_symbol, refuse_several_series
+from pipeline.market.readers.series import refuse_several_series
+from pipeline.market.readers.symbols import of_one_symbol
 from pipeline.market.readers.table import Table, said_left_out
 from pipeline.market.readers.time_columns import NAT
 from pipeline.market.readers.times import read_instants

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import distinct_names, match_columns
+from pipeline.market.readers.columns import distinct_names, match_columns, names_of_prices
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES
 from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
@@ -50,9 +50,9 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     """The bars of one file; ``source_line`` is the row, from 1."""
     refuse_settings(path, options, FORMAT.name, "skip_rows", "skip_footer", "delimiter")
     found = list(_found(_document(path)))
-    if not found:
-        raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
     rows = [row for _, part in found for row in part]
+    if not rows:
+        raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
     if isinstance(rows[0], list):
         named = ("volume_columns",) if len(found) > 1 else ("columns", "volume_columns")
         refuse_settings(path, options, f"{FORMAT.name} (of arrays)", *named)
@@ -85,29 +85,52 @@ def _document(path: Path) -> Any:
 
 
 def _lines(path: Path, text: str) -> list[Any]:
-    rows = []
+    rows: list[Any] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                rows.append(json.loads(line))
+                each = json.loads(line)
+                rows.extend(each if _is_objects(each) else [each])  # a stream's message holds several
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number}: not whole JSON ({error}); fetch it again") from error
     return rows
 
 
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
 def _found(document: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """Lists of rows, each with the keys it stands under (``{"bars": {"SPY": [...]}}``)."""
     if isinstance(document, list):
-        if document and isinstance(document[0], list | dict):
+        if document and _are_names(document[0]):
+            yield keys, _as_objects(document[0], document[1:])
+        elif document and isinstance(document[0], list | dict):
             yield keys, document
     elif isinstance(document, dict) and len(keys) < _DEPTH:
         columns = _of_columns(document)
         if columns is not None:
             yield keys, columns
             return
+        names = next((each for each in document.values() if _are_names(each)), None)
         for key, each in document.items():
-            if isinstance(each, list | dict) and each:
+            if names is not None and isinstance(each, list) and all(isinstance(row, list) for row in each):
+                yield keys, _as_objects(names, each)
+            elif isinstance(each, list | dict) and each:
                 yield from _found(each, *keys, key)
+
+
+def _are_names(value: Any) -> bool:
+    """Whether a list names the columns of the arrays beside it or below it."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value) and names_of_prices(value)
+
+
+def _as_objects(names: Sequence[str], rows: Sequence[Any]) -> list[Any]:
+    """Arrays as objects; others, or of another length, stay and are refused by their row."""
+    return [
+        dict(zip(distinct_names(names), row, strict=True)) if isinstance(row, list) and len(row) == len(names) else row
+        for row in rows
+    ]
 
 
 def _symbols(found: Sequence[tuple[tuple[str, ...], list[Any]]]) -> list[str | None]:
@@ -143,7 +166,10 @@ def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
         names.update(dict.fromkeys(row))
         if len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars")
-    return _without_objects(path, {name: [row.get(name) for row in rows] for name in names})
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    for _ in range(_DEPTH):
+        columns = _without_objects(path, columns)
+    return columns
 
 
 def _without_objects(path: Path, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -151,6 +177,8 @@ def _without_objects(path: Path, columns: dict[str, list[Any]]) -> dict[str, lis
 
     They are named ``mid.o`` where there are several ``o``.
     """
+    if not any(isinstance(each, dict) for values in columns.values() for each in values):
+        return columns
     inner: dict[tuple[str, str], list[Any]] = {}
     for name, values in columns.items():
         objects = [each if isinstance(each, dict) else {} for each in values]

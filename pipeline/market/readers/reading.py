@@ -119,7 +119,7 @@ def _read(kind: Format, file: Path, options: ReadOptions, instrument: str | None
         if instrument is None or instrument.upper() not in map(str.upper, error.symbols):
             raise
         chosen: dict[str, object] = {"file_symbol": instrument}
-        if error.found_by_times:
+        if error.evidence:
             chosen["columns"] = {**options.columns, "symbol": error.column}
         return kind.read(file, options.model_copy(update=chosen))
 
