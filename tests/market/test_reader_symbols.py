@@ -164,3 +164,13 @@ def test_messages_of_several_bars_a_line_are_read(tmp_path: Path) -> None:
     )
 
     assert read_bars(tmp_path / "bars.jsonl", instrument="NQ").frame["volume"].tolist() == [14_000] * len(TIMES)
+
+
+def test_rows_without_a_time_are_left_to_the_cleaning(tmp_path: Path) -> None:
+    both = together(series(4470.0, S="ES"), series(14_000.0, S="NQ"))
+    untimed = pd.concat([both, both.head(60).assign(timestamp=pd.NaT)])
+
+    frame = read_bars(written(untimed, tmp_path, "csv"), instrument="ES").frame
+
+    assert len(frame) == 60
+    assert frame["timestamp"].isna().sum() == 30

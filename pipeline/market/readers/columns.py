@@ -14,7 +14,7 @@ __all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "
 # In order of preference, without case and punctuation.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "timestamp": (
-        "timestamputc", "datetimeutc", "timeutc", "utc", "gmttime", "timestamp", "datetime", "opentime", "tsevent",
+        "timestamputc", "datetimeutc", "timeutc", "gmttime", "timestamp", "datetime", "opentime", "utc", "tsevent",
         "bartime", "windowstart", "unix", "unixtime", "epoch", "indexlevel0", "timeleft", "t",
     ),
     "date": ("date", "tradedate", "day", "dates", "dtyyyymmdd", "yyyymmdd"),

@@ -24,8 +24,8 @@ _ALIKE = 0.95
 def refuse_several_series(table: Table, bars: pd.DataFrame, contract: str | None) -> None:
     """Refuse rows of several series, where a column of whatever name tells them apart.
 
-    It does where rows of one time have other prices and other values in it, or where the price leaps to and fro as its
-    values change.
+    It does so where rows of one time have other prices and other values in it, or where the price leaps whenever its
+    value changes.
 
     Parameters
     ----------
@@ -70,11 +70,16 @@ def _leaps(bars: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _order(bars: pd.DataFrame) -> NDArray[np.int64]:
-    return np.argsort(bars["timestamp"].to_numpy(), kind="stable")
+    return np.argsort(_instants(bars), kind="stable")
+
+
+def _instants(bars: pd.DataFrame) -> NDArray[np.int64]:
+    return pd.DatetimeIndex(bars["timestamp"]).asi8
 
 
 def _told_by_times(bars: pd.DataFrame, codes: NDArray[np.int64], *, numbers: bool) -> bool:
-    at_once = pd.Series(codes).groupby(bars["timestamp"].to_numpy()).agg(["size", "nunique"])
+    timed = np.asarray(bars["timestamp"].notna())
+    at_once = pd.Series(codes[timed]).groupby(_instants(bars)[timed]).agg(["size", "nunique"])
     left = (at_once["size"] - at_once["nunique"]).sum() / (at_once["size"] - 1).sum()
     # A spread or a count differs between rows of one time by chance; numbers of series always do, and are few.
     few = codes.max() < 3 * at_once["size"].max()
@@ -83,7 +88,7 @@ def _told_by_times(bars: pd.DataFrame, codes: NDArray[np.int64], *, numbers: boo
 
 def _told_by_leaps(bars: pd.DataFrame, codes: NDArray[np.int64], leaps: NDArray[np.bool_]) -> bool:
     changes = np.diff(codes[_order(bars)]) != 0
-    return bool(changes[leaps].mean() >= _ALIKE and leaps[changes].mean() >= _LEFT)
+    return bool(changes.any() and changes[leaps].mean() >= _ALIKE and leaps[changes].mean() >= _LEFT)
 
 
 def _columns(table: Table, contract: str | None) -> Iterator[tuple[str, pa.ChunkedArray]]:
