@@ -1,6 +1,7 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -52,7 +53,8 @@ class ModelSelection(BaseModel):
     Attributes
     ----------
     families
-        Trained by ``vpoc run`` and nightly, and shown in the report beside the rules; empty for none.
+        Trained by ``vpoc run`` and nightly, and shown in the report beside the rules; empty for none. Networks are no
+        default where torch is not installed.
     weights
         How trades count in training: ``equal``, or by the ``uniqueness`` of their label's life. A stop ends a life
         sooner than a target, so the second counts losers more and makes every probability too low.
@@ -70,7 +72,7 @@ class ModelSelection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    families: tuple[str, ...] = ("lightgbm", "mlp")
+    families: tuple[str, ...] = ("lightgbm", "mlp") if find_spec("torch") else ("lightgbm",)
     weights: Weights = "equal"
     splits: int = Field(default=5, ge=1, le=50)
     embargo: str = "0D"
