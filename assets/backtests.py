@@ -11,6 +11,7 @@ from assets.tables import table
 from pipeline.audit import check_fill_replay, fill_cutoffs
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.datasets import Dataset
+from pipeline.made_under import require_same_settings
 from pipeline.market import Hours
 from pipeline.reports.pictures import equity_picture
 from pipeline.research import FADES, RULES, orders_of
@@ -103,6 +104,7 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
         with user_errors():
             dataset = bar_source.dataset(context.partition_key)
             chosen = settings.load()
+            require_same_settings({"rule_signals": rule_signals}, chosen, dataset)
             whole, orders, hours = (
                 concatenated(bars, dataset, "bars"),
                 orders_of(rule_signals)[strategy],

@@ -20,6 +20,7 @@ from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
 from pipeline.learning.usage import Usage, watched
 from pipeline.learning.walk_forward import out_of_fold_findings
+from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs, Trained, hyperparameters_by_fold, train_model, training_result
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
 from pipeline.reports.model_pictures import model_pictures
@@ -126,6 +127,15 @@ def models(
     with user_errors():
         dataset = bar_source.dataset(symbol)
         chosen = settings.load()
+        made = {
+            "rule_signals": rule_signals,
+            "candidates": candidates,
+            "features": features,
+            "labels": labels,
+            "sequences": sequences,
+            "training_set": training_set,
+        }
+        require_same_settings(made, chosen, dataset)
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
         others = f"another training of {family} on {symbol} is going on: waiting for its end"
