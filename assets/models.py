@@ -172,8 +172,8 @@ def models(
                 )
                 proof = prove_training(whole, family, compute=compute)
                 checks = [_out_of_fold(trained, inputs, _how_tuned(family, chosen)), *_proof_checks(proof)]
-                if refused := [check for check in checks if not check.passed]:
-                    raise _RefusedError(refused)
+                if any(not check.passed for check in checks):
+                    raise _RefusedError(checks)
                 pictures = model_pictures(
                     trained.judgement,
                     f"{symbol} {family}",
@@ -193,7 +193,7 @@ class _RefusedError(Exception):
     """A training that its proof refuses: MLflow's run of it ends as failed."""
 
     def __init__(self, checks: list[dg.AssetCheckResult]) -> None:
-        super().__init__(checks[0].description)
+        super().__init__(next(check.description for check in checks if not check.passed))
         self.checks = checks
 
 
