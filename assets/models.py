@@ -10,7 +10,7 @@ import pandas as pd
 from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.tables import table
-from pipeline.audit import TrainingProof, WholeRun, prove_training
+from pipeline.audit import TrainingProof, WholeRun, check_choice_replay, prove_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
@@ -25,7 +25,7 @@ from pipeline.modelling import LearningInputs, Trained, hyperparameters_by_fold,
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
 from pipeline.reports.model_pictures import model_pictures
 from pipeline.reports.pictures import picture_markdown
-from pipeline.research import bars_from, model_strategy
+from pipeline.research import bars_from, model_orders, model_strategy
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import model_signals as make_model_signals
 from pipeline.studies import nested_model
@@ -247,24 +247,43 @@ def _outputs(
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "signal_replay",
+            asset="model_signals",
+            blocking=True,
+            description="made anew of the candidates decided by a session, the signals up to then are the same",
+        )
+    ],
 )
 def model_signals(
     context: dg.AssetExecutionContext,
     rule_signals: pd.DataFrame,
     models: pd.DataFrame,
     settings: ResearchSettings,
-) -> dg.Output[pd.DataFrame]:
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """Candidates whose out-of-fold score passes the threshold (contract §5); those of the coming session too."""
     with user_errors():
-        frame = make_model_signals(rule_signals, models, require_rules=settings.load().models.require_rules)
+        chosen = settings.load()
+
+        def choose(signals: pd.DataFrame) -> pd.DataFrame:
+            return make_model_signals(signals, models.loc[signals.index], require_rules=chosen.models.require_rules)
+
+        frame = make_model_signals(rule_signals, models, require_rules=chosen.models.require_rules)
+        findings = check_choice_replay(rule_signals, choose, chosen.seed)
     frame.attrs = dict(models.attrs)
-    return dg.Output(
+    yield dg.Output(
         frame,
         metadata={
             "dagster/row_count": len(frame),
             "model_signals": int(frame["model_signal"].sum()),
             "next_orders": table(frame[(frame["origin"] == "final") & frame["model_signal"]]),
         },
+    )
+    yield dg.AssetCheckResult(
+        check_name="signal_replay",
+        passed=not findings,
+        description="; ".join(finding.sentence for finding in findings),
     )
 
 
@@ -289,10 +308,9 @@ def model_backtest(
         chosen = settings.load()
         first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
         since = bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument)
-        orders, hours = model_signals[model_signals["model_signal"]], chosen.strategy.hours
-        account = chosen.account_for(dataset.instrument)
-        result = simulate(since, orders, dataset.instrument, account, hours=hours)
-        replayed = replayed_fills(since, orders, result, hours, "model", chosen.seed)
+        hours, account = chosen.strategy.hours, chosen.account_for(dataset.instrument)
+        result = simulate(since, model_orders(model_signals), dataset.instrument, account, hours=hours)
+        replayed = replayed_fills(since, model_signals, model_orders, result, hours, "model", chosen.seed)
     attributes = {**model_signals.attrs, "first_session": str(first.date())}
     yield from backtest_outputs(result, "model", dataset, model_strategy(family), attributes)
     yield replayed

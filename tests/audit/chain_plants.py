@@ -18,6 +18,7 @@ import pytest
 import pipeline.audit.chain_replay
 import pipeline.backtest
 import pipeline.chain
+import pipeline.research
 import pipeline.strategy.signals
 from pipeline.features import table
 from pipeline.home import PROJECT
@@ -218,6 +219,28 @@ def early_stopping_on_the_test(put: Put) -> None:
     rebind(put, original, planted)
 
 
+def signals_by_rank_of_all_rows(put: Put) -> None:
+    """A candidate is a model signal where its confidence is among the best fifth of the whole run."""
+    original = pipeline.strategy.model_signals
+
+    def planted(signals: pd.DataFrame, predictions: pd.DataFrame, **more: Any) -> pd.DataFrame:
+        made = original(signals, predictions, **more)
+        return made.assign(model_signal=made["confidence"].rank(pct=True) > 0.8)
+
+    rebind(put, original, planted)
+
+
+def orders_above_the_median(put: Put) -> None:
+    """Only candidates are traded whose confidence is above the median of the whole run."""
+    original = pipeline.research.orders_of
+
+    def planted(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        median = signals["confidence"].median()
+        return {name: orders[orders["confidence"] > median] for name, orders in original(signals).items()}
+
+    rebind(put, original, planted)
+
+
 REMEMBERED: dict[str, pd.Series] = {}
 
 
@@ -294,6 +317,8 @@ PLANTS: dict[str, Plant] = {
         calibration_on_the_test,
         threshold_on_the_test,
         early_stopping_on_the_test,
+        signals_by_rank_of_all_rows,
+        orders_above_the_median,
         remembered_by_symbol,
         fills_that_see_the_next_close,
         orders_that_know_their_loss,

@@ -109,6 +109,35 @@ def test_backtest_whose_orders_know_their_loss_stops_the_run(
     assert "trades, first at order" in checks["fill_replay"][1] or "equity, first at" in checks["fill_replay"][1]
 
 
+def test_model_signals_by_rank_of_all_rows_stop_the_run(
+    copied: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PLANTS["signals_by_rank_of_all_rows"](monkeypatch.setattr)
+
+    result = defs.resolve_job_def("train").execute_in_process(
+        instance=instance,
+        partition_key=model_key("lightgbm", "ES-SIM"),
+        asset_selection=[dg.AssetKey("model_signals")],
+        raise_on_error=False,
+    )
+
+    (check,) = result.get_asset_check_evaluations()
+    assert not result.success
+    assert (check.check_name, check.passed) == ("signal_replay", False)
+    assert "model_signal, first at 20" in str(check.description)
+
+
+def test_backtest_of_orders_chosen_by_the_whole_run_stops_the_run(
+    copied: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PLANTS["orders_above_the_median"](monkeypatch.setattr)
+
+    checks = _checks(instance, "fade_backtest", "fade_orders", "fade_equity")
+
+    assert not checks["fill_replay"][0]
+    assert "orders, first at 20" in checks["fill_replay"][1]
+
+
 def test_backtest_and_signals_without_a_fault_pass(copied: Home, instance: dg.DagsterInstance) -> None:
     assert _checks(instance, "rule_signals") == {"signal_replay": (True, "")}
     traded = _checks(instance, "rule_backtest", "rule_orders", "rule_equity")
