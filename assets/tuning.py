@@ -109,7 +109,8 @@ def studies(
             "sequences": sequences,
             "training_set": training_set,
         }
-        require_same_settings(made, chosen, dataset)
+        if target.kind in ("model", "scored"):  # the others make their frames of the bars, trial by trial
+            require_same_settings(made, chosen, dataset)
         compute = compute_device.choose(chosen.compute)
         overrides = config.model_dump()
         workers = overrides.pop("workers") or chosen.tuning.workers
