@@ -39,9 +39,10 @@ def profile_structure(
     """Nodes, shape, initial balance, single prints, poor extremes, relation to the session before, naked VPOCs near."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy = chosen.strategy
         whole = concatenated(bars, dataset, "bars")
-        profiles = all_profiles(volume_profiles, dataset, strategy)
+        profiles = all_profiles(volume_profiles, dataset, chosen)
         rows = strategy.row_rule(dataset.instrument).options
         structure = session_structure(whole, profiles, dataset.instrument, hours=strategy.hours, **rows)
         naked = naked_at_close(profiles, whole, dataset.instrument, hours=strategy.hours, **rows)
@@ -70,9 +71,10 @@ def naked_vpocs(
     """Every session's VPOC, whether it has been traded since, when, and its age."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy = chosen.strategy
         frame = find_naked_vpocs(
-            all_profiles(volume_profiles, dataset, strategy),
+            all_profiles(volume_profiles, dataset, chosen),
             concatenated(bars, dataset, "bars"),
             dataset.instrument,
             hours=strategy.hours,

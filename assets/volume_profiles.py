@@ -9,9 +9,11 @@ import pandas as pd
 
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
 from pipeline.datasets import Dataset
+from pipeline.made_under import made_under
 from pipeline.market import Instrument, label_sessions
 from pipeline.profiles.plots import profile_markdown
 from pipeline.research import make_profiles
+from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
 from pipeline.strategy import session_history as make_session_history
 from resources import BarSource, PartitionedFrames, ResearchSettings
@@ -48,13 +50,15 @@ def volume_profiles(
     off: list[str] = []
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
-            instrument = bar_source.dataset(symbol).instrument
-            strategy = settings.load().strategy
+            dataset = bar_source.dataset(symbol)
+            chosen = settings.load()
+            instrument, strategy = dataset.instrument, chosen.strategy
+            under = made_under("volume_profiles", chosen, dataset)
             for key in months.values():
                 month_bars = bars[key]
                 profiles = make_profiles(month_bars, instrument, strategy)
                 off += _wrong_mass(month_bars, profiles, instrument, strategy)
-                profiles.attrs["source"] = month_bars.attrs["source"]
+                profiles.attrs |= {**under, "source": month_bars.attrs["source"]}
                 made[key] = profiles
                 context.add_asset_metadata({"dagster/row_count": len(profiles)}, "volume_profiles", partition_key=key)
             with_sessions = [key for key in months.values() if len(made[key])]
@@ -106,15 +110,16 @@ def session_history(
     """One row a session: prices, profile, ATR, VPOC moves and the gates' statistics, as known at its close."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy = chosen.strategy
         history = make_session_history(
             concatenated(bars, dataset, "bars"),
-            all_profiles(volume_profiles, dataset, strategy),
+            all_profiles(volume_profiles, dataset, chosen),
             dataset.instrument,
             strategy,
             hours=strategy.hours,
         )
-    history.attrs = {"source": dataset.identity}
+    history.attrs = made_under("session_history", chosen, dataset)
     yield dg.Output(
         history,
         metadata={
@@ -130,13 +135,14 @@ def session_history(
     yield _volume_collapse(history)
 
 
-def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, strategy: StrategySettings) -> pd.DataFrame:
-    """The profiles of all of a symbol's months; an error that says why where there are none."""
+def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, settings: Settings) -> pd.DataFrame:
+    """The profiles of all of a symbol's months, made under these settings; an error that says why there are none."""
     return concatenated(
         volume_profiles,
         dataset,
         "volume_profiles",
-        why_empty=f"no session has volume in its {strategy.hours} hours; "
+        settings=settings,
+        why_empty=f"no session has volume in its {settings.strategy.hours} hours; "
         "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
     )
 
