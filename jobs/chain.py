@@ -105,7 +105,7 @@ def train_families(
     home: Home,
     observe: Observer,
 ) -> Mapping[str, str]:
-    """Train model families on what the chain made of a symbol before, then judge it anew.
+    """Train model families on what the chain made of a symbol before, then judge it again.
 
     Returns
     -------
@@ -219,14 +219,14 @@ def _plan(
 def _untrainable(
     definitions: dg.Definitions, symbol: str, instance: DagsterInstance, selection: ModelSelection
 ) -> str | None:
-    """Why there is too little to train on, which is no failure of the chain: the report is made without models."""
+    """Say why there is too little to train on; the chain does not fail, its report is made without models."""
     loader = definitions.get_asset_value_loader(instance)
     rows = TrainingRows.from_training_set(loader.load_asset_value("training_set", partition_key=symbol))
     return too_few_rows(rows, selection.splitter())
 
 
 def months_to_make(symbol: str, home: Home) -> list[str]:
-    """Months of the source's bars, and those made before from another source, which are made anew.
+    """Months of the source's bars, and those made before from another source, which are made again.
 
     Without the second kind, months that the present source does not have would keep another one's bars.
     """
@@ -242,7 +242,7 @@ def months_to_make(symbol: str, home: Home) -> list[str]:
     if first < known[0] or last > known[-1]:
         raise DataError(
             f"{dataset.identity} has bars from {first} to {last}, but months from {known[0]} to {known[-1]} "
-            "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they lie ahead"
+            "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they are in the future"
         )
     return sorted(present | made & set(known))
 
@@ -281,13 +281,13 @@ def _execute(
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether a step was stopped by Ctrl-C, which Dagster makes a failure of it."""
+    """Return True if a step was stopped by Ctrl-C, which Dagster reports as a failure."""
     errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     return any(error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__ for error in errors)
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """What the first failed step said, without its traceback (Dagster's page has that)."""
+    """Return the message of the first failed step, without its traceback (Dagster's page has that)."""
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
@@ -300,10 +300,10 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
             if failure.user_failure_data is not None and failure.user_failure_data.description:
                 return str(failure.user_failure_data.description)
             error = failure.error.cause if failure.error and failure.error.cause else failure.error
-            said = " ".join(error.message.split()) if error else "no reason given"
-            if (fault := sentence_of_words(said, vpoc_home())) is not None:
+            message = " ".join(error.message.split()) if error else "no reason given"
+            if (fault := sentence_of_words(message, vpoc_home())) is not None:
                 return fault
-            if len(said) > LONGEST:
-                said = f"{said[:LONGEST]}… ('vpoc ui' shows all of it)"
-            return f"step {event.step_key} failed: {said}"
+            if len(message) > LONGEST:
+                message = f"{message[:LONGEST]}… ('vpoc ui' shows all of it)"
+            return f"step {event.step_key} failed: {message}"
     return "the run failed; Dagster's page shows its events ('vpoc ui')"

@@ -79,10 +79,10 @@ def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings
         then, now = frame.attrs.get(SETTINGS, {}), made_under(name, settings, dataset)[SETTINGS]
         changed = [each for each in now if each in then and then[each] != now[each]]
         if changed:
-            said = ", ".join(f"{each}: {_shown(then[each])} -> {_shown(now[each])}" for each in changed)
+            changes = ", ".join(f"{each}: {_shown(then[each])} -> {_shown(now[each])}" for each in changed)
             raise DataError(
-                f"settings have changed since {name} was made ({said}): run 'vpoc run --symbol {dataset.key}', which "
-                "makes everything anew"
+                f"settings have changed since {name} was made ({changes}): run "
+                f"'vpoc run --symbol {dataset.key}', which rebuilds everything"
             )
 
 

@@ -48,7 +48,7 @@ Weights = Literal["equal", "uniqueness"]
 
 
 class ModelSelection(BaseModel):
-    """Which models are trained on the candidates, on which folds, and when their score makes a signal.
+    """Selection of the models trained on the candidates, their folds, and the score that makes a signal.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class ModelSelection(BaseModel):
         for name in names:
             find_family(name)
         if len(set(names)) < len(names):
-            raise ConfigurationError(f"families names one twice: {', '.join(names)}; name each once")
+            raise ConfigurationError(f"families repeats a name: {', '.join(names)}; list each once")
         return names
 
     @field_validator("parameters")
@@ -122,15 +122,15 @@ def _stated_risk(account: object) -> object:
         return account
     account = dict(account)
     twice = account.pop("confirm_risk_per_trade", None)
-    said, confirmed = _share(account["risk_per_trade"]), _share(twice)
-    if isinstance(said, float) and said > _HIGH_RISK and confirmed != said:
+    risk, confirmed = _share(account["risk_per_trade"]), _share(twice)
+    if isinstance(risk, float) and risk > _HIGH_RISK and confirmed != risk:
         given = account["risk_per_trade"]
-        meant = f"for {said:g} % write '{said:g}%'; " if not isinstance(given, str) and said < 1 else ""
+        meant = f"for {risk:g} % write '{risk:g}%'; " if not isinstance(given, str) and risk < 1 else ""
         raise ConfigurationError(
-            f"account.risk_per_trade {given} puts {100 * said:.4g} % of the equity at risk in every trade: {meant}"
-            f"if that is meant, say it twice, with confirm_risk_per_trade: {given}"
+            f"account.risk_per_trade {given} puts {100 * risk:.4g} % of the equity at risk in every trade: {meant}"
+            f"if you mean that, confirm it with confirm_risk_per_trade: {given}"
         )
-    account["risk_per_trade"] = said
+    account["risk_per_trade"] = risk
     return account
 
 
@@ -220,7 +220,7 @@ def read_settings(path: Path) -> Settings:
         if first["type"] == "extra_forbidden":
             model = _SECTIONS.get(name.partition(".")[0], Settings)
             raise ConfigurationError(
-                f"{place}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
+                f"{place}: setting {name} is unknown; choose from {', '.join(model.model_fields)}"
                 f"{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
             ) from error
         if first["type"] == "value_error":  # a validator's own sentence, which names setting and value
@@ -240,15 +240,15 @@ def require_settings(home: Home) -> Settings:
     Raises
     ------
     ConfigurationError
-        As of :func:`load_settings`, and for a file that is not there.
+        As of :func:`load_settings`, and for a missing file.
     """
     settings = load_settings(home)
     named = settings.volatility_index
     if named is not None and not (home.root / expanded(named)).is_file():
         place = place_in_yaml(home.settings, "volatility_index")
         raise ConfigurationError(
-            f"{place}: volatility_index names {home.root / expanded(named)}, and no such file is there; give the file "
-            "of a daily VIX, or take the line out"
+            f"{place}: volatility_index names {home.root / expanded(named)}, which does not exist; give the file "
+            "of a daily VIX, or remove the line"
         )
     return settings
 

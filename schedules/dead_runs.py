@@ -15,4 +15,4 @@ __all__ = ["dead_runs"]
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Close the runs that nobody does any more."""
     closed = close_dead_runs(context.instance)
-    return dg.SkipReason(f"closed {', '.join(closed)}" if closed else "every run that is going on has its process")
+    return dg.SkipReason(f"closed {', '.join(closed)}" if closed else "every running run has its process")

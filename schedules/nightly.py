@@ -1,7 +1,7 @@
 """Nightly, after each exchange's close: the running month of every symbol that has a source of bars.
 
 In its first week the month before as well. One schedule a calendar, half an hour after its close in its
-own zone; it skips, with the reason, on days that are no session.
+own zone; it skips, with the reason, on days without a session.
 """
 
 import datetime as dt
@@ -84,7 +84,7 @@ def _requests(
     # Round the clock, the session that has just ended is yesterday's.
     day = local.date() - dt.timedelta(days=1) if any_instrument.always_open else local.date()
     if session_schedule(any_instrument, day, day).empty:
-        yield dg.SkipReason(f"{day} is no session of {calendar}")
+        yield dg.SkipReason(f"{day} is not a session of {calendar}")
         return
     sources = load_sources(vpoc_home())
     wanted = [symbol for symbol in instruments if symbol in sources]

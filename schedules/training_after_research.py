@@ -85,7 +85,7 @@ def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | d
         if other.job_name in (train.name, tune.name)
     ]
     if going:
-        yield dg.SkipReason(f"{len(going)} more trainings and studies of {symbol} are going on")
+        yield dg.SkipReason(f"{len(going)} more trainings and studies of {symbol} are running")
         return
     ended = (record.end_time if record is not None else None) or 0.0
     judged = context.instance.get_run_records(dg.RunsFilter(job_name=judge.name, tags={BATCH_TAG: batch}), limit=1)

@@ -1,4 +1,4 @@
-"""Where to cut the data off: where look-ahead likes to hide.
+"""Choose the cut-offs of a replay: the rare days on which look-ahead tends to hide.
 
 A fault that acts on rare days shows only where the data ends on such a day, or on the day before it. So of each kind
 of rare day there is one among the cut-offs, always; chance would hit one in ten.
@@ -148,7 +148,7 @@ def _nth_weekdays(sessions: pd.DatetimeIndex, weekday: int) -> Ints:
 
 
 def _extreme(values: NDArray[np.float64]) -> Ints:
-    """Where the greatest value is that has a session before it and one behind it."""
+    """Return the place of the greatest value that has a session before and after it."""
     inner = values[1:-1]
     if len(inner) == 0 or np.isnan(inner).all():
         return np.empty(0, np.int64)

@@ -30,7 +30,7 @@ _SHUFFLED = ["label", "r_multiple", "net"]
 
 @dataclass(frozen=True)
 class Permutation:
-    """What a family found in shuffled labels.
+    """Score of a family trained on shuffled labels.
 
     Attributes
     ----------

@@ -10,13 +10,13 @@ from pipeline.backtest.account import Account
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
 
-__all__ = ["OrderBook", "read_orders"]
+__all__ = ["OrderBatch", "read_orders"]
 
 _REQUIRED = ("session", "side", "entry", "stop", "target")
 
 
 @dataclass(frozen=True)
-class OrderBook:
+class OrderBatch:
     """Checked orders as arrays, in the order given, shape (m,) each.
 
     Attributes
@@ -45,7 +45,7 @@ class OrderBook:
     contract: NDArray[np.object_] | None
 
 
-def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) -> OrderBook:
+def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) -> OrderBatch:
     """Check orders and turn them into arrays.
 
     Parameters
@@ -87,7 +87,7 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
     _refuse(orders, "stop", wrong, "it must be below the entry of a long, above that of a short", beside="entry")
     wrong = np.where(long, target <= entry, target >= entry)
     _refuse(orders, "target", wrong, "it must be above the entry of a long, below that of a short", beside="entry")
-    return OrderBook(
+    return OrderBatch(
         session=_sessions(orders),
         side=side.astype(np.int64),
         entry=entry,
@@ -121,7 +121,7 @@ def _sessions(orders: pd.DataFrame) -> pd.DatetimeIndex:
     try:
         dates = pd.DatetimeIndex(pd.to_datetime(column))
     except (ValueError, TypeError, OverflowError):
-        # Only to find the row: mixed forms, and what is no date at all.
+        # Only to find the row: mixed forms, and what is not a date at all.
         dates = pd.DatetimeIndex([_date(value) for value in column])
     if dates.tz is not None:
         dates = dates.tz_localize(None)  # the wall clock's date is the one written

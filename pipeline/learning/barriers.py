@@ -57,7 +57,7 @@ def barrier_labels(
     Returns
     -------
     DataFrame
-        A row a bar in the hours, indexed by its open (``timestamp``, UTC).
+        One row per bar in the hours, indexed by its open (``timestamp``, UTC).
 
         start, end
             The bar's end, and from when on the label is known (UTC, NaT while it is not): the end of the bar

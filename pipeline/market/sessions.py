@@ -29,7 +29,7 @@ _HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that neighbours 
 
 @dataclass(frozen=True)
 class SessionLabels:
-    """Which session each timestamp belongs to.
+    """Session of each timestamp.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class SessionLabels:
     regular: NDArray[np.bool_]
 
     def mask(self, hours: Hours) -> NDArray[np.bool_]:
-        """Which timestamps lie in these hours of some session."""
+        """Mark the timestamps within these hours of some session."""
         if hours not in ("rth", "eth"):
             raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
         return self.regular if hours == "rth" else self.position >= 0

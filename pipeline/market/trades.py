@@ -79,7 +79,7 @@ class JudgedTrades:
 
 @dataclass(frozen=True)
 class TradeReport:
-    """What became of the rows.
+    """Fate of the rows.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class CleanTrades:
 
 
 def is_trades(frame: pd.DataFrame) -> bool:
-    """Whether a frame holds trades, not bars: a ``price`` and no ``open``, ``high`` or ``low``."""
+    """Return True if a frame holds trades, not bars: a ``price`` and no ``open``, ``high`` or ``low``."""
     return "price" in frame.columns and not {"open", "high", "low"} & set(frame.columns)
 
 
@@ -144,7 +144,7 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     5. ``off_tick``, only where ``off_tick`` is ``reject``;
     6. ``outside_session``: the time lies in no session of the instrument.
 
-    Equal rows are no duplicates: two trades may well be alike.
+    Equal rows are not duplicates: two trades may well be alike.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     ConfigurationError
         For another ``off_tick``.
     DataError
-        For a missing column, one that is not numbers, times without a zone, or a side that is no side.
+        For a missing column, one that is not numbers, times without a zone, or an unknown side.
     """
     if off_tick not in get_args(OffTick):
         raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")

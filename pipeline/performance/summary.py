@@ -76,7 +76,7 @@ class SupportsSummary(Protocol):
 
     @property
     def trades(self) -> pd.DataFrame:
-        """A row a trade: quantity, entry, exit (time, price, reason), pnl, r_multiple, commission, ambiguous."""
+        """One row per trade: quantity, entry, exit (time, price, reason), pnl, r_multiple, commission, ambiguous."""
 
     @property
     def orders(self) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _too_few(trades: int, wanted: str) -> str:
-    """Why there is nothing but a value; empty where the trades suffice."""
+    """Say why there is a value only; empty where there are enough trades."""
     if trades >= FEWEST_TRADES:
         return ""
     return f"too few trades ({trades}) for {wanted}" if trades else "no trades"
@@ -201,7 +201,7 @@ def _add_drawdown(table: MetricTable, result: SupportsSummary, currency: str) ->
 
 
 def _sessions_begun(result: SupportsSummary, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
-    """How many of the result's sessions have opened at each instant, which may lie between two of them."""
+    """Count the result's sessions that have opened at each instant, which may lie between two of them."""
     sessions = pd.DatetimeIndex(result.daily_returns.index).as_unit("ns")
     schedule = session_schedule(result.instrument, sessions[0], sessions[-1])
     opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns").asi8
@@ -219,8 +219,8 @@ def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency
     statistics: dict[str, tuple[NDArray[np.float64], Kernel, str, str]] = {
         "win_rate": (pnl, lambda v: 100 * kernels.positive_share(v), "%", "trades with a profit after commission"),
         "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
-        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss a trade"),
-        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple a trade"),
+        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss per trade"),
+        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple per trade"),
         "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
     }
     samples = {name: entry[:2] for name, entry in statistics.items()}
@@ -308,7 +308,7 @@ def summary_to_dict(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """What a summary's interval of the Sharpe ratio allows to be said, in one sentence.
+    """Say what the interval of the Sharpe ratio supports, in one sentence.
 
     With fewer than :data:`FEWEST_TRADES` trades that is nothing, whatever the interval.
     """
@@ -329,7 +329,7 @@ def verdict(table: pd.DataFrame) -> str:
 
 
 def interval_reach(sessions: int) -> str:
-    """What the intervals of so many sessions do not hold, in one sentence."""
+    """Say what intervals from so many sessions leave out, in one sentence."""
     return (
         f"Intervals allow for regimes that last up to about {max(sessions // _SHORT_REGIME, 1)} sessions; where they "
         "last longer they are too narrow, and they say nothing about a market that changes for good."

@@ -184,7 +184,7 @@ def naked_at_close(
 
 @dataclass(frozen=True)
 class _Tests:
-    """When each VPOC was traded at and given up: numbers of calendar sessions, ``_NEVER`` where not."""
+    """Test and roll of each VPOC: numbers of calendar sessions, ``_NEVER`` where there was none."""
 
     sessions: pd.DatetimeIndex
     aligned: AlignedBars

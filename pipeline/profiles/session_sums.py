@@ -1,4 +1,4 @@
-"""What is kept of one session and contract while chunks are added: its rows, or the ranges of its time brackets."""
+"""State kept per session and contract while chunks are added: its rows, or the ranges of its time brackets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class SessionSum:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing counts so far."""
+        """Return True if nothing has been counted yet."""
         return self.high < self.low
 
     @property

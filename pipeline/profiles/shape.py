@@ -82,7 +82,7 @@ def _is_double(rows: NDArray[np.int64], total: int) -> bool:
 
 
 def _holds_three_fifths(rows: NDArray[np.int64], total: int) -> bool:
-    """Whether the first half of the rows does; a middle row counts half."""
+    """Return True if the first half of the rows holds three fifths of the total; a middle row counts half."""
     half = len(rows) // 2
     doubled = 2 * int(rows[:half].sum()) + (int(rows[half]) if len(rows) % 2 else 0)
     return 5 * doubled >= 6 * total

@@ -36,7 +36,7 @@ def session_structure(
     initial_balance_minutes: int = 60,
     **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
-    """What a reader of market profiles notes of each session, known at its close.
+    """Compute what a reader of market profiles notes about each session, known at its close.
 
     Nothing in row t depends on later sessions, and nothing spans two contracts. Only bars with volume (where the
     profiles count time, all bars), of the hours and of the profile's contract, count.

@@ -1,8 +1,8 @@
 """Every trial that was ever looked at, kept by market and period, whatever study it was of.
 
 Tuning finds the best of many; how much that flatters depends on how many there were. A study knows its own trials
-only, and is deleted or made anew with another search space. The ledger lies in the same database and outlives them: the
-deflated Sharpe ratio takes its count and variance from it, the probability of backtest overfitting its matrix.
+only, and is deleted or made again with another search space. The ledger lies in the same database and outlives them:
+the deflated Sharpe ratio takes its count and variance from it, the probability of backtest overfitting its matrix.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ class Ledger:
     Attributes
     ----------
     url
-        SQLAlchemy URL of an SQLite or PostgreSQL database; the tables are made where they are not there.
+        SQLAlchemy URL of an SQLite or PostgreSQL database; the tables are created where missing.
     patience
         For how many seconds a database that does not answer is waited for.
     home

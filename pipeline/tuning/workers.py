@@ -62,11 +62,13 @@ def run_workers(
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"what several workers are to evaluate can't be sent to them: {error}; give a function of a module or an "
-            "object of its classes, or take one worker"
+            "object of its classes, or use one worker"
         ) from error
     context = multiprocessing.get_context("spawn")
-    told = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
-    processes = [context.Process(target=_main, args=told, name=f"tuning {number}") for number in range(1, workers + 1)]
+    arguments = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
+    processes = [
+        context.Process(target=_main, args=arguments, name=f"tuning {number}") for number in range(1, workers + 1)
+    ]
     try:
         resource_tracker.ensure_running()  # it unblocks signals when it starts
         for process in processes:
@@ -86,7 +88,9 @@ def run_workers(
     for process in processes:
         if process.exitcode:
             _log.warning(
-                "the worker %s ended with %d; the others and this process go on", process.name, process.exitcode
+                "the worker %s ended with exit code %d; the others and this process continue",
+                process.name,
+                process.exitcode,
             )
 
 

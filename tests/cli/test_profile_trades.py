@@ -108,7 +108,7 @@ def test_profile_of_trades_none_usable_says_why(
     trades_frame([(-36_000 * 8, 20_400, 1, 1), (0, 20_400, -1, 1)]).to_csv(path, index=False)
 
     assert _vpoc(monkeypatch, tmp_path, "profile", str(path)) == 1
-    assert "has no trade with volume in rth of ES (refused: 1 negative_volume" in capsys.readouterr().err
+    assert "has no trades with volume in rth of ES (refused: 1 negative_volume" in capsys.readouterr().err
 
 
 def test_profile_of_real_trades(

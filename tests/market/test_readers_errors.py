@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a table of cases, a line each)
-"""What can't be read is one sentence that names file, line and column and says what to do."""
+"""Unreadable files give one sentence that names file, line and column and says what to do."""
 
 import gzip
 import re
@@ -34,15 +34,15 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
     [
         ("", "es.csv is empty; give a file that holds bars"),
         (" \n\n", "es.csv is empty; give a file that holds bars"),
-        (HEAD, "es.csv has a line of column names and no rows; give a file that holds bars"),
+        (HEAD, "es.csv has a header and no rows; give a file that holds bars"),
         (
             HEAD + ROW + "\n" + ROW.replace("3801", "abc"),
-            "es.csv, line 4, column 'high': 'abc' is not a number; mend the line, or leave the cell empty to have the "
+            "es.csv, line 4, column 'high': 'abc' is not a number; fix the line, or leave the cell empty to have the "
             "row quarantined",
         ),
         (
             HEAD + ROW + "2021-03-01T14:35:00Z,3800,38",
-            "es.csv, line 3: 3 fields where 6 are expected ('2021-03-01T14:35:00Z,3800,38'); mend or remove the line",
+            "es.csv, line 3: 3 fields where 6 are expected ('2021-03-01T14:35:00Z,3800,38'); fix or remove the line",
         ),
         (HEAD + "\n" + ROW + ROW.strip() + ",7\n", "es.csv, line 4: 7 fields where 6 are expected"),
         (HEAD + ROW + ROW.replace("2021-03-01T14:30:00Z", "soon"), "es.csv, line 3, column 'timestamp': time 'soon' can't be read"),
@@ -65,7 +65,7 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
         ("[[1614609000000,1,2,1,1,5],[1614609060000,1,2,1,{},5]]", "es.csv, row 2, column 'close': '{}' is not a number"),
         ("[" * 100_000, "es.csv, line 1: not whole JSON"),
         ("20241212 050100;1;1;1;1;1\n20241212 256100;1;1;1;1;1\n", "es.csv, line 2, column 'timestamp': time '20241212 256100' can't be read"),
-        ("20241212 050100;1;1;1;1;1\n", "es.csv: bars are labelled by their close, and the file's times do not tell how long a bar is; set bar"),
+        ("20241212 050100;1;1;1;1;1\n", "es.csv: bars are labelled by their close, and the file's times do not show how long a bar is; set bar"),
     ],
 )  # fmt: skip
 def test_faulty_file_names_line_column_and_remedy(tmp_path: Path, data: bytes | str, expected: str) -> None:
@@ -99,7 +99,7 @@ def test_local_date_and_time_columns_are_quoted_as_written(tmp_path: Path) -> No
         ({"columns": {"close": "Settle"}}, "es.csv has no column 'Settle', which is set for close; its columns are"),
         ({"symbol": "ES"}, "es.csv has no column of symbols to find ES in"),
         ({"time_format": "%Q"}, "time_format '%Q' is not a strptime form"),
-        ({"bar": "7min"}, "bar is 7min, but the times of the file do not keep to it"),
+        ({"bar": "7min"}, "bar is 7min, but the file's times do not fit it"),
         ({"format": "ninjatrader"}, "es.csv, line 1: 1 field where 6 are expected"),
         ({"format": "ninjatrader", "columns": {"close": "Last"}}, "columns means nothing in a ninjatrader file"),
         ({"format": "parquet"}, "es.csv is not a whole Parquet file"),

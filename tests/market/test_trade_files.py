@@ -113,7 +113,7 @@ def test_read_trades_databento_prices_in_billionths_become_prices(tmp_path: Path
         np.testing.assert_array_equal(_read(file)["price"], [5100.25, np.nan])
 
 
-def test_read_trades_sides_can_be_told(tmp_path: Path) -> None:
+def test_read_trades_sides_can_be_named(tmp_path: Path) -> None:
     text = PLAIN.replace("volume\n", "volume,side\n").replace(",1\n", ",1,Ask\n").replace(",2\n", ",2,Bid\n")
     path = _file(tmp_path, text.replace(",3\n", ",3,buy\n"))
 

@@ -94,7 +94,7 @@ def test_tune_strategy_best_trial_is_what_the_backtest_of_its_settings_gives_and
     assert looks.count == document["looks"] >= 8
 
 
-def test_tune_called_again_goes_on_with_the_same_study(made: Home) -> None:
+def test_tune_called_again_continues_with_the_same_study(made: Home) -> None:
     first = tuned("logistic", "--trials", "3")
     again = tuned("logistic", "--trials", "5")
 
@@ -125,7 +125,7 @@ def test_tune_pareto_front_holds_no_trial_that_another_beats(made: Home) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         (("lightgbn",), ConfigurationError, "there is no model family 'lightgbn'"),
         (("constant",), ConfigurationError, "constant"),
@@ -143,20 +143,20 @@ def test_tune_pareto_front_holds_no_trial_that_another_beats(made: Home) -> None
     ],
 )
 def test_tune_mistakes_are_one_sentence(
-    made: Home, arguments: tuple[str, ...], error: type[Exception], said: str
+    made: Home, arguments: tuple[str, ...], error: type[Exception], message: str
 ) -> None:
     options = arguments if "--symbol" in arguments else (*arguments, "--symbol", "ES-SIM")
     done = CliRunner().invoke(app, ["tune", *options, "--trials", "2"])
 
     assert isinstance(done.exception, error)
-    assert said in str(done.exception)
+    assert message in str(done.exception)
     assert "\n" not in str(done.exception)
 
 
 def test_tune_says_what_many_looks_leave_of_the_best(made: Home) -> None:
     done = CliRunner().invoke(app, ["tune", "strategy", "--symbol", "ES-SIM", "--trials", "6"])
 
-    assert "looked at ES-SIM between" in done.stdout
+    assert "recorded on ES-SIM between" in done.stdout
     assert "Deflated Sharpe ratio of the best" in done.stdout
     assert "Probability of overfitting of all these trials (CSCV)" in done.stdout
 

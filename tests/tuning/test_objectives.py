@@ -88,15 +88,15 @@ def test_directions_of_each_and_of_several() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         ((), "no objective to tune for; name one of log_loss, net, sharpe_low, drawdown"),
         (("net", "net"), "hold one twice"),
         (("profit",), "no objective 'profit'; there are log_loss, net, sharpe_low, drawdown"),
     ],
 )
-def test_directions_of_impossible_names_are_refused(names: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_directions_of_impossible_names_are_refused(names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         directions(names)
 
 

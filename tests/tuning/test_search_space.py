@@ -74,7 +74,7 @@ def test_space_of_the_constant_is_empty_and_refuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Real(2.0, 1.0), "from 2.0 to 1.0 is empty"),
         (lambda: Real(0.0, 1.0, log=True), "from 0.0 on a logarithmic scale has no start"),
@@ -94,8 +94,8 @@ def test_space_of_the_constant_is_empty_and_refuses() -> None:
         (lambda: SearchSpace({"a": 3}), "a in a search space is 3"),  # type: ignore[dict-item]
     ],
 )
-def test_space_that_is_impossible_is_refused_in_one_sentence(make: Any, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_space_that_is_impossible_is_refused_in_one_sentence(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
 
@@ -141,7 +141,7 @@ def test_narrowed_keeps_order_and_what_was_not_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         ({"depth": 3}, "no setting 'depth' to narrow; it has rate, leaves, layers, hours"),
         ({"rate": {"high": 2.0}}, "that is not within 0.001 to 1.0"),
@@ -155,8 +155,8 @@ def test_narrowed_keeps_order_and_what_was_not_named() -> None:
         ({"hours": "all"}, "not within 'rth', 'eth'"),
     ],
 )
-def test_narrowed_to_what_is_not_within_is_refused(overrides: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_narrowed_to_what_is_not_within_is_refused(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         SPACE.narrowed(overrides)
 
 

@@ -1,4 +1,4 @@
-"""How much the price moves: realized, forecast, and how steadily. Units: log return a session, not annualised."""
+"""Features of volatility: realized, forecast, and how steady. Units: log return per session, not annualised."""
 
 import logging
 import warnings
@@ -184,7 +184,7 @@ def _estimate(returns: Floats, symbol: str, sessions: pd.Index) -> _Garch:
 
 
 def _problem(omega: float, alpha: float, beta: float, flag: int) -> str | None:
-    """Why an estimate can't be used; None where it can. At alpha + beta = 1 the next variance is as well defined."""
+    """Say why an estimate can't be used; None where it can. Alpha + beta = 1 still defines the next variance."""
     if flag != 0:
         return f"the optimizer did not converge (flag {flag})"
     if not (omega >= 0 and alpha >= 0 and beta >= 0 and omega + alpha + beta > 0 and alpha + beta <= _MOST_PERSISTENT):

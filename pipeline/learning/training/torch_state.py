@@ -78,10 +78,10 @@ def settled(device: torch.device, threads: int, memory_share: float | None = Non
 
 
 def _settle_cublas() -> None:
-    said = os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTINGS[0])
-    if said not in CUBLAS_SETTINGS:
+    value = os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTINGS[0])
+    if value not in CUBLAS_SETTINGS:
         raise ConfigurationError(
-            f"{CUBLAS_VARIABLE} is {said!r}, by which matrix products on a GPU differ from run to run; set it to "
+            f"{CUBLAS_VARIABLE} is {value!r}, which lets matrix products on a GPU differ from run to run; set it to "
             f"{' or '.join(CUBLAS_SETTINGS)}, or not at all"
         )
 

@@ -75,7 +75,7 @@ def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
         if clock and gaps[decided] >= 0.5 and gaps[other] <= 0.1:
             # One mistyped day must not turn all others around.
             odd = matches[int(np.argmax(firsts if decided is _DAY_FIRST else seconds))].group()
-            what = "has another order of day and month than the dates around it; mend it"
+            what = "has another order of day and month than the dates around it; fix it"
             raise times.fault(_row_of(texts, odd), what)
         _refuse_both_orders(times, texts, matches, decided, other)
         return decided
@@ -95,7 +95,7 @@ def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
 
 
 def _year_comes_first(times: TimeColumns, texts: pa.ChunkedArray, dates: Sequence[re.Match[str]]) -> bool:
-    """Whether dates such as 19/03/04 begin with the year.
+    """Return True if dates such as 19/03/04 begin with the year.
 
     Raises
     ------

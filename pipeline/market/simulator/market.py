@@ -64,7 +64,7 @@ def simulate_market(
     Returns
     -------
     DataFrame
-        Clean bars, a row a bar: ``timestamp`` (the bar's open, UTC), ``open``, ``high``, ``low``, ``close``,
+        Clean bars, one row per bar: ``timestamp`` (the bar's open, UTC), ``open``, ``high``, ``low``, ``close``,
         ``volume``, ``contract`` (futures only), ``num_trades``, ``bid_volume``, ``ask_volume``. Every bar of
         every session is there, the whole trade date.
 

@@ -1,4 +1,4 @@
-"""What every engine takes: integer bars and the slices of them that are sessions."""
+"""Input of every engine: integer bars, and the slices of them that are sessions."""
 
 from itertools import pairwise
 
@@ -23,7 +23,7 @@ def session_slices(
     begins = np.ascontiguousarray(starts, dtype=np.int64)
     ends = np.append(begins, bars)[1:] if stops is None else np.ascontiguousarray(stops, dtype=np.int64)
     if begins.shape != ends.shape or begins.ndim != 1:
-        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry a session")
+        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry per session")
     if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= bars)).all():
         raise DataError(f"sessions must start at 0 or later and stop, not before, at {bars} bars or earlier")
     return begins, ends

@@ -87,7 +87,7 @@ class EnsembleSettings(ModelSettings):
 
 @dataclass(frozen=True)
 class _Judged:
-    """What members fitted on some rows (``train``) say of others (``test``): scores of shape (test rows, members)."""
+    """Scores that members fitted on some rows (``train``) give others (``test``), shape (test rows, members)."""
 
     train: Positions
     test: Positions
@@ -178,9 +178,9 @@ class Ensemble(Model):
 
     def _load(self, folder: Path, extra: Mapping[str, Any]) -> None:
         self.members = tuple(load_model(folder / str(name)) for name in extra["members"])
-        told = [member.family for member in self.settings.members]
-        if (found := [member.family for member in self.members]) != told:
-            raise ValueError(f"the members are {', '.join(found)}, not {', '.join(told)}")
+        expected = [member.family for member in self.settings.members]
+        if (found := [member.family for member in self.members]) != expected:
+            raise ValueError(f"the members are {', '.join(found)}, not {', '.join(expected)}")
         self.combination = combination_from_json(extra["combination"], len(self.members))
 
     def _inner_evidence(self, rows: TrainingRows, options: FitOptions) -> Values:
@@ -260,7 +260,7 @@ class Ensemble(Model):
         )
 
     def _gives_probabilities(self) -> bool:
-        """Whether the combined scores are probabilities.
+        """Return True if the combined scores are probabilities.
 
         Raises
         ------
@@ -274,7 +274,7 @@ class Ensemble(Model):
             other = next(member.family for member in self.members if not member.probabilistic)
             how = "weighted" if self.settings.method == "weighted" else "averaged"
             raise ConfigurationError(
-                f"ensemble: the scores of its member {other} are no probabilities and can't be {how} with others; "
+                f"ensemble: the scores of its member {other} are not probabilities and can't be {how} with others; "
                 f"set calibration: platt in the settings of {other}, or method: stacked"
             )
         return False
