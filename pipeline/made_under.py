@@ -12,7 +12,7 @@ from pipeline.datasets import Dataset
 from pipeline.errors import DataError
 from pipeline.settings import Settings
 
-__all__ = ["made_under", "require_same_settings"]
+__all__ = ["changed_settings", "made_under", "require_same_settings"]
 
 SETTINGS = "settings"
 # Of the strategy's settings, those that only some frames depend on; every frame depends on all others.
@@ -76,14 +76,21 @@ def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings
         For the first that was not: names what has changed.
     """
     for name, frame in frames.items():
-        then, now = frame.attrs.get(SETTINGS, {}), made_under(name, settings, dataset)[SETTINGS]
-        changed = [each for each in now if each in then and then[each] != now[each]]
-        if changed:
-            changes = ", ".join(f"{each}: {_shown(then[each])} -> {_shown(now[each])}" for each in changed)
+        if changed := changed_settings(name, frame.attrs, settings, dataset):
             raise DataError(
-                f"settings have changed since {name} was made ({changes}): run "
-                f"'vpoc run --symbol {dataset.key}', which rebuilds everything"
+                f"settings have changed since {name} was made ({', '.join(changed)}): run 'vpoc run --symbol "
+                f"{dataset.key}', which rebuilds everything"
             )
+
+
+def changed_settings(name: str, attrs: Mapping[str, Any], settings: Settings, dataset: Dataset) -> list[str]:
+    """List what has changed of the settings that a stored frame depends on, each as ``name: then -> now``."""
+    then, now = attrs.get(SETTINGS, {}), made_under(name, settings, dataset)[SETTINGS]
+    return [
+        f"{each}: {_shown(then[each])} -> {_shown(now[each])}"
+        for each in now
+        if each in then and then[each] != now[each]
+    ]
 
 
 def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any]:
