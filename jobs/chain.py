@@ -55,7 +55,7 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     Raises
     ------
     ChainError
-        If a step failed: says what it said.
+        If a step failed: with the step's own message.
     PipelineError
         If the bars can't be read.
     """
@@ -115,7 +115,7 @@ def train_families(
     Raises
     ------
     ChainError
-        If a step failed, or the symbol's training set has not been made: says what it said.
+        If a step failed, or the symbol's training set has not been made: with the step's own message.
     """
     with quiet_instance() as instance:
         close_dead_runs(instance)
@@ -134,7 +134,7 @@ def train_family(
     instance: DagsterInstance,
     observe: Observer,
 ) -> str:
-    """Train one model family of a symbol, as a Dagster run; its steps are told as ``<step> <family>``.
+    """Train one model family of a symbol, as a Dagster run; its steps are reported as ``<step> <family>``.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def train_family(
     Raises
     ------
     ChainError
-        If a step failed: says what it said.
+        If a step failed: with the step's own message.
     """
     return _execute(
         definitions,
@@ -164,7 +164,7 @@ def tune_target(
     observe: Observer,
     overrides: Mapping[str, object] | None = None,
 ) -> str:
-    """Run a study of a symbol, or go on with it, as a Dagster run; its steps are told as ``<step> <target>``.
+    """Run a study of a symbol, or resume it, as a Dagster run; its steps are reported as ``<step> <target>``.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def tune_target(
     Raises
     ------
     ChainError
-        If a step failed: says what it said.
+        If a step failed: with the step's own message.
     """
     return _execute(
         definitions,

@@ -104,7 +104,7 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ba
     target = f"backtest/{name}"
     return Look(
         study=f"{symbol}/{target}",
-        number=0,  # looks at other settings are told apart by these
+        number=0,  # these distinguish trials of other settings
         symbol=symbol,
         target=target,
         first=returns.index[0],

@@ -27,7 +27,7 @@ class DataError(PipelineError):
 
 
 class ChainError(PipelineError):
-    """A step of a chain of runs failed; the text is what the step said."""
+    """A step of a chain of runs failed; the text is the step's own message."""
 
 
 class UnknownSymbolError(PipelineError):

@@ -80,7 +80,7 @@ class LearningInputs:
         Raises
         ------
         DataError
-            If they were made from other bars: a model must not be said to be of bars that it has not seen.
+            If they were made from other bars: a model must not claim bars that it has not seen.
         """
         made_from = features.attrs.get("source", source)
         if made_from != source:

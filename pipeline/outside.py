@@ -29,7 +29,7 @@ def sentence_of_fault(error: BaseException, home: Home) -> str | None:
     Parameters
     ----------
     error
-        What was raised; what caused it is looked at too.
+        The exception; its causes are examined too.
     home
         Where the program writes.
 

@@ -117,7 +117,7 @@ class ModelSelection(BaseModel):
 
 
 def _stated_risk(account: object) -> object:
-    """Read ``0.5%`` as 0.005, and refuse a risk that is likely a slip unless it is said twice."""
+    """Read ``0.5%`` as 0.005, and refuse a risk that is likely a slip unless it is confirmed."""
     if not isinstance(account, dict) or "risk_per_trade" not in account:
         return account
     account = dict(account)

@@ -51,7 +51,7 @@ DOCUMENT = "study.json"
 MODEL, MONEY = "model", "money"
 _OUT_OF_FOLD = "out_of_fold"
 _PRICES = ("open", "high", "low", "close", "volume")
-# From where on a score pays where targets lie about twice as far as stops: where the search begins, unless told.
+# Score from which a trade pays where targets lie about twice as far as stops: the default start of the search.
 _THRESHOLD = 0.36
 
 

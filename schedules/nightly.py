@@ -30,7 +30,7 @@ RETRY_TAGS = {
     "dagster/retry_strategy": "ALL_STEPS",
     "dagster/retry_on_asset_or_op_failure": "false",
 }
-"""Of each run of the night: it is run again where its process was killed; what failed by itself would fail again."""
+"""Of each run of the night: it is run again if its process was killed; a failure of its own would only repeat."""
 LATE_BARS = dt.timedelta(days=7)
 DELAY = dt.timedelta(minutes=30)  # vendors need some minutes to close their files
 

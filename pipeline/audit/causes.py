@@ -73,7 +73,7 @@ def truncation_cause(replays: Sequence[Replay], rolled: Bools, known: str | None
     rolled
         Whether a session begins a contract, shape (n,).
     known
-        The cause, where another check has told it.
+        The cause, where another check has found it.
     """
     if known is not None:
         return known

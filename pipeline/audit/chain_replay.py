@@ -30,7 +30,7 @@ _OUTCOME = ("start", "end", "label", "r_multiple", "net")
 _GATE = "a gate or the confidence uses what comes after the session it is decided on"
 _CANDIDATE = "entries, stops or targets use what comes after the session they were decided on"
 _FEATURE = (
-    "what the model is given of a candidate uses what comes after its decision, though the feature by itself may not: "
+    "what the model is given of a candidate uses what comes after its decision, though the feature alone may not: "
     "a join with another session's row, a statistic of all rows, or a value remembered from later bars"
 )
 _LABEL = "the outcome of a trade changes with bars after its end"

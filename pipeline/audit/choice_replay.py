@@ -1,4 +1,4 @@
-"""Choices: which candidates become signals and orders has to be told by the rows decided until then."""
+"""Choices: the candidates that become signals and orders must follow from the rows decided until then."""
 
 from collections.abc import Callable
 

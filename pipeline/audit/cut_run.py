@@ -121,7 +121,7 @@ def run_on_cut_bars(
     Raises
     ------
     DataError
-        If the process fails: with what it said.
+        If the process fails: with its own message.
     """
     with temporary_folder(vpoc_home().root, "cut") as folder:
         bars.to_parquet(folder / _BARS)

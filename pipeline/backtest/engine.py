@@ -159,7 +159,7 @@ class PreparedBars:
         )
         status[live], reason[live] = ends[0], ends[1]
         closed = np.flatnonzero(ends[0] == CLOSED)
-        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were looked at
+        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
         return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
 
     def grid(self, hours: Hours, hold_overnight: bool) -> _Grid:
@@ -213,7 +213,7 @@ def simulate(
     orders
         One bracket order a row: session, side (+1, −1), entry, stop, target (prices on the tick); optional quantity
         (fixed contracts, else the sizing rule), contract (cancelled where the session has bars of another only) and
-        volatility (annualised; for ``account.volatility_target``). In a session longs are looked at first, then
+        volatility (annualised; for ``account.volatility_target``). Within a session longs are tried first, then
         in the order given.
     instrument, account
         What is traded and under which settings.

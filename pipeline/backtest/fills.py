@@ -229,7 +229,7 @@ def replay(
         (2, 0) without.
     side, entry, stop, target, fixed, risk, first_bar, last_bar
         Per order, shape (m,): +1 or −1; ticks; contracts or 0 for the sizing rule; fraction of equity; the range of
-        bars it may enter in. Sorted by ``first_bar``, then in the order they are looked at; orders with the
+        bars it may enter in. Sorted by ``first_bar``, then in the order in which they are tried; orders with the
         same ``first_bar`` share ``last_bar``, and ranges of different ones don't overlap.
     session_first
         First tradable bar of each session, ascending, shape (s,).
@@ -329,7 +329,7 @@ def replay(
                     how = enter(open_, low, s * entry[o], s * stop[o], through)
                     if how == UNTOUCHED:
                         continue
-                    if free == 0:  # reached, but not looked at: how it ends unless it is reached again
+                    if free == 0:  # reached, but ignored: its end unless it is reached again
                         ends[0, o], ends[1, o] = SKIPPED, POSITION_OPEN
                         continue
                     decided[o] = True

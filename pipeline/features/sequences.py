@@ -187,13 +187,13 @@ def sequence_features(
 ) -> pd.DataFrame:
     """The sequences each candidate's decision could see, turned to its side.
 
-    What has a direction is multiplied by the side, and distances to the edges of the value area are told from the
+    What has a direction is multiplied by the side, and distances to the edges of the value area are measured from the
     candidate's own: a long in a market and the short in that market upside down have the same row.
 
     Parameters
     ----------
     inputs
-        Bars, profiles and history; structure, naked VPOCs and external series are not looked at.
+        Bars, profiles and history; structure, naked VPOCs and external series are ignored.
     candidates
         From :func:`pipeline.strategy.make_candidates`: ``decided_on`` and ``side`` count.
     sessions, weeks

@@ -51,7 +51,7 @@ def session_ends(opens: NDArray[np.int64], labels: SessionLabels, hours: Hours) 
 
 
 def complete_until(value: pd.Timestamp | str | None, ends: NDArray[np.int64]) -> int:
-    """The instant up to which the bars are complete; that of the last bar's end unless said.
+    """Return the instant up to which the bars are complete; by default the end of the last bar.
 
     Raises
     ------

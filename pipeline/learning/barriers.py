@@ -50,7 +50,7 @@ def barrier_labels(
     volatility_window
         Changes σ is taken from; 78 bars of 5 minutes are a session of ES.
     hours
-        Which bars are labelled and looked at.
+        Bars that are labelled and used.
     known_until
         As for :func:`~pipeline.learning.labels.candidate_labels`.
 

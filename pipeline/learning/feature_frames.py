@@ -30,7 +30,7 @@ class FeatureTransform(TransformerMixin, BaseEstimator):
         X
             Features, numbers or truth values, shape (n, k), n and k 1 or more.
         y
-            Not looked at.
+            Ignored.
 
         Raises
         ------

@@ -62,7 +62,7 @@ def candidate_labels(
     intrabar_bars
         As for ``simulate``.
     known_until
-        Up to when the bars are complete, with a zone; the end of the last bar unless said. It matters for the last
+        Up to when the bars are complete, with a zone; by default the end of the last bar. It matters for the last
         session only: a clock can tell that a session is over, missing bars can't.
 
     Returns

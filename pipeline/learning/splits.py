@@ -41,7 +41,7 @@ class PurgedSplitter(BaseCrossValidator):
             Frame with ``start`` and ``end`` of each label, shape (n, ...), in any order. With ``groups`` anything of
             n rows.
         y
-            Not looked at.
+            Ignored.
         groups
             The frame with ``start`` and ``end``, where ``X`` holds features only, as in
             ``cross_validate(model, X, y, groups=labels[["start", "end"]], cv=...)``.

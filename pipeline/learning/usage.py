@@ -191,7 +191,7 @@ class _GpuMeter:
         self._refused = _driver_errors()
 
     def look(self) -> None:
-        # A training resets torch's own peak as it begins: hence also looked at here, and not at the end alone.
+        # A training resets torch's own peak as it begins: hence read here too, not only at the end.
         self._allocated = max(self._allocated, int(self._cuda.max_memory_allocated(self._devices[0])))
         for device in self._devices:
             self._taken = max(self._taken, self._free[device] - self._cuda.mem_get_info(device)[0])

@@ -140,7 +140,7 @@ def open_chunks(
     path
         Parquet, or text, also packed with gzip or Zstandard.
     options
-        What the user said of the file.
+        The user's options for the file.
     unnamed
         Names of the columns of a text whose first line are values; None where that is not known.
 

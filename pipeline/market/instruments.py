@@ -39,7 +39,7 @@ class RegularHours(BaseModel):
 
 
 class Instrument(BaseModel):
-    """One tradable thing; what each field means is said at the top of ``instruments.yaml``."""
+    """One tradable thing; each field is explained at the top of ``instruments.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -126,7 +126,7 @@ def read_trades(
         Parquet, or text (also packed with gzip) with a line of column names; Binance's ``trades`` and ``aggTrades``
         archives without one are known.
     options
-        What can't be told from the files.
+        Options that can't be detected from the files.
     chunk_rows
         Rows of a frame; those of text are as many as fit as many times 48 bytes.
     progress

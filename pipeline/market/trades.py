@@ -113,7 +113,7 @@ class CleanTrades:
     ----------
     trades
         ``timestamp`` (UTC nanoseconds, not falling), ``price`` (on the tick), ``volume`` (whole steps), what there
-        is of ``seq`` and ``contract``, and, where the side is told, ``bid_volume`` (sold) and ``ask_volume`` (bought).
+        is of ``seq`` and ``contract``, and, where the side is known, ``bid_volume`` (sold) and ``ask_volume`` (bought).
     quarantine
         The other rows as they were given, in their order, with ``reason``.
     report
@@ -204,7 +204,7 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
 
 
 def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick = "snap") -> JudgedTrades:
-    """Trades as integers, and which rows can't be used and why (their sessions are not looked at).
+    """Trades as integers, and which rows can't be used and why (without their sessions).
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def _sides(
     trades: pd.DataFrame, steps: NDArray[np.int64], split: NDArray[np.float64] | None, instrument: Instrument
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
     if split is not None:
-        # Each part is rounded by itself; together they stay within the trade. Refused rows have no steps.
+        # Each part is rounded separately; together they stay within the trade. Refused rows have no steps.
         buy = np.clip(instrument.to_steps(split[1]), 0, steps)
         return buy, np.clip(instrument.to_steps(split[0]), 0, steps - buy)
     for name in ("side", "aggressor"):

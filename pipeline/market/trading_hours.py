@@ -23,7 +23,7 @@ CALENDARS_VARIABLE = "VPOC_CALENDARS"
 
 
 class HoursException(BaseModel):
-    """Hours of some trade dates; what each field means is said at the top of ``trading_hours.yaml``."""
+    """Hours of some trade dates; each field is explained at the top of ``trading_hours.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

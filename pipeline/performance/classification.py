@@ -52,7 +52,7 @@ FEWEST_OF_A_KIND = 10
 NO_EDGE_BY_ITSELF = (
     "That alone is not an edge: how far stop and target lie tells winners from losers where nothing can be earned, too."
 )
-"""What has to be said wherever an AUC is called evidence."""
+"""Caveat to print wherever an AUC is called evidence."""
 
 _LEVEL = 0.95
 _REPLICATIONS = 2000
@@ -192,7 +192,7 @@ def model_verdict(summary: pd.DataFrame, name: str) -> str:
     if not rows:
         return f"{name} scored no trade out of fold, so there is nothing to judge."
     if rows < FEWEST_TRADES:
-        return f"Too few trades to judge {name} ({rows}): an interval takes at least {FEWEST_TRADES}."
+        return f"Too few trades to judge {name} ({rows}): an interval needs at least {FEWEST_TRADES}."
     return f"{_ranking_verdict(summary, name)} {_money_verdict(summary)}"
 
 
@@ -201,7 +201,7 @@ def _ranking_verdict(summary: pd.DataFrame, name: str) -> str:
     if math.isnan(value):
         return f"Whether {name} tells winners from losers can't be said: {summary.loc['auc_within_folds', 'note']}."
     if math.isnan(low) and _reason(summary, "auc_within_folds") == _ALIKE:
-        return f"{name} gives every trade of a fold the same score, so it tells none apart."
+        return f"{name} gives every trade of a fold the same score, so it can't separate any."
     if math.isnan(low):
         return f"Whether {name} tells winners from losers can't be said: {_reason(summary, 'auc_within_folds')}."
     spread = f"AUC {_shown(summary, 'auc_within_folds')}"

@@ -59,7 +59,7 @@ def calibration_curve(scored: pd.DataFrame, *, bins: int = 10) -> pd.DataFrame:
 def threshold_curve(scored: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     """Compute the result of taking every trade at or above a threshold, one threshold for all folds.
 
-    The intervals are of each threshold by itself. The best of them was found with the outcomes known: it is no
+    Each interval is of its threshold alone. The best of them was found with the outcomes known: it is no
     threshold to trade by, and its interval no promise.
 
     Returns

@@ -44,7 +44,7 @@ HEADLINE_METRICS = (
     "commission",
     "pnl",
 )
-# From what the prices gave to what the account got; each also in ticks a contract, as ``<name>_ticks``.
+# From what the prices gave to what the account got; each also in ticks per contract, as ``<name>_ticks``.
 COST_LINES = ("pnl_before_costs", "slippage", "pnl_before_commission", "commission", "pnl")
 # Below it resamples repeat a handful of outcomes: an interval would be too narrow and look surer than the data are.
 FEWEST_TRADES = 30
@@ -54,7 +54,7 @@ ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cance
 
 _PAYS_SLIPPAGE = ("stop", "close", "margin_call")  # a target is a limit order
 
-_EACH_ONCE = "mean a contract after costs; each trade counts once here, in money larger positions weigh more"
+_EACH_ONCE = "mean per contract after costs; each trade counts once here, in money larger positions weigh more"
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -68,7 +68,7 @@ class SupportsAccount(Protocol):
 
     @property
     def slippage_ticks(self) -> int:
-        """Ticks a contract paid on every stop, close and liquidation."""
+        """Ticks per contract paid on every stop, close and liquidation."""
 
 
 class SupportsSummary(Protocol):
@@ -253,11 +253,11 @@ def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray
     notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
     years = len(result.daily_returns) / result.instrument.periods_per_year
     average = float(result.equity.mean()) if len(result.equity) else math.nan
-    table.add("turnover", metrics.turnover(notional, average, years), "× a year", "notional, both sides, over equity")
+    table.add("turnover", metrics.turnover(notional, average, years), "× per year", "notional, both sides, over equity")
 
 
 def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
-    """Profit and loss before costs, each cost, and what was left, in money and in ticks a contract."""
+    """Profit and loss before costs, each cost, and what was left, in money and in ticks per contract."""
     trades, tick_value = result.trades, result.instrument.tick_value
     ticks = result.account.slippage_ticks
     slipped = quantity[trades["exit_reason"].isin(_PAYS_SLIPPAGE).to_numpy(dtype=bool)].sum()
@@ -267,11 +267,10 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
         "slippage": (
             slippage,
-            f"estimated: {_counted(ticks, 'tick')} a contract on each stop, close and margin call; "
-            "the prices of the fills hold it",
+            f"estimated: {_counted(ticks, 'tick')} per contract on each stop, close and margin call; "            "already in the fill prices",
         ),
-        "pnl_before_commission": (net + commission, "from the prices of the fills"),
-        "commission": (commission, "paid in all, both sides"),
+        "pnl_before_commission": (net + commission, "from the fill prices"),
+        "commission": (commission, "total, both sides"),
         "pnl": (net, "of closed trades, after all costs"),
     }
     contracts = float(quantity.sum())
@@ -279,7 +278,7 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         table.add(name, amounts[name][0], currency, amounts[name][1])
     for name in COST_LINES:
         each = amounts[name][0] / (contracts * tick_value) if contracts else math.nan
-        table.add(f"{name}_ticks", each, "ticks", "a contract" if contracts else "no trades")
+        table.add(f"{name}_ticks", each, "ticks", "per contract" if contracts else "no trades")
 
 
 def _add_orders(table: MetricTable, result: SupportsSummary) -> None:
@@ -317,7 +316,7 @@ def verdict(table: pd.DataFrame) -> str:
     if not trades:
         return "No trades, so there is nothing to judge."
     if trades < FEWEST_TRADES:
-        return f"Too few trades to judge ({trades}): an interval takes at least {FEWEST_TRADES}."
+        return f"Too few trades to judge ({trades}): an interval needs at least {FEWEST_TRADES}."
     if math.isnan(low):
         return "The Sharpe ratio has no interval here, so nothing can be said about an edge."
     spread = f"the 95 % interval of the Sharpe ratio is {_signed(low)} to {_signed(high)}"

@@ -1,6 +1,6 @@
 """Contents of a chart of sessions, before anything is drawn: candles, profiles, and a trader's lines.
 
-Everything is what was known at the right edge, the close of the last bar drawn: bars after it are not looked at. Lines
+Everything is what was known at the right edge, the close of the last bar drawn: bars after it are ignored. Lines
 over the candles are what was known at each candle.
 """
 

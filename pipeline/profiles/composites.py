@@ -174,7 +174,7 @@ def composite_levels(
 def add_sessions(
     data: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
 ) -> tuple[int, NDArray[Any]]:
-    """One profile of all sessions given, contracts not looked at: the lowest row, and what each row counts.
+    """One profile of all sessions given, contracts ignored: the lowest row, and what each row counts.
 
     As :func:`pipeline.profiles.profile_rows` of those hours, but of any volume; (0, empty) where nothing counts.
     """

@@ -247,7 +247,7 @@ def _develop(low, high, steps, starts, stops, basis_points, expansion_rows, tick
             return k, status
         if highest < lowest:
             continue
-        # How far the session will go sizes the array only; what is looked at are the rows traded so far.
+        # How far the session will go sizes the array only; only the rows traded so far are used.
         base = lowest // ticks_per_row
         rows = np.zeros(highest // ticks_per_row - base + 1, np.int64)
         lowest, highest = highest, lowest

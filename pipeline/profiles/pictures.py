@@ -121,7 +121,7 @@ def picture(
     if rule.by_time and bars["session"].iloc[0] == bars["session"].iloc[-1]:
         letters = tpo_letters(bars, instrument, rule, hours=hours, ticks_per_row=size)
         lengths = np.array([len(each) for each in letters], np.float64)
-    # What doesn't fit 64 bits is looked at in whole steps: what stands out does not hang on less.
+    # What doesn't fit 64 bits is compared in whole steps: prominence does not depend on less.
     nodes = find_nodes((rows // MICRO_LOTS).astype(np.int64) if rows.dtype == object else rows, lowest=first)
     return Picture(
         rule=rule,

@@ -43,7 +43,7 @@ class RowRule:
         composites align. Volume goes to ticks first and is summed by rows then.
     tpo_minutes
         Length of a time bracket, counted from the open of the hours; also where the allocation is not ``"tpo"``, for
-        what is told by time: single prints, tails, poor extremes.
+        what time shows: single prints, tails, poor extremes.
 
     Raises
     ------

@@ -16,7 +16,7 @@ __all__ = ["SessionSum"]
 
 @dataclass
 class SessionSum:
-    """Histogram of one session and contract, wider than what was traded so that it seldom has to grow.
+    """Histogram of one session and contract, wider than the traded range so that it rarely has to grow.
 
     ``low`` and ``high`` are ticks, the histogram's entries rows; ``brackets`` are the ranges of time brackets in ticks.
     """

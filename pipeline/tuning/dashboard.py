@@ -123,7 +123,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Of each request nothing is said."""
+        """Log nothing for each request."""
 
     def get_stderr(self) -> "_Errors":
         """Return the stream that takes the page's tracebacks."""

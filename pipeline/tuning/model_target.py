@@ -1,7 +1,7 @@
 """Hyperparameters of a model family: what a trial is judged by, and a model that tunes itself on what it learns from.
 
 All rows a study sees are training rows of one fit. Each trial is judged by scores of purged inner folds of these rows;
-what comes after them, the outer test among it, is not there to be looked at. That is what makes tuning in a
+what comes after them, the outer test among it, is out of reach. That is what makes tuning in a
 walk-forward nested: :class:`TunedModel` is handed to it in a model's place.
 """
 
@@ -213,7 +213,7 @@ class ModelTarget:
         return self._cls({**self._settings, **params}, seed=self._seed)
 
     def base_rate_loss(self) -> float:
-        """Log loss of no model at all: each inner fold's rows are told the share of winners it would learn from."""
+        """Log loss of no model at all: each inner fold's rows get the share of winners it would learn from."""
         of_truth, weight = [], []
         for fold in self._folds:
             share = float(np.average(fold.train.label, weights=fold.train.weight))

@@ -1,4 +1,4 @@
-"""Settings of studies: what is tuned by itself, inside the models' folds, how long, and between which values."""
+"""Settings of studies: what is tuned automatically or inside the models' folds, how long, and over which values."""
 
 from typing import Any, Literal, Self
 

@@ -250,7 +250,7 @@ class StrategyTarget:
         """Value of the objective, or of each where there are several.
 
         Nothing is reported on the way: a trial is one replay of milliseconds, and one that is given up half way would
-        have been looked at all the same.
+        count as a trial all the same.
 
         Raises
         ------

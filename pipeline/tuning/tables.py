@@ -1,4 +1,4 @@
-# ruff: noqa: D102 (what the methods do is said by the class of Optuna that they fill in)
+# ruff: noqa: D102 (the methods are documented by the Optuna class that they fill in)
 """Optuna's tables, read once and written once per trial.
 
 Optuna's own storage asks the database at each parameter, and reads the running trials again whenever a sampler or

@@ -21,7 +21,7 @@ LOOK_EVERY = 0.3
 WORDY = ("pipeline.learning.transforms", "pipeline.features.table")
 
 _log = logging.getLogger(__name__)
-# Set in a worker that was told to end: where the interruption came to nothing, for Python drops what is raised in a
+# Set in a worker that was asked to end: where the interruption came to nothing, for Python drops what is raised in a
 # callback of its own, the worker ends after its trial.
 _told_to_end = threading.Event()
 
@@ -95,7 +95,7 @@ def run_workers(
 
 
 def require_parent() -> None:
-    """End this worker where the process that started it is gone, or has told it to end.
+    """End this worker where the process that started it is gone, or asks it to end.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def require_parent() -> None:
 
 @contextmanager
 def without_remarks() -> Iterator[None]:
-    """Leave out what is told of the data of each inner fold's fit: it would be told trial after trial."""
+    """Drop the log messages about each inner fold's data: they would be repeated at every trial."""
     levels = {name: logging.getLogger(name).level for name in WORDY}
     for name in WORDY:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -117,7 +117,7 @@ def test_model_summary_under_thirty_trades_has_values_without_intervals():
     assert table[["low", "high"]].isna().all(axis=None)
     assert not math.isnan(table.loc["auc", "value"])
     assert table.loc["auc", "note"].endswith("too few trades (29) for an interval")
-    assert model_verdict(table, "MLP") == "Too few trades to judge MLP (29): an interval takes at least 30."
+    assert model_verdict(table, "MLP") == "Too few trades to judge MLP (29): an interval needs at least 30."
 
 
 def test_model_summary_of_few_trades_taken_has_intervals_of_what_does_not_hang_on_them():

@@ -166,7 +166,7 @@ def _estimate(returns: Floats, symbol: str, sessions: pd.Index) -> _Garch:
 
     # On one thread: the optimizer's sums, and with them the last digits, hang on how many there are.
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
-        # What the optimizer warns of is in its result, which is looked at below.
+        # What the optimizer warns of is in its result, which is checked below.
         warnings.simplefilter("ignore")
         # Returns of size 1, whatever the market: the optimizer's tolerances are absolute.
         model = arch_model(known / np.sqrt(first), mean="Zero", vol="GARCH", p=1, q=1, dist="normal", rescale=False)

@@ -26,7 +26,7 @@ class TrainingSettings(ModelSettings):
         Whether to train again on all rows for as many epochs as were best. Else the weights of the best epoch are
         kept, which never saw the validation rows.
     batch_size
-        Rows a step; halved by itself where memory runs out.
+        Rows per step; halved automatically where memory runs out.
     learning_rate
         At its highest.
     schedule

@@ -87,7 +87,7 @@ def _settle_cublas() -> None:
 
 
 def _settle_products(undo: ExitStack, cuda: bool) -> None:
-    """No products in TF32 or bfloat16 where float32 is said.
+    """Forbid products in TF32 or bfloat16 where float32 is asked for.
 
     Torch says so in two ways, and refuses to read the older one where the newer was used. cuDNN's LSTM computes in
     TF32 unless told not to, whatever the precision of matrix products.

@@ -33,7 +33,7 @@ def look(data: Evidence) -> Iterator[Finding]:
         return
     meant = (
         "the file has no column of contracts, so returns, profiles and orders run across rolls and the price step "
-        "there counts as a move of the market; give the contract in a column named contract, or one file a contract"
+        "there counts as a move of the market; give the contract in a column named contract, or one file per contract"
     )
     if rolls.empty:
         yield Finding("rolls", "note", meant)

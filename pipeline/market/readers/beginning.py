@@ -26,12 +26,12 @@ class Beginning(NamedTuple):
     Attributes
     ----------
     before
-        Lines above the table: skipped because the user said so, because they are blank or comments, or because the
+        Lines above the table: skipped on the user's request, because they are blank or comments, or because the
         names of columns come later.
     above
         How many of them were skipped unasked and not blank.
     lines
-        Of what was looked at, the lines of the table, from its names or first row on.
+        The table's lines among those examined, from its names or first row on.
     """
 
     before: int

@@ -1,4 +1,4 @@
-"""Mapping of a file's columns to ours, by their names or by what the user stated."""
+"""Mapping of a file's columns to ours, by name or as the user states."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Dates of which day, month and year may stand in any order: told by numbers above 12 or by the days around."""
+"""Order of day, month and year in dates: decided by numbers above 12 or by neighbouring days."""
 
 import re
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def year_first(times: TimeColumns, texts: pa.ChunkedArray) -> tuple[pa.ChunkedAr
 
 
 def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
-    """The order of dates such as 03/02/2022: told by a number above 12, or by days that follow one another."""
+    """Find the order of dates such as 03/02/2022: by a number above 12, or by days that follow one another."""
     dates = pc.replace_substring_regex(texts, r"[T ,].*$", "").drop_null()
     matches = [found for each in dates.unique().to_pylist() if (found := _DAY_OR_MONTH.match(each))]
     if _year_comes_first(times, texts, matches):

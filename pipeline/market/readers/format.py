@@ -36,7 +36,7 @@ class FileBars:
     reading
         In words, how its times and columns were read.
     contract
-        The contract all rows are of, where the file's name told it.
+        The contract all rows are of, where the file's name gives it.
     styles
         How its columns write numbers, by our names.
     """
@@ -51,7 +51,7 @@ class FileBars:
 class Format:
     """A file format.
 
-    A module of this package that has one as ``FORMAT`` is found by itself.
+    A module of this package that has one as ``FORMAT`` is found automatically.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def raw_bars(
     table, layout
         The file's columns, and which of them is which of ours.
     options
-        What the user said, which wins over the format's habits.
+        The user's options, which take precedence over the format's habits.
     time_zone, label, day_first, decimal
         The format's habits.
     contract

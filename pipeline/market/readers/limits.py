@@ -29,4 +29,4 @@ MAX_EXPANSION = 200
 EXPANSION_FROM = 64 * MIB  # below this size any growth is harmless
 
 MAX_FILES = 50_000  # that a folder or a glob stands for
-MAX_FOLDER_ENTRIES = 250_000  # that are looked at to find them
+MAX_FOLDER_ENTRIES = 250_000  # that are scanned to find them

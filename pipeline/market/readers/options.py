@@ -52,7 +52,7 @@ class TextOptions(BaseModel):
     time_zone
         IANA name of the zone that times without one were written in.
     time_format
-        ``strptime`` form of the times, where it can't be told: ``%d/%m/%Y %H:%M``. Of ``date``, a space and
+        ``strptime`` form of the times, where it can't be detected: ``%d/%m/%Y %H:%M``. Of ``date``, a space and
         ``time`` where these are two columns.
     skip_rows, skip_footer
         Lines (rows of Excel) to leave out at the beginning, above the names, and filled ones at the end.

@@ -71,7 +71,7 @@ def read_bars(
         A file; a folder, of which all files with a suffix of bars are read, in the order of their names; or a
         glob (``data/ES*.csv``, ``data/**/*.parquet``). Text files may be packed with gzip or Zstandard.
     options
-        What can't be told from the files.
+        Options that can't be detected from the files.
     instrument
         Whose bars are wanted: where ``options`` names no symbol and a file holds several, its rows are taken if the
         file calls it so too.

@@ -176,7 +176,7 @@ def read_text(
     Parameters
     ----------
     path, options
-        The file, and what the user said of it.
+        The file, and the user's options for it.
     names
         The format's names of the columns, where its files have no line of them.
     delimiter

@@ -54,7 +54,7 @@ class Clock:
 
 
 def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
-    """Read times whose form is to be told from themselves.
+    """Read times in a form that has to be detected.
 
     Raises
     ------

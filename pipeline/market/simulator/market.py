@@ -71,7 +71,7 @@ def simulate_market(
     Raises
     ------
     ConfigurationError
-        For an argument outside what is said above: names it and its value.
+        For an argument outside the ranges above: names it and its value.
     """
     bar_minutes = _check(sessions, seed, edge, bar)
     schedule = _schedule(instrument, start, int(sessions))

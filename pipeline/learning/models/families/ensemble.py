@@ -1,4 +1,4 @@
-"""Several models as one: averaged, weighted or stacked, on what they said of rows they had not learned from."""
+"""Several models as one: averaged, weighted or stacked, on their scores of rows they had not learned from."""
 
 from collections import Counter
 from collections.abc import Mapping
