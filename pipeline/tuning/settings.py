@@ -124,5 +124,5 @@ def _known(setting: str, name: str) -> StudyTarget:
 
 def _once(setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"{setting} of tuning repeats a name: {', '.join(names)}; list each once")
+        raise ConfigurationError(f"tuning.{setting} repeats a name: {', '.join(names)}; list each once")
     return names

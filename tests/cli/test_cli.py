@@ -113,7 +113,7 @@ def test_profile_of_a_day_without_bars_says_which_there_are(vpoc, bars_file: Pat
     code, _, err = vpoc("profile", str(bars_file), "--session", "2021-01-09")
 
     assert code == 1
-    assert "its sessions go from 2021-01-04 to 2021-02-26" in err
+    assert "its sessions run from 2021-01-04 to 2021-02-26" in err
 
 
 def test_backtest_of_own_orders_gives_their_fills(vpoc, bars_file: Path, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_risk_above_a_tenth_needs_confirmation(home: Home, written: str) -> None
     with pytest.raises(ConfigurationError, match=r"line 1: .* at risk in every trade"):
         load_settings(home)
     home.settings.write_text(f"account: {{risk_per_trade: {written}, confirm_risk_per_trade: 0.4}}\n")
-    with pytest.raises(ConfigurationError, match="say it twice"):
+    with pytest.raises(ConfigurationError, match="confirm_risk_per_trade"):
         load_settings(home)
     home.settings.write_text(f"account: {{risk_per_trade: {written}, confirm_risk_per_trade: {written}}}\n")
     assert list(load_settings(home).account) == ["risk_per_trade"]

@@ -72,7 +72,7 @@ def test_profile_of_trades_without_side_says_null_and_shows_no_delta(
     [
         (("--label", "close"), 2, "--label is for bars"),
         (("--bar", "5min"), 2, "--bar is for bars"),
-        (("--session", "2024-03-07"), 1, "its sessions go from 2024-03-05 to 2024-03-06"),
+        (("--session", "2024-03-07"), 1, "its sessions run from 2024-03-05 to 2024-03-06"),
         (("--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
     ],
 )

@@ -302,7 +302,7 @@ def test_transforms_unfitted_say_so() -> None:
             lambda: MissingValues("median").fit(frame(a=[NAN, 1.0], a_missing=[1.0, 2.0])),
             "there is a feature a_missing already, the name of the indicator; rename it",
         ),
-        (lambda: DropUninformative().fit(frame(a=[1.0, 1.0])), "none of 1 features tells the 2 training rows apart"),
+        (lambda: DropUninformative().fit(frame(a=[1.0, 1.0])), "none of 1 features varies over the 2 training rows"),
     ],
 )
 def test_transforms_impossible_settings_are_one_sentence(fit: object, message: str) -> None:

@@ -294,7 +294,7 @@ def test_arrow_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatc
 
 
 def test_arrow_cut_off_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a whole Arrow file"):
+    with pytest.raises(DataError, match="incomplete or damaged Arrow file"):
         read(tmp_path, "es.feather", b"ARROW1\0\0" + b"\1" * 100)
 
 

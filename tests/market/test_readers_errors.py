@@ -54,16 +54,16 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
         (HEAD.replace("low,", "") + ROW.replace("3799.5,", ""), "es.csv has no column for low (its columns are timestamp, open, high, close, volume); set columns (--columns 'low=NAME')"),
         (HEAD.replace("open", "Volume") + ROW, "es.csv has several columns for volume (Volume, volume)"),
         ("Open,open" + HEAD[14:].replace("high", "timestamp,high") + ROW, "es.csv has several columns for open (Open, open)"),
-        ("2021-03-01T14:30:00Z,1,2,3\n", "es.csv, line 1: '2021-03-01T14:30:00Z,1,2,3' is of no known format"),
+        ("2021-03-01T14:30:00Z,1,2,3\n", "es.csv, line 1: '2021-03-01T14:30:00Z,1,2,3' has no known format"),
         (HEAD + ROW * 2000 + "\0", "es.csv, line 2002: holds a zero byte"),
         (HEAD.encode() + b"\xff\xfe\xff,1,1,1,1,1\n", "es.csv, line 2: not UTF-8 text; save the file as UTF-8"),
-        (bytes(range(256)) * 8, "es.csv is neither text nor another format that is known"),
-        (b"\x1f\x8b" + HEAD.encode(), "es.csv is not whole gzip data"),
-        (gzip.compress((HEAD + ROW).encode(), mtime=0)[:-4], "es.csv is not whole gzip data (it ends early)"),
-        ("[[1614609000000,1,2,1,1,5],[1614609060000,1", "es.csv, line 1: not whole JSON"),
+        (bytes(range(256)) * 8, "es.csv is neither text nor a known binary format"),
+        (b"\x1f\x8b" + HEAD.encode(), "es.csv is incomplete or damaged gzip data"),
+        (gzip.compress((HEAD + ROW).encode(), mtime=0)[:-4], "es.csv is incomplete or damaged gzip data (it ends early)"),
+        ("[[1614609000000,1,2,1,1,5],[1614609060000,1", "es.csv, line 1: incomplete or invalid JSON"),
         ("[[1614609000000,1,2,1,1,5],[1614609060000,1]]", "es.csv, row 2: [1614609060000, 1] is not a candle"),
         ("[[1614609000000,1,2,1,1,5],[1614609060000,1,2,1,{},5]]", "es.csv, row 2, column 'close': '{}' is not a number"),
-        ("[" * 100_000, "es.csv, line 1: not whole JSON"),
+        ("[" * 100_000, "es.csv, line 1: incomplete or invalid JSON"),
         ("20241212 050100;1;1;1;1;1\n20241212 256100;1;1;1;1;1\n", "es.csv, line 2, column 'timestamp': time '20241212 256100' can't be read"),
         ("20241212 050100;1;1;1;1;1\n", "es.csv: bars are labelled by their close, and the file's times do not show how long a bar is; set bar"),
     ],
@@ -102,7 +102,7 @@ def test_local_date_and_time_columns_are_quoted_as_written(tmp_path: Path) -> No
         ({"bar": "7min"}, "bar is 7min, but the file's times do not fit it"),
         ({"format": "ninjatrader"}, "es.csv, line 1: 1 field where 6 are expected"),
         ({"format": "ninjatrader", "columns": {"close": "Last"}}, "columns means nothing in a ninjatrader file"),
-        ({"format": "parquet"}, "es.csv is not a whole Parquet file"),
+        ({"format": "parquet"}, "es.csv is an incomplete or damaged Parquet file"),
         ({"format": "binance", "columns": {"close": "x"}}, "es.csv has no column 'x'"),
     ],
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_close_labels_with_irregular_times_ask_for_the_bar(tmp_path: Path) -> No
 
     told = refusal(tmp_path / "es.csv", HEAD + rows, label="close")
 
-    assert "do not tell how long a bar is; set bar (--bar LENGTH), such as 5min" in told
+    assert "do not show how long a bar is; set bar (--bar LENGTH), such as 5min" in told
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none/*.csv", "none"])
@@ -164,8 +164,12 @@ def test_parquet_cut_off_or_empty_is_refused(tmp_path: Path) -> None:
     bars_frame().to_parquet(tmp_path / "es.parquet")
     whole = (tmp_path / "es.parquet").read_bytes()
 
-    assert "es.parquet is not a whole Parquet file" in refusal(tmp_path / "es.parquet", whole[: len(whole) // 2])
-    assert "es.parquet is not a whole Parquet file" in refusal(tmp_path / "es.parquet", b"PAR1" + whole[200:])
+    assert "es.parquet is an incomplete or damaged Parquet file" in refusal(
+        tmp_path / "es.parquet", whole[: len(whole) // 2]
+    )
+    assert "es.parquet is an incomplete or damaged Parquet file" in refusal(
+        tmp_path / "es.parquet", b"PAR1" + whole[200:]
+    )
     assert "es.parquet is empty" in refusal(tmp_path / "es.parquet", b"")
     bars_frame().iloc[:0].to_parquet(tmp_path / "none.parquet")
     assert "none.parquet is empty" in refusal(tmp_path / "none.parquet", None)

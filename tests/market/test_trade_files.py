@@ -217,8 +217,8 @@ def test_read_trades_fault_in_a_later_chunk_names_its_line(tmp_path: Path, chunk
         (PLAIN.encode() + b"\xff\n", "line 5: not UTF-8 text"),
         (PLAIN.encode() + b"a\0b,1,2\n", "is neither text nor Parquet"),
         (PLAIN.encode() * 2_000 + b"a\0b,1,2\n", "line 8001: holds a zero byte"),
-        (gzip.compress(PLAIN.encode() * 500, mtime=0)[:-9], "is not whole gzip data"),
-        (b"PAR1 not really", "is not a whole Parquet file"),
+        (gzip.compress(PLAIN.encode() * 500, mtime=0)[:-9], "is incomplete or damaged gzip data"),
+        (b"PAR1 not really", "is an incomplete or damaged Parquet file"),
     ],
 )
 def test_read_trades_damaged_file_is_one_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:

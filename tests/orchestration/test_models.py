@@ -251,13 +251,13 @@ def test_mlflow_unreachable_trains_all_the_same_says_so_and_the_upload_follows(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("{families: [lightgbn]}", "there is no model family 'lightgbn'; there are attention"),
-        ("{families: [mlp, mlp]}", "families names one twice"),
+        ("{families: [lightgbn]}", "there is no model family 'lightgbn'; choose from attention"),
+        ("{families: [mlp, mlp]}", "families repeats a name"),
         ("{parameters: {mlp: {layrs: [32]}}}", "mlp has no setting layrs"),
         ("{parameters: {mlp: {epochs: 0}}}", "mlp: epochs is 0"),
         ("{threshold: 1.5}", "threshold"),
         ("{embargo: soon}", "embargo"),
-        ("{splitz: 3}", "setting models.splitz is unknown; there are families"),
+        ("{splitz: 3}", "setting models.splitz is unknown; choose from families"),
     ],
 )
 def test_settings_of_models_that_are_impossible_are_named(home: Home, setting: str, message: str) -> None:

@@ -226,7 +226,7 @@ def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     going = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags)
     elsewhere = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags | {"vpoc/batch": "another"})
 
-    going_on = ([], "1 more trainings and studies of ES are going on")
+    going_on = ([], "1 more trainings and studies of ES are running")
     assert evaluated(judgement_after_training, instance, first) == going_on
 
     instance.report_run_failed(going)
@@ -257,7 +257,7 @@ def test_studies_follow_the_last_training_of_the_night_and_the_judgement_follows
     assert all(one.tags == {**tags, **RETRY_TAGS} for one in requests)
     first = ended(instance, "tune", requests[0].tags)
     going = instance.create_run_for_job(defs.resolve_job_def("tune"), tags=requests[1].tags)
-    skipped = ([], "1 more trainings and studies of ES are going on")
+    skipped = ([], "1 more trainings and studies of ES are running")
     assert evaluated(judgement_after_training, instance, first) == skipped
     instance.report_run_failed(going, message="its process was killed")
     killed = instance.get_run_by_id(going.run_id)

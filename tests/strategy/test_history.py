@@ -248,7 +248,7 @@ def test_session_history_prices_not_positive_have_no_log_return():
         (lambda p: p.drop(columns=["val", "vah"]), "profiles lack val, vah; make them with session_profiles"),
         (lambda p: p.reset_index(drop=True), "profiles are not indexed by session"),
         (lambda p: p.tz_localize("UTC"), "profiles are not indexed by session"),
-        (lambda p: p.iloc[::-1], "profiles are not in the order of their sessions"),
+        (lambda p: p.iloc[::-1], "profiles must have one row per session in order"),
         (
             lambda p: p.assign(volume=p["volume"] + 1),
             r"the profile of session 2019-01-02 holds volume \d+, its bars in rth",

@@ -267,7 +267,7 @@ def test_target_that_contradicts_itself_is_refused(bars: pd.DataFrame, es: Instr
         StrategyTarget(bars, es, traded="scores", scores=scores.drop(columns="side"))
     with pytest.raises(ConfigurationError, match="neither searched nor a number"):
         StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1], space=STRATEGY_SPACE)
-    with pytest.raises(ConfigurationError, match="log_loss judges probabilities, and here are none"):
+    with pytest.raises(ConfigurationError, match="log_loss needs probabilities"):
         StrategyTarget(bars, es, objectives=("net", "log_loss"))
     with pytest.raises(ConfigurationError, match="no objective 'profit'"):
         StrategyTarget(bars, es, objectives=("profit",))

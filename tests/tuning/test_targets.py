@@ -28,7 +28,7 @@ def test_targets_are_each_tunable_family_the_strategy_and_both_together() -> Non
 
 @pytest.mark.parametrize("name", ["strategy@", "strategy+zebra", "zebra"])
 def test_target_of_an_unknown_family_lists_those_there_are(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no model family .* there are attention, constant"):
+    with pytest.raises(ConfigurationError, match=r"there is no model family .* attention, constant"):
         StudyTarget.of(name)
 
 
@@ -41,7 +41,7 @@ def test_target_of_a_family_without_anything_to_tune_is_refused(name: str) -> No
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"targets": ["strategy", "strategy"]}, "targets of tuning names one twice"),
+        ({"targets": ["strategy", "strategy"]}, "tuning.targets repeats a name"),
         ({"nested": ["constant"]}, "constant has nothing to tune"),
         ({"nested": ["strategy"]}, "tuning.nested: strategy is not a model family"),
         ({"targets": ["strateggy"]}, "tuning.targets: there is no model family 'strateggy'.*strategy@<family>"),

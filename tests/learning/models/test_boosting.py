@@ -407,7 +407,7 @@ def test_rows_too_few_for_a_split_give_all_the_same_score(family: str) -> None:
 def test_no_column_that_tells_rows_apart_is_one_sentence() -> None:
     rows = TrainingRows(pd.DataFrame({"a": np.ones(50), "b": np.zeros(50)}), planted(50).outcome)
 
-    with pytest.raises(DataError, match="none of 2 features tells the 39 training rows apart"):
+    with pytest.raises(DataError, match="none of 2 features varies over the 39 training rows"):
         make_model("lightgbm").fit(rows)
 
 
