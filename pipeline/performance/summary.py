@@ -267,7 +267,8 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
         "slippage": (
             slippage,
-            f"estimated: {_counted(ticks, 'tick')} per contract on each stop, close and margin call; "            "already in the fill prices",
+            f"estimated: {_counted(ticks, 'tick')} per contract on each stop, close and margin call; "
+            "already in the fill prices",
         ),
         "pnl_before_commission": (net + commission, "from the fill prices"),
         "commission": (commission, "total, both sides"),

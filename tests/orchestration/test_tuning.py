@@ -129,7 +129,7 @@ def test_tune_pareto_front_holds_no_trial_that_another_beats(made: Home) -> None
     [
         (("lightgbn",), ConfigurationError, "there is no model family 'lightgbn'"),
         (("constant",), ConfigurationError, "constant"),
-        (("lightgbm_r", "--objective", "log_loss"), PipelineError, "no probabilities, so log_loss can't judge them"),
+        (("lightgbm_r", "--objective", "log_loss"), PipelineError, "probabilities, so log_loss can't judge them"),
         (("strategy", "--objective", "log_loss"), PipelineError, "log_loss needs probabilities"),
         (("strategy+logistic", "--objective", "log_loss"), PipelineError, "log_loss can't judge the strategy's"),
         (("strategy@mlp",), PipelineError, "mlp has no scores on ES-SIM yet: train it first with 'vpoc models train"),
