@@ -48,7 +48,7 @@ class LookCount:
     overfitting: float = math.nan
 
     def document(self) -> dict[str, Any]:
-        """As JSON writes it: the sentence, count and period, and what it leaves of each; chances in percent."""
+        """Return the JSON document: sentence, count, period, and what is left of each; chances in percent."""
         if self.looks is None:
             return {"said": f"The number of trials is unknown: {self.why_unknown}"}
         return {

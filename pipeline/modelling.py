@@ -75,7 +75,7 @@ class LearningInputs:
         *,
         source: str,
     ) -> "LearningInputs":
-        """From the assets of these names, all of one symbol, and the identity of its bars.
+        """Assemble from the assets of these names, all of one symbol, and the identity of its bars.
 
         Raises
         ------

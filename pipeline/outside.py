@@ -52,7 +52,7 @@ def sentence_of_fault(error: BaseException, home: Home) -> str | None:
 
 
 def sentence_of_words(words: str, home: Home) -> str | None:
-    """As :func:`sentence_of_fault`, from an error's text alone; None where it tells of nothing outside."""
+    """Do as :func:`sentence_of_fault` from an error's text alone; None where the cause is not outside."""
     if any(phrase in words for phrase in FULL_WORDS):
         return _full(str(home.root))
     # SQLite has many words for a disk without room.

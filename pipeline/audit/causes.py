@@ -1,4 +1,4 @@
-"""From how two replays differ to what most likely causes it."""
+"""Likely causes of a difference between two replays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

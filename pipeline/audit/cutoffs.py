@@ -156,7 +156,7 @@ def _extreme(values: NDArray[np.float64]) -> Ints:
 
 
 def _lengths(sessions: pd.DatetimeIndex, instrument: Instrument) -> Ints:
-    """Of each session's regular hours, nanoseconds."""
+    """Length of each session's regular hours, nanoseconds."""
     schedule = session_schedule(instrument, sessions[0], sessions[-1]).loc[sessions]
     closes, opens = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8 for name in ("rth_close", "rth_open"))
     return (closes - opens).astype(np.int64)

@@ -104,7 +104,7 @@ class AuditReport:
     folds: int = 0
 
     def joined(self, models: "AuditReport") -> "AuditReport":
-        """With what the audit of the models found."""
+        """Return this report joined with that of the models' audit."""
         findings = sorted((*self.findings, *models.findings), key=lambda finding: finding.severity == "warning")
         skipped = {**self.skipped, **models.skipped}
         return replace(self, findings=tuple(findings), skipped=skipped, families=models.families, folds=models.folds)

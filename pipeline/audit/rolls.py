@@ -89,7 +89,7 @@ def check_rolls(inputs: FeatureInputs, features: Mapping[str, Feature]) -> tuple
 
 
 def _jump(before: Floats, after: Floats, roll: _Roll) -> tuple[float, int] | None:
-    """By how much a value moves right after a roll, in deviations, and in which row.
+    """Measure how far a value moves right after a roll, in deviations, and in which row.
 
     Neither as it moved before (a level that doesn't know of the roll yet, an estimate that is another throughout) nor
     as it does later in the contract (its own level).

@@ -281,7 +281,7 @@ class FeatureInputs:
         return cast(pd.DataFrame, self.once(("frames", minutes), lambda: self._frames(minutes)))
 
     def at_close(self, frames: pd.DataFrame, values: pd.Series | NDArray[np.float64]) -> pd.Series:
-        """Of values by frame the last of each session, indexed by session; NaN where it has no frame."""
+        """Return the last value of each session, indexed by session; NaN where it has no frame."""
         row = frames["row"].to_numpy()
         last = np.flatnonzero(np.append(row[1:] != row[:-1], True)) if len(row) else np.empty(0, np.int64)
         found = np.full(len(self.sessions), np.nan)

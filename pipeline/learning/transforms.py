@@ -111,7 +111,7 @@ class SignedLog(FeatureTransform):
     """sign(x) × log(1 + |x|): draws in long tails on both sides, keeps sign and order. Learns columns only."""
 
     def _learn(self, frame: pd.DataFrame) -> None:
-        """Nothing but the columns."""
+        """Learn nothing but the columns."""
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         return np.sign(frame) * np.log1p(frame.abs())

@@ -221,7 +221,7 @@ def _label_sorted(instants: NDArray[np.int64], schedule: pd.DataFrame) -> Sessio
 
 
 def next_session(sessions: pd.DatetimeIndex, instrument: Instrument, hours: Hours = "eth") -> pd.DatetimeIndex:
-    """For each session (strictly: each date), the first session after it that has such hours.
+    """Return for each session (strictly: each date) the first session after it that has such hours.
 
     A Good Friday that closes before regular hours open is a session, but none to trade in for who trades those.
     """

@@ -107,7 +107,7 @@ class ModelJudgement:
 def judge_model(
     scored: pd.DataFrame, *, probabilistic: bool = True, seed: int = 0, currency: str = "$"
 ) -> ModelJudgement:
-    """Everything about a model's scored rows at once; the same rows and seed give the same numbers.
+    """Judge a model's scored rows in full; the same rows and seed give the same numbers.
 
     Raises
     ------

@@ -131,7 +131,7 @@ class ScoreSample:
 
     @property
     def series(self) -> Array:
-        """By row, what the block length of a bootstrap is chosen from, shape (rows, 3)."""
+        """Return the series that a bootstrap's block length is chosen from, shape (rows, 3)."""
         loss = log_losses(self.score, self.label)
         return np.stack([self.label - self.label.mean(), loss - loss.mean(), self.taken * self.net], axis=1)
 

@@ -99,7 +99,7 @@ def long_run_variance(values: NDArray[np.float64], bandwidth: float) -> float:
 
 
 def _slope(values: NDArray[np.float64]) -> float:
-    """Of each value on the one before, by least squares; away from a unit root."""
+    """Regress each value on the one before by least squares; kept away from a unit root."""
     square = float(values[:-1] @ values[:-1])
     slope = float(values[1:] @ values[:-1]) / square if square > 0 else 0.0
     return min(max(slope, -_MOST_PERSISTENT), _MOST_PERSISTENT)

@@ -552,7 +552,7 @@ def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows
 
 @njit(cache=True, nogil=True)
 def profile_points(price, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
-    """As :func:`profile_slices`, of what has one price: trades, or bars with all volume on the close."""
+    """Do as :func:`profile_slices` for data with one price: trades, or bars with all volume on the close."""
     scratch = np.zeros((2, _FIRST_SIZE), np.int64)
     for k in range(starts.size):
         start = starts[k]

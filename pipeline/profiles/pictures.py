@@ -141,7 +141,7 @@ def picture(
 
 
 def candles(bars: pd.DataFrame, most: int, *, by_clock: bool = False) -> pd.DataFrame:
-    """At most about ``most`` candles: neighbouring bars of a session put together where there are more.
+    """Merge neighbouring bars of a session into at most about ``most`` candles.
 
     Parameters
     ----------

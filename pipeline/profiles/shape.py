@@ -57,7 +57,7 @@ def profile_shape(rows: NDArray[np.int64]) -> Shape:
 
 
 def shape_at(rows: NDArray[np.int64], vpoc: int, total: int) -> Shape:
-    """As :func:`profile_shape`, the position of the VPOC and the total being known."""
+    """Do as :func:`profile_shape` where the VPOC's position and the total are known."""
     if total <= 0:
         raise DataError("a profile without volume has no shape; choose bars with volume")
     if _is_double(rows, total):

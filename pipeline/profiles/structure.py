@@ -259,7 +259,7 @@ def single_prints(
 def _profiles(
     own: SessionBars, profiles: pd.DataFrame, sessions: pd.DatetimeIndex, instrument: Instrument
 ) -> Iterator[tuple[int, int, Ints, int]]:
-    """Of each session its number, lowest row, rows and the VPOC's row, checked against the table."""
+    """Yield each session's number, lowest row, rows and VPOC row, checked against the table."""
     rule = own.rule
     vpocs = rule.row(instrument.to_ticks(profiles["vpoc"].to_numpy(np.float64)))
     lows, highs = (rule.row(instrument.to_ticks(profiles[name].to_numpy(np.float64))) for name in ("low", "high"))

@@ -157,7 +157,7 @@ def _errors_in_one_line() -> Iterator[None]:
 
 
 def _tell_of(text: str) -> None:
-    """Of what went wrong just now the database's own words; else the end of the text."""
+    """Return the database's own words on the current error; else the end of the text."""
     error = sys.exc_info()[1]
     if error is not None:
         _log.warning("the studies' page can't answer: %s", words_of(error))

@@ -311,7 +311,7 @@ class JointTarget:
     # --- features ---
 
     def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
-        """As :meth:`FeatureInputs.from_bars`, from what is there already."""
+        """Do as :meth:`FeatureInputs.from_bars`, from what has been computed already."""
         place = self._place(strategy)
         rule = strategy.row_rule(self._instrument)
         what = (strategy.hours, rule, strategy.value_area_basis_points, strategy.expansion_rows)
@@ -346,7 +346,7 @@ class JointTarget:
         return self._places[where]
 
     def _features(self, inputs: FeatureInputs) -> pd.DataFrame:
-        """As :func:`build_features`, the settled features from where they were worked out first."""
+        """Do as :func:`build_features`, with the settled features taken from their first computation."""
         key = inputs.settings.model_dump_json(include=set(_SETTLED))
         if key not in self._settled:
             self._settled[key] = _settled_features(inputs)

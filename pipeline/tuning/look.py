@@ -74,7 +74,7 @@ class Look:
         returns: pd.Series | None = None,
         finished: dt.datetime | None = None,
     ) -> "Look":
-        """From a trial as :func:`pipeline.tuning.study.run_study` gives it; finished just now by default."""
+        """Make a look of a trial from :func:`pipeline.tuning.study.run_study`; finished just now by default."""
         return cls(
             study=study,
             number=trial.position,

@@ -56,7 +56,7 @@ class Looks:
         trials: pd.DataFrame,
         blocks: Sequence[pd.DataFrame],
     ) -> "Looks":
-        """From the table of trials, and their returns: a frame for those that share their sessions."""
+        """Build from the table of trials and their returns: one frame for those that share their sessions."""
         sharpe = pd.Series(math.nan, index=trials.index)
         for block in blocks:
             sharpe[block.columns] = [sharpe_ratio(block[name], periods_per_year=1) for name in block.columns]

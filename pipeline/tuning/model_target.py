@@ -431,7 +431,7 @@ class TunedModel(Model):
         return made
 
     def score_out_of_fold(self, rows: TrainingRows, options: FitOptions | None = None) -> pd.Series:
-        """As of the best model: the copies learn with the hyperparameters it was given, and tune none themselves.
+        """Score as the best model does: the copies learn with its hyperparameters, and tune none themselves.
 
         Raises
         ------
@@ -441,11 +441,11 @@ class TunedModel(Model):
         return self._fitted().score_out_of_fold(rows, options)
 
     def contributions(self, features: pd.DataFrame) -> pd.DataFrame | None:
-        """Of the best model."""
+        """Return those of the best model."""
         return self._fitted().contributions(features)
 
     def gain(self) -> pd.Series | None:
-        """Of the best model."""
+        """Return those of the best model."""
         return self._fitted().gain()
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:

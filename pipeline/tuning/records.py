@@ -17,7 +17,7 @@ _MOST = 1_000_000  # more is no count that trials made
 
 @dataclass(frozen=True)
 class Proof:
-    """So many looks overlapped a period, at least.
+    """Proof that at least so many trials overlapped a period.
 
     Attributes
     ----------

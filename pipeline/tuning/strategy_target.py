@@ -114,17 +114,17 @@ class Outcome:
 
     @property
     def session_equity(self) -> pd.Series:
-        """As of :class:`pipeline.backtest.BacktestResult`."""
+        """Same as in :class:`pipeline.backtest.BacktestResult`."""
         return self.prepared.session_equity(self.run.equity)
 
     @property
     def daily_returns(self) -> pd.Series:
-        """As of :class:`pipeline.backtest.BacktestResult`."""
+        """Same as in :class:`pipeline.backtest.BacktestResult`."""
         return daily_returns(self.session_equity, self.account)
 
     @property
     def trades(self) -> pd.DataFrame:
-        """As of :class:`pipeline.backtest.BacktestResult`."""
+        """Same as in :class:`pipeline.backtest.BacktestResult`."""
         book, rows = self.book, self.run.rows
         return trade_table(
             self.run.ends,

@@ -60,7 +60,7 @@ class StudyTarget:
 
     @property
     def name(self) -> str:
-        """As :meth:`of` takes it; a partition key of ``studies``."""
+        """Name as :meth:`of` takes it; a partition key of ``studies``."""
         if self.family is None:
             return STRATEGY
         mark = {"model": "", "scored": STRATEGY + SCORED, "joint": STRATEGY + JOINT}[self.kind]
@@ -85,7 +85,7 @@ class StudyTarget:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """By default: log loss of probabilities, else the low end of the Sharpe ratio."""
+        """Default objectives: log loss of probabilities, else the low end of the Sharpe ratio."""
         if self.kind == "model" and self.family is not None and find_family(self.family)().probabilistic:
             return ("log_loss",)
         return ("sharpe_low",)

@@ -240,7 +240,7 @@ def bollinger_position(chart: Chart) -> pd.Series:
 
 @_indicator("Distance between the Bollinger bands (20, 2) in average true ranges of 14")
 def bollinger_width(chart: Chart) -> pd.Series:
-    """In ranges and not in percent of the mean, so that it says squeeze or not whatever the price."""
+    """Width in ranges, not in percent of the mean, so that a squeeze shows at any price."""
     return 4 * chart.deviation / chart.atr
 
 

@@ -35,7 +35,7 @@ class TrainingRows:
 
     @classmethod
     def from_training_set(cls, frame: pd.DataFrame) -> Self:
-        """From the asset ``training_set``: what is not a meta column is a feature.
+        """Take rows from the asset ``training_set``; every column that is not metadata is a feature.
 
         Raises
         ------

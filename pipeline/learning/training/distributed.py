@@ -77,7 +77,7 @@ def _joined(job: Job, compute: Compute, checkpoint: Path | None, observe: Observ
 
 
 def _device(compute: Compute, local: int) -> torch.device:
-    """That of torchrun's process of this number on this machine: the one named, or one of the same kind."""
+    """Return the device of torchrun's process of this number here: the one named, or one of the same kind."""
     if compute.device.startswith("cpu"):
         return torch.device("cpu")
     named = [torch.device(device) for device in compute.devices]

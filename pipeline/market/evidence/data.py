@@ -1,4 +1,4 @@
-"""Everything a kind of evidence may look at, worked out once."""
+"""Input of every kind of evidence, computed once."""
 
 import re
 from dataclasses import dataclass

@@ -214,7 +214,7 @@ def _long_gaps(nanoseconds: NDArray[np.int64]) -> float:
 
 
 def _likelier(times: TimeColumns, present: NDArray[np.bool_], one: Numbers, other: Numbers) -> Numbers:
-    """Of two forms that both give dates, the one that gives bars: of a round length, or by many rows' digits."""
+    """Return the likelier of two forms of dates: the one with bars of a round length, or by many rows' digits."""
     digits = other.name.startswith("the digits")
     if digits and not one.name.startswith("the digits"):
         if len(other.nanoseconds) >= PROOF:

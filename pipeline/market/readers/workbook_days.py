@@ -1,4 +1,4 @@
-"""From which day a workbook counts its dates: 1900, or 1904 as Excel for the Mac did."""
+"""Epoch of a workbook's dates: 1900, or 1904 as in Excel for the Mac."""
 
 import datetime as dt
 import re

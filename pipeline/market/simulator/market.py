@@ -1,4 +1,4 @@
-"""From an instrument, a date and a seed to clean bars."""
+"""Simulation of clean bars from an instrument, a date and a seed."""
 
 import datetime as dt
 import math

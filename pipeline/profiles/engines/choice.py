@@ -39,7 +39,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Crossover:
-    """From how many bars on ``device="auto"`` takes an engine, and where that number comes from."""
+    """Number of bars from which ``device="auto"`` takes an engine, and the source of that number."""
 
     device: str
     bars: int

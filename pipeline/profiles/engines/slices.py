@@ -30,7 +30,7 @@ def session_slices(
 
 
 def split_evenly(lengths: NDArray[np.int64], parts: int) -> list[slice]:
-    """At most ``parts`` runs of neighbouring sessions with about the same number of bars each, none empty."""
+    """Split into at most ``parts`` runs of neighbouring sessions of about equal numbers of bars, none empty."""
     total = np.cumsum(lengths)
     goals = np.arange(1, parts) * (int(total[-1]) if len(total) else 0) // parts
     cuts = np.unique(np.concatenate([[0], np.searchsorted(total, goals, side="right"), [len(lengths)]]))

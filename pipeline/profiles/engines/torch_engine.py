@@ -206,7 +206,7 @@ class _Bars:
 
 @dataclass(frozen=True)
 class _Extent:
-    """Of every session, shape (sessions,): lowest tick, number of ticks, volume steps, and whether it is refused.
+    """Extent of every session, shape (sessions,): lowest tick, number of ticks, volume steps, refused or not.
 
     A session without volume counts as one empty tick at 0, which makes all its levels 0.
     """
@@ -468,7 +468,7 @@ def _vpoc(rows: Tensor, layout: _Layout) -> Tensor:
 
 
 def _enumerate(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For every step of every session: its session, its number from 1; and the steps before each session."""
+    """Number every step of every session: its session, its number from 1; and the steps before each session."""
     before = counts.cumsum(0) - counts
     owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
     number = torch.arange(1, len(owner) + 1, device=counts.device) - before[owner]

@@ -46,7 +46,7 @@ def _named(member: Any) -> Any:
 
 
 class EnsembleSettings(ModelSettings):
-    """Of :class:`Ensemble`.
+    """Settings of :class:`Ensemble`.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ class Ensemble(Model):
         return evidence
 
     def _combinations(self, rows: TrainingRows, judged: list[_Judged], options: FitOptions) -> list[Combination]:
-        """For each fold, the combination that was learned without it.
+        """Return for each fold the combination learned without it.
 
         It is taught by the other folds' scores, by members that saw neither that fold nor the scored one, at the level
         of the members it is to combine.

@@ -30,7 +30,7 @@ class NetworkSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values."""
         return {"name": self.name, "arguments": dict(self.arguments)}
 
     @classmethod

@@ -62,7 +62,7 @@ class _Heads(nn.Module):
         self.back = nn.Linear(width, width)
 
     def forward(self, asking: Tensor, memory: Tensor, there: Tensor) -> Tensor:
-        """From (n, queries, width) and (n, steps, width) to (n, queries, width)."""
+        """Map (n, queries, width) and (n, steps, width) to (n, queries, width)."""
         key, value = self.key_value(memory).chunk(2, dim=-1)
         query, key, value = (self._split(each) for each in (self.query(asking), key, value))
         answers: Tensor = self.back(attend(query, key, value, there).transpose(1, 2).flatten(2))
@@ -88,7 +88,7 @@ class _Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, steps: Tensor, there: Tensor) -> Tensor:
-        """From and to (n, steps, width)."""
+        """Map (n, steps, width) to the same shape."""
         normed = self.before_attention(steps)
         steps = steps + self.dropout(self.attention(normed, normed, there))
         added: Tensor = steps + self.dropout(self.layers(steps))
