@@ -62,9 +62,9 @@ def test_gzip_that_is_not_whole_is_refused_by_bars_and_trades(tmp_path: Path, sp
     bars = write(tmp_path, "b.csv.gz", spoil(gzip.compress((NAMES + "".join(ROWS)).encode())))  # type: ignore[operator]
     trades = write(tmp_path, "t.csv.gz", spoil(gzip.compress((TRADE_NAMES + "".join(TRADES)).encode())))  # type: ignore[operator]
 
-    with pytest.raises(DataError, match=f"not whole gzip data .*{sentence}"):
+    with pytest.raises(DataError, match=f"damaged gzip data .*{sentence}"):
         volumes(bars)
-    with pytest.raises(DataError, match=f"not whole gzip data .*{sentence}"):
+    with pytest.raises(DataError, match=f"damaged gzip data .*{sentence}"):
         traded(trades)
 
 
@@ -72,7 +72,7 @@ def test_zstandard_that_ends_early_is_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 9**9, 9999)
     rows = "".join(f"2021-03-01T14:00:00Z,1,1,1,1,{each}\n" for each in noise)
 
-    with pytest.raises(DataError, match="not whole zstd data"):
+    with pytest.raises(DataError, match="damaged zstd data"):
         volumes(write(tmp_path, "b.csv.zst", zstd((NAMES + rows).encode())[:-100]))
 
 
