@@ -109,7 +109,7 @@ def statistics(
     ] = 400,
     trades: Annotated[
         list[int] | None, typer.Option(min=30, help="Trades per series. [default: 30, 100, 300, 1000]")
-    ] = (None),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check the statistics: coverage of the intervals, and worthless returns that pass. Half an hour by default."""

@@ -140,7 +140,7 @@ class Model(ABC):
     columns
         Features it was fitted on, in order; empty before.
     training_log
-        A row an epoch or round of the last fit (index ``step``), a column per figure; may be empty.
+        One row per epoch or round of the last fit (index ``step``), a column per figure; may be empty.
     """
 
     family: ClassVar[str]
