@@ -1,6 +1,6 @@
 """The last sessions, weeks and half hours step by step: what models that read sequences learn from.
 
-One row per candidate, a column per timeframe, lag and channel: ``session_00_vpoc_move`` is the VPOC's move in the session
+One row per candidate, a column per timeframe, lag, channel: ``session_00_vpoc_move`` is the VPOC's move in the session
 ``decided_on``, ``session_01_vpoc_move`` that of the session before. Each step knows its own past only and is worked out
 from a fixed number of sessions, so a row is the same to the bit whatever comes later and wherever the data starts;
 what a longer history could change is missing instead.

@@ -149,7 +149,7 @@ def turnover(traded_notional: float, average_equity: float, years: float) -> flo
 
 @dataclass(frozen=True)
 class Drawdown:
-    """Maximum drawdown: the largest fall of the equity below its peak.
+    """The deepest fall of the equity below its peak.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ def drawdown_series(equity: pd.Series, *, initial: float | None = None) -> pd.Se
 
 
 def maximum_drawdown(equity: pd.Series, *, initial: float | None = None) -> Drawdown:
-    """Maximum drawdown of an equity curve, marked at every bar.
+    """The deepest drawdown of an equity curve, marked at every bar.
 
     Parameters
     ----------

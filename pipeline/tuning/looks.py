@@ -135,7 +135,7 @@ class Looks:
         """State the number of trials, in words."""
         where = f"{self.symbol} between {self.first:%F} and {self.last:%F}"
         if not self.count:
-            return f"No trials recorded on {where}."
+            return f"No trial recorded on {where}."
         seen = self.trials[self.trials["state"].isin(COUNTED) & self.trials["target"].ne(LOST)]
         pruned, failed = (int(self.trials["state"].eq(state).sum()) for state in ("pruned", "failed"))
         asides = [f"{pruned:,} of them pruned"] * bool(pruned) + [f"{failed:,} more failed and not counted"] * bool(
@@ -143,7 +143,7 @@ class Looks:
         )
         if by_number := self.count - len(seen):
             asides.append(f"{by_number:,} of them known by number only, from records that outlived the ledger")
-        studies = f" of {_some(seen['study'].nunique(), 'study', 'studies')}" if len(seen) else ""
+        studies = f" in {_some(seen['study'].nunique(), 'study', 'studies')}" if len(seen) else ""
         return f"{_some(self.count, 'trial')}{studies} recorded on {where}{''.join(', ' + aside for aside in asides)}."
 
 

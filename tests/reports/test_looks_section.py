@@ -94,7 +94,7 @@ def test_deflation_without_a_choice_is_the_probabilistic_sharpe_ratio(inputs, co
 
 def test_section_says_the_count_the_luck_and_who_looked(inputs):
     text = plainly(five(), inputs)
-    assert "5 trials of 3 studies recorded on ES between 2024-01-02 and 2024-04-30, 1 of them pruned" in text
+    assert "5 trials in 3 studies recorded on ES between 2024-01-02 and 2024-04-30, 1 of them pruned" in text
     # √252 of what stands at the head of this file: 13.38.
     assert "Had none of these 5 trials an edge, the best of them would still be expected to show a Sharpe ratio" in text
     assert f"ratio of {BEST_OF_FIVE * math.sqrt(252):.2f}." in text
@@ -116,7 +116,7 @@ def test_section_says_the_probability_of_overfitting_of_the_trials(inputs):
 
 def test_section_without_a_trial_says_that_none_was_made(inputs):
     text = plainly(looks_of([]), inputs)
-    assert "No trials recorded on ES between 2024-01-02 and 2024-04-30." in text
+    assert "No trial recorded on ES between 2024-01-02 and 2024-04-30." in text
     assert "nothing was chosen among several, and the deflated Sharpe ratio equals the probabilistic one" in text
     assert "Who looked" not in text
 

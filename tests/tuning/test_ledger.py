@@ -168,7 +168,7 @@ def test_looks_count_overlapping_periods_of_the_symbol_and_no_failed_ones(url):
     assert looks.count == 3
     assert ledger.looks("ES", day("2024-01-02"), day("2024-12-31"), target="strategy").count == 2
     assert looks.sentence() == (
-        "3 trials of 2 studies recorded on ES between 2024-01-02 and 2024-12-31, 1 of them pruned, "
+        "3 trials in 2 studies recorded on ES between 2024-01-02 and 2024-12-31, 1 of them pruned, "
         "1 more failed and not counted."
     )
     by_study = looks.by_study()

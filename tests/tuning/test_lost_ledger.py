@@ -71,7 +71,7 @@ def test_looks_after_a_ledger_was_lost_are_those_before_and_those_since(
     looks = looks_of(ledger)
     assert looks.count == 9
     assert looks.sentence().startswith(
-        "9 trials of 1 study recorded on ES between 2024-01-01 and 2024-12-31, 1 more failed"
+        "9 trials in 1 study recorded on ES between 2024-01-01 and 2024-12-31, 1 more failed"
     )
     pd.testing.assert_frame_equal(looks.trials.iloc[:8], before.trials)
     assert looks_of(ledger).count == 9
