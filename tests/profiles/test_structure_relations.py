@@ -145,7 +145,7 @@ def test_session_relations_nothing_to_compare_with_keeps_the_columns(es: Instrum
     [
         (lambda frame: frame.drop(columns="val"), "profiles lack val"),
         (lambda frame: frame.reset_index(), "not indexed by session"),
-        (lambda frame: frame.iloc[::-1], "not in the order"),
+        (lambda frame: frame.iloc[::-1], "in order"),
         (lambda frame: frame.assign(vpoc=np.nan), "no vpoc in session 2024-03-04"),
         (lambda frame: frame.assign(volume=0.0), "no volume in session 2024-03-04"),
         (lambda frame: frame.assign(contract=pd.array(["H", None], dtype="str")), "no contract in session 2024-03-05"),
