@@ -100,7 +100,7 @@ def test_loaded_model_takes_missing_values_and_refuses_text(
     ("change", "error", "message"),
     [
         ({"version": 99}, DataError, "holds a logistic model of version 99, and this is version 1; train it again, or"),
-        ({"family": "forest"}, ConfigurationError, "there is no model family 'forest'; there are"),
+        ({"family": "forest"}, ConfigurationError, "there is no model family 'forest'"),
     ],
 )
 def test_model_of_another_version_of_the_code_is_one_sentence(

@@ -122,7 +122,7 @@ def test_older_uploads_are_dropped_and_waiting_ones_stay(home: Home, keep: Keep)
         ('"text"', "can't be read .AttributeError"),
         ("[" * 100_000, "can't be read .RecursionError"),
         ('{"format": 1, "identity": 5, "trained": "x"}', "can't be read .TypeError"),
-        ('{"format": 99}', "is of another version of this project"),
+        ('{"format": 99}', "another version of this project"),
     ],
 )
 def test_broken_record_is_one_sentence(keep: Keep, text: str, message: str) -> None:

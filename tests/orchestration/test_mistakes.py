@@ -78,7 +78,7 @@ def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str
         ),
         (
             "simulator: {bars: 5min}",
-            r"setting simulator.bars is unknown; .*start, sessions, seed, edge, bar$",
+            r"setting simulator.bars is unknown; .*start, sessions, seed, edge, bar",
         ),
         ("strategy: {hours: all}", r"settings.yaml, line 1: strategy setting hours is 'all'"),
         ("off_tick: maybe", r"off_tick is 'maybe'"),
