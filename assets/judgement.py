@@ -119,12 +119,13 @@ def backtest_summary(
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
+        version = learning_version(training_set, candidates, dataset.identity)
         results = _results(
             dataset,
             chosen,
             {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
             (model_backtest, model_orders, model_equity),
-            learning_version(training_set, candidates, dataset.identity),
+            version,
             bars=concatenated(bars, dataset, "bars"),
             signals=rule_signals,
         )
@@ -140,6 +141,14 @@ def backtest_summary(
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
             run.log_metrics(_metrics(summaries) | look_metrics(looked, _metric_prefix))
+            run.log_headline(_headlines(summaries))
+        for family in tuned:
+            if (judged := summaries.get(model_strategy(family))) is not None:
+                sharpe = judged.loc["sharpe_ratio"]
+                ends = {"": sharpe["value"], ".low": sharpe["low"], ".high": sharpe["high"]}
+                figures = {f"sharpe_ratio{end}": float(value) for end, value in ends.items()}
+                headline = {"sharpe_ratio": _shown(sharpe)}
+                mlflow_tracking.add_to_training(context, dataset.key, family, version, figures, headline)
     return dg.Output(
         whole,
         metadata={
@@ -259,6 +268,18 @@ def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for strategy, summary in summaries.items()
     }
     return pd.DataFrame({"metric": [name.replace("_", " ") for name in HEADLINE_METRICS], **columns})
+
+
+def _headlines(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """What MLflow's list of backtests shows: Sharpe ratio, net profit and trades of fades, rules and models."""
+
+    def sentence(name: str) -> str:
+        rows = summaries[name].loc
+        pnl, trades = (format_value(rows[metric]["value"], rows[metric]["unit"]) for metric in ("pnl", "trades"))
+        return f"Sharpe {_shown(rows['sharpe_ratio'])}, {pnl}, {trades} trades"
+
+    models = [f"{name}: {sentence(name)}" for name in summaries if name not in (FADES, RULES, RULES_IN_THEIR_TIME)]
+    return {"rules": sentence(RULES), "models": "; ".join(models) or "none", "fades": sentence(FADES)}
 
 
 def _shown(row: pd.Series) -> str:
