@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
+from assets.groups import JUDGEMENT
 from assets.looks import count_looks, look_metadata, look_metrics, remember_looks
 from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
@@ -35,7 +36,6 @@ from resources import BarSource, MLflowTracking, PartitionedFrames, ResearchSett
 
 __all__ = ["backtest_summary", "model_comparison", "report"]
 
-GROUP = "judgement"
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 EVERY_FAMILY = dg.AssetIn(partition_mapping=OF_SYMBOL, metadata={"allow_missing_partitions": True})
@@ -46,7 +46,7 @@ RULES_IN_THEIR_TIME = "Rules, same time"
 @dg.asset(
     ins={"models": EVERY_FAMILY},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -61,7 +61,7 @@ def model_comparison(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Every trained family less the baselines, on the same trades and folds, with the difference's interval."""
+    """Every trained family against the baselines on the same trades and folds, with the difference's interval."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -73,7 +73,7 @@ def model_comparison(
             seed=chosen.seed,
             currency=dataset.instrument.currency,
         )
-    picture = differences_picture(frame, f"{dataset.key}: models less the baselines")
+    picture = differences_picture(frame, f"{dataset.title}: models less the baselines")
     return dg.Output(
         frame,
         metadata={
@@ -88,7 +88,7 @@ def model_comparison(
 @dg.asset(
     ins={"bars": WHOLE, **MODEL_BOOKS},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"parquet", "mlflow"},
     code_version="2",
@@ -114,7 +114,7 @@ def backtest_summary(
 ) -> dg.Output[pd.DataFrame]:
     """Every metric of each backtest with its 95 % interval, rules and models side by side; logged to MLflow.
 
-    Each is a look at the market, which goes into the ledger that tuning keeps, once for the same settings.
+    Each backtest counts as a trial on this market, once for the same settings.
     """
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
@@ -153,7 +153,7 @@ def backtest_summary(
         whole,
         metadata={
             "equity": dg.MetadataValue.md(
-                equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.key}: equity")
+                equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.title}: equity")
             ),
             "headline": table(_headline(summaries)),
             **look_metadata(looked),
@@ -172,7 +172,7 @@ def backtest_summary(
         **MODEL_BOOKS,
     },
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"plotly", "mlflow"},
     code_version="2",
@@ -204,7 +204,7 @@ def report(
     settings: ResearchSettings,
     mlflow_tracking: MLflowTracking,
 ) -> dg.MaterializeResult:
-    """One page with everything: results with intervals, models, trades on price, gates, order ends, data quality."""
+    """The report: results with intervals, models, trades on price, gates, order ends and data quality on one page."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()

@@ -8,6 +8,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from assets.groups import MARKET_DATA
 from assets.partitions import GRID, SINGLE_RUN, by_symbol, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
@@ -19,7 +20,6 @@ from resources import BarSource, ResearchSettings
 
 __all__ = ["market_data"]
 
-GROUP = "market_data"
 OWNERS = ["team:market-data"]
 EXAMPLES = 20
 CLEANING_COUNTS = (
@@ -38,16 +38,16 @@ CLEANING_COUNTS = (
     outs={
         "bars": dg.AssetOut(
             is_required=False,
-            description="Clean bars (contract §2): on tick, in session, strictly increasing, UTC, labelled by open.",
-            group_name=GROUP,
+            description="Clean bars: on the tick, inside a session, in order, in UTC, labelled by their open.",
+            group_name=MARKET_DATA,
             kinds={"parquet", "pandas"},
             owners=OWNERS,
             code_version="1",
         ),
         "quarantine": dg.AssetOut(
             is_required=False,
-            description="Rows that are not used, each with its reason, source file and line: nothing is lost.",
-            group_name=GROUP,
+            description="Rows that were left out, each with its reason, source file and line; none is lost.",
+            group_name=MARKET_DATA,
             kinds={"parquet", "pandas"},
             owners=OWNERS,
             code_version="1",

@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
+from assets.groups import MODELS
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.progress import Reporter
 from assets.tables import table
@@ -37,7 +38,6 @@ from resources.mlflow_tracking import TrackedTraining
 
 __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 
-GROUP = "models"
 OWNERS = ["team:research"]
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BARS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
@@ -62,17 +62,17 @@ def training_pool_of() -> str | None:
     },
     outs={
         "models": dg.AssetOut(
-            description="Each candidate's score by a model that learned only from what was known before, fold by fold; "
-            "the final model, of all that is known before the coming session, is registered in MLflow.",
-            group_name=GROUP,
+            description="Each candidate's score by a model that learned only from what was known before it, fold by "
+            "fold. The final model, trained on everything known before the next session, is registered in MLflow.",
+            group_name=MODELS,
             owners=OWNERS,
             kinds={"parquet", "mlflow"},
             code_version="2",
             is_required=False,
         ),
         "model_importance": dg.AssetOut(
-            description="Which features each fold's model leans on: gain, permutation and SHAP.",
-            group_name=GROUP,
+            description="Importance of each feature in each fold's model: gain, permutation and SHAP.",
+            group_name=MODELS,
             owners=OWNERS,
             kinds={"parquet"},
             code_version="1",
@@ -166,7 +166,7 @@ def models(
                     raise _RefusedError(refused)
                 pictures = model_pictures(
                     trained.judgement,
-                    f"{symbol} {family}",
+                    f"{dataset.title} {family}",
                     currency=dataset.instrument.currency,
                     importance=trained.importance,
                     logs=trained.walk.logs,
@@ -233,7 +233,7 @@ def _outputs(
 @dg.asset(
     ins={"rule_signals": SYMBOLS_OWN},
     partitions_def=MODEL_GRID,
-    group_name=GROUP,
+    group_name=MODELS,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -244,7 +244,7 @@ def model_signals(
     models: pd.DataFrame,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Candidates whose out-of-fold score passes the threshold (contract §5); those of the coming session too."""
+    """Candidates whose out-of-fold score passes the threshold, those for the next session included."""
     with user_errors():
         frame = make_model_signals(rule_signals, models, require_rules=settings.load().models.require_rules)
     frame.attrs = dict(models.attrs)
@@ -261,7 +261,7 @@ def model_signals(
 @dg.multi_asset(
     name="model_backtest",
     ins={"bars": BARS},
-    outs=backtest_outs("model", "The model's signals traded, from the first session that a fold scored", GROUP),
+    outs=backtest_outs("model", "The model's signals traded, from the first session scored out of fold", MODELS),
     partitions_def=MODEL_GRID,
     check_specs=backtest_checks("model"),
 )

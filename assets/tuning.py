@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 from dagster import DagsterExecutionInterruptedError
 
+from assets.groups import STUDIES
 from assets.models import training_pool_of
 from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, grid_names, user_errors
 from assets.progress import Reporter
@@ -44,7 +45,6 @@ from resources.model_registry import champion_parameters
 
 __all__ = ["StudyOverrides", "studies"]
 
-GROUP = "tuning"
 OWNERS = ["team:research"]
 LOG_SECONDS = 2.0
 OF_ALL_MONTHS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
@@ -72,7 +72,7 @@ class StudyOverrides(dg.Config):
         **dict.fromkeys(("training_set", "candidates", "features", "labels", "sequences"), SYMBOLS_OWN),
     },
     partitions_def=STUDY_GRID,
-    group_name=GROUP,
+    group_name=STUDIES,
     owners=OWNERS,
     kinds={"parquet", "optuna", "mlflow"},
     code_version="1",
@@ -94,7 +94,7 @@ def studies(
     compute_device: ComputeDevice,
     mlflow_tracking: MLflowTracking,
 ) -> dg.Output[pd.DataFrame]:
-    """A study's trials: its budget is run, or what is missing of it; every look is remembered for good."""
+    """A study's trials: runs its budget, or what is left of it; every trial counts for good."""
     name, symbol = _names(context)
     home = vpoc_home()
     with user_errors():
@@ -142,7 +142,7 @@ def studies(
                 )
             result = campaign.result
             document = study_document(study, campaign, chosen)
-            pictures = _pictures(study, result)
+            pictures = _pictures(study, result, dataset)
             model = best_model(study, result.best.params, compute)
             folder = write_best(study, model, document, pictures)
             tracked.keep(StudyFindings.of(campaign, plots=pictures, model=folder))
@@ -271,7 +271,7 @@ def _reporter(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
     return of_study
 
 
-def _pictures(study: Study, result: StudyResult) -> dict[str, bytes]:
+def _pictures(study: Study, result: StudyResult, dataset: Dataset) -> dict[str, bytes]:
     rows = [
         {
             "number": trial.position,
@@ -283,7 +283,7 @@ def _pictures(study: Study, result: StudyResult) -> dict[str, bytes]:
         for trial in result.trials
     ]
     objectives = dict(zip(result.objectives, result.directions, strict=True))
-    return study_pictures(pd.DataFrame(rows), objectives, f"{study.subject.symbol} {study.subject.target}")
+    return study_pictures(pd.DataFrame(rows), objectives, f"{dataset.title} {study.subject.target}")
 
 
 def _picture(name: str, png: bytes) -> dg.MetadataValue:
