@@ -1,7 +1,7 @@
 """Market data: clean bars and the quarantine, by month of trade dates and symbol."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,6 +12,7 @@ from assets.groups import MARKET_DATA
 from assets.partitions import GRID, SINGLE_RUN, by_symbol, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
+from pipeline.errors import DataError
 from pipeline.market import label_sessions
 from pipeline.market.cleaning import CleanBars, clean_bars, joined
 from pipeline.market.evidence import Evidence, Finding, misreadings
@@ -88,6 +89,7 @@ def market_data(
             raw = bar_source.read(symbol)
             off_tick = settings.load().off_tick
             rows = split_by_month(raw.frame, dataset.instrument)
+            _require_overlap(list(months), list(rows), dataset)
             for month, key in months.items():
                 own = rows.get(month, raw.frame.iloc[:0])
                 cleaned[key] = clean_bars(own, dataset.instrument, off_tick=off_tick)
@@ -100,6 +102,8 @@ def market_data(
             for key in months.values():
                 _label(context, key, cleaned[key], dataset, findings[symbol])
         context.log.info("%s: %s", symbol, raw.description)
+        if without := [month for month in months if month not in rows]:
+            context.log.info("%s: %d of these %d months have no bars", symbol, len(without), len(months))
         descriptions.append(f"{symbol}: {raw.description}")
     if not cleaned:
         raise dg.Failure(
@@ -129,6 +133,18 @@ def market_data(
             "first_rows": table(_examples(refused)),
         },
     )
+
+
+def _require_overlap(months: Sequence[str], present: Sequence[str], dataset: Dataset) -> None:
+    """Refuse months that all lie before or after the source's bars; a month without bars amid them is made empty."""
+    asked = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+    if not present:
+        raise DataError(f"{dataset.key} has no bars for {asked}: {dataset.identity} holds none at all")
+    if months[-1] < present[0] or months[0] > present[-1]:
+        raise DataError(
+            f"{dataset.key} has no bars for {asked}: its source, {dataset.identity}, has them from {present[0]} to "
+            f"{present[-1]}; choose months among those"
+        )
 
 
 def _label(
