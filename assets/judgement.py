@@ -10,6 +10,7 @@ from assets.groups import JUDGEMENT
 from assets.looks import count_looks, look_metadata, look_metrics, remember_looks
 from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
+from assets.training_overrides import with_changes
 from pipeline.backtest import Account, BacktestResult, restored, simulate
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
@@ -134,15 +135,18 @@ def backtest_summary(
             for name, result in results.items()
         }
         whole = pd.concat(summaries, names=["strategy", "metric"])
-        tuned = {key.partition("|")[0]: _tuned(frame) for key, frame in model_backtest.items()}
-        failed = remember_looks(context, dataset, chosen, results, tuned)
+        trained = {
+            key.partition("|")[0]: (_tuned(frame), with_changes(chosen, frame.attrs.get("changes", {})))
+            for key, frame in model_backtest.items()
+        }
+        failed = remember_looks(context, dataset, chosen, results, trained)
         looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
         whole.attrs = {"looks": looked.document(), "findings": [each.to_dict() for each in _misreadings(bars)]}
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
             run.log_metrics(_metrics(summaries) | look_metrics(looked, _metric_prefix))
             run.log_headline(_headlines(summaries))
-        for family in tuned:
+        for family in trained:
             if (judged := summaries.get(model_strategy(family))) is not None:
                 sharpe = judged.loc["sharpe_ratio"]
                 ends = {"": sharpe["value"], ".low": sharpe["low"], ".high": sharpe["high"]}

@@ -11,6 +11,7 @@ from assets.groups import MODELS
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.progress import Reporter
 from assets.tables import table
+from assets.training_overrides import TrainingOverrides, with_changes
 from pipeline.audit import TrainingProof, WholeRun, prove_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
@@ -105,6 +106,7 @@ def training_pool_of() -> str | None:
 )
 def models(
     context: dg.AssetExecutionContext,
+    config: TrainingOverrides,
     bars: PartitionedFrames,
     volatility_index: pd.DataFrame,
     training_set: pd.DataFrame,
@@ -125,7 +127,10 @@ def models(
     family, symbol = _names(context)
     with user_errors():
         dataset = bar_source.dataset(symbol)
-        chosen = settings.load()
+        changes = config.changes(family)
+        chosen = with_changes(settings.load(), changes)
+        if changes:
+            context.log.info(f"otherwise than in settings.yaml, for this run: {changes}")
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
         others = f"another training of {family} on {symbol} is going on: waiting for its end"
@@ -175,7 +180,7 @@ def models(
         except _RefusedError as error:
             yield from error.checks
             return
-    yield from _outputs(trained, inputs, candidates, dataset, chosen, tracked, usage, pictures)
+    yield from _outputs(trained, inputs, candidates, dataset, chosen, changes, tracked, usage, pictures)
     yield from checks
 
 
@@ -193,6 +198,7 @@ def _outputs(
     candidates: pd.DataFrame,
     dataset: Dataset,
     chosen: Settings,
+    changes: Mapping[str, Any],
     tracked: TrackedTraining,
     usage: Usage,
     pictures: Mapping[str, bytes],
@@ -205,6 +211,8 @@ def _outputs(
         "folds": chosen.models.folds,
         "tuned": _how_tuned(family, chosen),
         "probabilistic": trained.judgement.probabilistic,
+        # Kept with the scores: what trades by them is another trial than one by the settings.
+        **({"changes": dict(changes)} if changes else {}),
     }
     summary = trained.judgement.summary
     yield dg.Output(

@@ -10,11 +10,13 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 from dagster import DagsterExecutionInterruptedError
+from pydantic import Field
 
 from assets.groups import STUDIES
 from assets.models import training_pool_of
 from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, grid_names, user_errors
 from assets.progress import Reporter
+from assets.shown_settings import shown_settings
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
@@ -50,19 +52,33 @@ LOG_SECONDS = 2.0
 OF_ALL_MONTHS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BEST_SHOWN = 20
+_SHOWN = shown_settings()
 
 
 class StudyOverrides(dg.Config):
-    """What of a study is otherwise than in ``tuning`` of ``settings.yaml``, for one run; None as it is there."""
+    """How a study differs from ``tuning`` in ``settings.yaml``, for this run only."""
 
-    trials: int | None = None
-    seconds: float | None = None
-    objectives: list[str] | None = None
-    sampler: str | None = None
-    pruner: str | None = None
-    patience: int | None = None
-    workers: int | None = None
-    seed: int | None = None
+    trials: int = Field(default=_SHOWN.tuning.trials, description="How many trials the study is to have in the end.")
+    seconds: float | None = Field(default=_SHOWN.tuning.seconds, description="Ends it earlier, after so many seconds.")
+    objectives: list[str] | None = Field(
+        default=None, description="What trials are judged by, such as [net, drawdown]; by default the target's own."
+    )
+    sampler: str = Field(default=_SHOWN.tuning.sampler, description="How values are suggested: tpe, cmaes or random.")
+    pruner: str | None = Field(
+        default=None,
+        description="How poor trials are ended early: hyperband, median or none; by default as in settings.yaml for "
+        "models, none for a strategy.",
+    )
+    patience: int | None = Field(
+        default=_SHOWN.tuning.patience, description="Ends it after so many trials without a better one."
+    )
+    workers: int = Field(default=_SHOWN.tuning.workers, description="Processes that share the study.")
+    seed: int = Field(default=_SHOWN.seed, description="Of the sampler.")
+
+    def changes(self) -> dict[str, Any]:
+        """Return what differs from the defaults, which are the settings as the page shows them."""
+        fields = type(self).model_fields
+        return {name: value for name, value in self.model_dump().items() if value != fields[name].default}
 
 
 @dg.asset(
@@ -102,8 +118,8 @@ def studies(
         dataset = bar_source.dataset(symbol)
         chosen = settings.load()
         compute = compute_device.choose(chosen.compute)
-        overrides = config.model_dump()
-        workers = overrides.pop("workers") or chosen.tuning.workers
+        overrides = config.changes()
+        workers = overrides.pop("workers", chosen.tuning.workers)
         how = study_settings(target, chosen, **overrides)
         inputs = StudyInputs(
             dataset,
