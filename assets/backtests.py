@@ -1,6 +1,6 @@
 """Backtests of all value-area fades and of the rule signals, and what every backtest stores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -9,9 +9,10 @@ import pandas as pd
 from assets.groups import BACKTESTS
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
-from pipeline.audit import check_fill_replay, fill_cutoffs
+from pipeline.audit import check_choice_replay, check_fill_replay, fill_cutoffs
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.datasets import Dataset
+from pipeline.made_under import require_same_settings
 from pipeline.market import Hours
 from pipeline.reports.pictures import equity_picture
 from pipeline.research import FADES, RULES, orders_of
@@ -47,18 +48,25 @@ def backtest_checks(prefix: str) -> list[dg.AssetCheckSpec]:
     said = {
         "books_balance": "final equity = initial capital + the trades' P&L, and every order has one end",
         "fill_replay": "where the bars after an entry, an exit or a rare day are another market, all trades, orders "
-        "and equity up to then are the same",
+        "and equity up to then are the same; so are the orders chosen among the signals decided by then",
     }
     asset = f"{prefix}_backtest"
     return [dg.AssetCheckSpec(name, asset=asset, blocking=True, description=each) for name, each in said.items()]
 
 
 def replayed_fills(
-    bars: pd.DataFrame, orders: pd.DataFrame, result: BacktestResult, hours: Hours, prefix: str, seed: int
+    bars: pd.DataFrame,
+    signals: pd.DataFrame,
+    choose: Callable[[pd.DataFrame], pd.DataFrame],
+    result: BacktestResult,
+    hours: Hours,
+    prefix: str,
+    seed: int,
 ) -> dg.AssetCheckResult:
-    """Trade again where what comes after is another market."""
+    """Trade the orders that are chosen of the signals again, where what comes after is another market."""
     cutoffs = fill_cutoffs(bars, result, seed)
-    findings = check_fill_replay(bars, orders, result, hours, cutoffs)
+    findings = check_choice_replay(signals, choose, seed)
+    findings += check_fill_replay(bars, choose(signals), result, hours, cutoffs)
     return dg.AssetCheckResult(
         check_name="fill_replay",
         asset_key=f"{prefix}_backtest",
@@ -86,6 +94,9 @@ def backtest_outputs(
 
 
 def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefinition:
+    def choose(signals: pd.DataFrame) -> pd.DataFrame:
+        return orders_of(signals)[strategy]
+
     @dg.multi_asset(
         name=f"{prefix}_backtest",
         ins={"bars": WHOLE},
@@ -103,14 +114,11 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
         with user_errors():
             dataset = bar_source.dataset(context.partition_key)
             chosen = settings.load()
-            whole, orders, hours = (
-                concatenated(bars, dataset, "bars"),
-                orders_of(rule_signals)[strategy],
-                chosen.strategy.hours,
-            )
+            require_same_settings({"rule_signals": rule_signals}, chosen, dataset)
+            whole, hours = concatenated(bars, dataset, "bars"), chosen.strategy.hours
             account = chosen.account_for(dataset.instrument)
-            result = simulate(whole, orders, dataset.instrument, account, hours=hours)
-            replayed = replayed_fills(whole, orders, result, hours, prefix, chosen.seed)
+            result = simulate(whole, choose(rule_signals), dataset.instrument, account, hours=hours)
+            replayed = replayed_fills(whole, rule_signals, choose, result, hours, prefix, chosen.seed)
         yield from backtest_outputs(result, prefix, dataset, strategy)
         yield replayed
 

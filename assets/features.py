@@ -18,6 +18,7 @@ from pipeline.features.sequences import sequence_features
 from pipeline.home import expanded, vpoc_home
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
 from pipeline.learning.models import TRAINING_META
+from pipeline.made_under import made_under, require_same_settings
 from pipeline.market.daily_series import read_daily_series
 from pipeline.reports.pictures import correlation_picture, drift_picture
 from resources import BarSource, PartitionedFrames, ResearchSettings
@@ -91,7 +92,7 @@ def features(
                 cutoffs=CUTOFFS,
                 seed=chosen.seed,
             )
-    frame.attrs = {"source": dataset.identity}
+    frame.attrs = made_under("features", chosen, dataset)
     described = describe_features(frame)
     absent = sorted(set(registered()) - set(frame.columns))
     clusters = correlation_clusters(frame)
@@ -134,6 +135,7 @@ def labels(
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
+        require_same_settings({"candidates": candidates}, chosen, dataset)
         frame = candidate_labels(
             concatenated(bars, dataset, "bars"),
             candidates,
@@ -141,6 +143,7 @@ def labels(
             chosen.account_for(dataset.instrument),
             hours=chosen.strategy.hours,
         )
+    frame.attrs = made_under("labels", chosen, dataset)
     ends = frame.groupby(["status", "reason"]).size().rename("candidates").reset_index()
     return dg.Output(
         frame,
@@ -174,14 +177,17 @@ def sequences(
     """Past sessions, weeks and half hours as known when each candidate was decided (see docs/sequences.md)."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
+        chosen = settings.load()
+        require_same_settings({"session_history": session_history, "candidates": candidates}, chosen, dataset)
         inputs = FeatureInputs(
             concatenated(bars, dataset, "bars"),
-            concatenated(volume_profiles, dataset, "volume_profiles"),
+            concatenated(volume_profiles, dataset, "volume_profiles", settings=chosen),
             session_history,
             dataset.instrument,
-            settings.load().strategy,
+            chosen.strategy,
         )
         frame = sequence_features(inputs, candidates)
+    frame.attrs = made_under("sequences", chosen, dataset)
     return dg.Output(
         frame,
         metadata={
@@ -208,11 +214,21 @@ def sequences(
     ],
 )
 def training_set(
-    features: pd.DataFrame, labels: pd.DataFrame, rule_signals: pd.DataFrame
+    context: dg.AssetExecutionContext,
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    rule_signals: pd.DataFrame,
+    bar_source: BarSource,
+    settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """One row per candidate that became a trade: side-aware features, label, times for purging, and weight."""
     with user_errors():
+        dataset = bar_source.dataset(context.partition_key)
+        chosen = settings.load()
+        made = {"features": features, "labels": labels, "rule_signals": rule_signals}
+        require_same_settings(made, chosen, dataset)
         frame = make_training_set(rule_signals, features, labels)
+    frame.attrs = made_under("training_set", chosen, dataset)
     names = [name for name in frame.columns if name not in TRAINING_META]
     metadata: dict[str, Any] = {"dagster/row_count": len(frame), "features": len(names)}
     if len(frame):

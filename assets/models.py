@@ -12,7 +12,7 @@ from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, 
 from assets.progress import Reporter
 from assets.tables import table
 from assets.training_overrides import TrainingOverrides, with_changes
-from pipeline.audit import TrainingProof, WholeRun, prove_training
+from pipeline.audit import TrainingProof, WholeRun, check_choice_replay, prove_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
@@ -22,11 +22,12 @@ from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
 from pipeline.learning.usage import Usage, watched
 from pipeline.learning.walk_forward import out_of_fold_findings
+from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs, Trained, hyperparameters_by_fold, train_model, training_result
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
 from pipeline.reports.model_pictures import model_pictures
 from pipeline.reports.pictures import picture_markdown
-from pipeline.research import bars_from, model_strategy
+from pipeline.research import bars_from, model_orders, model_strategy
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import model_signals as make_model_signals
 from pipeline.studies import nested_model
@@ -131,6 +132,15 @@ def models(
         chosen = with_changes(settings.load(), changes)
         if changes:
             context.log.info(f"otherwise than in settings.yaml, for this run: {changes}")
+        made = {
+            "rule_signals": rule_signals,
+            "candidates": candidates,
+            "features": features,
+            "labels": labels,
+            "sequences": sequences,
+            "training_set": training_set,
+        }
+        require_same_settings(made, chosen, dataset)
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
         others = f"another training of {family} on {symbol} is going on: waiting for its end"
@@ -167,8 +177,8 @@ def models(
                 )
                 proof = prove_training(whole, family, compute=compute)
                 checks = [_out_of_fold(trained, inputs, _how_tuned(family, chosen)), *_proof_checks(proof)]
-                if refused := [check for check in checks if not check.passed]:
-                    raise _RefusedError(refused)
+                if any(not check.passed for check in checks):
+                    raise _RefusedError(checks)
                 pictures = model_pictures(
                     trained.judgement,
                     f"{dataset.title} {family}",
@@ -188,7 +198,7 @@ class _RefusedError(Exception):
     """A training that its proof refuses: MLflow's run of it ends as failed."""
 
     def __init__(self, checks: list[dg.AssetCheckResult]) -> None:
-        super().__init__(checks[0].description)
+        super().__init__(next(check.description for check in checks if not check.passed))
         self.checks = checks
 
 
@@ -245,24 +255,43 @@ def _outputs(
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "signal_replay",
+            asset="model_signals",
+            blocking=True,
+            description="made anew of the candidates decided by a session, the signals up to then are the same",
+        )
+    ],
 )
 def model_signals(
     context: dg.AssetExecutionContext,
     rule_signals: pd.DataFrame,
     models: pd.DataFrame,
     settings: ResearchSettings,
-) -> dg.Output[pd.DataFrame]:
+) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """Candidates whose out-of-fold score passes the threshold, those for the next session included."""
     with user_errors():
-        frame = make_model_signals(rule_signals, models, require_rules=settings.load().models.require_rules)
+        chosen = settings.load()
+
+        def choose(signals: pd.DataFrame) -> pd.DataFrame:
+            return make_model_signals(signals, models.loc[signals.index], require_rules=chosen.models.require_rules)
+
+        frame = make_model_signals(rule_signals, models, require_rules=chosen.models.require_rules)
+        findings = check_choice_replay(rule_signals, choose, chosen.seed)
     frame.attrs = dict(models.attrs)
-    return dg.Output(
+    yield dg.Output(
         frame,
         metadata={
             "dagster/row_count": len(frame),
             "model_signals": int(frame["model_signal"].sum()),
             "next_orders": table(frame[(frame["origin"] == "final") & frame["model_signal"]]),
         },
+    )
+    yield dg.AssetCheckResult(
+        check_name="signal_replay",
+        passed=not findings,
+        description="; ".join(finding.sentence for finding in findings),
     )
 
 
@@ -287,10 +316,9 @@ def model_backtest(
         chosen = settings.load()
         first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
         since = bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument)
-        orders, hours = model_signals[model_signals["model_signal"]], chosen.strategy.hours
-        account = chosen.account_for(dataset.instrument)
-        result = simulate(since, orders, dataset.instrument, account, hours=hours)
-        replayed = replayed_fills(since, orders, result, hours, "model", chosen.seed)
+        hours, account = chosen.strategy.hours, chosen.account_for(dataset.instrument)
+        result = simulate(since, model_orders(model_signals), dataset.instrument, account, hours=hours)
+        replayed = replayed_fills(since, model_signals, model_orders, result, hours, "model", chosen.seed)
     attributes = {**model_signals.attrs, "first_session": str(first.date())}
     yield from backtest_outputs(result, "model", dataset, model_strategy(family), attributes)
     yield replayed

@@ -12,7 +12,9 @@ from pipeline.environment import first_month
 from pipeline.errors import PipelineError
 from pipeline.home import vpoc_home
 from pipeline.learning.models import families
+from pipeline.made_under import require_same_settings
 from pipeline.outside import sentence_of_fault
+from pipeline.settings import Settings
 from pipeline.tuning.targets import study_targets
 
 __all__ = [
@@ -98,6 +100,7 @@ def concatenated(
     dataset: Dataset,
     asset: str,
     *,
+    settings: Settings | None = None,
     why_empty: str = "every row was quarantined, see there why",
 ) -> pd.DataFrame:
     """All months of a symbol in one frame.
@@ -108,6 +111,8 @@ def concatenated(
         By month.
     dataset, asset
         Which dataset and asset they are of.
+    settings
+        That each month has to be made under, where given.
     why_empty
         What the error says where all months have been made and none holds a row.
 
@@ -116,6 +121,8 @@ def concatenated(
     Failure
         Where there are none, or a month was made from another source than the symbol's present one:
         bars of two sources must not mix.
+    DataError
+        For a month of other settings: those of two must not mix either.
     """
     parts = []
     made = 0
@@ -128,6 +135,8 @@ def concatenated(
                 f"run 'vpoc run --symbol {dataset.key}', which makes every month anew",
                 allow_retries=False,
             )
+        if settings is not None:
+            require_same_settings({asset: frame}, settings, dataset)
         if len(frame):
             parts.append(frame)
     if not parts and made:

@@ -39,9 +39,10 @@ def profile_structure(
     """Each session's nodes, shape, initial balance, single prints, poor extremes and nearby naked VPOCs."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy = chosen.strategy
         whole = concatenated(bars, dataset, "bars")
-        profiles = all_profiles(volume_profiles, dataset, strategy)
+        profiles = all_profiles(volume_profiles, dataset, chosen)
         rows = strategy.row_rule(dataset.instrument).options
         structure = session_structure(whole, profiles, dataset.instrument, hours=strategy.hours, **rows)
         naked = naked_at_close(profiles, whole, dataset.instrument, hours=strategy.hours, **rows)
@@ -70,9 +71,10 @@ def naked_vpocs(
     """Each session's VPOC: whether and when it has been traded since, and its age."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy = chosen.strategy
         frame = find_naked_vpocs(
-            all_profiles(volume_profiles, dataset, strategy),
+            all_profiles(volume_profiles, dataset, chosen),
             concatenated(bars, dataset, "bars"),
             dataset.instrument,
             hours=strategy.hours,

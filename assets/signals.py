@@ -9,6 +9,7 @@ from assets.groups import SIGNALS
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import check_signal_replay, signal_cutoffs
+from pipeline.made_under import made_under, require_same_settings
 from pipeline.strategy import gate_pass_rates, make_candidates, null_pass_rates
 from pipeline.strategy import rule_signals as make_rule_signals
 from resources import BarSource, PartitionedFrames, ResearchSettings
@@ -35,7 +36,10 @@ def candidates(
     """Two bracket orders per session, for the next one: fades of both edges of the value area."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        frame = make_candidates(session_history, dataset.instrument, settings.load().strategy)
+        chosen = settings.load()
+        require_same_settings({"session_history": session_history}, chosen, dataset)
+        frame = make_candidates(session_history, dataset.instrument, chosen.strategy)
+    frame.attrs = made_under("candidates", chosen, dataset)
     return dg.Output(
         frame,
         metadata={
@@ -86,11 +90,13 @@ def rule_signals(
     with user_errors():
         chosen = settings.load()
         strategy, dataset = chosen.strategy, bar_source.dataset(context.partition_key)
+        require_same_settings({"session_history": session_history, "candidates": candidates}, chosen, dataset)
         frame = make_rule_signals(candidates, session_history, strategy)
         real = gate_pass_rates(session_history, strategy)
         sessions = signal_cutoffs(frame, session_history, dataset.instrument, chosen.seed)
         whole = concatenated(bars, dataset, "bars")
         findings = check_signal_replay(whole, dataset.instrument, strategy, frame, sessions)
+    frame.attrs = made_under("rule_signals", chosen, dataset)
     beside = real.join(gate_null_rates, how="outer", suffixes=("_real", "_on_random_walks"), sort=False)
     yield dg.Output(
         frame,

@@ -20,6 +20,7 @@ from assets.shown_settings import shown_settings
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
+from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
 from pipeline.reports.pictures import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
@@ -117,6 +118,15 @@ def studies(
         target = StudyTarget.of(name)
         dataset = bar_source.dataset(symbol)
         chosen = settings.load()
+        made = {
+            "candidates": candidates,
+            "features": features,
+            "labels": labels,
+            "sequences": sequences,
+            "training_set": training_set,
+        }
+        if target.kind in ("model", "scored"):  # the others make their frames of the bars, trial by trial
+            require_same_settings(made, chosen, dataset)
         compute = compute_device.choose(chosen.compute)
         overrides = config.changes()
         workers = overrides.pop("workers", chosen.tuning.workers)

@@ -11,9 +11,11 @@ from assets.groups import PROFILES
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
+from pipeline.made_under import made_under
 from pipeline.market import Instrument, label_sessions
 from pipeline.profiles.plots import profile_markdown
 from pipeline.research import make_profiles
+from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
 from pipeline.strategy import session_history as make_session_history
 from resources import BarSource, PartitionedFrames, ResearchSettings
@@ -51,12 +53,14 @@ def volume_profiles(
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
             dataset = bar_source.dataset(symbol)
-            strategy = settings.load().strategy
+            chosen = settings.load()
+            instrument, strategy = dataset.instrument, chosen.strategy
+            under = made_under("volume_profiles", chosen, dataset)
             for key in months.values():
                 month_bars = bars[key]
-                profiles = make_profiles(month_bars, dataset.instrument, strategy)
-                off += _wrong_mass(month_bars, profiles, dataset.instrument, strategy)
-                profiles.attrs["source"] = month_bars.attrs["source"]
+                profiles = make_profiles(month_bars, instrument, strategy)
+                off += _wrong_mass(month_bars, profiles, instrument, strategy)
+                profiles.attrs |= {**under, "source": month_bars.attrs["source"]}
                 made[key] = profiles
             latest = _latest({key: made[key] for key in months.values()}, bars, dataset, strategy)
             for key in months.values():
@@ -96,15 +100,16 @@ def session_history(
     """One row per session, as known at its close: prices, profile, ATR, VPOC moves and the gates' statistics."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        chosen = settings.load()
+        strategy = chosen.strategy
         history = make_session_history(
             concatenated(bars, dataset, "bars"),
-            all_profiles(volume_profiles, dataset, strategy),
+            all_profiles(volume_profiles, dataset, chosen),
             dataset.instrument,
             strategy,
             hours=strategy.hours,
         )
-    history.attrs = {"source": dataset.identity}
+    history.attrs = made_under("session_history", chosen, dataset)
     yield dg.Output(
         history,
         metadata={
@@ -120,13 +125,14 @@ def session_history(
     yield _volume_collapse(history)
 
 
-def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, strategy: StrategySettings) -> pd.DataFrame:
-    """The profiles of all of a symbol's months; an error that says why where there are none."""
+def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, settings: Settings) -> pd.DataFrame:
+    """The profiles of all of a symbol's months, made under these settings; an error that says why there are none."""
     return concatenated(
         volume_profiles,
         dataset,
         "volume_profiles",
-        why_empty=f"no session has volume in its {strategy.hours} hours; "
+        settings=settings,
+        why_empty=f"no session has volume in its {settings.strategy.hours} hours; "
         "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
     )
 

@@ -19,7 +19,7 @@ from pipeline.backtest import BacktestResult
 from pipeline.market import Instrument
 from pipeline.performance import sharpe_ratio
 from pipeline.settings import Settings
-from pipeline.tuning.ledger import Look
+from pipeline.tuning.look import Look
 from pipeline.tuning.targets import StudyTarget
 
 __all__ = ["backtest_look", "model_choices", "order_choices", "rule_choices"]

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline.addresses import checked_address, postgres_address
 from pipeline.errors import ConfigurationError
-from pipeline.home import PROJECT, Home, expanded
+from pipeline.home import INSTANCE, POSTGRES_INSTANCE, Home, expanded
 from pipeline.leftovers import drop_dead_files, temporary_name
 
 __all__ = [
@@ -54,7 +54,8 @@ def prepare_environment(home: Home) -> None:
     dagster_home = os.environ.get("DAGSTER_HOME")
     if dagster_home and not (Path(dagster_home).is_absolute() and Path(dagster_home).is_dir()):
         raise ConfigurationError(
-            f"DAGSTER_HOME is {dagster_home!r}, which is no folder by its full path: unset it, or point it to {PROJECT}"
+            f"DAGSTER_HOME is {dagster_home!r}, which is no folder by its full path: unset it, or point it to "
+            f"{INSTANCE}"
         )
     os.environ.setdefault("VPOC_HOME", str(home.root))
     # Processes that are started from here work in other folders.
@@ -71,12 +72,12 @@ def prepare_environment(home: Home) -> None:
         checked_address(said, TRACKING_VARIABLE)
     said = os.environ.get(POSTGRES_VARIABLE)
     if not said:
-        os.environ.setdefault("DAGSTER_HOME", str(PROJECT))
+        os.environ.setdefault("DAGSTER_HOME", str(INSTANCE))
         return
     url = os.environ[POSTGRES_VARIABLE] = postgres_address(said, POSTGRES_VARIABLE)
     # The project's own embedded instance, exported for some dagster command, is no choice against PostgreSQL.
-    if os.environ.get("DAGSTER_HOME") in (None, "", str(PROJECT)):
-        os.environ["DAGSTER_HOME"] = str(PROJECT / "deploy" / "postgres")
+    if os.environ.get("DAGSTER_HOME") in (None, "", str(INSTANCE)):
+        os.environ["DAGSTER_HOME"] = str(POSTGRES_INSTANCE)
     if TRACKING_VARIABLE not in os.environ:
         _make_mlflow_schema(url)
         os.environ[TRACKING_VARIABLE] = _in_schema(url, MLFLOW_SCHEMA)

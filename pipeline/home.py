@@ -1,4 +1,4 @@
-"""Where everything the program writes lies: one folder, ``VPOC_HOME`` (default ``var`` in the project)."""
+"""Where everything the program writes lies: one folder, ``VPOC_HOME``."""
 
 import os
 from dataclasses import dataclass
@@ -6,9 +6,13 @@ from pathlib import Path
 
 from pipeline.leftovers import temporary_name
 
-__all__ = ["PROJECT", "Home", "expanded", "vpoc_home", "write_whole"]
+__all__ = ["INSTANCE", "POSTGRES_INSTANCE", "PROJECT", "Home", "expanded", "vpoc_home", "write_whole"]
 
 PROJECT = Path(__file__).resolve().parents[1]
+_CHECKOUT = (PROJECT / "pyproject.toml").is_file()
+# Dagster's files lie at the checkout's top; a wheel has them inside the package.
+INSTANCE = PROJECT if _CHECKOUT else PROJECT / "pipeline" / "instance"
+POSTGRES_INSTANCE = PROJECT / "deploy" / "postgres" if _CHECKOUT else INSTANCE / "postgres"
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Home:
 
 
 def vpoc_home() -> Home:
-    """Return the home that ``VPOC_HOME`` names, ``var`` in the project's folder without it."""
-    return Home(expanded(os.environ.get("VPOC_HOME") or str(PROJECT / "var")).resolve())
+    """Return the home that ``VPOC_HOME`` names; without it ``var`` in the checkout, ``~/vpoc`` where there is none."""
+    return Home(expanded(os.environ.get("VPOC_HOME") or (str(PROJECT / "var") if _CHECKOUT else "~/vpoc")).resolve())
 
 
 def expanded(path: str) -> Path:

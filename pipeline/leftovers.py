@@ -1,16 +1,18 @@
-"""Half-written files of processes that were killed: named by their owner, and removed once that is provably gone."""
+"""What killed processes leave half-written: named by its owner, and removed once that is provably gone."""
 
 import hashlib
 import os
 import re
+import shutil
 import socket
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.process_start import process_start
 
-__all__ = ["drop_dead_files", "temporary_name"]
+__all__ = ["drop_dead_files", "temporary_folder", "temporary_name"]
 
 NOT_OURS = frozenset({"artifacts", "history", "code"})  # many files, of MLflow, Dagster and of copied packages
 # SQLite's own files lie beside a database under its name.
@@ -18,15 +20,27 @@ _NAME = re.compile(r"\..+\.(?P<pid>\d+)-(?P<place>\w{8})-(?P<start>\w{8})\.\w{8}
 
 
 def temporary_name(name: str) -> str:
-    """A hidden name beside ``name``, unlike any other, that says which process writes the file."""
+    """A hidden name beside ``name``, unlike any other, that says which process writes the file or folder."""
     number = os.getpid()
     return f".{name}.{number}-{_place()}-{_digest(str(process_start(number)))}.{uuid.uuid4().hex[:8]}"
 
 
-def drop_dead_files(root: Path) -> list[Path]:
-    """Remove from a folder, and those in it, the half-written files whose process is gone.
+@contextmanager
+def temporary_folder(root: Path, name: str) -> Iterator[Path]:
+    """A folder in ``root`` for as long as it is needed; where this process is killed, the next one removes it."""
+    drop_dead_files(root)
+    folder = root / temporary_name(name)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
-    Files of another machine or container stay: here nobody can tell whether their process is alive.
+
+def drop_dead_files(root: Path) -> list[Path]:
+    """Remove from a folder, and those in it, the half-written files and folders whose process is gone.
+
+    Those of another machine or container stay: here nobody can tell whether their process is alive.
 
     Returns
     -------
@@ -35,7 +49,11 @@ def drop_dead_files(root: Path) -> list[Path]:
     """
     found = []
     for folder, within, names in os.walk(root):
-        within[:] = [name for name in within if name not in NOT_OURS]
+        dead = [name for name in within if _is_dead(name)]
+        within[:] = [name for name in within if name not in NOT_OURS and name not in dead]
+        for path in (Path(folder) / name for name in dead):
+            shutil.rmtree(path, ignore_errors=True)
+            found.append(path)
         for path in (Path(folder) / name for name in names if _is_dead(name)):
             with suppress(OSError):
                 path.unlink(missing_ok=True)

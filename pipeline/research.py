@@ -14,7 +14,17 @@ from pipeline.profiles import session_profiles
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
 
-__all__ = ["FADES", "RULES", "Research", "bars_from", "make_profiles", "model_strategy", "orders_of", "run_research"]
+__all__ = [
+    "FADES",
+    "RULES",
+    "Research",
+    "bars_from",
+    "make_profiles",
+    "model_orders",
+    "model_strategy",
+    "orders_of",
+    "run_research",
+]
 
 FADES = "All fades"
 RULES = "Rule signals"
@@ -66,6 +76,11 @@ def bars_from(bars: pd.DataFrame, session: pd.Timestamp, instrument: Instrument)
 def orders_of(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The orders of each backtest: all candidates, and the rule signals among them."""
     return {FADES: signals, RULES: signals[signals["rule_signal"]]}
+
+
+def model_orders(signals: pd.DataFrame) -> pd.DataFrame:
+    """The orders of a model's backtest: its signals among the candidates."""
+    return signals[signals["model_signal"]]
 
 
 def run_research(bars: pd.DataFrame, instrument: Instrument, settings: Settings | None = None) -> Research:

@@ -1,10 +1,11 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError, did_you_mean
@@ -52,7 +53,8 @@ class ModelSelection(BaseModel):
     Attributes
     ----------
     families
-        Trained by ``vpoc run`` and nightly, and shown in the report beside the rules; empty for none.
+        Trained by ``vpoc run`` and nightly, and shown in the report beside the rules; empty for none. Networks are no
+        default where torch is not installed.
     weights
         How trades count in training: ``equal``, or by the ``uniqueness`` of their label's life. A stop ends a life
         sooner than a target, so the second counts losers more and makes every probability too low.
@@ -70,7 +72,7 @@ class ModelSelection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    families: tuple[str, ...] = ("lightgbm", "mlp")
+    families: tuple[str, ...] = ("lightgbm", "mlp") if find_spec("torch") else ("lightgbm",)
     weights: Weights = "equal"
     splits: int = Field(default=5, ge=1, le=50)
     embargo: str = "0D"
@@ -114,33 +116,6 @@ class ModelSelection(BaseModel):
         return make_model(family, self.parameters.get(family), seed=seed)
 
 
-def _stated_risk(account: object) -> object:
-    """Read ``0.5%`` as 0.005, and refuse a risk that is likely a slip unless it is said twice."""
-    if not isinstance(account, dict) or "risk_per_trade" not in account:
-        return account
-    account = dict(account)
-    twice = account.pop("confirm_risk_per_trade", None)
-    said, confirmed = _share(account["risk_per_trade"]), _share(twice)
-    if isinstance(said, float) and said > _HIGH_RISK and confirmed != said:
-        given = account["risk_per_trade"]
-        meant = f"for {said:g} % write '{said:g}%'; " if not isinstance(given, str) and said < 1 else ""
-        raise ConfigurationError(
-            f"account.risk_per_trade {given} puts {100 * said:.4g} % of the equity at risk in every trade: {meant}"
-            f"if that is meant, say it twice, with confirm_risk_per_trade: {given}"
-        )
-    account["risk_per_trade"] = said
-    return account
-
-
-def _share(value: object) -> object:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        try:
-            return float(value.strip().removesuffix("%")) / 100
-        except ValueError:
-            return value
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
 class Settings(BaseModel):
     """Everything a user may set, with the project's defaults.
 
@@ -149,8 +124,7 @@ class Settings(BaseModel):
     strategy
         Profiles, candidates, gates and signals.
     account
-        What differs from :class:`pipeline.backtest.Account`'s defaults and the instrument's margin rates. A risk may be
-        written ``0.5%``; one above 10 % is refused unless ``confirm_risk_per_trade`` says the same.
+        What differs from :class:`pipeline.backtest.Account`'s defaults and the instrument's margin rates.
     simulator
         The simulated market.
     off_tick
@@ -172,7 +146,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategy: StrategySettings = StrategySettings()
-    account: Annotated[dict[str, Any], BeforeValidator(_stated_risk)] = Field(default_factory=dict)
+    account: dict[str, Any] = Field(default_factory=dict)
     simulator: SimulatorSettings = SimulatorSettings()
     off_tick: Literal["snap", "reject"] = "snap"
     seed: int = Field(default=0, ge=0)
@@ -204,12 +178,17 @@ def load_settings(home: Home) -> Settings:
 def read_settings(path: Path) -> Settings:
     """Read a file of settings; the defaults where it, or a setting, is absent.
 
+    The account's risk per trade may be written ``0.5%``. One above 10 % is likely a slip, and is refused unless
+    ``confirm_risk_per_trade`` says the same.
+
     Raises
     ------
     ConfigurationError
         For a file that is not YAML or holds an unknown or impossible setting: names file and setting.
     """
     entries = read_yaml_mapping(path, absent={})
+    if isinstance(entries.get("account"), dict):
+        entries["account"] = _with_risk(entries["account"], path)
     try:
         settings = Settings(**entries)
     except ValidationError as error:
@@ -259,3 +238,30 @@ def _location(error: BaseException | None) -> tuple[int | str, ...]:
         return ()
     first = error.errors()[0]
     return (*first["loc"], *_location(first.get("ctx", {}).get("error")))
+
+
+def _with_risk(account: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Read the risk per trade as a share, and refuse a high one that is not said twice."""
+    account = dict(account)
+    given, twice = account.get("risk_per_trade"), account.pop("confirm_risk_per_trade", None)
+    risk = _share(given)
+    if risk is None:
+        return account
+    if _HIGH_RISK < risk <= 1 and _share(twice) != risk:
+        place = place_in_yaml(path, "account", "risk_per_trade")
+        meant = "" if isinstance(given, str) else f"for {risk:g} % write '{risk:g}%'; "
+        raise ConfigurationError(
+            f"{place}: account.risk_per_trade {given} puts {100 * risk:.4g} % of the equity at risk in every trade: "
+            f"{meant}if that is meant, say it twice, with confirm_risk_per_trade: {given}"
+        )
+    return {**account, "risk_per_trade": risk}
+
+
+def _share(value: object) -> float | None:
+    """Read a number, or a percentage such as ``0.5%``; None for anything else, which the account itself refuses."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip().removesuffix("%")) / 100
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,7 +1,8 @@
 """Nightly, after each exchange's close: the running month of every symbol that has a source of bars.
 
-In its first week the month before as well. One schedule a calendar, half an hour after its close in its
-own zone; it skips, with the reason, on days that are no session.
+In its first week the month before as well, and all months once settings have changed that profiles depend on.
+One schedule a calendar, half an hour after its close in its own zone; it skips, with the reason, on days that
+are no session.
 """
 
 import datetime as dt
@@ -9,12 +10,16 @@ from collections.abc import Iterator, Mapping
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key
 from jobs import ingest
-from pipeline.datasets import load_sources
+from pipeline.datasets import find_dataset, load_sources
+from pipeline.errors import PipelineError
 from pipeline.home import vpoc_home
+from pipeline.made_under import changed_settings
 from pipeline.market import Instrument, load_instruments, session_schedule
+from pipeline.settings import load_settings
 
 __all__ = ["RETRY_TAGS", "SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
 
@@ -101,13 +106,28 @@ def _requests(
         yield dg.SkipReason(f"{last} is before the first month that is kept; VPOC_FIRST_MONTH moves it.")
         return
     for symbol in wanted:
+        begin = _first_of_other_settings(symbol) or first
         yield dg.RunRequest(
             run_key=f"{symbol} {day}",
             tags={
-                RANGE_START_TAG: grid_key(max(first, known[0]), symbol),
+                RANGE_START_TAG: grid_key(max(begin, known[0]), symbol),
                 RANGE_END_TAG: grid_key(last, symbol),
                 SYMBOL_TAG: symbol,
                 THEN_TAG: "research",
                 **RETRY_TAGS,
             },
         )
+
+
+def _first_of_other_settings(symbol: str) -> str | None:
+    """Find the first month that is to be made again since the settings of profiles have changed; None where none is."""
+    home = vpoc_home()
+    files = sorted((home.assets / "volume_profiles" / symbol).glob("[!.]*.parquet"))
+    if not files:
+        return None
+    attrs = (pq.read_schema(files[0]).pandas_metadata or {}).get("attributes") or {}
+    try:
+        changed = changed_settings("volume_profiles", attrs, load_settings(home), find_dataset(symbol, home))
+    except PipelineError:  # the run itself says it
+        return None
+    return files[0].stem if changed else None

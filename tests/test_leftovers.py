@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.environment import prepare_environment
 from pipeline.home import PROJECT, Home, write_whole
-from pipeline.leftovers import drop_dead_files, temporary_name
+from pipeline.leftovers import drop_dead_files, temporary_folder, temporary_name
 
 WRITER = """
 import sys, time
@@ -67,6 +67,25 @@ def test_number_that_another_process_has_by_now_does_not_keep_a_file(tmp_path: P
 
     assert drop_dead_files(tmp_path) == [path]
     assert (pid, len(place)) == (str(os.getpid()), 8)
+
+
+def test_temporary_folder_of_a_killed_process_goes_with_the_next_one_and_a_live_ones_stays(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from pipeline.leftovers import temporary_folder\n"
+        "with temporary_folder(Path(sys.argv[1]), 'cut') as folder:\n"
+        "    (folder / 'within').mkdir(); (folder / 'within' / 'a').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with temporary_folder(tmp_path, "cut") as own:
+        (own / "b").touch()
+        subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=PROJECT, check=False)
+        (left,) = set(tmp_path.iterdir()) - {own}
+        assert (left / "within" / "a").exists()
+
+        with temporary_folder(tmp_path, "cut") as another:
+            assert set(tmp_path.iterdir()) == {own, another}
+        assert (own / "b").exists()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_file_whose_writer_is_killed_in_the_middle_is_the_old_one_and_the_rest_goes(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
-"""What the README shows works as it stands there."""
+"""What the README, the tutorial and the page on settings show works as it stands there."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,14 +14,16 @@ from pipeline.market import load_instruments
 from pipeline.settings import load_settings
 
 README = (PROJECT / "README.md").read_text()
+SETTINGS = (PROJECT / "docs" / "settings.md").read_text()
+TUTORIAL = (PROJECT / "docs" / "tutorial.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_readme_settings_are_settings(tmp_path: Path) -> None:
-    settings = next(block for block in blocks("yaml") if block.startswith("account:"))
+def test_documented_settings_are_settings(tmp_path: Path) -> None:
+    settings = next(block for block in blocks(SETTINGS, "yaml") if block.startswith("account:"))
     (tmp_path / "settings.yaml").write_text(settings)
 
     loaded = load_settings(Home(tmp_path))
@@ -28,8 +33,8 @@ def test_readme_settings_are_settings(tmp_path: Path) -> None:
     assert loaded.simulator.sessions == written["simulator"]["sessions"]
 
 
-def test_readme_instrument_is_an_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = next(block for block in blocks("yaml") if block.startswith("CL:"))
+def test_documented_instrument_is_an_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = next(block for block in blocks(SETTINGS, "yaml") if block.startswith("CL:"))
     (tmp_path / "mine.yaml").write_text(entry)
     monkeypatch.setenv("VPOC_INSTRUMENTS", str(tmp_path / "mine.yaml"))
 
@@ -40,7 +45,7 @@ def test_readme_instrument_is_an_instrument(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_readme_python_runs() -> None:
-    for block in blocks("python"):
+    for block in blocks(README, "python"):
         exec(compile(block, "README.md", "exec"), {})  # noqa: S102
 
 
@@ -59,3 +64,31 @@ def test_documents_links_lead_somewhere(page: Path) -> None:
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
 
     assert missing == []
+
+
+@pytest.mark.slow
+def test_tutorial_runs_from_start_to_end(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # The tutorial's market in small: what is shown is the same.
+    (home / "settings.yaml").write_text(
+        "simulator: {start: 2021-01-04, sessions: 60, seed: 3, bar: 15min}\nmodels: {families: []}\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("VPOC_", "DAGSTER_"))}
+    environment |= {"VPOC_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail"],
+        input="\n".join(blocks(TUTORIAL, "bash")),
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "account.risk_per_trade is 0.005 now" in ended.stdout
+    assert "2 trials" in ended.stdout
+    assert (home / "reports" / "ES.html").is_file()
+    assert "orders.csv" in ended.stdout or "2 orders" in ended.stdout or "trades" in ended.stdout

@@ -1,6 +1,7 @@
 """The audit: proof by replay that nothing a model learns from knows the future."""
 
 from pipeline.audit.chain_replay import WholeRun, check_chain, folds_of
+from pipeline.audit.choice_replay import check_choice_replay
 from pipeline.audit.cutoffs import last_sessions, rare_days
 from pipeline.audit.folds import audit_folds
 from pipeline.audit.model_audit import audit_models
@@ -25,6 +26,7 @@ __all__ = [
     "audit_models",
     "audit_separation",
     "check_chain",
+    "check_choice_replay",
     "check_fill_replay",
     "check_permutation",
     "check_signal_replay",

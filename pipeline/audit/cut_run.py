@@ -1,14 +1,13 @@
 """A run of the chain on bars cut off, to its final models: ``python -m pipeline.audit FOLDER``.
 
 In a process of its own, which is handed the bars up to the cut and nothing else: what another process remembers of
-later bars, in a module-level cache say, is not there.
+later bars, in a module-level cache say, is not there. It ends with the process that asked: by SIGKILL too.
 """
 
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +19,11 @@ from pipeline.chain import make_chain
 from pipeline.datasets import Dataset
 from pipeline.environment import POSTGRES_VARIABLE
 from pipeline.errors import DataError
-from pipeline.home import PROJECT, Home, expanded
+from pipeline.home import PROJECT, Home, expanded, vpoc_home
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import Model
 from pipeline.learning.models.registry import load_model
+from pipeline.leftovers import temporary_folder
 from pipeline.market import Instrument
 from pipeline.modelling import final_model
 from pipeline.settings import Settings, SimulatorSettings
@@ -123,8 +123,7 @@ def run_on_cut_bars(
     DataError
         If the process fails: with what it said.
     """
-    with tempfile.TemporaryDirectory(prefix="vpoc-cut-") as name:
-        folder = Path(name)
+    with temporary_folder(vpoc_home().root, "cut") as folder:
         bars.to_parquet(folder / _BARS)
         if vix is not None:
             vix.to_parquet(folder / _VIX)
@@ -139,19 +138,22 @@ def run_on_cut_bars(
         environment = {key: value for key, value in os.environ.items() if key not in _DATABASES}
         # The process works in another folder.
         environment |= {key: str(expanded(environment[key]).absolute()) for key in _FILES if environment.get(key)}
-        done = subprocess.run(  # noqa: S603
+        # Its input stays open as long as this process lives: see __main__.
+        with subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "pipeline.audit", str(folder)],
             env=environment,
             cwd=PROJECT,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-        )
-        if done.returncode:
-            said = done.stderr.strip().splitlines()
+        ) as process:
+            said = process.stderr.read().strip().splitlines() if process.stderr else []
+            code = process.wait()
+        if code:
             raise DataError(
                 f"the chain failed on bars cut off at {until}, although it ran on all bars: "
-                f"{said[-1] if said else f'exit code {done.returncode}'}"
+                f"{said[-1] if said else f'exit code {code}'}"
             )
         return CutRun.read(folder)
 

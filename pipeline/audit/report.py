@@ -21,7 +21,8 @@ class Finding:
     ----------
     check
         Which check found it: ``truncation``, ``warmup``, ``incremental``, ``rolls``, ``external``, ``values``,
-        ``separation``, ``labels``, ``candidates``, ``folds``, ``chain``, ``permutation``, ``signals``, ``fills``.
+        ``separation``, ``labels``, ``candidates``, ``folds``, ``chain``, ``permutation``, ``signals``, ``choice``,
+        ``fills``.
     feature
         The column; for folds the splitter and its split; of a model its family, with ``score`` or ``threshold``.
     row

@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Volume-profile research: from raw bars to an honestly judged backtest.\n\n"
     "Start with 'vpoc run' (five simulated years of ES), then 'vpoc run --data FILE' on your own bars, "
-    "and 'vpoc ui' for the pages. Everything written lies under VPOC_HOME (default: var in the project).",
+    "and 'vpoc ui' for the pages. Everything written lies under VPOC_HOME (var in a checkout, else ~/vpoc).",
 )
 for name, help_ in {
     "run": "Run the whole chain: bars, profiles, signals, backtest, report.",

@@ -20,7 +20,7 @@ from pipeline.cli.options import JsonOption, Reading, SymbolOption, file_source,
 from pipeline.cli.screen import Console
 from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
-from pipeline.home import PROJECT, Home, vpoc_home
+from pipeline.home import INSTANCE, Home, vpoc_home
 
 if TYPE_CHECKING:
     from pipeline.learning.compute_environment import TorchBuild
@@ -31,6 +31,8 @@ LIBRARIES = (
     "dagster", "dagster-postgres", "dagster-webserver", "mlflow", "pandas", "numpy", "pyarrow", "numba", "torch",
     "lightgbm", "optuna", "pandas-ta-classic", "exchange-calendars", "arch", "plotly", "sqlalchemy",
 )  # fmt: skip
+# Extras of the package: everything else works without them.
+_INSTALL = {"torch": "for networks: pip install 'vpoc-pipeline[torch]'"}
 LEAST_FREE_BYTES = 2 * 2**30
 
 
@@ -78,17 +80,19 @@ def _print(findings: list[Finding]) -> None:
 
 def _versions() -> list[Finding]:
     version = sys.version_info
+    fits = (3, 11) <= version[:2] < (3, 14)
     found = [
         Finding(
-            "versions", "Python", "good" if version[:2] == (3, 11) else "bad", ".".join(map(str, version[:3])),
-            "" if version[:2] == (3, 11) else "make the environment anew with Python 3.11: make clean setup",
+            "versions", "Python", "good" if fits else "bad", ".".join(map(str, version[:3])),
+            "" if fits else "make the environment anew with Python 3.11, 3.12 or 3.13",
         )
     ]  # fmt: skip
     for name in LIBRARIES:
         try:
             found.append(Finding("versions", name, "good", importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
-            found.append(Finding("versions", name, "bad", "not installed", "make setup"))
+            state: State = "note" if name == "torch" else "bad"
+            found.append(Finding("versions", name, state, "not installed", _INSTALL.get(name, "make setup")))
     return found
 
 
@@ -105,6 +109,8 @@ def _processors() -> list[Finding]:
 def _torch() -> list[Finding]:
     from pipeline.learning.compute_environment import attention_kernels, torch_build
 
+    if importlib.util.find_spec("torch") is None:
+        return []
     build = torch_build()
     try:
         import torch
@@ -269,7 +275,7 @@ def _instance_file() -> tuple[State, str, str]:
     file = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
     if file.exists():
         return "good", str(file), ""
-    return "bad", f"{file} is not there", f"unset DAGSTER_HOME, or point it to {PROJECT}"
+    return "bad", f"{file} is not there", f"unset DAGSTER_HOME, or point it to {INSTANCE}"
 
 
 def _calendars() -> list[Finding]:

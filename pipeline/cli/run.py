@@ -144,4 +144,4 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
         console.sentence(f"{strategy}: {verdict(part.droplevel(0))}")
     console.sentence(after_looks(summary.attrs["looks"]))
     console.sentence(f"Report     {report}")
-    console.print("Pages      make ui  (or vpoc ui): Dagster and MLflow, their addresses printed")
+    console.print("Pages      vpoc ui: Dagster and MLflow, their addresses printed")

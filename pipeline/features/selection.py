@@ -32,8 +32,12 @@ class FeatureSelection(BaseModel):
             )
         return names
 
+    def left_out(self) -> set[str]:
+        """Columns that are not made: those named, and their mirrors."""
+        known = registered()
+        return {*self.leave_out, *(known[name].mirror for name in self.leave_out)}
+
     def chosen(self) -> Mapping[str, Feature]:
         """The features to make, by name."""
-        known = registered()
-        left = {*self.leave_out, *(known[name].mirror for name in self.leave_out)}
-        return {name: one for name, one in known.items() if name not in left}
+        left = self.left_out()
+        return {name: one for name, one in registered().items() if name not in left}

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_complex_dtype, is_numeric_dtype
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
@@ -86,6 +87,8 @@ class FeatureTransform(TransformerMixin, BaseEstimator):
         if not isinstance(frame, pd.DataFrame):
             raise DataError(f"{type(self).__name__} takes a pandas DataFrame, not {type(frame).__name__}")
         expected, found = list(self.feature_names_in_), list(frame.columns)
+        if found == expected and list(frame.dtypes) == list(self.feature_dtypes_in_.values()):
+            return
         who = f"{type(self).__name__} was fitted on"
         if missing := [name for name in expected if name not in found]:
             raise DataError(
@@ -116,9 +119,10 @@ def _values(frame: Any) -> NDArray[np.float64]:
         raise DataError(f"feature columns need names, and {unnamed[0]!r} is none; name them as text")
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
         raise DataError(f"the features have the column {some_of(twice)} more than once; keep one of them")
-    for name, dtype in frame.dtypes.items():
-        real = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
-        if not real:
+    kinds = set(frame.dtypes)
+    unreal = {dtype for dtype in kinds if not is_numeric_dtype(dtype) or is_complex_dtype(dtype)}
+    for name, dtype in frame.dtypes.items() if unreal else ():
+        if dtype in unreal:
             raise DataError(f"feature {name} holds {dtype}, not numbers; convert it or leave it out")
     values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
     if (infinite := np.isinf(values)).any():

@@ -104,7 +104,10 @@ class Winsorizer(FeatureTransform):
         self.upper_ = frame.quantile(self.upper)
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.clip(self.lower_, self.upper_, axis="columns")
+        # As frame.clip, which takes a column at a time: a bound that is NaN leaves its column as it is.
+        values, lower, upper = frame.to_numpy(), self.lower_.to_numpy(), self.upper_.to_numpy()
+        values = np.where(values < lower, lower, values)
+        return _like(frame, np.where(values > upper, upper, values))
 
 
 class SignedLog(FeatureTransform):
@@ -138,7 +141,7 @@ class MadScaler(FeatureTransform):
         self.scale_ = sigma.where(sigma != 0, 1.0)
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return (frame - self.center_) / self.scale_
+        return _like(frame, (frame.to_numpy() - self.center_.to_numpy()) / self.scale_.to_numpy())
 
 
 class MissingValues(FeatureTransform):
@@ -213,9 +216,10 @@ class MissingValues(FeatureTransform):
                 len(frame),
             )
         if self.policy == "keep_known":
-            return frame.fillna(self.median_.drop(self.known_gaps_))
+            left = self.median_.where(~self.median_.index.isin(self.known_gaps_))
+            return _filled(frame, missing, left)
         indicators = missing[self.indicated_].astype(np.float64).add_suffix("_missing")
-        return pd.concat([frame.fillna(self.median_), indicators], axis="columns", sort=False)
+        return pd.concat([_filled(frame, missing, self.median_), indicators], axis="columns", sort=False)
 
     def _refuse(self, missing: pd.DataFrame) -> None:
         if (rows := missing.sum()).any():
@@ -234,6 +238,15 @@ class MissingValues(FeatureTransform):
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """The features, then the indicators."""
         return np.array([*self.feature_names_in_, *(f"{name}_missing" for name in self.indicated_)], dtype=object)
+
+
+def _like(frame: pd.DataFrame, values: NDArray[np.float64]) -> pd.DataFrame:
+    return pd.DataFrame(values, frame.index, frame.columns)
+
+
+def _filled(frame: pd.DataFrame, missing: pd.DataFrame, by_column: pd.Series) -> pd.DataFrame:
+    """Fill gaps with a value a column, as ``frame.fillna`` does column by column; NaN leaves them."""
+    return _like(frame, np.where(missing.to_numpy(), by_column.to_numpy(), frame.to_numpy()))
 
 
 def feature_transforms(

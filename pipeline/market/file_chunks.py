@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pipeline.errors import DataError
+from pipeline.market.readers.beginning import beginning
 from pipeline.market.readers.columns import distinct_names
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_LINE_BYTES, MIB
 from pipeline.market.readers.options import TextOptions, to_set
@@ -26,7 +27,7 @@ from pipeline.market.readers.text import (
     split_line,
     without_blank_end,
 )
-from pipeline.market.readers.text_file import TextFile, beginning
+from pipeline.market.readers.text_file import TextFile
 
 __all__ = ["ChunkedFile", "Progress", "open_chunks"]
 

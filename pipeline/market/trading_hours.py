@@ -2,15 +2,19 @@
 
 import datetime as dt
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
+from exchange_calendars import get_calendar_names, resolve_alias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ConfigurationError
+from pipeline.market.instruments import load_instruments
 from pipeline.yaml_files import read_yaml_mapping
 
 __all__ = ["CALENDARS_VARIABLE", "HoursException", "hours_exceptions"]
@@ -45,8 +49,8 @@ def hours_exceptions(calendar: str, trading_hours: str | None, symbol: str) -> t
     Raises
     ------
     ConfigurationError
-        For a file that is missing, not YAML, or holds an impossible entry: names file, name and field. For
-        ``trading_hours`` that no file holds.
+        For a file that is missing, not YAML, or holds an impossible entry: names file, name and field. For an entry
+        whose name is no calendar's and no instrument's. For ``trading_hours`` that no file holds.
     """
     found = [_packaged()]
     if extra := os.environ.get(CALENDARS_VARIABLE):
@@ -58,14 +62,46 @@ def hours_exceptions(calendar: str, trading_hours: str | None, symbol: str) -> t
                 f"{CALENDARS_VARIABLE} names {path}, which can't be read: {error.strerror}"
             ) from error
         found.append(_read(path, changed))
+        _refuse_unused(path, found, {symbol, trading_hours or symbol})
     if trading_hours is not None and not any(trading_hours in entries for entries in found):
         known = sorted({name for entries in found for name in entries})
         raise ConfigurationError(
             f"{symbol}.trading_hours is {trading_hours!r}, which no file of trading hours holds: leave it out, or "
             f"name one of {', '.join(known)}"
         )
-    names = (calendar, trading_hours or "", symbol)
-    return tuple(each for name in names for entries in found for each in entries.get(name, ()))
+    listed = [(name, each) for entries in found for name, each in entries.items()]
+    of_calendar = (each for name, each in listed if _is_calendar(name, calendar))
+    of_hours = (each for name, each in listed if name == trading_hours)
+    of_symbol = (each for name, each in listed if name == symbol)
+    return tuple(chain.from_iterable((*of_calendar, *of_hours, *of_symbol)))
+
+
+def _is_calendar(name: str, calendar: str) -> bool:
+    """Whether a name is that of a calendar, or another name of it (``CME`` of ``CMES``)."""
+    return name in _calendar_names() and resolve_alias(name) == resolve_alias(calendar)
+
+
+@lru_cache(maxsize=1)
+def _calendar_names() -> frozenset[str]:
+    return frozenset(get_calendar_names(include_aliases=True))
+
+
+def _refuse_unused(path: Path, found: Sequence[Mapping[str, object]], own: set[str]) -> None:
+    """Refuse an entry of the user's file, the last one found, that no instrument could have."""
+    known = {*_calendar_names(), *found[0], *own}
+    if found[-1].keys() <= known:
+        return
+    for instrument in load_instruments().values():
+        known |= {instrument.symbol, instrument.trading_hours or instrument.symbol}
+    for name in found[-1]:
+        if name not in known:
+            by_capitals = {each.upper(): each for each in sorted(known)}
+            alike = get_close_matches(name.upper(), by_capitals, n=1)
+            meant = f"did you mean {by_capitals[alike[0]]!r}?" if alike else "name one of these"
+            raise ConfigurationError(
+                f"calendar file {path}: {name!r} is no calendar of exchange_calendars, no instrument's symbol and no "
+                f"instrument's trading_hours; {meant}"
+            )
 
 
 @lru_cache(maxsize=1)

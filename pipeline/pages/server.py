@@ -12,7 +12,7 @@ import threading
 import time
 
 from pipeline.environment import tracking_uri
-from pipeline.home import PROJECT, Home, vpoc_home
+from pipeline.home import INSTANCE, Home, vpoc_home
 from pipeline.locks import take_lock
 from pipeline.pages.dagster_page import serve_dagster
 from pipeline.pages.guard import LOOPBACK
@@ -22,7 +22,7 @@ __all__ = ["HOST", "NAMES_VARIABLE", "STOP_SECONDS", "serve"]
 HOST = "127.0.0.1"
 NAMES_VARIABLE = "VPOC_HOST_NAMES"
 STOP_SECONDS = 15
-WORKSPACE = PROJECT / "workspace.yaml"
+WORKSPACE = INSTANCE / "workspace.yaml"
 
 
 def serve(server: str, port: int) -> None:

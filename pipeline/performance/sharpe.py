@@ -13,6 +13,7 @@ from pipeline.performance.metrics import finite_values
 __all__ = [
     "deflated_sharpe_ratio",
     "expected_maximum_sharpe",
+    "long_run_variance",
     "probabilistic_sharpe_ratio",
     "sharpe_probability",
     "variance_inflation",
@@ -63,7 +64,7 @@ def variance_inflation(returns: ArrayLike) -> float:
     Lo (2002), "The Statistics of Sharpe Ratios", equation 14, takes the long-run variance of what each return adds to
     the error of the ratio, z − SR/2 (z² − 1) with z the standardised return; the plain variance of that is Mertens's
     (2002), which :func:`sharpe_probability` has. The long-run variance is estimated with the quadratic spectral kernel
-    (``arch.covariance.kernel``) and Andrews's (1991) bandwidth, his equations 6.2 and 6.4, after prewhitening by a
+    and Andrews's (1991) bandwidth, his equations 6.2 and 6.4, after prewhitening by a
     first-order autoregression (Andrews & Monahan 1992), as Ledoit & Wolf (2008) do for Sharpe ratios.
     """
     values = finite_values(returns)
@@ -77,12 +78,24 @@ def variance_inflation(returns: ArrayLike) -> float:
     white = influence[1:] - slope * influence[:-1]
     left = _slope(white)
     bandwidth = 1.3221 * (4 * left**2 / (1 - left) ** 4 * len(white)) ** 0.2
-    from arch.covariance.kernel import QuadraticSpectral  # 1.5 s to import
-
-    spectral = QuadraticSpectral(white[:, None], bandwidth=bandwidth)
-    long_run = float(spectral.cov.long_run.item()) / (1 - slope) ** 2
+    long_run = long_run_variance(white, bandwidth) / (1 - slope) ** 2
     inflation = long_run / float(np.square(influence).mean())
     return inflation if math.isfinite(inflation) and inflation > 0 else 1.0
+
+
+def long_run_variance(values: NDArray[np.float64], bandwidth: float) -> float:
+    """Variance and twice the autocovariances, weighed by the quadratic spectral kernel (Andrews 1991, equation 2.7).
+
+    The same as ``arch.covariance.kernel.QuadraticSpectral``, which each process compiles anew for two seconds.
+    """
+    count = len(values)
+    power = np.square(np.abs(np.fft.rfft(values - values.mean(), 2 * count)))  # padded: no lag wraps around
+    covariances = np.fft.irfft(power)[:count] / count
+    if bandwidth == 0:
+        return float(covariances[0])
+    x = 6 * np.pi / 5 * np.arange(1, count) / bandwidth
+    weights = 3 / x**2 * (np.sin(x) / x - np.cos(x))
+    return float(covariances[0] + 2 * weights @ covariances[1:])
 
 
 def _slope(values: NDArray[np.float64]) -> float:

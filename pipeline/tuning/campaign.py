@@ -13,7 +13,8 @@ import pandas as pd
 
 from pipeline.home import write_whole
 from pipeline.search_space import SearchSpace
-from pipeline.tuning.ledger import Ledger, Look
+from pipeline.tuning.ledger import Ledger
+from pipeline.tuning.look import Look
 from pipeline.tuning.looks import Looks
 from pipeline.tuning.objectives import Evidence
 from pipeline.tuning.storage import StudyStorage

@@ -15,9 +15,11 @@ from pipeline.performance import (
     sharpe_ratio,
 )
 
-__all__ = ["Looks"]
+__all__ = ["COUNTED", "LOST", "Looks"]
 
-_COUNTED = ("complete", "pruned")
+COUNTED = ("complete", "pruned")
+LOST = "lost"
+"""Target of looks that are known by number only."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,6 @@ class Looks:
         Returns by session, sessions × trials, float32: the columns are row labels of ``trials``. Of sessions that all
         its trials have. Where periods differ, it is the largest such matrix that is found by leaving out those of
         the shortest period first; those left out count all the same.
-    proven
-        Looks that other records prove, see :mod:`pipeline.tuning.records`.
     """
 
     symbol: str
@@ -46,7 +46,6 @@ class Looks:
     last: pd.Timestamp
     trials: pd.DataFrame
     trial_returns: pd.DataFrame
-    proven: int = 0
 
     @classmethod
     def of(
@@ -56,24 +55,17 @@ class Looks:
         last: pd.Timestamp,
         trials: pd.DataFrame,
         blocks: Sequence[pd.DataFrame],
-        *,
-        proven: int = 0,
     ) -> "Looks":
         """From the table of trials, and their returns: a frame for those that share their sessions."""
         sharpe = pd.Series(math.nan, index=trials.index)
         for block in blocks:
             sharpe[block.columns] = [sharpe_ratio(block[name], periods_per_year=1) for name in block.columns]
-        return cls(symbol, first, last, trials.assign(sharpe=sharpe), _common(blocks), proven)
+        return cls(symbol, first, last, trials.assign(sharpe=sharpe), _common(blocks))
 
     @property
     def count(self) -> int:
-        """Looks: trials that showed something, complete or pruned; never fewer than other records prove."""
-        return max(self.held, self.proven)
-
-    @property
-    def held(self) -> int:
-        """Looks that the ledger holds. Trials that failed are none."""
-        return int(self.trials["state"].isin(_COUNTED).sum())
+        """Looks: trials that showed something, complete or pruned. Those that failed are none."""
+        return int(self.trials["state"].isin(COUNTED).sum())
 
     @property
     def sharpe_variance(self) -> float:
@@ -142,20 +134,17 @@ class Looks:
     def sentence(self) -> str:
         """How many looks there were, in words."""
         where = f"{self.symbol} between {self.first:%F} and {self.last:%F}"
-        if self.proven > self.held:
-            return (
-                f"Other records show {_some(self.proven, 'trial')} on {where}, but the ledger holds {self.held:,} (it "
-                f"was lost or replaced), so {self.proven:,} are counted."
-            )
         if not self.count:
             return f"No trial has been made on {where}."
-        seen = self.trials[self.trials["state"].isin(_COUNTED)]
+        seen = self.trials[self.trials["state"].isin(COUNTED) & self.trials["target"].ne(LOST)]
         pruned, failed = (int(self.trials["state"].eq(state).sum()) for state in ("pruned", "failed"))
         asides = [f"{pruned:,} of them pruned"] * bool(pruned) + [f"{failed:,} more failed and not counted"] * bool(
             failed
         )
-        trials, studies = _some(self.count, "trial"), _some(seen["study"].nunique(), "study", "studies")
-        return f"{trials} of {studies} looked at {where}{''.join(', ' + aside for aside in asides)}."
+        if by_number := self.count - len(seen):
+            asides.append(f"{by_number:,} of them known by number only, from records that outlived the ledger")
+        studies = f" of {_some(seen['study'].nunique(), 'study', 'studies')}" if len(seen) else ""
+        return f"{_some(self.count, 'trial')}{studies} looked at {where}{''.join(', ' + aside for aside in asides)}."
 
 
 def _some(count: int, one: str, several: str | None = None) -> str:

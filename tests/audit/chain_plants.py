@@ -18,6 +18,7 @@ import pytest
 import pipeline.audit.chain_replay
 import pipeline.backtest
 import pipeline.chain
+import pipeline.research
 import pipeline.strategy.signals
 from pipeline.features import table
 from pipeline.home import PROJECT
@@ -196,23 +197,46 @@ def threshold_on_the_test(put: Put) -> None:
 
 
 def early_stopping_on_the_test(put: Put) -> None:
-    """Of four lengths of training each fold takes the one that does best on its test."""
+    """Of three lengths of training, none of them the honest one, each fold takes that which does best on its test."""
     original = walking.walk_forward
 
     def planted(make: Any, rows: Any, scored: Any, starts: Any, splitter: Any, **named: Any) -> Any:
         made = original(make, rows, scored, starts, splitter, **named)
+        honest = make().settings.rounds
         lengths = [
             original(lambda rounds=rounds: make().fresh(rounds=rounds), rows, scored, starts, splitter, **named)
-            for rounds in (2, 15, 40)
+            for rounds in (honest // 3, honest * 2, honest * 4)
         ]
         predictions = made.predictions.copy()
         for fold in made.folds.index:
             own = predictions["fold"] == fold
             known = predictions.index[own].intersection(rows.outcome.index)
             label = rows.outcome.loc[known, "label"].to_numpy()
-            best = min((made, *lengths), key=lambda each: ((each.predictions.loc[known, "score"] - label) ** 2).mean())
+            best = min(lengths, key=lambda each: ((each.predictions.loc[known, "score"] - label) ** 2).mean())
             predictions.loc[own, "score"] = best.predictions.loc[own, "score"]
         return replace(made, predictions=predictions)
+
+    rebind(put, original, planted)
+
+
+def signals_by_rank_of_all_rows(put: Put) -> None:
+    """A candidate is a model signal where its confidence is among the best fifth of the whole run."""
+    original = pipeline.strategy.model_signals
+
+    def planted(signals: pd.DataFrame, predictions: pd.DataFrame, **more: Any) -> pd.DataFrame:
+        made = original(signals, predictions, **more)
+        return made.assign(model_signal=made["confidence"].rank(pct=True) > 0.8)
+
+    rebind(put, original, planted)
+
+
+def orders_above_the_median(put: Put) -> None:
+    """Only candidates are traded whose confidence is above the median of the whole run."""
+    original = pipeline.research.orders_of
+
+    def planted(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        median = signals["confidence"].median()
+        return {name: orders[orders["confidence"] > median] for name, orders in original(signals).items()}
 
     rebind(put, original, planted)
 
@@ -293,6 +317,8 @@ PLANTS: dict[str, Plant] = {
         calibration_on_the_test,
         threshold_on_the_test,
         early_stopping_on_the_test,
+        signals_by_rank_of_all_rows,
+        orders_above_the_median,
         remembered_by_symbol,
         fills_that_see_the_next_close,
         orders_that_know_their_loss,

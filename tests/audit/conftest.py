@@ -1,5 +1,7 @@
 """One audit of a market with planted leaks, shared by the tests."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,12 @@ import pytest
 from pipeline.audit import AuditReport, audit
 from pipeline.market import Instrument, load_instruments, simulate_market
 from tests.audit.planted import CLEAN, PLANTED
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of its own, where the audit's processes find their bars."""
+    monkeypatch.setenv("VPOC_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 
 # As little training as has every part of it.
 SMALL = {
-    "lightgbm": {"rounds": 12, "patience": 12, "validation_share": 0},
+    # Leaves so small that a tree of any fold has some to split: each length of training is another model.
+    "lightgbm": {"rounds": 12, "patience": 12, "validation_share": 0, "min_data_in_leaf": 5},
     "mlp": {"epochs": 3, "layers": [8]},
     "lstm": {"epochs": 1},
     "attention": {"epochs": 1},
@@ -66,6 +67,19 @@ def whole_run(*names: str, settings: Settings | None = None, until: pd.Timestamp
     inputs = chain.learning_inputs("test")
     predictions = {name: walk_family(inputs, chosen.models, name, seed=chosen.seed).predictions for name in names}
     return WholeRun(given, es, chosen, chain.signals, inputs, predictions)
+
+
+@cache
+def honest_run(family: str) -> WholeRun:
+    """What :func:`whole_run` gives where nothing is planted."""
+    return whole_run(family)
+
+
+def differ_in_fold(one: WholeRun, other: WholeRun, family: str, fold: int) -> bool:
+    """Whether anything that is proved of a fold is another in the two."""
+    of_fold = other.predictions[family]["fold"] == fold
+    pairs = [(each.signals, each.inputs.features, each.predictions[family]) for each in (one, other)]
+    return any(not first[of_fold].equals(second[of_fold]) for first, second in zip(*pairs, strict=True))
 
 
 @pytest.fixture(autouse=True)
@@ -131,10 +145,13 @@ def test_check_chain_harness_of_plants_without_a_fault_finds_nothing(
 def test_check_chain_planted_fault_is_caught_by_name(
     plant: str, family: str, named: str, cause: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    honest = honest_run(family)
     planted_everywhere(plant, monkeypatch, tmp_path)
+    whole = whole_run(family)
 
-    findings = check_chain(whole_run(family), 2)
+    findings = check_chain(whole, 2)
 
+    assert differ_in_fold(whole, honest, family, 2)  # else nothing was there to be caught
     assert [finding.check for finding in findings] == ["chain"]
     assert findings[0].feature.startswith(named)
     assert cause in findings[0].likely_cause

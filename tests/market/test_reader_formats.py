@@ -4,7 +4,6 @@ import datetime as dt
 import gzip
 import json
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -297,73 +296,6 @@ def test_arrow_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatc
 def test_arrow_cut_off_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a whole Arrow file"):
         read(tmp_path, "es.feather", b"ARROW1\0\0" + b"\1" * 100)
-
-
-MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-KINDS = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-WORKBOOK = {
-    "[Content_Types].xml": (
-        f'<Types xmlns="{PACKAGE}/content-types"><Default Extension="xml" ContentType="application/xml"/>'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{KINDS}.sheet.main+xml"/></Types>'
-    ),
-    "_rels/.rels": (
-        f'<Relationships xmlns="{PACKAGE}/relationships">'
-        f'<Relationship Id="r1" Type="{OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
-    ),
-    "xl/workbook.xml": (
-        f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>'
-        '<sheet name="ES" sheetId="1" r:id="r1"/></sheets></workbook>'
-    ),
-    "xl/_rels/workbook.xml.rels": (
-        f'<Relationships xmlns="{PACKAGE}/relationships">'
-        f'<Relationship Id="r1" Type="{OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
-        f'<Relationship Id="r2" Type="{OFFICE}/styles" Target="styles.xml"/></Relationships>'
-    ),
-    "xl/styles.xml": (
-        f'<styleSheet xmlns="{MAIN}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs></styleSheet>'
-    ),
-}
-
-
-def workbook(path: Path, cells: list[list[object]]) -> Path:
-    """A workbook of one sheet as Excel writes it, the numbers of its first column dates."""
-    rows = []
-    for number, row in enumerate(cells, start=1):
-        written = ""
-        for place, cell in enumerate(row):
-            at = f'r="{chr(65 + place)}{number}"'
-            if isinstance(cell, str):
-                written += f'<c {at} t="inlineStr"><is><t>{cell}</t></is></c>'
-            else:
-                written += f'<c {at} s="{int(place == 0)}"><v>{cell}</v></c>'
-        rows.append(f'<row r="{number}">{written}</row>')
-    worksheet = f'<worksheet xmlns="{MAIN}"><sheetData>{"".join(rows)}</sheetData></worksheet>'
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in {**WORKBOOK, "xl/worksheets/sheet1.xml": worksheet}.items():
-            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
-    return path
-
-
-def test_excel_dates_are_read_to_the_second_below_a_title(tmp_path: Path) -> None:
-    # Days since 1899-12-30: 44622 is 2 March 2022; 17:00 and 17:05.
-    days = [44622 + 17 / 24, 44622 + 17 / 24 + 5 / 1440]
-    cells = [["ES, five minutes"], ["Date", "Open", "High", "Low", "Close", "Volume"]]
-    path = workbook(tmp_path / "es.xlsx", [*cells, *([day, *bar] for day, bar in zip(days, BARS, strict=True))])
-
-    raw = read_bars(path, ReadOptions(**CHICAGO))
-
-    assert raw.format == "excel"
-    assert_the_bars(raw)
-    assert raw.frame["source_line"].tolist() == [3, 4]
-    assert "1 row above the table left out" in raw.description
-
-
-def test_excel_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a workbook that can be read"):
-        read(tmp_path, "es.xlsx", b"PK\x03\x04" + b"\1" * 200)
 
 
 def test_parquet_zone_that_no_machine_knows_is_still_an_instant(tmp_path: Path) -> None:

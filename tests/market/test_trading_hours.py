@@ -136,3 +136,54 @@ def test_user_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, es:
 
     with pytest.raises(ConfigurationError, match="VPOC_CALENDARS names /nowhere"):
         session_schedule(es, "2027-03-09", "2027-03-12")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("ESX", "'ES'"), ("es", "'ES'"), ("CMESS", "'CMES'"), ("xnys", "'XNYS'"),
+     ("cme_equity_indx", "'cme_equity_index'"), ("BTCUSD", "'BTCUSDT'"), ("???", "name one of these")],
+)  # fmt: skip
+def test_user_file_with_a_name_that_nothing_has_is_refused_with_the_likely_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, es: Instrument, name: str, meant: str
+) -> None:
+    (tmp_path / "calendars.yaml").write_text(f'"{name}": [{{dates: [2027-03-10], closed: true}}]')
+    monkeypatch.setenv("VPOC_CALENDARS", str(tmp_path / "calendars.yaml"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        session_schedule(es, "2027-03-09", "2027-03-12")
+
+    assert f"{name!r} is no calendar" in str(caught.value)
+    assert meant in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["CMES", "CME", "cme_equity_index", "ES", "own_hours"])
+def test_user_file_is_heard_by_each_name_of_an_instruments_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, es: Instrument, name: str
+) -> None:
+    (tmp_path / "calendars.yaml").write_text(
+        f"{name}: [{{dates: [2027-03-10], closed: true}}]\nXLON: [{{dates: [2027-03-11], closed: true}}]\n"
+    )
+    monkeypatch.setenv("VPOC_CALENDARS", str(tmp_path / "calendars.yaml"))
+    if name == "own_hours":
+        es = es.model_copy(update={"trading_hours": name})
+
+    sessions = session_schedule(es, "2027-03-09", "2027-03-11").index
+
+    assert sessions.strftime("%m-%d").tolist() == ["03-09", "03-11"]
+
+
+def test_user_file_may_name_the_hours_of_another_instrument(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, es: Instrument
+) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "CL: {tick_size: 0.01, point_value: 1000, volume_step: 1, calendar: CMES, commission_per_side: 0,"
+        " trading_hours: nymex}"
+    )
+    (tmp_path / "calendars.yaml").write_text(
+        "nymex: [{dates: [2027-03-10], closed: true}]\nCL: [{dates: [2027-03-11], closed: true}]\n"
+    )
+    monkeypatch.setenv("VPOC_INSTRUMENTS", str(tmp_path / "own.yaml"))
+    monkeypatch.setenv("VPOC_CALENDARS", str(tmp_path / "calendars.yaml"))
+
+    assert len(session_schedule(es, "2027-03-09", "2027-03-11")) == 3
+    assert len(session_schedule(find_instrument("CL"), "2027-03-09", "2027-03-11")) == 1

@@ -132,7 +132,7 @@ def test_chain_of_another_file_makes_the_old_months_anew_so_that_sources_never_m
     run_chain(defs, "ES", home, nothing)
 
     history = stored(home, "session_history", "ES")
-    assert history.attrs == {"source": str(second)}
+    assert history.attrs["source"] == str(second)
     assert history.index[0] >= pd.Timestamp("2021-03-01")
     assert len(pd.read_parquet(home.assets / "bars" / "ES" / "2021-02.parquet")) == 0
 

@@ -103,6 +103,7 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
         "models.out_of_fold",
         "models.chain_replay",
         "models.label_permutation",
+        "model_signals.signal_replay",
         "model_backtest.books_balance",
         "model_backtest.fill_replay",
     }

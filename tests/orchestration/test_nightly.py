@@ -5,12 +5,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from jobs.processes import PROCESS_TAG
-from pipeline.datasets import FileSource, remember_source
+from pipeline.datasets import FileSource, find_dataset, remember_source
 from pipeline.definitions import defs
 from pipeline.home import Home
+from pipeline.made_under import made_under
+from pipeline.settings import load_settings
 from schedules import (
     dead_runs,
     judgement_after_failed_training,
@@ -66,6 +69,24 @@ def test_nightly_on_a_session_requests_the_running_month_of_each_symbol_with_a_s
     assert months(data) == [("2024-02|ES", "2024-03|ES")]  # late bars of February's last sessions too
     assert data.run_requests[0].tags["vpoc/symbol"] == "ES"
     assert data.run_requests[0].tags["vpoc/then"] == "research"
+
+
+def test_nightly_makes_all_months_again_once_settings_of_profiles_have_changed(home: Home) -> None:
+    remember_source(home, "ES", FileSource(path="/data/es"))
+    attrs = made_under("volume_profiles", load_settings(home), find_dataset("ES", home))
+    for month in ("2023-11", "2023-12"):
+        frame = pd.DataFrame({"vpoc": [1.0]})
+        frame.attrs = attrs
+        path = home.assets / "volume_profiles" / "ES" / f"{month}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(path)
+    evening = dt.datetime(2024, 3, 8, 16, 30, tzinfo=CHICAGO)
+
+    assert months(tick("nightly_CMES", evening)) == [("2024-03|ES", "2024-03|ES")]
+    home.settings.write_text("strategy: {trend_window: 15}\n")  # no profile depends on it
+    assert months(tick("nightly_CMES", evening)) == [("2024-03|ES", "2024-03|ES")]
+    home.settings.write_text("strategy: {value_area_basis_points: 6800}\n")
+    assert months(tick("nightly_CMES", evening)) == [("2023-11|ES", "2024-03|ES")]
 
 
 def test_nightly_after_the_first_week_ingests_the_running_month_alone(home: Home) -> None:

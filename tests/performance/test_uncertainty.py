@@ -20,6 +20,7 @@ from pipeline.performance import (
     sharpe_ratio,
     variance_inflation,
 )
+from pipeline.performance.sharpe import long_run_variance
 from pipeline.performance.uncertainty import quantile_interval, resampled_intervals, resampling_positions
 
 # Bailey & López de Prado (2014), section "A numerical example": annual Sharpe ratio 2.5 over 1,250 daily returns,
@@ -262,6 +263,16 @@ def _autoregression(slope: float, count: int = 60_000) -> np.ndarray:
 @pytest.mark.parametrize("slope", [-0.3, 0.0, 0.3, 0.6])
 def test_variance_inflation_of_an_autoregression_is_its_long_run_variance(slope):
     assert variance_inflation(_autoregression(slope)) == pytest.approx((1 + slope) / (1 - slope), rel=0.04)
+
+
+@pytest.mark.parametrize("count", [20, 251, 1800])
+@pytest.mark.parametrize("bandwidth", [0.0, 0.4, 7.3, 120.0])
+def test_long_run_variance_is_that_of_arch(count, bandwidth):
+    from arch.covariance.kernel import QuadraticSpectral
+
+    values = _autoregression(0.6, count) + 3.0
+    expected = QuadraticSpectral(values[:, None], bandwidth=bandwidth).cov.long_run.item()
+    assert long_run_variance(values, bandwidth) == pytest.approx(expected, rel=1e-11)
 
 
 @pytest.mark.parametrize("returns", [[], [0.1], np.zeros(50), np.arange(19.0)])

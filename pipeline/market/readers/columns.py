@@ -9,21 +9,21 @@ from pathlib import Path
 from pipeline.errors import DataError
 from pipeline.market.readers.options import BAR_COLUMNS, OPTIONAL_COLUMNS, TRADE_COLUMNS, ReadOptions, to_set
 
-__all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "names_of_prices"]
+__all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "names_of_bars", "names_of_prices"]
 
 # In order of preference, without case and punctuation.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "timestamp": (
-        "timestamp", "datetime", "opentime", "timestamputc", "datetimeutc", "utc", "tsevent", "bartime", "gmttime",
-        "windowstart", "unix", "unixtime", "epoch", "timeutc", "indexlevel0", "t",
+        "timestamputc", "datetimeutc", "timeutc", "gmttime", "timestamp", "datetime", "opentime", "utc", "tsevent",
+        "bartime", "windowstart", "unix", "unixtime", "epoch", "indexlevel0", "timeleft", "t",
     ),
-    "date": ("date", "tradedate", "day"),
-    "time": ("time", "timeofday"),
-    "open": ("open", "openprice", "o"),
-    "high": ("high", "highprice", "h"),
-    "low": ("low", "lowprice", "l"),
-    "close": ("close", "closeprice", "last", "c"),
-    "volume": ("volume", "vol", "v", "totalvolume"),
+    "date": ("date", "tradedate", "day", "dates", "dtyyyymmdd", "yyyymmdd"),
+    "time": ("time", "timeofday", "timebarstart"),
+    "open": ("open", "openprice", "firsttradeprice", "pxopen", "o"),
+    "high": ("high", "highprice", "hightradeprice", "pxhigh", "h"),
+    "low": ("low", "lowprice", "lowtradeprice", "pxlow", "l"),
+    "close": ("close", "closeprice", "last", "latest", "closelast", "lasttradeprice", "pxlast", "c"),
+    "volume": ("volume", "vol", "v", "totalvolume", "pxvolume"),
     # Databento's number of the contract a continuous series is in.
     "contract": ("contract", "contractcode", "contractsymbol", "instrumentid"),
     "num_trades": (
@@ -31,7 +31,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "bid_volume": ("bidvolume",),
     "ask_volume": ("askvolume",),
-    "symbol": ("symbol", "ticker"),
+    "symbol": (
+        "symbol", "ticker", "sym", "tickersymbol", "instrument", "security", "asset", "pair", "secid", "productid",
+        "instid", "ric", "isin", "figi", "cusip",
+    ),
 }  # fmt: skip
 TRADE_PRICES = ("price", "tradeprice", "px", "lastprice", "p")
 TRADE_VOLUMES = ("volume", "size", "qty", "quantity", "tradesize", "tradevolume", "amount", "vol", "v", "q")
@@ -94,6 +97,13 @@ def names_of_prices(fields: Iterable[str]) -> bool:
     return bars or (len(bare) > 2 and bool(bare & set(TRADE_PRICES)) and bool(bare & set(TRADE_VOLUMES)))
 
 
+def names_of_bars(fields: Iterable[str]) -> bool:
+    """Whether fields name everything a bar has: a time, open, high, low, close and volume."""
+    bare = {bare_name(field) for field in fields}
+    time = any(bare & set(SYNONYMS[ours]) for ours in ("timestamp", "date", "time"))
+    return time and all(bare & set(SYNONYMS[ours]) for ours in BAR_COLUMNS[1:])
+
+
 def match_columns(names: Sequence[str], options: ReadOptions, path: Path) -> Layout:
     """The file's columns by our names.
 
@@ -146,6 +156,8 @@ def one_of(
     """The file's column that goes by the first of the synonyms; an error where two go by the same."""
     for synonym in synonyms:
         free = [name for name in by_bare.get(synonym, []) if name not in taken]
+        if len(synonym) == 1 and synonym in free:  # of single letters, vendors tell l (low) and L (last trade) by case
+            return synonym
         if len(free) > 1:
             example = f"'{ours}={free[0]}'"
             raise DataError(

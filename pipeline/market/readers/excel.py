@@ -11,17 +11,20 @@ import pyarrow as pa
 import python_calamine
 
 from pipeline.errors import DataError
+from pipeline.market.readers.beginning import is_names
 from pipeline.market.readers.columns import distinct_names, match_columns, names_of_prices
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES, MIB
-from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
 from pipeline.market.readers.table import Table
+from pipeline.market.readers.workbook_days import counts_from_1904, day_of_1904
 from pipeline.shown import shown
 
 __all__ = ["FORMAT"]
 
 _OLE, _ZIP = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"PK\x03\x04"
 _LINES_BEFORE_NAMES = 30
+_FEWEST_NUMBERS = 4  # of a row: the prices
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -34,7 +37,7 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     refuse_settings(path, options, FORMAT.name, "delimiter")
     filled_sheets = [(name, rows) for name, rows in _sheets(path) if len(rows) > options.skip_rows]
     tables = [(name, rows) for name, rows in filled_sheets if _place_of_names(rows, options) is not None]
-    if options.names or not tables:
+    if not tables or (options.names and len(tables) > 1):
         tables = filled_sheets
     if len(tables) != 1:
         many = (
@@ -42,29 +45,42 @@ def read(path: Path, options: ReadOptions) -> FileBars:
         )
         raise DataError(f"{path} has {many}; give a workbook of one, its first line the names of the columns")
     sheet, rows = tables[0]
-    start = options.skip_rows if options.names else _place_of_names(rows, options) or options.skip_rows
-    names = list(options.names or distinct_names([_text(cell) for cell in rows[start]]))
-    first = start if options.names else start + 1
-    last = len(rows)
-    filled = [place for place in range(first, last) if any(cell != "" for cell in rows[place])]
+    place = _place_of_names(rows, options)
+    if place is None and options.names is None:
+        place = options.skip_rows
+    first = options.skip_rows if place is None else place + 1
+    names = list(options.names or distinct_names([_text(cell) for cell in rows[first - 1]]))
+    filled = [place for place in range(first, len(rows)) if any(cell != "" for cell in rows[place])]
     filled = filled[: len(filled) - options.skip_footer]
     if not filled:
         raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
     layout = match_columns(names, options, path)
     places = {name: names.index(name) for name in layout.needed}
-    if max(places.values()) >= len(rows[filled[0]]):
-        raise DataError(f"{path} has {len(rows[filled[0]])} columns in sheet {sheet!r}, and {len(names)} names are set")
-    columns = {
-        name: pa.chunked_array([pa.array([_text(rows[place][at]) for place in filled], pa.string())])
-        for name, at in places.items()
-    }
+    width = max(at for at, cell in enumerate(rows[filled[0]], start=1) if cell != "")
+    if len(names) < width or max(places.values()) >= len(rows[filled[0]]):
+        raise DataError(
+            f"{path} has {width} columns in sheet {sheet!r}, and {len(names)} names; "
+            f"{to_set('names', 'NAME,NAME,...')} for all of them, in order"
+        )
+
+    def column(at: int) -> pa.ChunkedArray:
+        return pa.chunked_array([pa.array([_text(rows[place][at]) for place in filled], pa.string())])
+
+    days = places[layout.time[0]]  # of two columns, that of dates
+    if any(isinstance(rows[place][days], int | float) for place in filled) and counts_from_1904(path):
+        for place in filled:
+            rows[place][days] = _of_1904(rows[place][days])
+
+    others = {name: at for at, name in enumerate(names[: len(rows[filled[0]])]) if name and name not in places}
+    columns = {name: column(at) for name, at in places.items()}
     skipped = {
         "row skipped at the beginning": options.skip_rows,
-        "row above the table": max(start - options.skip_rows, 0),
+        "row above the table": first - options.skip_rows - (options.names is None),
         "row skipped at the end": options.skip_footer,
     }
     notes = {what: count for what, count in skipped.items() if count}
-    table = Table(path, columns, np.array(filled, dtype=np.int64) + 1, "row", notes=notes)
+    lines = np.array(filled, dtype=np.int64) + 1
+    table = Table(path, columns, lines, "row", notes, lambda: {name: column(at) for name, at in others.items()})
     return raw_bars(table, layout, options)
 
 
@@ -90,9 +106,17 @@ def _sheets(path: Path) -> Iterator[tuple[str, list[list[Any]]]]:
 
 def _place_of_names(rows: Sequence[Sequence[Any]], options: ReadOptions) -> int | None:
     for place in range(options.skip_rows, min(len(rows), options.skip_rows + _LINES_BEFORE_NAMES)):
-        if names_of_prices(_text(cell) for cell in rows[place]):
+        cells = [text for cell in rows[place] if (text := _text(cell))]
+        if names_of_prices(cells) or (options.names and is_names(cells)):
             return place
+        if options.names and sum(isinstance(cell, int | float) for cell in rows[place]) >= _FEWEST_NUMBERS:
+            return None  # a row: the user's names stand for no line of the sheet
     return None
+
+
+def _of_1904(cell: Any) -> Any:
+    """A cell of days; a number that no format marks as a date as the day it counts from 1904."""
+    return day_of_1904(cell) or cell if isinstance(cell, int | float) else cell
 
 
 def _text(cell: Any) -> str:

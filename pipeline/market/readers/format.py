@@ -15,6 +15,7 @@ from pipeline.market.readers.columns import Layout, bare_name
 from pipeline.market.readers.contracts import ids_are_contracts
 from pipeline.market.readers.numbers import NO_MARKS, NumberStyle, number_styles, read_numbers
 from pipeline.market.readers.options import Label, ReadOptions, to_set
+from pipeline.market.readers.series import refuse_several_series
 from pipeline.market.readers.symbols import of_one_symbol
 from pipeline.market.readers.table import Table, said_left_out
 from pipeline.market.readers.time_columns import NAT
@@ -139,6 +140,8 @@ def raw_bars(
                 frame[ours] = pd.Series(contracts.to_pandas(), dtype="str")
         else:
             frame[ours] = read_numbers(table, theirs, styles.get(ours, NO_MARKS))
+    if "contract" not in options.columns:
+        refuse_several_series(table, frame, ids or None)
     if layout.volume_parts:
         volumes = [read_numbers(table, each, styles.get(part, NO_MARKS)) for part, each in _parts(layout).items()]
         frame.insert(5, "volume", np.sum(volumes, axis=0))

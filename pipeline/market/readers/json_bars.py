@@ -1,6 +1,7 @@
 """Bars as JSON, whole or a line each: arrays (Binance, Coinbase, Kraken, freqtrade) or objects (Alpaca, Polygon).
 
-Where rows have no names, the prices themselves say in which order they stand: the high is never below the others.
+Where rows have no names and the user gives none, the prices themselves say in which order they stand: the high is never
+below the others.
 """
 
 import json
@@ -14,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import match_columns
+from pipeline.market.readers.columns import distinct_names, match_columns, names_of_prices
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES
-from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
 from pipeline.market.readers.table import Table
 from pipeline.market.readers.text import text_of
 from pipeline.shown import shown
@@ -47,24 +48,28 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> FileBars:
     """The bars of one file; ``source_line`` is the row, from 1."""
-    refuse_settings(path, options, FORMAT.name, "names", "skip_rows", "skip_footer", "delimiter")
+    refuse_settings(path, options, FORMAT.name, "skip_rows", "skip_footer", "delimiter")
     found = list(_found(_document(path)))
-    if not found:
-        raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
     rows = [row for _, part in found for row in part]
+    if not rows:
+        raise DataError(f"{path} is empty or holds no list of bars; give a file that holds candles")
     if isinstance(rows[0], list):
         named = ("volume_columns",) if len(found) > 1 else ("columns", "volume_columns")
         refuse_settings(path, options, f"{FORMAT.name} (of arrays)", *named)
-        columns = _of_arrays(path, rows)
+        columns = _of_arrays(path, rows, options.names)
     else:
+        refuse_settings(path, options, f"{FORMAT.name} (of objects)", "names")
         columns = _of_objects(path, rows)
     symbols = [symbol for symbol, (_, part) in zip(_symbols(found), found, strict=True) for _ in part]
     if any(symbols):
         own = columns.get("symbol", [None] * len(rows))
         columns["symbol"] = [symbol if told is None else told for told, symbol in zip(own, symbols, strict=True)]
     arrays = {shown(name): _column(values) for name, values in columns.items()}
-    table = Table(path, arrays, np.arange(1, len(rows) + 1, dtype=np.int64), "row")
-    return raw_bars(table, match_columns(list(arrays), options, path), options, decimal=".")
+    layout = match_columns(list(arrays), options, path)
+    needed = {name: arrays[name] for name in layout.needed}
+    others = {name: each for name, each in arrays.items() if name not in needed}
+    table = Table(path, needed, np.arange(1, len(rows) + 1, dtype=np.int64), "row", unread=lambda: others)
+    return raw_bars(table, layout, options, decimal=".")
 
 
 def _document(path: Path) -> Any:
@@ -80,29 +85,52 @@ def _document(path: Path) -> Any:
 
 
 def _lines(path: Path, text: str) -> list[Any]:
-    rows = []
+    rows: list[Any] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                rows.append(json.loads(line))
+                each = json.loads(line)
+                rows.extend(each if _is_objects(each) else [each])  # a stream's message holds several
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number}: not whole JSON ({error}); fetch it again") from error
     return rows
 
 
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
 def _found(document: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """Lists of rows, each with the keys it stands under (``{"bars": {"SPY": [...]}}``)."""
     if isinstance(document, list):
-        if document and isinstance(document[0], list | dict):
+        if document and _are_names(document[0]):
+            yield keys, _as_objects(document[0], document[1:])
+        elif document and isinstance(document[0], list | dict):
             yield keys, document
     elif isinstance(document, dict) and len(keys) < _DEPTH:
         columns = _of_columns(document)
         if columns is not None:
             yield keys, columns
             return
+        names = next((each for each in document.values() if _are_names(each)), None)
         for key, each in document.items():
-            if isinstance(each, list | dict) and each:
+            if names is not None and isinstance(each, list) and all(isinstance(row, list) for row in each):
+                yield keys, _as_objects(names, each)
+            elif isinstance(each, list | dict) and each:
                 yield from _found(each, *keys, key)
+
+
+def _are_names(value: Any) -> bool:
+    """Whether a list names the columns of the arrays beside it or below it."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value) and names_of_prices(value)
+
+
+def _as_objects(names: Sequence[str], rows: Sequence[Any]) -> list[Any]:
+    """Arrays as objects; others, or of another length, stay and are refused by their row."""
+    return [
+        dict(zip(distinct_names(names), row, strict=True)) if isinstance(row, list) and len(row) == len(names) else row
+        for row in rows
+    ]
 
 
 def _symbols(found: Sequence[tuple[tuple[str, ...], list[Any]]]) -> list[str | None]:
@@ -138,10 +166,35 @@ def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
         names.update(dict.fromkeys(row))
         if len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars")
-    return {name: [row.get(name) for row in rows] for name in names}
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    for _ in range(_DEPTH):
+        columns = _without_objects(path, columns)
+    return columns
 
 
-def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
+def _without_objects(path: Path, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Columns, those of objects replaced by the values in these: ``o`` for ``{"mid": {"o": 1}}``.
+
+    They are named ``mid.o`` where there are several ``o``.
+    """
+    if not any(isinstance(each, dict) for values in columns.values() for each in values):
+        return columns
+    inner: dict[tuple[str, str], list[Any]] = {}
+    for name, values in columns.items():
+        objects = [each if isinstance(each, dict) else {} for each in values]
+        for key in dict.fromkeys(key for each in objects for key in each):
+            inner[name, key] = [each.get(key) for each in objects]
+            if len(inner) > MAX_COLUMNS:
+                raise DataError(
+                    f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars"
+                )
+    of_objects = {name for name, _ in inner}
+    outer = {name: values for name, values in columns.items() if name not in of_objects}
+    counts = Counter((*outer, *(key for _, key in inner)))
+    return outer | {key if counts[key] == 1 else f"{name}.{key}": values for (name, key), values in inner.items()}
+
+
+def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> dict[str, list[Any]]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, list) or len(row) < _CANDLE:
             raise DataError(
@@ -155,19 +208,23 @@ def _of_arrays(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
                 f"{path}, row {number}: {len(row)} values where most rows have {width} ({_quoted(row)}); "
                 "mend or remove it"
             )
+    if names is not None:
+        if len(names) != width:
+            raise DataError(f"{path} has {width} values in a row, and {len(names)} names are set; name them all")
+        return {name: [row[place] for row in rows] for place, name in enumerate(distinct_names(names))}
     numbers = np.array([[_number(row[place]) for place in range(min(width, 8))] for row in rows])
     fits = [_share_in_order(numbers, order) for order in _ORDERS]
     best = int(np.argmax(fits))  # the first of equally good ones
     if fits[best] < _ENOUGH:
         raise DataError(
             f"{path}: the values of a row are not time, open, high, low, close and volume, nor in the order of "
-            "Coinbase or Bitfinex: in most rows the high is not the highest; write objects or a CSV with names"
+            "Coinbase or Bitfinex: in most rows the high is not the highest; " + to_set("names", "NAME,NAME,...")
         )
     places = {"open_time": 0, **dict(zip(("open", "high", "low", "close"), _ORDERS[best], strict=True)), "volume": 5}
     if width == 8:  # Kraken: the average price before the volume, the count behind it
         average = numbers[:, 5]
         if np.mean((average >= numbers[:, 3]) & (average <= numbers[:, 2])) < 0.9:
-            raise DataError(f"{path}: rows of 8 values are not Kraken's; write objects or a CSV with names")
+            raise DataError(f"{path}: rows of 8 values are not Kraken's; " + to_set("names", "NAME,NAME,..."))
         places |= {"volume": 6, "count": 7}
     elif width >= len(_KLINE):
         places |= {name: place for place, name in enumerate(_KLINE) if place > 5}

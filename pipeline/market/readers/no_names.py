@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import DataError
+from pipeline.market.readers.beginning import beginning
 from pipeline.market.readers.columns import match_columns
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
 from pipeline.market.readers.text import head_lines, is_number, read_head, split_line
-from pipeline.market.readers.text_file import beginning, read_text
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 
 _PRICES = ("open", "high", "low", "close", "volume")
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{8}|1\d{2}[01]\d[0-3]\d")
 _TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[APap][Mm])?|\d{3,6}")
 _BOTH = re.compile(rf"({_DATE.pattern})[T ]+({_TIME.pattern})(Z| ?[+-]\d{{2}}:?\d{{2}})?")
 _EPOCH = re.compile(r"\d{10,19}")

@@ -15,7 +15,16 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.errors import DataError
 
-__all__ = ["BAR_COLUMNS", "OPTIONAL_COLUMNS", "Label", "ReadOptions", "TextOptions", "refuse_settings", "to_set"]
+__all__ = [
+    "BAR_COLUMNS",
+    "NAMED_BY_PLACE",
+    "OPTIONAL_COLUMNS",
+    "Label",
+    "ReadOptions",
+    "TextOptions",
+    "refuse_settings",
+    "to_set",
+]
 
 Label = Literal["open", "close"]
 
@@ -23,6 +32,8 @@ BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 OPTIONAL_COLUMNS = ("contract", "num_trades", "bid_volume", "ask_volume")
 TRADE_COLUMNS = ("price", "side", "is_buyer_maker", "seq")
 NAMEABLE_COLUMNS = (*BAR_COLUMNS, *OPTIONAL_COLUMNS, "date", "time", "symbol", *TRADE_COLUMNS)
+
+NAMED_BY_PLACE = ("generic_csv", "excel", "json")  # formats whose columns the setting names can name
 
 _DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 
@@ -37,7 +48,7 @@ class TextOptions(BaseModel):
         ``{"close": "Settle"}``. Our names are those of a bar or a trade, ``date`` and ``time`` (a timestamp in two
         columns), and ``symbol``.
     names
-        The names of all columns, in order, of a file that has no line of names.
+        The names of all columns, in order, of a file that has no line of names, or of JSON's arrays.
     time_zone
         IANA name of the zone that times without one were written in.
     time_format
@@ -154,8 +165,8 @@ class ReadOptions(TextOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.names is not None and self.format not in (None, "generic_csv", "excel"):
-            raise ValueError(f"names are for generic_csv and excel, not {self.format}")
+        if self.names is not None and self.format not in (None, *NAMED_BY_PLACE):
+            raise ValueError(f"names are for {', '.join(NAMED_BY_PLACE)}, not {self.format}")
         if self.volume_columns and "volume" in self.columns:
             raise ValueError("volume_columns and a column for volume in columns can't both be set")
         return self

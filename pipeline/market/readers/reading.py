@@ -12,12 +12,12 @@ import pandas as pd
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import readers
+from pipeline.market.readers.beginning import beginning
 from pipeline.market.readers.format import FileBars, Format
-from pipeline.market.readers.options import OPTIONAL_COLUMNS, ReadOptions, to_set
+from pipeline.market.readers.options import NAMED_BY_PLACE, OPTIONAL_COLUMNS, ReadOptions, to_set
 from pipeline.market.readers.sources import expanded_path, files_of
 from pipeline.market.readers.symbols import SeveralSymbolsError
 from pipeline.market.readers.text import head_lines, read_head
-from pipeline.market.readers.text_file import beginning
 
 __all__ = ["RawBars", "bar_files", "format_names", "read_bars"]
 
@@ -118,7 +118,10 @@ def _read(kind: Format, file: Path, options: ReadOptions, instrument: str | None
     except SeveralSymbolsError as error:
         if instrument is None or instrument.upper() not in map(str.upper, error.symbols):
             raise
-        return kind.read(file, options.model_copy(update={"file_symbol": instrument}))
+        chosen: dict[str, object] = {"file_symbol": instrument}
+        if error.evidence:
+            chosen["columns"] = {**options.columns, "symbol": error.column}
+        return kind.read(file, options.model_copy(update=chosen))
 
 
 def _named_format(options: ReadOptions) -> Format | None:
@@ -139,7 +142,7 @@ def _detected(path: Path, options: ReadOptions) -> Format:
         head = "\n".join(beginning(head, options).lines).encode()
         text = head_lines(head)
     for each in _formats():
-        named = options.names is None or each.name in ("generic_csv", "excel")
+        named = options.names is None or each.name in NAMED_BY_PLACE
         if named and (each.recognises(path, head) or (options.names is not None and each.name == "generic_csv")):
             return each
     if head.startswith(b"PK\x03\x04"):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -11,7 +12,7 @@ from pipeline.errors import DataError
 from pipeline.market.readers.options import to_set
 from pipeline.market.readers.table import Table
 
-__all__ = ["SeveralSymbolsError", "of_one_symbol"]
+__all__ = ["SeveralSymbolsError", "distinct_symbols", "of_one_symbol"]
 
 
 class SeveralSymbolsError(DataError):
@@ -19,19 +20,23 @@ class SeveralSymbolsError(DataError):
 
     Attributes
     ----------
-    symbols
-        Those it holds.
+    column, symbols
+        The column that names them, and those it holds.
+    evidence
+        What shows that the column names symbols, where its name doesn't; empty where it does.
     """
 
-    def __init__(self, table: Table, column: str, symbols: Sequence[str]) -> None:
+    def __init__(self, table: Table, column: str, symbols: Sequence[str], evidence: str = "") -> None:
+        self.column, self.symbols, self.evidence = column, tuple(symbols), evidence
+        seen = f" {evidence}" if evidence else ""
+        named = to_set("columns", f"'symbol={column}'") + " and " if evidence else ""
         few = ", ".join(symbols[:5]) + (", …" if len(symbols) > 5 else "")
-        contracts = to_set("columns", f"'contract={column}'")
+        one, contracts = to_set("file_symbol", symbols[0]), to_set("columns", f"'contract={column}'")
         super().__init__(
-            f"{table.path}, column {column!r} holds {len(symbols)} symbols ({few}); "
-            f"{to_set('file_symbol', symbols[0])} or to another of them, or, where they are the contracts of one "
+            f"{table.path}, column {column!r} holds {len(symbols)} symbols ({few}){seen}; "
+            f"{named}{one} or to another of them, or, where they are the contracts of one "
             f"series, {contracts}"
         )
-        self.symbols = tuple(symbols)
 
 
 def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple[Table, str]:
@@ -53,8 +58,7 @@ def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple
             )
         return table, ""
     symbols = table.texts(column)
-    known = sorted((each for each in symbols.unique().to_pylist() if each is not None), reverse=True)
-    distinct = sorted({each.upper(): each for each in known}.values())
+    distinct = distinct_symbols(symbols)
     _refuse_empty(table, column, np.asarray(symbols.is_null(), dtype=bool))
     if wanted is None:
         if len(distinct) > 1:
@@ -66,6 +70,12 @@ def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple
     chosen, others = table.select(keep), int((~keep).sum())
     notes = {**table.notes, "row of other symbols": others} if others else table.notes
     return replace(chosen, notes=notes), f" of {wanted}"
+
+
+def distinct_symbols(symbols: pa.ChunkedArray) -> list[str]:
+    """The different symbols, sorted; of those that differ by their case alone, one."""
+    known = sorted((each for each in symbols.unique().to_pylist() if each is not None), reverse=True)
+    return sorted({each.upper(): each for each in known}.values())
 
 
 def _refuse_empty(table: Table, column: str, empty: NDArray[np.bool_]) -> None:

@@ -1,7 +1,7 @@
 """A file's columns as they stand in it, with the line each row came from."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 
-__all__ = ["Table", "is_text", "said_left_out"]
+__all__ = ["Table", "is_text", "said_left_out", "texts_of"]
 
 EMPTY_WORDS = ("", "nan", "null", "none", "na", "n/a", "#n/a", "nat")
 
@@ -34,6 +34,8 @@ class Table:
         What ``lines`` counts.
     notes
         What was left out on reading, and how often.
+    unread
+        Reads the file's other columns, where that can be done.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class Table:
     lines: NDArray[np.int64]
     unit: Literal["line", "row"]
     notes: Mapping[str, int] = field(default_factory=dict)
+    unread: Callable[[], Mapping[str, pa.ChunkedArray]] = dict
 
     def where(self, row: int, column: str) -> str:
         """Where a cell stands, for an error's beginning."""
@@ -57,8 +60,11 @@ class Table:
     def select(self, keep: NDArray[np.bool_]) -> "Table":
         """The rows where ``keep`` is true."""
         mask = pa.array(keep)
-        columns = {name: each.filter(mask) for name, each in self.columns.items()}
-        return replace(self, columns=columns, lines=self.lines[keep])
+
+        def kept(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, pa.ChunkedArray]:
+            return {name: each.filter(mask) for name, each in columns.items()}
+
+        return replace(self, columns=kept(self.columns), lines=self.lines[keep], unread=lambda: kept(self.unread()))
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column of numbers as float64; NaN where a cell is empty. Text is :mod:`readers.numbers`' to read.
@@ -78,12 +84,14 @@ class Table:
 
     def texts(self, column: str) -> pa.ChunkedArray:
         """A column as trimmed strings; null where a cell is empty or says so (``NaN``, ``null``, ``NA``)."""
-        values = _plain(self.columns[column])
-        if not is_text(values.type):
-            values = values.cast(pa.string())
-        trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
-        empty = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(EMPTY_WORDS))
-        return pc.if_else(empty, pa.scalar(None, pa.string()), trimmed)
+        return texts_of(self.columns[column])
+
+
+def texts_of(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values as trimmed strings; null where a cell is empty or says so (``NaN``, ``null``, ``NA``)."""
+    trimmed = pc.utf8_trim_whitespace(_plain(values).cast(pa.string()))
+    empty = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(EMPTY_WORDS))
+    return pc.if_else(empty, pa.scalar(None, pa.string()), trimmed)
 
 
 def said_left_out(what: str, count: int) -> str:

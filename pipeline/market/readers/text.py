@@ -21,6 +21,7 @@ __all__ = [
     "read_head",
     "read_rows",
     "refuse_long_lines",
+    "single_blanks",
     "split_line",
     "text_of",
     "without_blank_end",
@@ -32,6 +33,7 @@ _WINDOW = 4096
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = (";", "\t", "|", ",")  # of equally many, a comma may be a decimal mark
+_FEWEST_FIELDS = 6  # between blanks: a time, four prices and a volume
 
 
 def read_head(path: Path) -> bytes:
@@ -66,13 +68,22 @@ def head_lines(head: bytes) -> list[str]:
 
 
 def delimiter_of(line: str) -> str:
-    """What most likely stands between a line's fields."""
-    return max(_DELIMITERS, key=line.count)
+    """What most likely stands between a line's fields; a blank where there are many and nothing else."""
+    likely = max(_DELIMITERS, key=line.count)
+    return likely if likely in line or len(line.split()) < _FEWEST_FIELDS else " "
+
+
+def single_blanks(data: bytes) -> bytes:
+    """Text with one blank between fields that any number of blanks separate, and none at the ends of lines."""
+    return re.sub(rb"(?m)^ +| +(?=\r?$)", b"", re.sub(rb" {2,}", b" ", data))
 
 
 def split_line(line: str, delimiter: str | None = None) -> list[str]:
     """A line's fields, trimmed; the delimiter is the most frequent of the usual ones where none is given."""
-    return [field.strip() for field in next(read_rows([line], delimiter or delimiter_of(line)), [])]
+    delimiter = delimiter or delimiter_of(line)
+    if delimiter == " ":
+        line = " ".join(line.split())
+    return [field.strip() for field in next(read_rows([line], delimiter), [])]
 
 
 def read_rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:

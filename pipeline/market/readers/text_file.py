@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,116 +11,26 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import distinct_names, names_of_prices
+from pipeline.market.readers.beginning import HASH, MARK, beginning, is_aside, line_of_names
+from pipeline.market.readers.columns import distinct_names, listed
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_ROWS
 from pipeline.market.readers.options import TextOptions, to_set
-from pipeline.market.readers.table import EMPTY_WORDS, Table
+from pipeline.market.readers.table import Table
 from pipeline.market.readers.text import (
     HEAD_BYTES,
     decoded,
     delimiter_of,
     filled_end,
-    is_number,
     read_rows,
     refuse_long_lines,
+    single_blanks,
     split_line,
 )
 
-__all__ = ["Beginning", "TextFile", "beginning", "read_text"]
+__all__ = ["TextFile", "read_text"]
 
-_LINES_BEFORE_NAMES = 30
-# A spreadsheet's error in a row's first cell (#N/A, #DIV/0!) begins as a comment does.
-_HASH = r"#(?!N/A|[A-Z]+(?:/0)?[!?])"
-_NO_ROW = re.compile(rf"{_HASH}|//|https?://|(?i:sep=.$)")
-_COMMENT = re.compile(_HASH.encode())
-_MARK = rf"^({_HASH}|//)\s*"
-_MARK_BYTES = re.compile(_MARK.encode())
-
-
-class Beginning(NamedTuple):
-    """How a text begins.
-
-    Attributes
-    ----------
-    before
-        Lines above the table: skipped because the user said so, because they are blank or comments, or because the
-        names of columns come later.
-    told
-        How many of them were skipped unasked and not blank.
-    lines
-        Of what was looked at, the lines of the table, from its names or first row on.
-    """
-
-    before: int
-    told: int
-    lines: list[str]
-
-    def left_out(self, options: TextOptions) -> dict[str, int]:
-        """Lines around the table that are left out, and how many."""
-        counts = {
-            "line skipped at the beginning": options.skip_rows,
-            "line above the table": self.told,
-            "line skipped at the end": options.skip_footer,
-        }
-        return {what: count for what, count in counts.items() if count}
-
-
-def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Beginning:
-    """Where the table begins in a text's first bytes: below comments, an address, and other lines above the names.
-
-    Names of columns may stand in a comment, as NumPy writes them: ``# timestamp,open,high,low,close,volume``.
-    """
-    text = head.decode("utf-8", errors="replace")
-    lines = text.split("\n" if "\n" in text else "\r")
-    before = min(options.skip_rows, len(lines))
-    start = _next_row(lines, before)
-    if named and options.names is None:
-        start = _place_of_names(lines, before, start, options.delimiter)
-    elif options.names is not None and start < len(lines) and _is_names(split_line(lines[start], options.delimiter)):
-        start += 1  # the user's names stand for it
-    told = sum(bool(line.strip()) for line in lines[before:start])
-    first = [_uncommented(line) for line in lines[start : start + 1]]
-    return Beginning(start, told, [line for line in (*first, *lines[start + 1 :]) if line.strip()])
-
-
-def _uncommented(line: str) -> str:
-    """A line without the mark of a comment before it, where it is a comment."""
-    return re.sub(_MARK, "", line.strip())
-
-
-def _place_of_names(lines: Sequence[str], before: int, start: int, delimiter: str | None) -> int:
-    """Place of the line of names from the first row on, or else in the comments above; ``start`` if there is none."""
-    above, width = start, 0
-    for place in range(before, start):
-        fields = split_line(_uncommented(lines[place]), delimiter)
-        if names_of_prices(fields):
-            above, width = place, len(fields)
-    for place in range(start, min(len(lines), start + _LINES_BEFORE_NAMES)):
-        fields = split_line(lines[place], delimiter)
-        if names_of_prices(fields):
-            return place
-        if _is_row(fields) or len(fields) == width:
-            break  # a row already: what stands above it is all there is of names
-    return above
-
-
-def _next_row(lines: Sequence[str], start: int) -> int:
-    """The next line that is neither blank nor a comment nor an address."""
-    for place in range(start, len(lines)):
-        text = lines[place].strip()
-        if text and not _NO_ROW.match(text):
-            return place
-    return len(lines)
-
-
-def _is_names(fields: Sequence[str]) -> bool:
-    """Whether fields are names of columns, in whatever language: words alone, none of which says that it is empty."""
-    words = all(field[:1].isalpha() and field.lower() not in EMPTY_WORDS for field in fields)
-    return names_of_prices(fields) or (len(fields) > 2 and words)
-
-
-def _is_row(fields: Sequence[str]) -> bool:
-    return len(fields) > 2 and sum(is_number(each) for each in fields) > len(fields) / 2
+_COMMENT = re.compile(HASH.encode())
+_MARK = re.compile(MARK.encode())
 
 
 @dataclass(frozen=True)
@@ -183,9 +92,9 @@ class TextFile:
         if rows != count:
             text._refuse_uneven_lines(self._line_numbers(count) if lines is None else lines)
             raise DataError(f"{self.path} has {count} lines but {rows} rows; quoted fields must end on their line")
-        return Table(
-            self.path, columns, self._line_numbers(count) if lines is None else lines, "line", notes=text.notes
-        )
+        lines = self._line_numbers(count) if lines is None else lines
+        others = list(dict.fromkeys(name for name in text.names if name and name not in names))
+        return Table(self.path, columns, lines, "line", text.notes, lambda: text._columns(others) if others else {})
 
     def _has_other_lines(self) -> bool:
         data = self.data
@@ -227,7 +136,7 @@ class TextFile:
             bare = line.strip()
             what = (
                 "repeated line of names"
-                if self.header and _MARK_BYTES.sub(b"", bare) == self.header
+                if self.header and _MARK.sub(b"", bare) == self.header
                 else "comment"
                 if _COMMENT.match(bare)
                 else ""
@@ -246,6 +155,8 @@ class TextFile:
             if len(fields) != len(self.names):
                 many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                 end = f", or {to_set('skip_footer', '1')}" if number == numbers[-1] and len(numbers) > 1 else ""
+                if number == numbers[0] == self.first_line and not self.header:  # the user has named the columns
+                    end = f", or {to_set('skip_rows', str(number))}"
                 raise DataError(
                     f"{self.path}, line {number}: {many} where {len(self.names)} are expected "
                     f"({line.strip()[:60]!r}); mend or remove the line{end}"
@@ -298,10 +209,14 @@ def read_text(
         raise DataError(f"{path}: {what} nothing of the file; give a file that holds bars")
     first_line, notes = 1 + options.skip_rows + start.before, start.left_out(options)
     header = _line(data, begin, end)
-    by = options.delimiter or delimiter or delimiter_of(header.decode("utf-8"))
+    by = options.delimiter or delimiter
     if given is not None:
-        return TextFile(path, _fitted(given, header, by), by, data[begin:end], first_line, notes=notes)
-    written = _uncommented(header.decode("utf-8"))
+        by = by or delimiter_of(header.decode("utf-8"))
+        rows = single_blanks(data[begin:end]) if by == " " else data[begin:end]
+        return TextFile(path, _fitted(given, rows, by), by, rows, first_line, notes=notes)
+    row = next((line for line in start.lines[1 + more_names :] if not is_aside(line)), "")
+    written = line_of_names(header.decode("utf-8"), row, by)
+    by = by or delimiter_of(written)
     found = [name.strip('"') for name in split_line(written, by)]
     if not found:
         raise DataError(
@@ -309,12 +224,21 @@ def read_text(
         )
     if len(found) > MAX_COLUMNS:
         raise DataError(f"{path} has {len(found):,} columns, over {MAX_COLUMNS:,}; give a file of bars")
+    if len(found) > 1 and row and by not in row:
+        fields = len(split_line(row, options.delimiter))
+        raise DataError(
+            f"{path}, line {first_line}: {len(found)} names of columns ({listed(found)}), and {fields} "
+            f"field{'s' * (fields > 1)} in the rows below; " + to_set("names", "NAME,NAME,...") + " in their order"
+        )
     begin = _after_lines(data, begin, 1 + more_names)
     if begin >= end:
         raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
-    names = _fitted(distinct_names(found), _line(data, begin, end), by)
-    first_line += 1 + more_names
-    return TextFile(path, names, by, data[begin:end], first_line, header=written.encode(), notes=notes)
+    rows, header = data[begin:end], _MARK.sub(b"", header.strip())
+    if by == " ":
+        rows, header = single_blanks(rows), single_blanks(header)
+    return TextFile(
+        path, _fitted(distinct_names(found), rows, by), by, rows, first_line + 1 + more_names, header, notes
+    )
 
 
 def _line(data: bytes, begin: int, end: int) -> bytes:
@@ -328,8 +252,9 @@ def _after_lines(data: bytes, position: int, count: int) -> int:
     return position
 
 
-def _fitted(names: Sequence[str], row: bytes, delimiter: str) -> tuple[str, ...]:
+def _fitted(names: Sequence[str], rows: bytes, delimiter: str) -> tuple[str, ...]:
     """The names, and one for the empty field behind a delimiter that ends each row."""
+    row = _line(rows, 0, len(rows))
     fields = next(read_rows([row.decode("utf-8").rstrip("\r")], delimiter), [])
     extra = len(fields) == len(names) + 1 and not fields[-1].strip()
     return (*names, "") if extra else tuple(names)

@@ -13,6 +13,8 @@ from pipeline.market.readers.table import Table
 
 __all__ = ["NAT", "Instants", "TimeColumns", "first_true"]
 
+_DAYS_TO_1970 = 25_569  # of a spreadsheet, which counts them from 1899-12-30
+
 NAT = int(np.iinfo(np.int64).min)
 
 
@@ -67,10 +69,15 @@ class TimeColumns:
         if len(self.names) == 1:
             return self.table.texts(self.names[0])
         dates, times = (self.table.texts(name) for name in self.names)
+        if not as_written:  # whole numbers that once were floats
+            dates, times = (pc.replace_substring_regex(each, r"^(\d+)\.0+$", r"\1") for each in (dates, times))
         if pc.all(pc.match_substring_regex(times, r"^\d+$")).as_py():
             # Kept as a number, a time of day has lost its leading zeros: 50100 is 05:01:00.
             times = pc.utf8_lpad(times, 6 if pc.max(pc.utf8_length(times)).as_py() > 4 else 4, "0")
         if not as_written:
+            dates, times = _of_a_spreadsheet(dates, times)
+            # EasyLanguage (TradeStation, MultiCharts) counts years from 1900: 1190304 is 4 March 2019.
+            dates = pc.replace_substring_regex(dates, r"^1(\d{2})(0[1-9]|1[0-2])([0-3]\d)$", r"20\1-\2-\3")
             dates = pc.replace_substring_regex(dates, r"^(\d{4})(\d{2})(\d{2})$", r"\1-\2-\3")
             # A spreadsheet gives a date the time 00:00:00, and a time of day the date of its own beginning.
             dates = pc.replace_substring_regex(dates, r"[T ]00:00(:00)?(\.0+)?$", "")
@@ -78,6 +85,19 @@ class TimeColumns:
             times = pc.replace_substring_regex(times, r"^(\d{2})(\d{2})(\d{2})$", r"\1:\2:\3")
             times = pc.replace_substring_regex(times, r"^(\d{2})(\d{2})$", r"\1:\2")
         return pc.binary_join_element_wise(dates, times, " ")
+
+
+def _of_a_spreadsheet(dates: pa.ChunkedArray, times: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Days since 1900 and parts of a day as dates and times of day, where all are such numbers."""
+    parts = pc.all(pc.match_substring_regex(times, r"^(0?\.\d+([eE]-\d+)?|0|0\.0+)$")).as_py()
+    if parts and pc.max(pc.utf8_length(times)).as_py() > 3:  # a decimal or more: 0 alone is the first hour
+        seconds = pc.round(pc.multiply(times.cast(pa.float64()), 86_400.0)).cast(pa.int64())
+        times = pc.strftime(seconds.cast(pa.timestamp("s")), format="%H:%M:%S")
+    clocks = pc.all(pc.match_substring(times, ":")).as_py()
+    if clocks and pc.all(pc.match_substring_regex(dates, r"^[2-6]\d{4}(\.0+)?$")).as_py():
+        days = pc.add(dates.cast(pa.float64()).cast(pa.int64()), -_DAYS_TO_1970)
+        dates = pc.strftime(pc.multiply(days, 86_400).cast(pa.timestamp("s")), format="%Y-%m-%d")
+    return dates, times
 
 
 def first_true(mask: NDArray[np.bool_]) -> int:

@@ -22,6 +22,7 @@ from pipeline.market.readers.time_texts import Clock, read_times, read_times_as
 
 __all__ = ["Instants", "read_instants"]
 
+_TIME_OF_DAY = r"^([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?( ?[AaPp][Mm])?$|^([01]\d|2[0-3])[0-5]\d$"
 _NUMBER = re.compile(r"\d{5,}(\.\d+)?|\d\.\d+[eE]\+?\d+")
 
 
@@ -85,6 +86,9 @@ def _from_texts(times: TimeColumns, time_zone: str | None, time_format: str | No
         return Instants(np.full(len(texts), NAT), "no times at all")
     if time_format is not None:
         return _instants(times, read_times_as(times, texts, time_format), time_zone)
+    if len(times.names) == 1 and pc.all(pc.match_substring_regex(given, _TIME_OF_DAY)).as_py():
+        row = pc.index(texts, given[0]).as_py()
+        raise times.fault(row, "is a time of day without its date; " + to_set("columns", "'date=NAME'"))
     first = given[0].as_py()
     if _NUMBER.fullmatch(first) is None:
         return _instants(times, read_times(times, texts), time_zone)

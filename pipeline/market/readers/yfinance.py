@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.market.readers.beginning import beginning
 from pipeline.market.readers.columns import distinct_names, match_columns
 from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.options import ReadOptions
 from pipeline.market.readers.text import head_lines, read_head, split_line
-from pipeline.market.readers.text_file import beginning, read_text
+from pipeline.market.readers.text_file import read_text
 
 __all__ = ["FORMAT"]
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.errors import DataError
 from pipeline.market import find_instrument
 from pipeline.market.cleaning import clean_bars
 from pipeline.market.evidence import Evidence, misreadings
@@ -32,7 +33,6 @@ def kinds(path: Path, symbol: str, options: dict[str, Any]) -> dict[str, str]:
         ("formats/daily_bars.csv", "ES", CHICAGO, "daily_bars", "bars of an hour or less"),
         ("formats/daily_bars.csv", "SPY", {}, "daily_bars", "bars of an hour or less"),
         ("mutations/price_x100.csv", "ES", {}, "price_unit", "100"),
-        ("mutations/two_symbols_unnamed.csv", "ES", {}, "two_series", "--columns symbol="),
     ],
 )
 def test_shared_misreading_is_told_with_its_remedy(
@@ -42,6 +42,19 @@ def test_shared_misreading_is_told_with_its_remedy(
 
     assert set(found) == {kind}
     assert remedy in found[kind]
+
+
+def test_shared_file_of_two_symbols_is_read_as_the_instruments_own(real_data: Path) -> None:
+    path = real_data.parent / "failing_inputs" / "mutations" / "two_symbols_unnamed.csv"
+    if not path.exists():
+        pytest.skip(f"no shared input at {path}")
+
+    es, nq = (read_bars(path, instrument=symbol) for symbol in ("ES", "NQ"))
+
+    assert len(es.frame) == len(nq.frame)
+    assert es.frame["close"].max() < nq.frame["close"].min()
+    with pytest.raises(DataError, match="--file-symbol"):
+        read_bars(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""The settings that a stored frame was made under, kept with it.
+
+A replay works under today's settings. A frame of other ones differs from it, and must not be taken for look-ahead.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from pipeline.datasets import Dataset
+from pipeline.errors import DataError
+from pipeline.settings import Settings
+
+__all__ = ["changed_settings", "made_under", "require_same_settings"]
+
+SETTINGS = "settings"
+# Of the strategy's settings, those that only some frames depend on; every frame depends on all others.
+_WINDOWS = {"trend_window", "direction_window", "calm_short", "calm_long"}
+_GATES = {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold", "confidence_weights"}
+_ORDERS = {"stop_atr_factor", "min_stop_ticks"}
+_UNUSED: Mapping[str, set[str]] = {
+    "volume_profiles": {*_WINDOWS, *_GATES, *_ORDERS, "atr_window"},
+    "session_history": {*_GATES, *_ORDERS},
+    "candidates": {*_WINDOWS, *_GATES},
+    "labels": {*_WINDOWS, *_GATES},
+    "features": {*_GATES, *_ORDERS},
+    "sequences": {*_WINDOWS, *_GATES},
+    "rule_signals": set(),
+    "training_set": set(),
+}
+# Labels are of one contract each, whatever the account's money.
+_OF_ACCOUNT = {"slippage_ticks", "trade_through_ticks", "hold_overnight", "entry_cutoff"}
+_OF_INSTRUMENT = {
+    "tick_size",
+    "volume_step",
+    "calendar",
+    "time_zone",
+    "regular_hours",
+    "session_close",
+    "trading_hours",
+}
+_OF_MONEY = {"point_value", "commission_per_side", "commission_rate"}
+_TRADED = ("labels", "training_set")
+_LEARNED = ("features", "training_set")
+
+
+def made_under(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """The attributes that an asset's frame is stored with: its source, and the settings that it depends on.
+
+    Parameters
+    ----------
+    name
+        Of the asset.
+    settings, dataset
+        That it is made with.
+    """
+    return {"source": dataset.identity, SETTINGS: dict(_flat(_settings_of(name, settings, dataset)))}
+
+
+def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings, dataset: Dataset) -> None:
+    """See that stored frames were made under today's settings.
+
+    Settings that a frame doesn't depend on may have changed, and one stored without them is taken as it is.
+
+    Parameters
+    ----------
+    frames
+        By asset.
+    settings, dataset
+        Of today.
+
+    Raises
+    ------
+    DataError
+        For the first that was not: names what has changed.
+    """
+    for name, frame in frames.items():
+        if changed := changed_settings(name, frame.attrs, settings, dataset):
+            raise DataError(
+                f"settings have changed since {name} was made ({', '.join(changed)}): run 'vpoc run --symbol "
+                f"{dataset.key}', which makes everything again"
+            )
+
+
+def changed_settings(name: str, attrs: Mapping[str, Any], settings: Settings, dataset: Dataset) -> list[str]:
+    """List what has changed of the settings that a stored frame depends on, each as ``name: then -> now``."""
+    then, now = attrs.get(SETTINGS, {}), made_under(name, settings, dataset)[SETTINGS]
+    return [
+        f"{each}: {_shown(then[each])} -> {_shown(now[each])}"
+        for each in now
+        if each in then and then[each] != now[each]
+    ]
+
+
+def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    strategy, instrument = settings.strategy, dataset.instrument
+    rows = strategy.row_rule(instrument)
+    chosen = strategy.model_dump(mode="json", exclude=_UNUSED[name]) | rows.options
+    if not rows.by_time and name not in _LEARNED:  # some features are of time in any case
+        del chosen["tpo_minutes"]
+    traded = name in _TRADED
+    found: dict[str, Any] = {
+        "strategy": chosen,
+        "instrument": instrument.model_dump(mode="json", include=_OF_INSTRUMENT | (_OF_MONEY if traded else set())),
+    }
+    if traded:
+        found["account"] = settings.account_for(instrument).model_dump(mode="json", include=_OF_ACCOUNT)
+    if name in _LEARNED:
+        found["features"] = {"leave_out": sorted(settings.features.left_out())}
+        found["volatility_index"] = settings.volatility_index
+    return found
+
+
+def _flat(settings: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
