@@ -26,7 +26,7 @@ from pipeline.learning.record import (
     pending_records,
     write_record,
 )
-from resources.mlflow_limits import cut_tag, safe_name
+from resources.mlflow_limits import cut_tag, milliseconds, safe_name
 from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
 from resources.mlflow_studies import StudyToLog, TrackedStudy
 from resources.mlflow_system import SystemMetrics
@@ -70,13 +70,21 @@ class TrackedRun:
 
         self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Record figures; those that are not finite are left out, since MLflow's stores differ in them."""
+    def log_metrics(self, metrics: Mapping[str, float], when: int | None = None) -> None:
+        """Record figures; those that are not finite are left out, since MLflow's stores differ in them.
+
+        Parameters
+        ----------
+        metrics
+            By name.
+        when
+            Milliseconds since 1970; by default the run's start, so that figures logged again are those that are there.
+        """
         if self.run_id is None:
             return
         from mlflow.entities import Metric
 
-        timestamp = self.client.get_run(self.run_id).info.start_time
+        timestamp = self.client.get_run(self.run_id).info.start_time if when is None else when
         finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
         self.client.log_batch(
             self.run_id, metrics=[Metric(name, value, timestamp, 0) for name, value in finite.items()]
@@ -221,7 +229,8 @@ class MLflowTracking(dg.ConfigurableResource):
             finished = [run for run in store.find_runs(experiment_id, own) if run.info.status == "FINISHED"]
             if finished:
                 run = TrackedRun(store.client, str(finished[0].info.run_id), experiment_id)
-                run.log_metrics(metrics)
+                # Of two values at one time MLflow would show the larger, not the later.
+                run.log_metrics(metrics, milliseconds(dt.datetime.now(tz=dt.UTC)))
                 run.log_headline(headline)
         except mlflow_errors() as error:
             context.log.info(f"{sentence(error)}: the training of {family} is shown without its backtest")
