@@ -82,7 +82,7 @@ def test_compared_trainings_open_on_their_auc_and_not_on_the_load_of_the_machine
 def test_timeline_and_jobs_show_what_the_command_line_ran(pages: Pages, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{pages.dagster}/overview")
     for job in JOBS:
-        expect(page.get_by_role("link", name=job, exact=True).first).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(f"a[href$='/jobs/{job}']").first).to_be_visible(timeout=PATIENCE)
 
     page.goto(f"http://127.0.0.1:{pages.dagster}/jobs")
     expect(page.get_by_text(re.compile("minutes? ago|seconds? ago")).nth(len(JOBS) - 1)).to_be_visible(timeout=PATIENCE)
@@ -94,7 +94,7 @@ def test_groups_stand_in_the_order_of_the_story(pages: Pages, page: Page) -> Non
 
     listed = re.findall(r"^[1-8]_\w+$", page.inner_text("body"), re.MULTILINE)
 
-    assert [name[0] for name in listed[:8]] == list("12345678")
+    assert [name[0] for name in dict.fromkeys(listed)] == list("12345678")
 
 
 def test_volume_profiles_show_the_last_session_as_a_picture(pages: Pages, page: Page) -> None:
