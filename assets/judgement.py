@@ -275,7 +275,7 @@ def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _headlines(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """What MLflow's list of backtests shows: Sharpe ratio, net profit and trades of fades, rules and models."""
+    """Sharpe ratio, net profit and trades of rules, models and fades, for MLflow's list of backtests."""
 
     def sentence(name: str) -> str:
         rows = summaries[name].loc

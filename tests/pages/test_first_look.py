@@ -85,7 +85,9 @@ def test_timeline_and_jobs_show_what_the_command_line_ran(pages: Pages, page: Pa
         expect(page.locator(f"a[href$='/jobs/{job}']").first).to_be_visible(timeout=PATIENCE)
 
     page.goto(f"http://127.0.0.1:{pages.dagster}/jobs")
-    expect(page.get_by_text(re.compile("(minutes?|seconds?|hours?) ago")).nth(len(JOBS) - 1)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile("(minutes?|seconds?|hours?) ago")).nth(len(JOBS) - 1)).to_be_visible(
+        timeout=PATIENCE
+    )
 
 
 def test_groups_stand_in_the_order_of_the_story(pages: Pages, page: Page) -> None:
