@@ -287,7 +287,7 @@ def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The words of the checks that stopped it, or of the first failed step without its traceback (the page has that)."""
+    """The words of the checks that stopped it, or of the first failed step; its traceback is in Dagster's page."""
     stopped = []
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
