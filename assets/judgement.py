@@ -304,8 +304,8 @@ def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[st
 
 def _misreadings(bars: PartitionedFrames) -> tuple[Finding, ...]:
     """What the months' bars show about how they were read, each finding once."""
-    found = [tuple(each.items()) for frame in bars.values() for each in frame.attrs.get("findings", ())]
-    return tuple(Finding.from_dict(dict(each)) for each in dict.fromkeys(found))
+    found = [Finding.from_dict(each) for frame in bars.values() for each in frame.attrs.get("findings", ())]
+    return tuple(dict.fromkeys(found))
 
 
 def _results(

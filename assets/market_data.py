@@ -213,7 +213,7 @@ def _fits_instrument(
         own = {key: cleaned[key] for key in months.values()}
         rows, refused, snapped = (_total(own, name) for name in ("rows_in", "rows_quarantined", "snapped"))
         outside = sum(clean.report.quarantined["outside_session"] for clean in own.values())
-        fatal = [finding.said for finding in findings[symbol] if finding.severity == "error"]
+        fatal = [finding.message for finding in findings[symbol] if finding.severity == "error"]
         # Adjusted prices lie off the tick too; another level besides tells that they are not this instrument's.
         strange = snapped > (rows - refused) / 2 and any(
             finding.kind in ("price_level", "price_unit") for finding in findings[symbol]
@@ -221,7 +221,7 @@ def _fits_instrument(
         if fatal:
             misfits.append(f"{symbol}: {'; '.join(fatal)}")
         else:
-            why = "; ".join(finding.said for finding in findings[symbol] if finding.severity == "warning")
+            why = "; ".join(finding.message for finding in findings[symbol] if finding.severity == "warning")
             told = (
                 f"{symbol}: {refused:,} of {rows:,} rows quarantined, {outside:,} of them outside every session, and "
                 f"{snapped:,} off the tick: {why or 'is the file of this instrument, and its time zone right?'}"
@@ -242,7 +242,7 @@ def _fits_instrument(
 
 def _reading(findings: Mapping[str, tuple[Finding, ...]]) -> dg.AssetCheckResult:
     said = [
-        f"{symbol}: {finding.severity}: {finding.said}"
+        f"{symbol}: {finding.severity}: {finding.message}"
         for symbol, found in findings.items()
         for finding in found
         if finding.severity != "error"  # which the check fits_instrument tells, and stops the run for

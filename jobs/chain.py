@@ -55,7 +55,7 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     Raises
     ------
     ChainError
-        If a step failed: says what it said.
+        If a step failed: with the step's own message.
     PipelineError
         If the bars can't be read.
     """
@@ -105,7 +105,7 @@ def train_families(
     home: Home,
     observe: Observer,
 ) -> Mapping[str, str]:
-    """Train model families on what the chain made of a symbol before, then judge it anew.
+    """Train model families on what the chain made of a symbol before, then judge it again.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def train_families(
     Raises
     ------
     ChainError
-        If a step failed, or the symbol's training set has not been made: says what it said.
+        If a step failed, or the symbol's training set has not been made: with the step's own message.
     """
     with quiet_instance() as instance:
         close_dead_runs(instance)
@@ -134,7 +134,7 @@ def train_family(
     instance: DagsterInstance,
     observe: Observer,
 ) -> str:
-    """Train one model family of a symbol, as a Dagster run; its steps are told as ``<step> <family>``.
+    """Train one model family of a symbol, as a Dagster run; its steps are reported as ``<step> <family>``.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def train_family(
     Raises
     ------
     ChainError
-        If a step failed: says what it said.
+        If a step failed: with the step's own message.
     """
     return _execute(
         definitions,
@@ -164,7 +164,7 @@ def tune_target(
     observe: Observer,
     overrides: Mapping[str, object] | None = None,
 ) -> str:
-    """Run a study of a symbol, or go on with it, as a Dagster run; its steps are told as ``<step> <target>``.
+    """Run a study of a symbol, or resume it, as a Dagster run; its steps are reported as ``<step> <target>``.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def tune_target(
     Raises
     ------
     ChainError
-        If a step failed: says what it said.
+        If a step failed: with the step's own message.
     """
     return _execute(
         definitions,
@@ -219,14 +219,14 @@ def _plan(
 def _untrainable(
     definitions: dg.Definitions, symbol: str, instance: DagsterInstance, selection: ModelSelection
 ) -> str | None:
-    """Why there is too little to train on, which is no failure of the chain: the report is made without models."""
+    """Say why there is too little to train on; the chain does not fail, its report is made without models."""
     loader = definitions.get_asset_value_loader(instance)
     rows = TrainingRows.from_training_set(loader.load_asset_value("training_set", partition_key=symbol))
     return too_few_rows(rows, selection.splitter())
 
 
 def months_to_make(symbol: str, home: Home) -> list[str]:
-    """Months of the source's bars, and those made before from another source, which are made anew.
+    """Months of the source's bars, and those made before from another source, which are made again.
 
     Without the second kind, months that the present source does not have would keep another one's bars.
     """
@@ -242,7 +242,7 @@ def months_to_make(symbol: str, home: Home) -> list[str]:
     if first < known[0] or last > known[-1]:
         raise DataError(
             f"{dataset.identity} has bars from {first} to {last}, but months from {known[0]} to {known[-1]} "
-            "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they lie ahead"
+            "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they are in the future"
         )
     return sorted(present | made & set(known))
 
@@ -281,7 +281,7 @@ def _execute(
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether a step was stopped by Ctrl-C, which Dagster makes a failure of it."""
+    """Return True if a step was stopped by Ctrl-C, which Dagster reports as a failure."""
     errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
     return any(error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__ for error in errors)
 
@@ -303,10 +303,10 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
             if failure.user_failure_data is not None and failure.user_failure_data.description:
                 return str(failure.user_failure_data.description)
             error = failure.error.cause if failure.error and failure.error.cause else failure.error
-            said = " ".join(error.message.split()) if error else "no reason given"
-            if (fault := sentence_of_words(said, vpoc_home())) is not None:
+            message = " ".join(error.message.split()) if error else "no reason given"
+            if (fault := sentence_of_words(message, vpoc_home())) is not None:
                 return fault
-            if len(said) > LONGEST:
-                said = f"{said[:LONGEST]}… ('vpoc ui' shows all of it)"
-            return f"step {event.step_key} failed: {said}"
+            if len(message) > LONGEST:
+                message = f"{message[:LONGEST]}… ('vpoc ui' shows all of it)"
+            return f"step {event.step_key} failed: {message}"
     return "the run failed; Dagster's page shows its events ('vpoc ui')"

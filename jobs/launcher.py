@@ -32,8 +32,8 @@ class OnceLauncher(dg.DefaultRunLauncher):
                 return
             twin = _twin(instance, run)
             if twin is not None:
-                said = f"this request was already launched as run {twin.run_id}; to run it again, re-execute that run"
-                instance.report_run_canceled(run, message=said)
+                reason = f"this request was already launched as run {twin.run_id}; to run it again, re-execute that run"
+                instance.report_run_canceled(run, message=reason)
                 return
             super().launch_run(context)
             instance.add_run_tags(run.run_id, {LAUNCHED_TAG: run.run_id})

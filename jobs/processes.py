@@ -1,4 +1,4 @@
-"""Which process does a run, said by a tag of the run; closing runs whose process is gone.
+"""Process of a run, recorded in a tag of the run; closing runs whose process is gone.
 
 A killed process, or a computer that was switched off, leaves its run as one that is going on: Dagster's queue would
 count it, and its place in a pool would stay taken.
@@ -28,7 +28,7 @@ from pipeline.process_start import process_start
 __all__ = ["close_dead_runs", "interruptions_kept", "one_process", "process_tag"]
 
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}vpoc-process"
-# With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given anew.
+# With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given again.
 PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<start>[^:]+)")
 SOON = 0.05
 GOING = [
@@ -107,10 +107,10 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _is_gone(run: dg.DagsterRun) -> bool:
-    said = PROCESS.fullmatch(run.tags.get(PROCESS_TAG, ""))
-    if said is None or said["run"] != run.run_id or said["host"] != os.uname().nodename:
+    tag = PROCESS.fullmatch(run.tags.get(PROCESS_TAG, ""))
+    if tag is None or tag["run"] != run.run_id or tag["host"] != os.uname().nodename:
         return False
     try:
-        return process_start(int(said["number"])) != said["start"]
+        return process_start(int(tag["number"])) != tag["start"]
     except PermissionError:  # another user's, who may well have taken the number over
         return False

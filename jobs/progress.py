@@ -18,7 +18,7 @@ __all__ = ["Observer", "StepEvent", "expected_seconds", "observed", "step_name"]
 POLL_SECONDS = 0.1
 # Dagster's own words for a step that waits for its place in a pool.
 BLOCKED = "Step blocked by limit for pool "
-# Checks whose words are told though they passed: what became of the rows, and what a model learned from.
+# Checks reported even when they pass: what became of the rows, and what a model learned from.
 TELLING_CHECKS = ("accounting", "out_of_fold")
 # Seconds of the steps that take long, on five years of 5-minute bars, until a home has runs of its own to go by.
 FIRST_RUN = {
@@ -131,7 +131,7 @@ def _watch(instance: DagsterInstance, run_id: str, observe: Observer, done: thre
 def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
     event = entry.dagster_event
     if event is None:
-        # Errors, and what they keep from being done, are told when the run has failed.
+        # Errors, and what they prevent, are reported when the run has failed.
         warned = entry.step_key is not None and entry.level == logging.WARNING
         return StepEvent(str(entry.step_key), "warned", entry.user_message) if warned else None
     if event.step_key is None:

@@ -24,12 +24,12 @@ POSTGRES_FORM = "postgresql://user:password@host:5432/database"
 FILES = ("sqlite", "file")
 
 
-def checked_address(said: str, variable: str) -> str:
+def checked_address(address: str, variable: str) -> str:
     """Hand back an address that every library reads in the same way; paths and addresses of files as they are.
 
     Parameters
     ----------
-    said
+    address
         The variable's value.
     variable
         Its name, for the message.
@@ -37,21 +37,21 @@ def checked_address(said: str, variable: str) -> str:
     Raises
     ------
     ConfigurationError
-        If a user name or password is not percent-encoded, or the rest is no address. Nothing of it is shown.
+        If a user name or password is not percent-encoded, or the rest is not an address. Nothing of it is shown.
     """
-    scheme, found, _ = said.partition("://")
+    scheme, found, _ = address.partition("://")
     if not found or scheme.partition("+")[0] in FILES:
-        return said
-    parts = ADDRESS.fullmatch(said)
-    if parts is None or BARE_PERCENT.search(said) or int(parts["port"] or 0) > LAST_PORT or not _is_text(said):
+        return address
+    parts = ADDRESS.fullmatch(address)
+    if parts is None or BARE_PERCENT.search(address) or int(parts["port"] or 0) > LAST_PORT or not _is_text(address):
         raise ConfigurationError(
             f"{variable} can't be read: give it as {POSTGRES_FORM if _is_postgres(scheme) else 'scheme://host:port'}, "
             "with special characters of the user name and the password percent-encoded (@ as %40, / as %2F, % as %25)"
         )
-    return said
+    return address
 
 
-def postgres_address(said: str, variable: str) -> str:
+def postgres_address(address: str, variable: str) -> str:
     """Check the address of a PostgreSQL database; hand it back with the scheme's long name, which SQLAlchemy 2 needs.
 
     Raises
@@ -59,10 +59,10 @@ def postgres_address(said: str, variable: str) -> str:
     ConfigurationError
         As :func:`checked_address`, and for another kind of database.
     """
-    scheme = said.partition("://")[0]
+    scheme = address.partition("://")[0]
     if not _is_postgres(scheme):
         raise ConfigurationError(f"{variable} must look like {POSTGRES_FORM}")
-    return "postgresql" + checked_address(said, variable).removeprefix(scheme)
+    return "postgresql" + checked_address(address, variable).removeprefix(scheme)
 
 
 def shown_address(address: str) -> str:
@@ -78,9 +78,9 @@ def _is_postgres(scheme: str) -> bool:
     return scheme in ("postgresql", "postgres")
 
 
-def _is_text(said: str) -> bool:
-    """Whether what is percent-encoded is text: libpq refuses a zero byte, and others replace what is no UTF-8."""
-    plain = unquote_to_bytes(said)
+def _is_text(address: str) -> bool:
+    """Return True if the percent-encoded part is text: libpq refuses a zero byte, others replace invalid UTF-8."""
+    plain = unquote_to_bytes(address)
     try:
         plain.decode()
     except UnicodeDecodeError:

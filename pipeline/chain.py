@@ -21,14 +21,14 @@ __all__ = ["Chain", "make_chain", "make_training_set", "session_features"]
 
 @dataclass(frozen=True)
 class Chain:
-    """What the chain makes of a symbol's bars, each frame as the asset of its name.
+    """Output of the chain on a symbol's bars, each frame named as the asset it is.
 
     Attributes
     ----------
     history
         By session.
     candidates, signals
-        A row a candidate, without and with its gates.
+        One row per candidate, without and with its gates.
     features
         By session.
     sequences, labels
@@ -46,7 +46,7 @@ class Chain:
     training_set: pd.DataFrame
 
     def learning_inputs(self, source: str) -> LearningInputs:
-        """What models learn from, of bars of this identity."""
+        """Assemble what models learn from, of bars of this identity."""
         return LearningInputs.of(
             self.training_set, self.candidates, self.features, self.labels, self.sequences, source=source
         )
@@ -116,7 +116,7 @@ def session_features(
 
 
 def make_training_set(signals: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """A row a candidate that became a trade: its outcome, its side-aware features, and how unique its label's life is.
+    """One row per candidate that became a trade: outcome, side-aware features, uniqueness of the label's life.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
 
 
 def order_choices(settings: Settings, instrument: Instrument, orders: pd.DataFrame) -> dict[str, Any]:
-    """What the backtest of a user's own orders depends on: the orders, by their content, account and hours."""
+    """Settings that a backtest of a user's own orders depends on: the orders, by content, account and hours."""
     written = orders.to_csv(index=False, lineterminator="\n").encode()
     return {
         "orders": hashlib.sha256(written).hexdigest(),
@@ -78,7 +78,7 @@ def model_choices(settings: Settings, instrument: Instrument, family: str, *, tu
 
 
 def _searched(settings: Settings, family: str) -> dict[str, Any]:
-    """How a family's hyperparameters are searched inside the folds, beside what ``tuned`` says."""
+    """Settings of the search for a family's hyperparameters inside the folds, beside what ``tuned`` covers."""
     how = settings.tuning.model_dump(include={"sampler", "pruner", "seconds", "patience", "startup_trials"})
     return {**how, "space": settings.tuning.space(StudyTarget.of(family)).fingerprint()}
 
@@ -104,7 +104,7 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ba
     target = f"backtest/{name}"
     return Look(
         study=f"{symbol}/{target}",
-        number=0,  # looks at other settings are told apart by these
+        number=0,  # these distinguish trials of other settings
         symbol=symbol,
         target=target,
         first=returns.index[0],

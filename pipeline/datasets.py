@@ -62,7 +62,7 @@ class FileSource(ReadOptions):
 
     @property
     def identity(self) -> str:
-        """What tells this source from another one."""
+        """Text that distinguishes this source from another one."""
         options = self.model_dump(mode="json", exclude_defaults=True, exclude={"path", "trades"})
         return " ".join([self.path, *(f"{name}={value}" for name, value in sorted(options.items()))])
 
@@ -96,7 +96,7 @@ class Dataset:
 
     @property
     def simulated(self) -> bool:
-        """Whether the bars come from the simulator."""
+        """Return True if the bars come from the simulator."""
         return isinstance(self.source, SimulatorSettings)
 
     @property
@@ -106,7 +106,7 @@ class Dataset:
 
     @property
     def identity(self) -> str:
-        """What the bars are made from, in one line; stored with everything made from them."""
+        """Source of the bars in one line; stored with everything made from them."""
         if isinstance(self.source, FileSource):
             return self.source.identity
         described = self.source
@@ -216,7 +216,7 @@ def remember_source(home: Home, symbol: str, source: FileSource) -> None:
             write_whole(home.sources, text + yaml.safe_dump(entries, sort_keys=True, allow_unicode=True))
     except OSError as error:
         raise ConfigurationError(
-            f"{home.sources} can't be written: {error.strerror or error}; name another folder in VPOC_HOME"
+            f"{home.sources} can't be written: {error.strerror or error}; set VPOC_HOME to another folder"
         ) from error
 
 
@@ -229,12 +229,12 @@ def _source(home: Home, symbol: str, entry: object) -> FileSource:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "entry"
-        said = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            said = f"there is no such setting; there are {', '.join(FileSource.model_fields)}"
-            said += did_you_mean(str(first["loc"][-1]), FileSource.model_fields)
+            message = f"there is no such setting; choose from {', '.join(FileSource.model_fields)}"
+            message += did_you_mean(str(first["loc"][-1]), FileSource.model_fields)
         place = place_in_yaml(home.sources, symbol, *first["loc"])
-        raise ConfigurationError(f"{place}: {symbol}.{field}: {said}") from error
+        raise ConfigurationError(f"{place}: {symbol}.{field}: {message}") from error
     if not source.path.strip():
         place = place_in_yaml(home.sources, symbol, "path")
         raise ConfigurationError(f"{place}: {symbol}.path is empty; name the file with the bars")

@@ -11,7 +11,7 @@ from jobs.progress import Observer, StepEvent
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
 from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
-from resources.mlflow_store import StoreAwayError, mlflow_errors, open_store, sentence
+from resources.mlflow_store import StoreUnreachableError, mlflow_errors, open_store, sentence
 from resources.mlflow_views import runs_page
 from resources.model_registry import Registered, registered_models, upload
 from schedules import (
@@ -27,7 +27,7 @@ __all__ = [
     "Observer",
     "Registered",
     "StepEvent",
-    "StoreAwayError",
+    "StoreUnreachableError",
     "close_dead_runs",
     "defs",
     "mlflow_errors",

@@ -38,23 +38,23 @@ def prepare_environment(home: Home) -> None:
     ------
     ConfigurationError
         If the home can't be written, ``VPOC_POSTGRES_URL`` is no PostgreSQL address or does not answer,
-        ``MLFLOW_TRACKING_URI`` can't be read, or ``DAGSTER_HOME`` is set to something that is no folder.
+        ``MLFLOW_TRACKING_URI`` can't be read, or ``DAGSTER_HOME`` is set to something that is not a folder.
     """
     try:
         for folder in (home.assets, home.reports, home.dagster, home.mlflow, home.logs):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"the folder {home.root} can't be made: {error.strerror}; name another one in VPOC_HOME"
+            f"the folder {home.root} can't be created: {error.strerror}; set VPOC_HOME to another folder"
         ) from error
     for folder in (home.root, home.assets, home.reports, home.dagster, home.mlflow, home.logs):
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise ConfigurationError(f"the folder {folder} can't be written; name another one in VPOC_HOME")
+            raise ConfigurationError(f"the folder {folder} is not writable; set VPOC_HOME to another folder")
     drop_dead_files(home.root)
     dagster_home = os.environ.get("DAGSTER_HOME")
     if dagster_home and not (Path(dagster_home).is_absolute() and Path(dagster_home).is_dir()):
         raise ConfigurationError(
-            f"DAGSTER_HOME is {dagster_home!r}, which is no folder by its full path: unset it, or point it to "
+            f"DAGSTER_HOME is {dagster_home!r}, which is not the full path of a folder: unset it, or point it to "
             f"{INSTANCE}"
         )
     os.environ.setdefault("VPOC_HOME", str(home.root))
@@ -68,13 +68,13 @@ def prepare_environment(home: Home) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Seven workers of a quarter gigabyte each, for jobs of its assistant that nobody here starts.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    if said := os.environ.get(TRACKING_VARIABLE):
-        checked_address(said, TRACKING_VARIABLE)
-    said = os.environ.get(POSTGRES_VARIABLE)
-    if not said:
+    if value := os.environ.get(TRACKING_VARIABLE):
+        checked_address(value, TRACKING_VARIABLE)
+    value = os.environ.get(POSTGRES_VARIABLE)
+    if not value:
         os.environ.setdefault("DAGSTER_HOME", str(INSTANCE))
         return
-    url = os.environ[POSTGRES_VARIABLE] = postgres_address(said, POSTGRES_VARIABLE)
+    url = os.environ[POSTGRES_VARIABLE] = postgres_address(value, POSTGRES_VARIABLE)
     # The project's own embedded instance, exported for some dagster command, is no choice against PostgreSQL.
     if os.environ.get("DAGSTER_HOME") in (None, "", str(INSTANCE)):
         os.environ["DAGSTER_HOME"] = str(POSTGRES_INSTANCE)
@@ -94,15 +94,17 @@ def first_month() -> str:
     Raises
     ------
     ConfigurationError
-        If it is no month such as 2005-01.
+        If it is not a month such as 2005-01.
     """
-    said = os.environ.get(FIRST_MONTH_VARIABLE) or "2005-01"
+    value = os.environ.get(FIRST_MONTH_VARIABLE) or "2005-01"
     try:
-        month = dt.datetime.strptime(said, "%Y-%m").replace(tzinfo=dt.UTC)
+        month = dt.datetime.strptime(value, "%Y-%m").replace(tzinfo=dt.UTC)
     except ValueError as error:
-        raise ConfigurationError(f"{FIRST_MONTH_VARIABLE} is {said!r}; give a month such as 2005-01") from error
+        raise ConfigurationError(f"{FIRST_MONTH_VARIABLE} is {value!r}; give a month such as 2005-01") from error
     if month > dt.datetime.now(tz=dt.UTC):
-        raise ConfigurationError(f"{FIRST_MONTH_VARIABLE} is {said!r}, which lies ahead; give a month such as 2005-01")
+        raise ConfigurationError(
+            f"{FIRST_MONTH_VARIABLE} is {value!r}, which is in the future; give a month such as 2005-01"
+        )
     return month.strftime("%Y-%m")
 
 

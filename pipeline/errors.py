@@ -1,4 +1,4 @@
-"""The errors a user can mend: each text is one sentence that names the place and says what to do."""
+"""The errors a user can fix: each text is one sentence that names the place and says what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,7 +9,7 @@ __all__ = ["ChainError", "ConfigurationError", "DataError", "PipelineError", "Un
 
 
 class PipelineError(ValueError):
-    """A mistake the user can mend; programs show its text without a traceback.
+    """A mistake the user can fix; programs show its text without a traceback.
 
     Names from files go into the text: it never carries a terminal's escapes.
     """
@@ -27,7 +27,7 @@ class DataError(PipelineError):
 
 
 class ChainError(PipelineError):
-    """A step of a chain of runs failed; the text is what the step said."""
+    """A step of a chain of runs failed; the text is the step's own message."""
 
 
 class UnknownSymbolError(PipelineError):

@@ -1,4 +1,4 @@
-"""Where everything the program writes lies: one folder, ``VPOC_HOME``."""
+"""Home of everything the program writes: one folder, ``VPOC_HOME``."""
 
 import os
 from dataclasses import dataclass
@@ -54,12 +54,12 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """What is too long for the screen."""
+        """Folder of logs too long for the screen."""
         return self.root / "logs"
 
     @property
     def sources(self) -> Path:
-        """Which files hold which symbol's bars."""
+        """File that maps symbols to the files with their bars."""
         return self.root / "sources.yaml"
 
     @property

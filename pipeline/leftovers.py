@@ -1,4 +1,4 @@
-"""What killed processes leave half-written: named by its owner, and removed once that is provably gone."""
+"""Cleanup of what killed processes leave half-written: named by its owner, removed once that is provably gone."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ def _is_dead(name: str) -> bool:
 
 
 def _place() -> str:
-    """Where a process's number means something: the machine, and the container on it."""
+    """Return the scope in which a process id is unique: the machine, and the container on it."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").readlink()))

@@ -25,7 +25,7 @@ PATIENCE = 5.0  # seconds: a verdict is worth more than its number of looks
 
 @dataclass(frozen=True)
 class LookCount:
-    """What the ledger says of backtests.
+    """Trials behind the backtests, as the ledger counts them.
 
     Attributes
     ----------
@@ -48,9 +48,9 @@ class LookCount:
     overfitting: float = math.nan
 
     def document(self) -> dict[str, Any]:
-        """As JSON writes it: the sentence, count and period, and what it leaves of each; chances in percent."""
+        """Return the JSON document: sentence, count, period, and what is left of each; chances in percent."""
         if self.looks is None:
-            return {"said": f"How many trials there were is unknown: {self.why_unknown}"}
+            return {"said": f"The number of trials is unknown: {self.why_unknown}"}
         return {
             "said": self.looks.sentence(),
             "trials": self.looks.count,
@@ -76,7 +76,7 @@ def record_backtests(looks: Iterable[Look | None]) -> str:
 def count_backtests(
     symbol: str, instrument: Instrument, results: Mapping[str, BacktestResult], summaries: Mapping[str, pd.DataFrame]
 ) -> LookCount:
-    """Every trial on the sessions that were backtested, and what they leave; a ledger that does not answer is no error.
+    """Count every trial on the sessions that were backtested, and what that leaves; no error where the ledger is down.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def count_backtests(
     """
     sessions = next(iter(results.values())).daily_returns.index
     if sessions.empty:
-        return LookCount(why_unknown="there is no session to have looked at")
+        return LookCount(why_unknown="there are no sessions")
     try:
         looks = _ledger().looks(symbol, sessions[0], sessions[-1])
     except ConfigurationError as error:
@@ -103,12 +103,14 @@ def count_backtests(
 
 
 def after_looks(document: Mapping[str, Any]) -> str:
-    """How often was looked, and what that leaves of each backtest, from :meth:`LookCount.document`."""
+    """Say how many trials there were, and what that leaves of each backtest, from :meth:`LookCount.document`."""
     known = {name: chance for name, chance in document.get("deflated_sharpe_ratio", {}).items() if chance is not None}
     if not known:
         return str(document["said"])
     each = ", ".join(f"{name} {format_value(chance, '%')}" for name, chance in known.items())
-    return f"{document['said']} The chance that the true Sharpe ratio is above 0, after so many (deflated): {each}."
+    return (
+        f"{document['said']} The chance that the true Sharpe ratio is above 0, given so many trials (deflated): {each}."
+    )
 
 
 def _ledger() -> Ledger:

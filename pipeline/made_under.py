@@ -79,7 +79,7 @@ def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings
         if changed := changed_settings(name, frame.attrs, settings, dataset):
             raise DataError(
                 f"settings have changed since {name} was made ({', '.join(changed)}): run 'vpoc run --symbol "
-                f"{dataset.key}', which makes everything again"
+                f"{dataset.key}', which rebuilds everything"
             )
 
 

@@ -41,12 +41,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LearningInputs:
-    """What a symbol's models learn from, and the candidates that they score.
+    """Training data of a symbol's models, and the candidates that they score.
 
     Attributes
     ----------
     training_set
-        Asset of that name: a row a candidate that became a trade.
+        Asset of that name: one row per candidate that became a trade.
     features, sequences
         Of all candidates, filled or not, in one index; sequences may be absent.
     starts
@@ -75,18 +75,18 @@ class LearningInputs:
         *,
         source: str,
     ) -> "LearningInputs":
-        """From the assets of these names, all of one symbol, and the identity of its bars.
+        """Assemble from the assets of these names, all of one symbol, and the identity of its bars.
 
         Raises
         ------
         DataError
-            If they were made from other bars: a model must not be said to be of bars that it has not seen.
+            If they were made from other bars: a model must not claim bars that it has not seen.
         """
         made_from = features.attrs.get("source", source)
         if made_from != source:
             raise DataError(
                 f"features were made from {made_from!r}, but the symbol's source is now {source!r}: run 'vpoc run' for "
-                "it, which makes everything anew"
+                "it, which rebuilds everything"
             )
         return cls(
             training_set,
@@ -102,7 +102,7 @@ class LearningInputs:
         if inputs == "features":
             return self.features
         if self.sequences is None:
-            raise DataError("this family learns from sequences, which are not made yet: materialize sequences first")
+            raise DataError("this family learns from sequences, which don't exist yet: materialize sequences first")
         if inputs == "sequences":
             return self.sequences
         return pd.concat([self.features, self.sequences], axis=1)
@@ -190,11 +190,11 @@ def train_model(
     sizes = _sizes(rows, selection)
 
     def options(name: str) -> FitOptions:
-        told = _told(name, observe)
+        observer = _observer_of(name, observe)
         if usage is not None:
-            told = usage.counted(sizes.get(name, len(rows)), told)
+            observer = usage.counted(sizes.get(name, len(rows)), observer)
         path = checkpoints / f"{name}.pt" if checkpoints is not None else None
-        return FitOptions(compute or Compute(), told, path)
+        return FitOptions(compute or Compute(), observer, path)
 
     if checkpoints is not None:
         checkpoints.mkdir(parents=True, exist_ok=True)
@@ -274,7 +274,7 @@ def final_model(
 def judged(
     predictions: pd.DataFrame, training_set: pd.DataFrame, model: Model, *, seed: int, currency: str
 ) -> ModelJudgement:
-    """How good a model's out-of-fold scores were."""
+    """Judge a model's out-of-fold scores."""
     rows = scored_rows(predictions, training_set)
     return judge_model(rows, probabilistic=model.probabilistic, seed=seed, currency=currency)
 
@@ -282,7 +282,7 @@ def judged(
 def baseline_judgements(
     inputs: LearningInputs, selection: ModelSelection, *, seed: int, currency: str
 ) -> dict[str, ModelJudgement]:
-    """What every model has to beat, on the same folds: the share of winners so far, and a logistic regression."""
+    """Judge the baselines on the same folds: the share of winners so far, and a logistic regression."""
     found = {}
     for family in BASELINES:
         walk = walk_family(inputs, selection, family, seed=seed)
@@ -301,7 +301,7 @@ def training_result(
     headline: Mapping[str, str],
     plots: Mapping[str, bytes],
 ) -> TrainingResult:
-    """What is kept of a training in its record and in MLflow."""
+    """Assemble what is kept of a training in its record and in MLflow."""
     walk, judgement = trained.walk, trained.judgement
     by_fold = (
         judgement.by_fold.reset_index()
@@ -336,7 +336,7 @@ def training_result(
 
 
 def hyperparameters_by_fold(walk: WalkForward) -> pd.DataFrame:
-    """What each fold's model learned with: the same in all folds, unless each was tuned on its own past.
+    """Return each fold's hyperparameters: the same in all folds, unless each was tuned on its own past.
 
     Returns
     -------
@@ -367,7 +367,7 @@ def _sizes(rows: TrainingRows, selection: ModelSelection) -> dict[str, int]:
     return {fit_name(number): len(train) for number, (train, _) in enumerate(splits, 1)} | {FINAL: len(rows)}
 
 
-def _told(name: str, observe: Callable[[str, Progress], None] | None) -> Callable[[Progress], None] | None:
+def _observer_of(name: str, observe: Callable[[str, Progress], None] | None) -> Callable[[Progress], None] | None:
     if observe is None:
         return None
     return lambda progress: observe(name, progress)

@@ -18,7 +18,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_WORDS = ("No space left on device", "database or disk is full", "Disk quota exceeded")
 DAMAGED_WORDS = ("file is not a database", "database disk image is malformed", "malformed database schema")
 LEAST_ROOM = 1 << 20  # bytes
-STUDIES_REMEDY = "put a copy of it back, or move it away; its studies, and its count of trials, begin anew then"
+STUDIES_REMEDY = (
+    "put a copy of it back, or move it away; its studies, and its count of trials, then start again from nothing"
+)
 READ_ONLY_WORDS = ("attempt to write a readonly database", "Read-only file system")
 
 
@@ -28,7 +30,7 @@ def sentence_of_fault(error: BaseException, home: Home) -> str | None:
     Parameters
     ----------
     error
-        What was raised; what caused it is looked at too.
+        The exception; its causes are examined too.
     home
         Where the program writes.
 
@@ -51,16 +53,16 @@ def sentence_of_fault(error: BaseException, home: Home) -> str | None:
 
 
 def sentence_of_words(words: str, home: Home) -> str | None:
-    """As :func:`sentence_of_fault`, from an error's text alone; None where it tells of nothing outside."""
-    if any(said in words for said in FULL_WORDS):
+    """Do as :func:`sentence_of_fault` from an error's text alone; None where the cause is not outside."""
+    if any(phrase in words for phrase in FULL_WORDS):
         return _full(_without_room(home), home)
     # SQLite has many words for a disk without room.
     if "disk I/O error" in words and shutil.disk_usage(home.root).free < LEAST_ROOM:
         return _full(str(home.root), home)
-    if any(said in words for said in DAMAGED_WORDS):
+    if any(phrase in words for phrase in DAMAGED_WORDS):
         return _damaged(home, words)
-    if any(said in words for said in READ_ONLY_WORDS):
-        return f"{home.root} can't be written: make it writable, or name another folder in VPOC_HOME"
+    if any(phrase in words for phrase in READ_ONLY_WORDS):
+        return f"{home.root} can't be written: make it writable, or set VPOC_HOME to another folder"
     return None
 
 
@@ -82,14 +84,14 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _of_system(error: OSError, home: Home) -> str:
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-    said = error.strerror or str(error)
+    reason = error.strerror or str(error)
     if error.errno in FULL:
         return _full(place or _without_room(home), home)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
-            f"{place or home.root} can't be used ({said}): change its permissions, or name another folder in VPOC_HOME"
+            f"{place or home.root} can't be used ({reason}): change its permissions, or set VPOC_HOME to another folder"
         )
-    return f"{place}: {said}" if place else said
+    return f"{place}: {reason}" if place else reason
 
 
 def _without_room(home: Home) -> str:
@@ -123,7 +125,7 @@ def _damaged(home: Home, words: str) -> str:
     if path.is_relative_to(home.mlflow):
         return (
             f"MLflow's database {path} is damaged: put a copy of it back, or move it away; its runs and registered "
-            "models are lost then, and later trainings are registered anew"
+            "models are lost then, and later trainings are registered again"
         )
     return f"the studies' database {path} is damaged: {STUDIES_REMEDY}"
 

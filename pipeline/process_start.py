@@ -1,4 +1,4 @@
-"""When a process started, said so that no change of the clock moves it."""
+"""Start time of a process, in a form that no change of the clock moves."""
 
 import os
 from pathlib import Path

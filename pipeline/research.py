@@ -32,7 +32,7 @@ RULES = "Rule signals"
 
 @dataclass(frozen=True)
 class Research:
-    """What the chain makes of a symbol's bars.
+    """Output of the chain on a symbol's bars.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: Strategy
 
 
 def model_strategy(family: str) -> str:
-    """What the backtest of a model family's signals is called."""
+    """Return the name of the backtest of a model family's signals."""
     return f"ML {family}"
 
 

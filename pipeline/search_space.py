@@ -19,7 +19,7 @@ __all__ = ["Choice", "Dimension", "Real", "SearchSpace", "Trial", "Whole"]
 
 
 class Trial(Protocol):
-    """What a trial must be able to suggest; Optuna's trials are."""
+    """Suggestions that a trial must offer; Optuna's trials do."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """A number from low to high, both possible."""
@@ -55,7 +55,7 @@ class _Dimension(BaseModel):
         return value
 
     def read(self, stored: Any) -> Any:
-        """What :meth:`written` had been given."""
+        """Return what :meth:`written` had been given."""
         return stored
 
 
@@ -82,7 +82,7 @@ class Real(_Dimension):
     def __init__(self, low: float, high: float, log: bool = False) -> None:
         super().__init__(low=low, high=high, log=log)
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ConfigurationError(f"a search from {low} to {high} has no end; give two finite numbers")
+            raise ConfigurationError(f"a search from {low} to {high} has no bounds; give two finite numbers")
         _check_bounds(self.low, self.high, self.log)
 
     def suggest(self, name: str, trial: Trial) -> float:
@@ -90,7 +90,7 @@ class Real(_Dimension):
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
     def contains(self, value: Any) -> bool:
-        """Whether this may be suggested."""
+        """Return True if this value may be suggested."""
         return _is_number(value) and self.low <= value <= self.high
 
 
@@ -132,7 +132,7 @@ class Whole(_Dimension):
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     def contains(self, value: Any) -> bool:
-        """Whether this may be suggested."""
+        """Return True if this value may be suggested."""
         if not _is_number(value) or value != int(value):
             return False
         return self.low <= value <= self.high and (int(value) - self.low) % self.step == 0
@@ -150,7 +150,7 @@ class Choice(_Dimension):
     Raises
     ------
     ConfigurationError
-        For no option, one that comes twice, or one that is no such value.
+        For no option, one that comes twice, or one that is not such a value.
     """
 
     options: tuple[Any, ...]
@@ -160,7 +160,7 @@ class Choice(_Dimension):
             raise ConfigurationError(f"the options of a search are {options!r}; give a list of them")
         super().__init__(options=tuple(_frozen(option) for option in options))
         if not self.options:
-            raise ConfigurationError("a search among options has none; give one or more")
+            raise ConfigurationError("a search among options needs at least one option")
         labels = [self.written(option) for option in self.options]
         for number, option in enumerate(self.options):
             # True is 1 to Python and to the library that searches.
@@ -172,7 +172,7 @@ class Choice(_Dimension):
         return self.read(trial.suggest_categorical(name, [self.written(option) for option in self.options]))
 
     def contains(self, value: Any) -> bool:
-        """Whether this may be suggested."""
+        """Return True if this value may be suggested."""
         return _sequences_as_tuples(value) in self.options
 
     def written(self, value: Any) -> Any:
@@ -190,7 +190,7 @@ class Choice(_Dimension):
         for option in self.options:
             if self.written(option) == stored:
                 return option
-        raise ConfigurationError(f"{stored!r} is none of the options {', '.join(map(repr, self.options))}")
+        raise ConfigurationError(f"{stored!r} is not one of the options {', '.join(map(repr, self.options))}")
 
 
 Dimension = Real | Whole | Choice
@@ -205,14 +205,14 @@ class SearchSpace(Mapping[str, Dimension]):
     Raises
     ------
     ConfigurationError
-        For a name that is no text, or something that is no dimension.
+        For a name that is not text, or something that is not a dimension.
     """
 
     def __init__(self, dimensions: Mapping[str, Dimension] | None = None) -> None:
         self._dimensions = dict(dimensions or {})
         for name, dimension in self._dimensions.items():
             if not isinstance(name, str) or not name:
-                raise ConfigurationError(f"a setting in a search space is called {name!r}; give a name")
+                raise ConfigurationError(f"a setting in a search space has the name {name!r}; give a name")
             if not isinstance(dimension, Real | Whole | Choice):
                 raise ConfigurationError(f"{name} in a search space is {dimension!r}; give a Real, a Whole or a Choice")
 
@@ -247,13 +247,15 @@ class SearchSpace(Mapping[str, Dimension]):
 
     @property
     def numeric(self) -> bool:
-        """Whether all are numbers in an order, as CMA-ES needs it."""
+        """Return True if all are ordered numbers, as CMA-ES needs."""
         return not any(isinstance(dimension, Choice) for dimension in self.values())
 
     def fingerprint(self) -> str:
         """Hash of names, kinds and bounds, whatever their order: 16 hexadecimal digits, the same everywhere."""
-        told = {name: [type(dimension).__name__, dimension.model_dump(mode="json")] for name, dimension in self.items()}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        ranges = {
+            name: [type(dimension).__name__, dimension.model_dump(mode="json")] for name, dimension in self.items()
+        }
+        return hashlib.sha256(json.dumps(ranges, sort_keys=True).encode()).hexdigest()[:16]
 
     def require(self, who: str) -> Self:
         """The space itself, if there is something in it.
@@ -272,7 +274,7 @@ class SearchSpace(Mapping[str, Dimension]):
         return {name: dimension.suggest(name, trial) for name, dimension in self.items()}
 
     def contains(self, params: Mapping[str, Any]) -> bool:
-        """Whether these could have been suggested: just these names, each with a possible value."""
+        """Return True if these could have been suggested: exactly these names, each with a possible value."""
         return params.keys() == self.keys() and all(self[name].contains(value) for name, value in params.items())
 
     def chosen_from(self, settings: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -332,11 +334,11 @@ def _narrowed(name: str, whole: Dimension, given: Any) -> Dimension:
         part = Choice([given] if one else given)
         inside = all(whole.contains(option) for option in part.options)
     if not inside:
-        raise ConfigurationError(f"{name} can't be narrowed to {given!r}: that is not within {_told(whole)}")
+        raise ConfigurationError(f"{name} can't be narrowed to {given!r}: that is not within {_range_text(whole)}")
     return part
 
 
-def _told(dimension: Dimension) -> str:
+def _range_text(dimension: Dimension) -> str:
     if isinstance(dimension, Choice):
         return ", ".join(map(repr, dimension.options))
     step = f" in steps of {dimension.step}" if isinstance(dimension, Whole) and dimension.step > 1 else ""
@@ -345,9 +347,9 @@ def _told(dimension: Dimension) -> str:
 
 def _check_bounds(low: float, high: float, log: bool) -> None:
     if low > high:
-        raise ConfigurationError(f"a search from {low} to {high} is empty; give the lower end first")
+        raise ConfigurationError(f"a search from {low} to {high} is empty; give the lower bound first")
     if log and low <= 0:
-        raise ConfigurationError(f"a search from {low} on a logarithmic scale has no start; give one above 0")
+        raise ConfigurationError(f"a search from {low} on a logarithmic scale must start above 0")
 
 
 def _is_number(value: Any) -> bool:

@@ -48,7 +48,7 @@ Weights = Literal["equal", "uniqueness"]
 
 
 class ModelSelection(BaseModel):
-    """Which models are trained on the candidates, on which folds, and when their score makes a signal.
+    """Selection of the models trained on the candidates, their folds, and the score that makes a signal.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class ModelSelection(BaseModel):
         for name in names:
             find_family(name)
         if len(set(names)) < len(names):
-            raise ConfigurationError(f"families names one twice: {', '.join(names)}; name each once")
+            raise ConfigurationError(f"families repeats a name: {', '.join(names)}; list each once")
         return names
 
     @field_validator("parameters")
@@ -197,7 +197,7 @@ def read_settings(path: Path) -> Settings:
         if first["type"] == "extra_forbidden":
             model = _SECTIONS.get(name.partition(".")[0], Settings)
             raise ConfigurationError(
-                f"{place}: setting {name} is unknown; there are {', '.join(model.model_fields)}"
+                f"{place}: setting {name} is unknown; choose from {', '.join(model.model_fields)}"
                 f"{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
             ) from error
         if first["type"] == "value_error":  # a validator's own sentence, which names setting and value
@@ -217,15 +217,15 @@ def require_settings(home: Home) -> Settings:
     Raises
     ------
     ConfigurationError
-        As of :func:`load_settings`, and for a file that is not there.
+        As of :func:`load_settings`, and for a missing file.
     """
     settings = load_settings(home)
     named = settings.volatility_index
     if named is not None and not (home.root / expanded(named)).is_file():
         place = place_in_yaml(home.settings, "volatility_index")
         raise ConfigurationError(
-            f"{place}: volatility_index names {home.root / expanded(named)}, and no such file is there; give the file "
-            "of a daily VIX, or take the line out"
+            f"{place}: volatility_index names {home.root / expanded(named)}, which does not exist; give the file "
+            "of a daily VIX, or remove the line"
         )
     return settings
 
@@ -241,7 +241,7 @@ def _location(error: BaseException | None) -> tuple[int | str, ...]:
 
 
 def _with_risk(account: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Read the risk per trade as a share, and refuse a high one that is not said twice."""
+    """Read the risk per trade as a share, and refuse a high one that is not confirmed."""
     account = dict(account)
     given, twice = account.get("risk_per_trade"), account.pop("confirm_risk_per_trade", None)
     risk = _share(given)
@@ -252,7 +252,7 @@ def _with_risk(account: dict[str, Any], path: Path) -> dict[str, Any]:
         meant = "" if isinstance(given, str) else f"for {risk:g} % write '{risk:g}%'; "
         raise ConfigurationError(
             f"{place}: account.risk_per_trade {given} puts {100 * risk:.4g} % of the equity at risk in every trade: "
-            f"{meant}if that is meant, say it twice, with confirm_risk_per_trade: {given}"
+            f"{meant}if you mean that, confirm it with confirm_risk_per_trade: {given}"
         )
     return {**account, "risk_per_trade": risk}
 

@@ -89,7 +89,7 @@ def _change(document: CommentedMap, names: list[str], value: Any, whole: str) ->
             return
         inner = document[names[0]] = CommentedMap()
     if not isinstance(inner, CommentedMap):
-        raise ConfigurationError(f"{whole}: {names[0]} is {inner!r}, not a mapping; mend it there first")
+        raise ConfigurationError(f"{whole}: {names[0]} is {inner!r}, not a mapping; fix it there first")
     _change(inner, names[1:], value, whole)
     if not inner:
         document.pop(names[0])

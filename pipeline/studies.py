@@ -51,7 +51,7 @@ DOCUMENT = "study.json"
 MODEL, MONEY = "model", "money"
 _OUT_OF_FOLD = "out_of_fold"
 _PRICES = ("open", "high", "low", "close", "volume")
-# From where on a score pays where targets lie about twice as far as stops: where the search begins, unless told.
+# Score from which a trade pays where targets lie about twice as far as stops: the default start of the search.
 _THRESHOLD = 0.36
 
 
@@ -122,7 +122,7 @@ class Study:
 
 
 def study_settings(target: StudyTarget, settings: Settings, **overrides: Any) -> StudySettings:
-    """How a target's study searches: as the settings say, but for overrides that are not None.
+    """Return the settings of a target's study, with those overrides that are not None.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def study_settings(target: StudyTarget, settings: Settings, **overrides: Any) ->
         For an impossible override.
     """
     tuning = settings.tuning
-    told = {
+    parts = {
         "objectives": tuning.objectives_of(target),
         "sampler": tuning.sampler,
         # A trial of the strategy is one replay of milliseconds: there is no half of it to judge it by.
@@ -141,7 +141,7 @@ def study_settings(target: StudyTarget, settings: Settings, **overrides: Any) ->
         "startup_trials": tuning.startup_trials,
         "seed": settings.seed,
     }
-    return StudySettings(**told | {name: value for name, value in overrides.items() if value is not None})
+    return StudySettings(**parts | {name: value for name, value in overrides.items() if value is not None})
 
 
 def prepare_study(
@@ -205,7 +205,7 @@ def nested_model(
 
 @dataclass(frozen=True)
 class _Making:
-    """What every kind of study is put together from."""
+    """Ingredients of every kind of study."""
 
     target: StudyTarget
     inputs: StudyInputs
@@ -221,18 +221,18 @@ class _Making:
     def space(self) -> SearchSpace:
         return self.settings.tuning.space(self.target, require_rules=self.settings.models.require_rules)
 
-    def version(self, data: pd.DataFrame, *told: object) -> str:
+    def version(self, data: pd.DataFrame, *parts: object) -> str:
         """Hash of all that a trial's value depends on beside its parameters, the objectives and the space."""
         # Costs and ticks are the user's to set (VPOC_INSTRUMENTS).
         instrument = self.inputs.dataset.instrument.model_dump(mode="json", exclude={"description"})
-        return data_version(data, json.dumps([self.inputs.dataset.identity, instrument, *told], default=str))[:16]
+        return data_version(data, json.dumps([self.inputs.dataset.identity, instrument, *parts], default=str))[:16]
 
-    def of_bars(self, *told: object) -> str:
+    def of_bars(self, *parts: object) -> str:
         """The version of a study that replays bars."""
         bars = self.inputs.bars
         bars = bars[[name for name in ("timestamp", *_PRICES, "contract") if name in bars.columns]]
         own = self.settings.strategy.model_dump(mode="json"), self.account.model_dump(mode="json")
-        return self.version(bars, *own, *told)
+        return self.version(bars, *own, *parts)
 
     def folder(self, version: str) -> Path:
         """Another objective, or another space, is another study."""
@@ -322,7 +322,8 @@ def _scored(making: _Making, family: str) -> Study:
         raise DataError(f"{family} has no scores on {key} yet: train it first with {again}")
     if scores.attrs.get("made_from") != making.inputs.learning.version:
         raise DataError(
-            f"the scores of {family} on {key} are of other candidates than the present ones: train it anew with {again}"
+            f"the scores of {family} on {key} belong to other candidates than the present ones: train it again with"
+            f" {again}"
         )
     known = scores[scores["origin"] == _OUT_OF_FOLD]
     return _replayed(
@@ -412,7 +413,7 @@ def trials_table(result: StudyResult) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a trial: trial, state, a column an objective (NaN of a failed one), seconds, error, and a column a
+        One row per trial: trial, state, a column an objective (NaN of a failed one), seconds, error, and a column a
         parameter, in the search space's order: numbers as they are, anything else as JSON.
     """
     rows = []
@@ -467,17 +468,19 @@ def study_document(study: Study, campaign: Campaign, settings: Settings) -> dict
 
 
 def _remarks(study: Study, campaign: Campaign) -> list[str]:
-    """What of the best is no find at all."""
-    result, said = campaign.result, []
+    """Point out why the best trial is not a discovery, where that is so."""
+    result, sentences = campaign.result, []
     first = result.objectives[0]
     if campaign.idle and first != "log_loss":
-        said.append("The best trial trades nothing: of all that was tried, staying out was best.")
+        sentences.append("The best trial trades nothing: of all that was tried, staying out was best.")
     if first == "log_loss" and isinstance(study.judge, ModelTarget):
         base = study.judge.base_rate_loss()
         best = (result.best.values or (math.inf,))[0]  # noqa: PD011 (no frame)
         beaten = "it is beaten by" if best < base else "no trial beats it; the best has"
-        said.append(f"The share of winners alone, without a model, has a log loss of {base:.6g}; {beaten} {best:.6g}.")
-    return said
+        sentences.append(
+            f"The share of winners alone, without a model, has a log loss of {base:.6g}; {beaten} {best:.6g}."
+        )
+    return sentences
 
 
 def settings_of(target: StudyTarget, params: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def read_yaml_mapping(
     example
         What a mapping looks like, for the error.
     absent
-        What a file that is not there stands for; an error without.
+        What a missing file stands for; an error without.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def read_yaml_mapping(
     except (FileNotFoundError, NotADirectoryError) as error:
         if absent is not None:
             return dict(absent)
-        raise ConfigurationError(f"{path} is not there: {error.strerror}") from error
+        raise ConfigurationError(f"{path} does not exist: {error.strerror}") from error
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror or error}") from error
     found = yaml_value(text, str(path))
@@ -108,7 +108,7 @@ def _text(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
-        raise ConfigurationError(f"{path} is larger than {LARGEST >> 20} MB, too large for such a file: look into it")
+        raise ConfigurationError(f"{path} is larger than {LARGEST >> 20} MB, too large for such a file: check it")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -130,8 +130,8 @@ def _composed(path: str, text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        said = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigurationError(f"{path}{line}: not YAML ({shown(said)}); mend it there") from error
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigurationError(f"{path}{line}: not YAML ({shown(message)}); fix it there") from error
     except yaml.YAMLError as error:  # a character that no YAML may hold
         raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 

@@ -24,7 +24,7 @@ from pipeline.outside import sentence_of_fault
 from resources.mlflow_limits import pages
 from resources.mlflow_views import BACKTESTS, STUDIES, TRAININGS, runs_page, save_views
 
-__all__ = ["FAILURE_TAG", "Store", "StoreAwayError", "mlflow_errors", "open_store", "sentence"]
+__all__ = ["FAILURE_TAG", "Store", "StoreUnreachableError", "mlflow_errors", "open_store", "sentence"]
 
 FAILURE_TAG = "vpoc.failure"
 """What ended a run."""
@@ -54,7 +54,7 @@ LEVELS = {
 }
 
 
-class StoreAwayError(DataError):
+class StoreUnreachableError(DataError):
     """The tracking store does not answer."""
 
 
@@ -156,12 +156,12 @@ class Store:
 
         Raises
         ------
-        StoreAwayError
+        StoreUnreachableError
             If it does not, within some seconds.
         """
         reason = _why_away(self.uri)
         if reason is not None:
-            raise StoreAwayError(f"MLflow at {shown_address(self.uri)} does not answer ({reason})")
+            raise StoreUnreachableError(f"MLflow at {shown_address(self.uri)} does not answer ({reason})")
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
@@ -182,18 +182,18 @@ def open_store(home: Home) -> Store:
 
     Raises
     ------
-    StoreAwayError
+    StoreUnreachableError
         If it does not answer within some seconds: says where it should be.
     """
     reason = _why_away(tracking_uri(home))
     if reason is not None:
-        raise StoreAwayError(f"MLflow at {shown_address(tracking_uri(home))} does not answer ({reason})")
+        raise StoreUnreachableError(f"MLflow at {shown_address(tracking_uri(home))} does not answer ({reason})")
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
         uri = make_tracking_store(home)
     except mlflow_errors() as error:
-        raise StoreAwayError(
+        raise StoreUnreachableError(
             f"MLflow at {shown_address(tracking_uri(home))} can't be opened ({_outside(error, home)})"
         ) from error
     if uri == f"sqlite:///{home.mlflow / 'mlflow.db'}":
@@ -205,7 +205,9 @@ def open_store(home: Home) -> Store:
     try:
         return Store(MlflowClient(tracking_uri=uri), uri, home)
     except mlflow_errors() as error:
-        raise StoreAwayError(f"MLflow at {shown_address(uri)} can't be opened ({_outside(error, home)})") from error
+        raise StoreUnreachableError(
+            f"MLflow at {shown_address(uri)} can't be opened ({_outside(error, home)})"
+        ) from error
 
 
 def mlflow_errors() -> tuple[type[Exception], ...]:
@@ -213,7 +215,7 @@ def mlflow_errors() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return (StoreAwayError, MlflowException, SQLAlchemyError, OSError)
+    return (StoreUnreachableError, MlflowException, SQLAlchemyError, OSError)
 
 
 def sentence(error: BaseException) -> str:

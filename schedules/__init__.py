@@ -1,4 +1,4 @@
-"""When jobs run by themselves."""
+"""Schedules and sensors: when jobs run by themselves."""
 
 from schedules.dead_runs import dead_runs
 from schedules.nightly import nightly_schedules

@@ -1,8 +1,8 @@
 """Nightly, after each exchange's close: the running month of every symbol that has a source of bars.
 
 In its first week the month before as well, and all months once settings have changed that profiles depend on.
-One schedule a calendar, half an hour after its close in its own zone; it skips, with the reason, on days that
-are no session.
+One schedule per calendar, half an hour after its close in its own zone; it skips, with the reason, on days
+without a session.
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ RETRY_TAGS = {
     "dagster/retry_strategy": "ALL_STEPS",
     "dagster/retry_on_asset_or_op_failure": "false",
 }
-"""Of each run of the night: it is run again where its process was killed; what failed by itself would fail again."""
+"""Of each run of the night: it is run again if its process was killed; a failure of its own would only repeat."""
 LATE_BARS = dt.timedelta(days=7)
 DELAY = dt.timedelta(minutes=30)  # vendors need some minutes to close their files
 

@@ -58,13 +58,13 @@ def test_encoded_address_is_read_in_one_way_by_postgres_and_sqlalchemy(user: str
         encoded = f"{quote(user, safe='')}:{quote(password, safe='')}"
     except UnicodeEncodeError:  # half of a surrogate pair, which no address can hold
         return
-    said = f"postgres://{encoded}@db:5432/vpoc"
+    address = f"postgres://{encoded}@db:5432/vpoc"
     if "\0" in user + password:
         with pytest.raises(ConfigurationError):
-            postgres_address(said, "URL")
+            postgres_address(address, "URL")
         return
 
-    url = postgres_address(said, "URL")
+    url = postgres_address(address, "URL")
 
     assert url == f"postgresql://{encoded}@db:5432/vpoc"
     read, alchemy = psycopg2.extensions.parse_dsn(url), make_url(url)
@@ -74,9 +74,9 @@ def test_encoded_address_is_read_in_one_way_by_postgres_and_sqlalchemy(user: str
 
 @given(st.text(alphabet="ab:/?#[]@% ", max_size=8))
 def test_address_that_is_taken_is_read_in_one_way(password: str) -> None:
-    said = f"postgresql://me:{password}@db:5432/vpoc"
+    address = f"postgresql://me:{password}@db:5432/vpoc"
     try:
-        url = postgres_address(said, "URL")
+        url = postgres_address(address, "URL")
     except ConfigurationError:
         return
 
@@ -88,7 +88,7 @@ def test_address_that_is_taken_is_read_in_one_way(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "address",
     [
         "sqlite:////data/a@b/100%/studies.db",
         "file:///data/a@b",
@@ -100,8 +100,8 @@ def test_address_that_is_taken_is_read_in_one_way(password: str) -> None:
         "postgresql+psycopg2://me:se%40cret@db/vpoc?options=-csearch_path%3Dmlflow",
     ],
 )
-def test_address_that_is_plain_stays_as_it_is(said: str) -> None:
-    assert checked_address(said, "MLFLOW_TRACKING_URI") == said
+def test_address_that_is_plain_stays_as_it_is(address: str) -> None:
+    assert checked_address(address, "MLFLOW_TRACKING_URI") == address
 
 
 def test_address_of_another_database_is_refused_by_its_variable() -> None:

@@ -113,7 +113,7 @@ def before() -> dict[str, pd.DataFrame]:
 
 
 def told(settings: Settings, changed: Dataset) -> set[str]:
-    """The frames that have to be made anew."""
+    """The frames that have to be made again."""
     found = set()
     for name in FRAMES:
         frame = pd.DataFrame()
@@ -131,7 +131,7 @@ def test_changes_are_of_every_setting_of_strategy_and_account() -> None:
 
 
 @pytest.mark.parametrize(("name", "settings", "instrument"), CHANGES, ids=[change[0] for change in CHANGES])
-def test_frame_that_a_setting_changes_has_to_be_made_anew(name: str, settings: dict, instrument: dict) -> None:
+def test_frame_that_a_setting_changes_has_to_be_made_again(name: str, settings: dict, instrument: dict) -> None:
     chosen, other = Settings(**settings), dataset(**instrument)
     made = frames(chosen, other.instrument)
 
@@ -171,11 +171,11 @@ def test_changed_settings_are_named_with_both_values_and_what_to_run() -> None:
     with pytest.raises(DataError) as caught:
         require_same_settings({"training_set": frame}, chosen, dataset())
 
-    said = str(caught.value)
+    message = str(caught.value)
     for part in ("training_set", "strategy.trend_window: 20 -> 30", "account.entry_cutoff: none -> 10:00:00"):
-        assert part in said
-    assert "features.leave_out: weekday -> none" in said
-    assert "vpoc run --symbol ES-SIM" in said
+        assert part in message
+    assert "features.leave_out: weekday -> none" in message
+    assert "vpoc run --symbol ES-SIM" in message
 
 
 def test_frame_stored_without_settings_or_before_one_was_known_is_taken_as_it_is() -> None:

@@ -92,7 +92,7 @@ class Outcome:
 
     @property
     def says_evidence(self) -> bool:
-        """Whether the verdict on scores or money, or the backtest's Sharpe ratio, speaks of something."""
+        """Return True if the verdict on scores or money, or the backtest's Sharpe ratio, claims evidence."""
         verdict = model_verdict(self.summary, "it")
         return any(words in verdict for words in EVIDENCE) or self.sharpe_low > 0
 
@@ -172,7 +172,7 @@ def test_null_markets_what_models_take_earns_nothing(family: str) -> None:
 
 
 def test_null_markets_winners_have_farther_targets_and_earn_no_more() -> None:
-    # Why an AUC is no edge: a far target ends more trades at the close, where more of them are above zero.
+    # Why an AUC is not an edge: a far target ends more trades at the close, where more of them are above zero.
     areas, apart = [], []
     for seed in range(NULL_MARKETS):
         inputs = market(0.0, seed).inputs
@@ -228,20 +228,20 @@ def test_leak_the_outcome_as_a_feature_is_loud() -> None:
         told = of.inputs.training_set["r_multiple"].reindex(of.inputs.features.index)
         for family in FAMILIES:
             leaking = of.with_features(of.inputs.features.assign(leak=told))
-            _, said = summarised(of, walked(leaking, family, threshold=0.5))
+            _, summary = summarised(of, walked(leaking, family, threshold=0.5))
 
-            assert said.loc["auc_within_folds", "value"] > 0.75
-            assert "Some evidence that" in model_verdict(said, "it")
+            assert summary.loc["auc_within_folds", "value"] > 0.75
+            assert "Some evidence that" in model_verdict(summary, "it")
 
 
 def test_leak_features_of_the_session_traded_in_are_loud() -> None:
     for seed in range(LEAKING_MARKETS):
         of = market(0.0, seed)
         ahead = candidate_features(of.signals, of.session_features.shift(-1))
-        _, said = summarised(of, walked(of.with_features(ahead), "logistic", threshold=0.5))
+        _, summary = summarised(of, walked(of.with_features(ahead), "logistic", threshold=0.5))
 
-        assert said.loc["auc_within_folds", "value"] > 0.6
-        assert "Some evidence that" in model_verdict(said, "it")
+        assert summary.loc["auc_within_folds", "value"] > 0.6
+        assert "Some evidence that" in model_verdict(summary, "it")
 
 
 class Unpurged(PurgedWalkForward):
@@ -270,10 +270,10 @@ def test_leak_training_rows_that_meet_the_test_are_refused_and_would_be_loud() -
         honest = walked(of, "lightgbm", threshold=0.5)
         rows = of.inputs.rows("features", "equal")
         knowing = make_model("lightgbm", {"rounds": 100, "validation_share": 0}).fit(rows)
-        _, said = summarised(of, honest.assign(score=knowing.predict_proba(of.inputs.features)))
+        _, summary = summarised(of, honest.assign(score=knowing.predict_proba(of.inputs.features)))
 
-        assert said.loc["auc_within_folds", "value"] > 0.65
-        assert "Some evidence that" in model_verdict(said, "it")
+        assert summary.loc["auc_within_folds", "value"] > 0.65
+        assert "Some evidence that" in model_verdict(summary, "it")
 
 
 def test_leak_thresholds_tuned_on_what_they_are_judged_on_are_loud() -> None:
@@ -287,7 +287,7 @@ def test_leak_thresholds_tuned_on_what_they_are_judged_on_are_loud() -> None:
     assert t_of(pd.concat(taken)) > 3.3
 
 
-def test_scaler_fitted_on_everything_is_no_leak_that_scores_would_show() -> None:
+def test_scaler_fitted_on_everything_is_not_a_leak_that_scores_would_show() -> None:
     # A transform that saw later rows breaks the rule all the same: the chain's replay catches it, no score does.
     for seed in range(LEAKING_MARKETS):
         of = market(0.0, seed)
@@ -296,5 +296,5 @@ def test_scaler_fitted_on_everything_is_no_leak_that_scores_would_show() -> None
             for each in (of, of.with_features(MadScaler().fit_transform(of.inputs.features)))
         )
 
-        values = [said.loc["auc_within_folds", "value"] for said in (own, whole)]
+        values = [summary.loc["auc_within_folds", "value"] for summary in (own, whole)]
         assert abs(values[0] - values[1]) < 0.01

@@ -38,15 +38,15 @@ def run(home: Path, *arguments: str, **options: object) -> "subprocess.Completed
     )
 
 
-def test_full_disk_is_told_with_its_place_and_leaves_the_old_file_whole(full_disk: Path) -> None:
+def test_full_disk_is_reported_with_its_place_and_leaves_the_old_file_whole(full_disk: Path) -> None:
     write_whole(full_disk / "settings.yaml", "seed: 1\n")
     with pytest.raises(OSError, match="No space left") as failed:
         write_whole(full_disk / "settings.yaml", "x" * 2_000_000)
 
-    said = sentence_of_fault(failed.value, Home(full_disk))
+    message = sentence_of_fault(failed.value, Home(full_disk))
 
-    assert said is not None
-    assert f"no room left on the disk of {full_disk}" in said
+    assert message is not None
+    assert f"no room left on the disk of {full_disk}" in message
     assert (full_disk / "settings.yaml").read_text() == "seed: 1\n"
     assert [path.name for path in full_disk.iterdir()] == ["settings.yaml"]
 
@@ -117,6 +117,6 @@ def test_damaged_database_is_named_in_one_sentence(
     assert "move it away" in ended.stderr.replace("\n", " ")
 
 
-def test_words_of_other_errors_are_no_fault_outside(tmp_path: Path) -> None:
+def test_words_of_other_errors_are_not_faults_outside(tmp_path: Path) -> None:
     assert sentence_of_words("ZeroDivisionError: division by zero", Home(tmp_path)) is None
     assert sentence_of_fault(ValueError("x"), Home(tmp_path)) is None

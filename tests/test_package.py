@@ -64,7 +64,7 @@ def test_doctor_of_the_wheel_finds_its_instance_files(installed: Path, tmp_path:
     ended = vpoc(installed, tmp_path, "doctor", "--json")
 
     assert str(installed / "venv") in ended.stdout
-    assert "dagster.yaml is not there" not in ended.stdout
+    assert "dagster.yaml does not exist" not in ended.stdout
 
 
 def test_wheel_holds_the_files_of_the_checkout_that_it_runs_on(installed: Path) -> None:

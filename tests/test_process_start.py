@@ -1,4 +1,4 @@
-"""Which process has a number, whatever the clock says."""
+"""Identity of a process behind its number, whatever the clock shows."""
 
 import os
 import subprocess

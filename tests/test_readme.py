@@ -1,4 +1,4 @@
-"""What the README, the tutorial and the page on settings show works as it stands there."""
+"""Commands and code of the README, the tutorial and the page on settings work as printed."""
 
 import os
 import re

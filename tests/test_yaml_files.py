@@ -73,7 +73,7 @@ def test_mapping_of_every_kind_is_read_as_written(tmp_path: Path) -> None:
         ("a: 1\n".encode("utf-16"), "line 1: not UTF-8"),
     ],
 )
-def test_file_that_is_no_plain_mapping_is_refused_with_its_place(
+def test_file_that_is_not_a_plain_mapping_is_refused_with_its_place(
     tmp_path: Path, text: str | bytes, sentence: str
 ) -> None:
     path = written(tmp_path, text)
@@ -87,7 +87,7 @@ def test_file_that_is_no_plain_mapping_is_refused_with_its_place(
 
 
 def test_file_that_is_absent_or_a_folder_is_refused_or_stands_for_what_it_should(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"none.yaml is not there"):
+    with pytest.raises(ConfigurationError, match=r"none.yaml does not exist"):
         read_yaml_mapping(tmp_path / "none.yaml")
     with pytest.raises(ConfigurationError, match="can't be read: Is a directory"):
         read_yaml_mapping(tmp_path, absent={})
@@ -117,13 +117,13 @@ def test_mapping_that_yaml_writes_is_read_back(
 def test_file_of_any_text_is_read_or_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = written(tmp_path_factory.getbasetemp(), text)
 
-    said = ""
+    message = ""
     try:
         read_yaml_mapping(path)
     except ConfigurationError as error:
-        said = str(error)
+        message = str(error)
 
-    assert "\n" not in said
+    assert "\n" not in message
 
 
 def test_place_of_a_value_is_its_line(tmp_path: Path) -> None:

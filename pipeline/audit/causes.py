@@ -1,4 +1,4 @@
-"""From how two replays differ to what most likely causes it."""
+"""Likely causes of a difference between two replays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Replay:
 
     @property
     def differs(self) -> Bools:
-        """Where the two differ, shape (cutoff + 1,)."""
+        """Mark the rows in which the two differ, shape (cutoff + 1,)."""
         return differing(self.cut, self.now)
 
 
@@ -64,7 +64,7 @@ def most_telling(replays: Sequence[Replay]) -> Replay:
 
 
 def truncation_cause(replays: Sequence[Replay], rolled: Bools, known: str | None) -> str:
-    """Why values change once later data comes in.
+    """Name the likely cause of values that change once later data comes in.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def truncation_cause(replays: Sequence[Replay], rolled: Bools, known: str | None
     rolled
         Whether a session begins a contract, shape (n,).
     known
-        The cause, where another check has told it.
+        The cause, where another check has found it.
     """
     if known is not None:
         return known
@@ -96,7 +96,7 @@ def truncation_cause(replays: Sequence[Replay], rolled: Bools, known: str | None
 
 
 def warmup_cause(expected: Floats, got: Floats, needed: int) -> str:
-    """Why values change with where the data starts.
+    """Name the likely cause of values that depend on where the data starts.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def warmup_cause(expected: Floats, got: Floats, needed: int) -> str:
 
 
 def _is_contract_run(wrong: Sequence[Replay], rolled: Bools) -> bool:
-    """Whether every cut-off's differences begin at the last roll before it (or the first row)."""
+    """Return True if every cut-off's differences begin at the last roll before it (or at the first row)."""
     begins = np.flatnonzero(rolled)
     return all(
         np.argmax(replay.differs) >= begins[np.searchsorted(begins, len(replay.cut) - 1, side="right") - 1]
@@ -170,7 +170,7 @@ def _scattered(replay: Replay) -> str:
 
 
 def _recoded(cut: Floats, now: Floats) -> bool:
-    """Whether there are few values, and each became one other."""
+    """Return True if there are few distinct values and each was replaced by exactly one other."""
     values = np.unique(cut)
     if not 1 < len(values) <= min(_FEW_VALUES, len(cut) // 3):
         return False
@@ -197,14 +197,14 @@ def _at_the_end(wrong: Sequence[Replay], always: bool) -> str:
 
 
 def _filled_backward(replay: Replay) -> bool:
-    """Whether the rows missing at the cut-off later hold one value: the next one known."""
+    """Return True if the rows missing at the cut-off later hold one value: the next one known."""
     filled = replay.now[replay.differs]
     after = replay.whole[len(replay.cut) :]
     return bool(len(after) and (filled == filled[0]).all() and (len(filled) > 1 or after[0] == filled[0]))
 
 
 def _affine(one: Floats, other: Floats) -> bool:
-    """Whether the one is a straight line of the other."""
+    """Return True if one is a linear function of the other."""
     if len(one) < 3 or np.ptp(one) == 0:
         return False
     slope = float(np.sum((one - one.mean()) * (other - other.mean())) / np.sum((one - one.mean()) ** 2))

@@ -30,7 +30,7 @@ _OUTCOME = ("start", "end", "label", "r_multiple", "net")
 _GATE = "a gate or the confidence uses what comes after the session it is decided on"
 _CANDIDATE = "entries, stops or targets use what comes after the session they were decided on"
 _FEATURE = (
-    "what the model is given of a candidate uses what comes after its decision, though the feature by itself may not: "
+    "what the model is given of a candidate uses what comes after its decision, though the feature alone may not: "
     "a join with another session's row, a statistic of all rows, or a value remembered from later bars"
 )
 _LABEL = "the outcome of a trade changes with bars after its end"
@@ -45,7 +45,7 @@ _BLOCK = "the fold's other scores are not those of the model that its first deci
 
 @dataclass(frozen=True)
 class WholeRun:
-    """What was made of all bars, and is to be proved.
+    """Everything the chain made of all bars: what the replay has to reproduce.
 
     Attributes
     ----------
@@ -87,12 +87,12 @@ def fold_of_seed(predictions: pd.DataFrame, seed: int) -> int:
     """
     folds = folds_of(predictions)
     if not folds:
-        raise DataError("no candidate has a score out of fold, so there is no fold to replay; train anew")
+        raise DataError("no candidate has a score out of fold, so there is no fold to replay; train again")
     return int(np.random.default_rng(seed).choice(folds))
 
 
 def why_not_judged(family: str, settings: Settings, compute: Compute) -> str | None:
-    """Why two trainings of a family on the same rows need not be equal to the bit; None where they have to be."""
+    """Say why two trainings on the same rows may differ in a bit; None where they must be equal."""
     model = make_model(family, settings.models.parameters.get(family))
     if compute.lightgbm_device != "cpu" and "lightgbm" in model.packages:
         return "LightGBM grows other trees each time on a GPU; set compute.lightgbm to cpu to have it proved"
@@ -169,7 +169,7 @@ def check_chain(whole: WholeRun, fold: int, *, compute: Compute | None = None) -
 
 
 def _first_decision(whole: WholeRun, fold: int) -> pd.Timestamp:
-    """When the fold's first candidates were decided, the same for all families."""
+    """Return when the fold's first candidates were decided: one instant for all families."""
     begins = set()
     for family, predictions in whole.predictions.items():
         of_fold = (predictions["fold"] == fold).fillna(False).to_numpy(np.bool_)
@@ -197,7 +197,7 @@ def _or_none(frame: pd.DataFrame | None, rows: NDArray[np.bool_]) -> pd.DataFram
 
 
 def _names(signals: pd.DataFrame) -> pd.Series:
-    """How a candidate is called: 2021-03-15 long."""
+    """Label each candidate by day and side: 2021-03-15 long."""
     sides = np.where(signals["side"] > 0, "long", "short")
     days = pd.DatetimeIndex(signals["decided_on"]).strftime("%F")
     return pd.Series([f"{day} {side}" for day, side in zip(days, sides, strict=True)], signals.index)
@@ -241,15 +241,15 @@ def _model(
     predictions, final = whole.predictions[family], cut.finals[family]
     of_fold = (predictions["fold"] == fold).fillna(False).to_numpy(np.bool_)
     at_first = of_fold & (whole.inputs.starts == first).to_numpy()
-    told = predictions[at_first]
-    where = f"fold {fold}: {names.loc[told.index[0]]}"
-    threshold = float(told["threshold"].iloc[0])
-    scores = final.scores.loc[told.index].to_numpy(np.float64)
-    wrong = differing(scores, told["score"].to_numpy(np.float64))
+    scored = predictions[at_first]
+    where = f"fold {fold}: {names.loc[scored.index[0]]}"
+    threshold = float(scored["threshold"].iloc[0])
+    scores = final.scores.loc[scored.index].to_numpy(np.float64)
+    wrong = differing(scores, scored["score"].to_numpy(np.float64))
     if wrong.any():
         row = int(np.argmax(wrong))
-        where = f"fold {fold}: {names.loc[told.index[row]]}"
-        yield Finding("chain", f"{family}: score", where, float(scores[row]), float(told["score"].iloc[row]), _SCORE)
+        where = f"fold {fold}: {names.loc[scored.index[row]]}"
+        yield Finding("chain", f"{family}: score", where, float(scores[row]), float(scored["score"].iloc[row]), _SCORE)
     elif threshold != final.threshold:
         yield Finding("chain", f"{family}: threshold", where, final.threshold, threshold, _THRESHOLD)
     else:
@@ -259,11 +259,11 @@ def _model(
 def _rest_of_fold(
     whole: WholeRun, final: FinalModel, family: str, fold: int, of_fold: NDArray[np.bool_]
 ) -> Iterator[Finding]:
-    told = whole.predictions[family][of_fold]
+    scored = whole.predictions[family][of_fold]
     scores = final.model.predict_proba(whole.inputs.scored(final.model.inputs)[of_fold])
-    wrong = differing(scores, told["score"].to_numpy(np.float64))
-    wrong |= (told["threshold"] != final.threshold).to_numpy()
+    wrong = differing(scores, scored["score"].to_numpy(np.float64))
+    wrong |= (scored["threshold"] != final.threshold).to_numpy()
     if wrong.any():
         row = int(np.argmax(wrong))
         where = f"fold {fold}: {_names(whole.signals[of_fold]).iloc[row]}"
-        yield Finding("chain", f"{family}: score", where, float(scores[row]), float(told["score"].iloc[row]), _BLOCK)
+        yield Finding("chain", f"{family}: score", where, float(scores[row]), float(scored["score"].iloc[row]), _BLOCK)

@@ -1,4 +1,4 @@
-"""Choices: which candidates become signals and orders has to be told by the rows decided until then."""
+"""Choices: the candidates that become signals and orders must follow from the rows decided until then."""
 
 from collections.abc import Callable
 
@@ -21,12 +21,12 @@ _CHOICE = (
 def check_choice_replay(
     signals: pd.DataFrame, choose: Callable[[pd.DataFrame], pd.DataFrame], seed: int
 ) -> list[Finding]:
-    """Choose anew among the candidates decided by a session; what is chosen of them has to be the same.
+    """Choose again among the candidates decided by a session; what is chosen of them has to be the same.
 
     Parameters
     ----------
     signals
-        A row a candidate, with ``decided_on``, shape (n, ...).
+        One row per candidate, with ``decided_on``, shape (n, ...).
     choose
         Gives some of the rows it is handed, or all with columns of its own.
     seed

@@ -62,12 +62,12 @@ class FinalModel:
 
 @dataclass(frozen=True)
 class CutRun:
-    """What the chain made of bars cut off.
+    """Everything the chain made of the bars up to a cut-off.
 
     Attributes
     ----------
     signals, features, sequences, training_set
-        As of :class:`pipeline.chain.Chain`, the second as models get them: a row a candidate.
+        As of :class:`pipeline.chain.Chain`, the second as models get them: one row per candidate.
     finals
         By family.
     """
@@ -81,12 +81,12 @@ class CutRun:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what :func:`run_on_cut_bars` had made in a folder."""
-        told = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        result = json.loads((folder / _DONE).read_text(encoding="utf-8"))
         finals = {
             family: FinalModel(
                 load_model(folder / family), float(threshold), pd.read_parquet(folder / family / _SCORES)["score"]
             )
-            for family, threshold in told["thresholds"].items()
+            for family, threshold in result["thresholds"].items()
         }
         return cls(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}, finals=finals)
 
@@ -121,7 +121,7 @@ def run_on_cut_bars(
     Raises
     ------
     DataError
-        If the process fails: with what it said.
+        If the process fails: with its own message.
     """
     with temporary_folder(vpoc_home().root, "cut") as folder:
         bars.to_parquet(folder / _BARS)
@@ -148,12 +148,12 @@ def run_on_cut_bars(
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            said = process.stderr.read().strip().splitlines() if process.stderr else []
+            output = process.stderr.read().strip().splitlines() if process.stderr else []
             code = process.wait()
         if code:
             raise DataError(
                 f"the chain failed on bars cut off at {until}, although it ran on all bars: "
-                f"{said[-1] if said else f'exit code {code}'}"
+                f"{output[-1] if output else f'exit code {code}'}"
             )
         return CutRun.read(folder)
 

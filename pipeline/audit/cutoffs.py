@@ -1,4 +1,4 @@
-"""Where to cut the data off: where look-ahead likes to hide.
+"""Choose the cut-offs of a replay: the rare days on which look-ahead tends to hide.
 
 A fault that acts on rare days shows only where the data ends on such a day, or on the day before it. So of each kind
 of rare day there is one among the cut-offs, always; chance would hit one in ten.
@@ -148,7 +148,7 @@ def _nth_weekdays(sessions: pd.DatetimeIndex, weekday: int) -> Ints:
 
 
 def _extreme(values: NDArray[np.float64]) -> Ints:
-    """Where the greatest value is that has a session before it and one behind it."""
+    """Return the place of the greatest value that has a session before and after it."""
     inner = values[1:-1]
     if len(inner) == 0 or np.isnan(inner).all():
         return np.empty(0, np.int64)
@@ -156,7 +156,7 @@ def _extreme(values: NDArray[np.float64]) -> Ints:
 
 
 def _lengths(sessions: pd.DatetimeIndex, instrument: Instrument) -> Ints:
-    """Of each session's regular hours, nanoseconds."""
+    """Length of each session's regular hours, nanoseconds."""
     schedule = session_schedule(instrument, sessions[0], sessions[-1]).loc[sessions]
     closes, opens = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8 for name in ("rth_close", "rth_open"))
     return (closes - opens).astype(np.int64)

@@ -30,7 +30,7 @@ _SHUFFLED = ["label", "r_multiple", "net"]
 
 @dataclass(frozen=True)
 class Permutation:
-    """What a family found in shuffled labels.
+    """Score of a family trained on shuffled labels.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Permutation:
 
     @property
     def probability(self) -> float:
-        """Of a deviation as large in a sound training, two-sided."""
+        """Probability of so large a deviation in a sound training, two-sided."""
         return 1.0 if np.isnan(self.area) else float(2 * norm.sf(abs(self.deviations)))
 
     def findings(self, family: str) -> list[Finding]:

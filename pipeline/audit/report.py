@@ -1,4 +1,4 @@
-"""What the audit found."""
+"""The audit's report: findings, their severity and the advice that goes with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -48,12 +48,12 @@ class Finding:
 
     @property
     def is_defect(self) -> bool:
-        """Whether it is an error in a column that comes with the program."""
+        """Return True for an error in a column that comes with the program."""
         return bool(self.built_in) and self.severity == "error"
 
     @property
     def advice(self) -> str:
-        """What to do about it: a defect of the program is not for its user to find."""
+        """Say what to do about it: a defect of the program is not for its user to track down."""
         return defect_sentence([self]) if self.is_defect else self.likely_cause
 
     @property
@@ -63,7 +63,7 @@ class Finding:
 
 
 def defect_sentence(findings: Sequence[Finding]) -> str:
-    """What a user does about errors in columns that come with the program."""
+    """Say what to do about errors in columns that come with the program."""
     names = list(dict.fromkeys(finding.feature for finding in findings))
     places = ", ".join(dict.fromkeys(finding.built_in for finding in findings))
     one = len(names) == 1
@@ -77,7 +77,7 @@ def defect_sentence(findings: Sequence[Finding]) -> str:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What was audited, and every finding, errors first.
+    """Everything that was audited, and every finding, errors first.
 
     Attributes
     ----------
@@ -104,14 +104,14 @@ class AuditReport:
     folds: int = 0
 
     def joined(self, models: "AuditReport") -> "AuditReport":
-        """With what the audit of the models found."""
+        """Return this report joined with that of the models' audit."""
         findings = sorted((*self.findings, *models.findings), key=lambda finding: finding.severity == "warning")
         skipped = {**self.skipped, **models.skipped}
         return replace(self, findings=tuple(findings), skipped=skipped, families=models.families, folds=models.folds)
 
     @property
     def passed(self) -> bool:
-        """Whether there is no error among the findings."""
+        """Return True if no finding is an error."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def table(self) -> pd.DataFrame:

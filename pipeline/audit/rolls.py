@@ -17,14 +17,14 @@ __all__ = ["check_rolls"]
 Floats = NDArray[np.float64]
 
 _PRICES = ("open", "high", "low", "close")
-# The fake step, in average true ranges: far beyond what a feature does by itself.
+# The fake step, in average true ranges: far beyond a feature's own moves.
 _STEP = 8
 # All prices are lifted by so many times themselves before, in both runs, so that the step doesn't matter to
 # percentages: returns within a contract change by less than a thousandth, those across by the whole step.
 _LIFT = 100
 # How far a value may move, in the feature's standard deviations.
 _LIMIT = 0.02
-# Rows looked at after a roll, and before the next one as what the contract itself does to a level.
+# Rows examined after a roll, and before the next one as what the contract itself does to a level.
 _AFTER, _QUIET = 2, 5
 
 
@@ -89,7 +89,7 @@ def check_rolls(inputs: FeatureInputs, features: Mapping[str, Feature]) -> tuple
 
 
 def _jump(before: Floats, after: Floats, roll: _Roll) -> tuple[float, int] | None:
-    """By how much a value moves right after a roll, in deviations, and in which row.
+    """Measure how far a value moves right after a roll, in deviations, and in which row.
 
     Neither as it moved before (a level that doesn't know of the roll yet, an estimate that is another throughout) nor
     as it does later in the contract (its own level).

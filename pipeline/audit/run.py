@@ -99,7 +99,7 @@ def audit(
         )
     chosen = available(inputs, pool)
     skipped = {
-        name: f"needs {', '.join(need for need in pool[name].needs if not inputs.has(need))}, which is not there"
+        name: f"needs {', '.join(need for need in pool[name].needs if not inputs.has(need))}, which is missing"
         for name in sorted(set(pool) - set(chosen))
     }
     places = choose_cutoffs(inputs, cutoffs, seed)
@@ -123,7 +123,7 @@ def audit(
                 f"only cut off, its start not varied: needs {sessions} sessions, the data has {len(inputs.sessions)}"
             )
     found += check_warmup(inputs, chosen, whole, groups, done)
-    # One that is wrong already would be so again, and make the others' update start anew.
+    # One that is wrong already would be so again, and make the others' update start again.
     guilty = {one.feature for one in found}
     needed = history_needed(inputs, features=sound)
     enough = [name for name, sessions in needed.items() if sessions + _FRESH <= len(inputs.sessions)]

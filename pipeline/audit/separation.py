@@ -58,9 +58,9 @@ def audit_separation(features: pd.DataFrame, labels: pd.DataFrame, sides: pd.Ser
             continue
         values = features[name].to_numpy(np.float64, na_value=np.nan)
         found = (_tells(values[group], {target: known[group] for target, known in targets.items()}) for group in groups)
-        group, told = next(((group, one) for group, one in zip(groups, found, strict=True) if one), (everything, None))
-        if told is not None:
-            target, measure, rows = told
+        group, leak = next(((group, one) for group, one in zip(groups, found, strict=True) if one), (everything, None))
+        if leak is not None:
+            target, measure, rows = leak
             row = features.index[group][int(np.argmax(rows))]
             expected = f"|correlation| < {CORRELATION_LIMIT}, AUC < {AUC_LIMIT}"
             cause = (
@@ -117,7 +117,7 @@ def _finding(name: str, row: str, expected: str, got: str, cause: str) -> Findin
 
 
 def _tells(values: Floats, targets: dict[str, Floats]) -> tuple[str, str, NDArray[np.bool_]] | None:
-    """Which target a column tells, the measure that says so, and the rows that it is known in."""
+    """Find the target that a column gives away: its name, the measure that shows it, and the rows known."""
     for name, target in targets.items():
         rows = ~np.isnan(values) & ~np.isnan(target)
         one, other = values[rows], target[rows]

@@ -65,13 +65,13 @@ def raw_table(inputs: FeatureInputs, features: Mapping[str, Feature]) -> RawTabl
 
 
 def differing(expected: Floats, got: Floats) -> Bools:
-    """Where two columns differ in a bit; missing is equal to missing."""
+    """Mark the rows in which two columns differ in any bit; missing equals missing."""
     one, other = (np.ascontiguousarray(values, np.float64) for values in (expected, got))
     return (one.view(np.int64) != other.view(np.int64)) & ~(np.isnan(one) & np.isnan(other))
 
 
 def differs(one: pd.Series, other: pd.Series) -> Bools:
-    """Where two columns of any kind differ, numbers in a bit; missing is equal to missing."""
+    """Mark the rows in which two columns of any kind differ, numbers in any bit; missing equals missing."""
     if pd.api.types.is_float_dtype(one.dtype) and pd.api.types.is_float_dtype(other.dtype):
         return differing(one.to_numpy(np.float64), other.to_numpy(np.float64))
     both_missing = one.isna().to_numpy() & other.isna().to_numpy()

@@ -63,7 +63,7 @@ def check_signal_replay(
     signals: pd.DataFrame,
     sessions: Iterable[pd.Timestamp],
 ) -> list[Finding]:
-    """Make candidates and gates anew on bars that end with each of these sessions; every row has to be the same.
+    """Make candidates and gates again on bars that end with each of these sessions; every row has to be the same.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def fill_cutoffs(bars: pd.DataFrame, result: BacktestResult, seed: int, *, trade
 
 
 def _by_session(bars: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
-    """What :func:`~pipeline.audit.cutoffs.rare_days` looks at, of bars alone, and each session's last bar."""
+    """Build the table :func:`~pipeline.audit.cutoffs.rare_days` needs from bars alone, with each session's last bar."""
     labels = label_sessions(pd.DatetimeIndex(bars["timestamp"]), instrument)
     inside = labels.position >= 0
     held = bars.assign(bar=np.arange(len(bars)))[inside]
@@ -188,7 +188,7 @@ def check_fill_replay(
     for last in cutoffs:
         place = int(opens.get_indexer(pd.DatetimeIndex([last]))[0])
         if place < 0:
-            raise DataError(f"no bar opens at {last}; cut off at bars that are there")
+            raise DataError(f"no bar opens at {last}; cut off at existing bars")
         other = simulate(
             _changed_after(bars, place, result.instrument), orders, result.instrument, result.account, hours=hours
         )

@@ -12,7 +12,7 @@ __all__ = ["TrainingProof", "prove_training"]
 
 @dataclass(frozen=True)
 class TrainingProof:
-    """What the proof of one family's training found.
+    """Result of the two proofs of one family's training.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class TrainingProof:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was found."""
+        """Return True if neither proof found anything."""
         return not (self.chain or self.shuffled)
 
 

@@ -28,7 +28,7 @@ def _margin(value: object) -> object:
         return dict(sorted(table.items()))
     rate = _amount(value)
     if rate > 1:
-        raise ValueError("a margin rate is a fraction of notional, at most 1; dollars a contract go in a dated table")
+        raise ValueError("a margin rate is a fraction of notional, at most 1; dollars per contract go in a dated table")
     return rate
 
 
@@ -44,7 +44,7 @@ def _date(value: object) -> dt.date:
 
 def _amount(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise ValueError("give a fraction of notional, or a table {date: dollars a contract}")
+        raise ValueError("give a fraction of notional, or a table {date: dollars per contract}")
     if not 0 < value < float("inf"):
         raise ValueError("a margin must be positive and finite")
     return float(value)
@@ -88,7 +88,7 @@ class Account(BaseModel):
         Local clock time in the instrument's zone ("HH:MM" or ``datetime.time``); bars opening at or after it
         can't enter.
     margin_day, margin_overnight
-        Fraction of notional, or a table ``{date: dollars a contract}``, each amount from its date on.
+        Fraction of notional, or a table ``{date: dollars per contract}``, each amount from its date on.
         It is the margin a position needs to be opened (overnight, where positions are held overnight) and
         the maintenance margin it needs to stay.
     volatility_target
@@ -151,7 +151,7 @@ class Account(BaseModel):
             first = error.errors()[0]
             if first["type"] == "extra_forbidden":
                 raise ConfigurationError(
-                    f"account setting {first['loc'][0]!r} is unknown; there are {', '.join(type(self).model_fields)}"
+                    f"account setting {first['loc'][0]!r} is unknown; choose from {', '.join(type(self).model_fields)}"
                     f"{did_you_mean(str(first['loc'][0]), type(self).model_fields)}"
                 ) from error
             message = first["msg"].removeprefix("Value error, ")
@@ -172,7 +172,7 @@ def margin_per_session(
     Parameters
     ----------
     rule
-        Fraction of notional, or dollars a contract by date.
+        Fraction of notional, or dollars per contract by date.
     sessions
         Ascending sessions, shape (n,).
     name

@@ -25,7 +25,7 @@ from pipeline.backtest.fills import (
     replay,
 )
 from pipeline.backtest.ledger import BacktestResult, session_ends, trade_table
-from pipeline.backtest.orders import OrderBook, read_orders
+from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.errors import ConfigurationError
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions
 from pipeline.market.bars import bar_columns, require_bars
@@ -57,7 +57,7 @@ class _Grid:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of orders leaves, as numbers.
+    """Result of a run of orders, as numbers.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class PreparedBars:
         self.ticks, self.off_tick = _ticks(columns, instrument)
         if self.off_tick:
             _log.warning(
-                "%s of %s bars have prices off %s's tick; the nearest tick is taken",
+                "%s of %s bars have prices off %s's tick grid; they are rounded to the nearest tick",
                 self.off_tick,
                 len(bars),
                 instrument.symbol,
@@ -114,7 +114,7 @@ class PreparedBars:
 
     def run(
         self,
-        book: OrderBook,
+        book: OrderBatch,
         account: Account,
         hours: Hours,
         finer: tuple[NDArray[np.int64], NDArray[np.int64]] = _NO_FINER,
@@ -159,11 +159,11 @@ class PreparedBars:
         )
         status[live], reason[live] = ends[0], ends[1]
         closed = np.flatnonzero(ends[0] == CLOSED)
-        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were looked at
+        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
         return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
 
     def grid(self, hours: Hours, hold_overnight: bool) -> _Grid:
-        """What the replay sees in these hours."""
+        """Return the replay's view of the bars in these hours, kept between runs."""
         key = hours, hold_overnight
         if key not in self._grids:
             if self._changes is None:
@@ -200,7 +200,7 @@ def simulate(
     account: Account,
     *,
     hours: Hours = "rth",
-    finer_bars: pd.DataFrame | None = None,
+    intrabar_bars: pd.DataFrame | None = None,
 ) -> BacktestResult:
     """Run bracket orders on bars under the fill rules of the contract's §6, as ``docs/fills.md`` explains them.
 
@@ -213,20 +213,20 @@ def simulate(
     orders
         One bracket order a row: session, side (+1, −1), entry, stop, target (prices on the tick); optional quantity
         (fixed contracts, else the sizing rule), contract (cancelled where the session has bars of another only) and
-        volatility (annualised; for ``account.volatility_target``). In a session longs are looked at first, then
+        volatility (annualised; for ``account.volatility_target``). Within a session longs are tried first, then
         in the order given.
     instrument, account
         What is traded and under which settings.
     hours
         ``rth``, the regular hours, or ``eth``, the whole trade date: when orders live and positions leave.
-    finer_bars
+    intrabar_bars
         Bars of a shorter span of the same series, on which a bar that reaches stop and target both is decided. Where
         they don't decide it either, or are missing, it stays a stop and is counted ambiguous.
 
     Returns
     -------
     BacktestResult
-        Trades, the end of every order, equity a bar.
+        Trades, the end of every order, equity per bar.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def simulate(
     prepared = bars if isinstance(bars, PreparedBars) else PreparedBars(bars, instrument)
     timestamps, contract = prepared.timestamps, prepared.contract
     book = read_orders(orders, instrument, account)
-    finer = _NO_FINER if finer_bars is None else _within(finer_bars, timestamps, contract, instrument)
+    finer = _NO_FINER if intrabar_bars is None else _within(intrabar_bars, timestamps, contract, instrument)
 
     run = prepared.run(book, account, hours, finer)
     trades = trade_table(
@@ -325,7 +325,7 @@ def _ticks(bars: Mapping[str, Any] | pd.DataFrame, instrument: Instrument) -> tu
     return ticks, int(off.sum())
 
 
-def _place(book: OrderBook, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _place(book: OrderBatch, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Each order's segment, −1 where it has none, with status and reason then."""
     m = len(book.session)
     status, reason = np.zeros(m, np.int64), np.zeros(m, np.int64)
@@ -391,10 +391,10 @@ def _margins(
 
 
 def _within(
-    finer_bars: pd.DataFrame, timestamps: pd.DatetimeIndex, contract: pd.Series | None, instrument: Instrument
+    intrabar_bars: pd.DataFrame, timestamps: pd.DatetimeIndex, contract: pd.Series | None, instrument: Instrument
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Finer bars in ticks, shape (4, k), and each bar's range of them, shape (2, n)."""
-    finer = require_bars(finer_bars, ("timestamp", *_PRICES))
+    finer = require_bars(intrabar_bars, ("timestamp", *_PRICES))
     instants = timestamps.asi8
     if len(instants) < 2:  # one bar says nothing of how long it lasts
         return np.empty((4, 0), np.int64), np.zeros((2, len(instants)), np.int64)

@@ -1,4 +1,4 @@
-"""What happens to orders and positions in a bar (contract §6), in integer ticks, compiled.
+"""Fill rules: orders and positions within one bar (contract §6), in integer ticks, compiled.
 
 Everything is written for a long. A short is the same order in a mirror: its prices and the bar's are
 negated and the bar's high and low change places, so "below" is always worse and "above" always better.
@@ -57,7 +57,7 @@ _ROUNDING = 1e-12  # 0.29 × 100 must size as 29, not as the 28.999999999999996 
 
 @njit(cache=True, nogil=True)
 def enter(open_: int, low: int, entry: int, stop: int, through: int) -> int:
-    """How a live order meets a bar: GAPPED, AT_OPEN, INSIDE or UNTOUCHED."""
+    """Classify how a live order meets a bar: GAPPED, AT_OPEN, INSIDE or UNTOUCHED."""
     if open_ <= stop:
         return GAPPED
     if open_ <= entry:
@@ -71,7 +71,7 @@ def enter(open_: int, low: int, entry: int, stop: int, through: int) -> int:
 def leave(
     open_: int, high: int, low: int, close: int, stop: int, target: int, through: int, slippage: int, since: int
 ) -> tuple[int, int, bool]:
-    """How a position leaves in a bar: exit reason (STAYS, STOP or TARGET), price, whether ambiguous."""
+    """Decide how a position leaves in a bar: exit reason (STAYS, STOP or TARGET), price, whether ambiguous."""
     if since == BEFORE:
         if open_ <= stop:
             return STOP, open_ - slippage, False
@@ -105,7 +105,7 @@ def _outcome(
     since: int,
     closing: bool,
 ) -> tuple[int, int, bool]:
-    """How a position ends bar ``i``, with finer bars and the session's close; prices mirrored for a short."""
+    """Settle a position in bar ``i`` by its intrabar bars and the session's close; a short's prices are negated."""
     upper, lower = (1, 2) if side > 0 else (2, 1)
     reason, price, ambiguous = leave(
         side * bars[0, i],
@@ -229,7 +229,7 @@ def replay(
         (2, 0) without.
     side, entry, stop, target, fixed, risk, first_bar, last_bar
         Per order, shape (m,): +1 or −1; ticks; contracts or 0 for the sizing rule; fraction of equity; the range of
-        bars it may enter in. Sorted by ``first_bar``, then in the order they are looked at; orders with the
+        bars it may enter in. Sorted by ``first_bar``, then in the order in which they are tried; orders with the
         same ``first_bar`` share ``last_bar``, and ranges of different ones don't overlap.
     session_first
         First tradable bar of each session, ascending, shape (s,).
@@ -329,7 +329,7 @@ def replay(
                     how = enter(open_, low, s * entry[o], s * stop[o], through)
                     if how == UNTOUCHED:
                         continue
-                    if free == 0:  # reached, but not looked at: how it ends unless it is reached again
+                    if free == 0:  # reached, but ignored: its end unless it is reached again
                         ends[0, o], ends[1, o] = SKIPPED, POSITION_OPEN
                         continue
                     decided[o] = True

@@ -1,4 +1,4 @@
-"""What a backtest leaves: its trades, the end of every order, and equity at every bar."""
+"""Result of a backtest: trades, the end of every order, and equity at every bar."""
 
 from dataclasses import dataclass
 

@@ -10,7 +10,7 @@ from pipeline.backtest.account import Account
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
 
-__all__ = ["OrderBook", "OrderError", "read_orders"]
+__all__ = ["OrderBatch", "OrderError", "read_orders"]
 
 _REQUIRED = ("session", "side", "entry", "stop", "target")
 
@@ -32,7 +32,7 @@ class OrderError(DataError):
 
 
 @dataclass(frozen=True)
-class OrderBook:
+class OrderBatch:
     """Checked orders as arrays, in the order given, shape (m,) each.
 
     Attributes
@@ -61,7 +61,7 @@ class OrderBook:
     contract: NDArray[np.object_] | None
 
 
-def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) -> OrderBook:
+def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) -> OrderBatch:
     """Check orders and turn them into arrays.
 
     Parameters
@@ -103,7 +103,7 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
     _refuse(orders, "stop", wrong, "it must be below the entry of a long, above that of a short", beside="entry")
     wrong = np.where(long, target <= entry, target >= entry)
     _refuse(orders, "target", wrong, "it must be above the entry of a long, below that of a short", beside="entry")
-    return OrderBook(
+    return OrderBatch(
         session=_sessions(orders),
         side=side.astype(np.int64),
         entry=entry,
@@ -137,7 +137,7 @@ def _sessions(orders: pd.DataFrame) -> pd.DatetimeIndex:
     try:
         dates = pd.DatetimeIndex(pd.to_datetime(column))
     except (ValueError, TypeError, OverflowError):
-        # Only to find the row: mixed forms, and what is no date at all.
+        # Only to find the row: mixed forms, and what is not a date at all.
         dates = pd.DatetimeIndex([_date(value) for value in column])
     if dates.tz is not None:
         dates = dates.tz_localize(None)  # the wall clock's date is the one written

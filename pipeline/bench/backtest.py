@@ -22,7 +22,7 @@ _COMPARED = 200  # sessions gone through in plain Python
 
 @dataclass(frozen=True)
 class _Orders:
-    """Two orders a session, the long first, in ticks, shape (orders,)."""
+    """Two orders per session, the long first, in ticks, shape (orders,)."""
 
     session: NDArray[np.int64]
     side: NDArray[np.int64]
@@ -73,7 +73,7 @@ def bench_backtest(*, sessions: int = 2_500, repeat: int = 5, seed: int = 0) -> 
             best_seconds(lambda: replay(*arrays), repeat),
             floor=floor,
             agrees=[_replayed(ends, order) for order in compared] == plain,
-            note="fills, sizes, margin and equity a bar",
+            note="fills, sizes, margin and equity per bar",
         ),
         row(
             "simulate",

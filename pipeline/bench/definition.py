@@ -1,4 +1,4 @@
-"""What the engines are checked against: profiles by NumPy, VPOC and value area as the contract words them."""
+"""Reference for the engines: profiles by NumPy, VPOC and value area exactly as the contract words them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def numpy_point_profiles(
 
 
 def equal_levels(levels: SessionLevels, definition: list[tuple[int, NDArray[np.int64]]]) -> bool:
-    """Whether levels are those of the profiles: VPOC and range of all, the value area of the first ones."""
+    """Return True if the levels match the profiles: VPOC and range of all, the value area of the first ones."""
     for k, (lowest, rows) in enumerate(definition):
         most = np.flatnonzero(rows == rows.max())
         distance = np.abs(2 * most - (len(rows) - 1))

@@ -80,5 +80,5 @@ def other_engines(
 
 
 def same_levels(left: SessionLevels, right: SessionLevels) -> bool:
-    """Whether two are equal in every level of every session."""
+    """Return True if every level of every session is equal."""
     return all(np.array_equal(value, getattr(right, name)) for name, value in vars(left).items())

@@ -23,7 +23,7 @@ __all__ = ["bench_profiles"]
 
 _PEER = "market_profile"
 _PEER_COMMAND = "pip install MarketProfile"
-_PEER_SESSIONS = 40  # it takes milliseconds a session
+_PEER_SESSIONS = 40  # it takes milliseconds per session
 
 
 def bench_profiles(

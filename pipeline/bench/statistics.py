@@ -1,4 +1,4 @@
-"""How often the intervals of a summary hold the truth, and how often worthless returns pass its probability.
+"""Coverage of a summary's intervals, and the rate at which worthless returns pass its probability.
 
 Both are counted over many seeded series of each kind, whose truth is known. Beside them stands what the plain forms
 give: blocks by the series' autocorrelations with percentiles at 95 %, and the probability for independent returns.
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Random = np.random.Generator
 
 _MONTH = 21  # sessions
-_BUSY, _IDLE = 0.58, 0.11  # trades a session: all fades, and rule signals, of ES 2015 to 2021
+_BUSY, _IDLE = 0.58, 0.11  # trades per session: all fades, and rule signals, of ES 2015 to 2021
 _RISK = 0.01
 _SURE = 0.95
 
@@ -71,7 +71,7 @@ TRADES: dict[str, tuple[float, float, Callable[[Random, Array], Array]]] = {
     "regimes of 6 months": (_BUSY, 1 / 3, lambda random, at: _bets(random, _regimes(random, at, 6), len(at))),
     "drift over 2 months": (_BUSY, 1 / 3, lambda random, at: _bets(random, _drift(random, at, 2), len(at))),
 }
-"""Kind -> trades a session, true win rate, and results in R from a generator and the sessions traded in.
+"""Kind -> trades per session, true win rate, and results in R from a generator and the sessions traded in.
 
 All are worth nothing: the true expectancy and Sharpe ratio are 0.
 """
@@ -91,7 +91,7 @@ RETURNS: dict[str, Callable[[Random, int], Array]] = {
 
 
 def coverage(kind: str, *, trades: int, repeat: int, replications: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
-    """How often intervals hold the truth.
+    """Measure how often the intervals contain the true value.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def coverage(kind: str, *, trades: int, repeat: int, replications: int = 1000, s
 
 
 def false_passes(kind: str, *, sessions: int, repeat: int, seed: int = 0) -> dict[str, Any]:
-    """How often the probabilistic Sharpe ratio of worthless returns exceeds 95 %: 5 % of them, if it is right.
+    """Measure how often the probabilistic Sharpe ratio of worthless returns exceeds 95 %; 5 % is right.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How long a call takes, and the row that says so."""
+"""Timing of a call, and the row that reports it."""
 
 import time
 from collections.abc import Callable

@@ -169,7 +169,7 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
     floor, plain, ours, multiplied, drawn = _in_turn(calls, repeat)
     where = f"{compute.device}, {compute.precision}"
     name = _name(job)
-    said = f"{threads} thread{'' if threads == 1 else 's'}"
+    width = f"{threads} thread{'' if threads == 1 else 's'}"
 
     def row(engine: str, seconds: float, **more: Any) -> dict[str, Any]:
         return _row(
@@ -183,20 +183,20 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
         )
 
     return [
-        row("matrix products alone", multiplied, note=f"of one batch again and again; {said}"),
-        row("floor: forward, backward, step", floor, note=f"one batch again and again; {said}"),
-        row("the floor with torch's dropout", drawn, note=f"as the plain loop has it; {said}"),
+        row("matrix products alone", multiplied, note=f"of one batch again and again; {width}"),
+        row("floor: forward, backward, step", floor, note=f"one batch again and again; {width}"),
+        row("the floor with torch's dropout", drawn, note=f"as the plain loop has it; {width}"),
         row(
             "plain DataLoader loop",
             plain,
-            note=f"TensorDataset, AdamW, torch's dropout, loss.item() at each step; {said}",
+            note=f"TensorDataset, AdamW, torch's dropout, loss.item() at each step; {width}",
         ),
         row(
             "ours",
             ours,
             agrees=agrees,
             utilization=usage.utilization,
-            note=f"{said}; {floor / ours:.0%} of the floor's speed" + (f"; {usage.note}" if usage.note else ""),
+            note=f"{width}; {floor / ours:.0%} of the floor's speed" + (f"; {usage.note}" if usage.note else ""),
         ),
     ]
 
@@ -215,7 +215,7 @@ def _in_turn(calls: Sequence[Callable[[], object]], repeat: int) -> list[float]:
 
 
 def _agree(job: Job, compute: Compute) -> tuple[bool, Trained]:
-    """Whether some epochs without dropout, in one order, give the plain loop's losses."""
+    """Return True if some epochs without dropout, in one order, give the plain loop's losses."""
     from pipeline.bench.training_loops import plain_loop
     from pipeline.learning.training.loop import run
 

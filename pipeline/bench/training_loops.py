@@ -1,4 +1,4 @@
-"""What the training loop is set against: the loop of a tutorial, and the arithmetic alone."""
+"""Baselines of the training loop: a tutorial's loop, and the arithmetic alone."""
 
 import math
 from collections.abc import Sequence

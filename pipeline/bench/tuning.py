@@ -1,4 +1,4 @@
-"""Tuning: trials a second of the strategy and of LightGBM, beside loops that start from the data at each trial."""
+"""Tuning: trials per second of the strategy and of LightGBM, beside loops that start from the data at each trial."""
 
 import math
 import os
@@ -228,9 +228,9 @@ class _Clocked:
         try:
             return self.target(params, report)
         finally:
-            told = [os.getpid(), *begun, time.perf_counter(), time.process_time()]
+            row = [os.getpid(), *begun, time.perf_counter(), time.process_time()]
             with self.file.open("a") as file:
-                file.write(" ".join(map(repr, told)) + "\n")
+                file.write(" ".join(map(repr, row)) + "\n")
 
 
 def _study(
@@ -255,7 +255,7 @@ def _study(
 
 
 def _same(timed: _Timed, judge: Callable[[Params], Any], most: int | None = None) -> bool:
-    """Whether trials of a study have, to the bit, the values that a judge gives their parameters."""
+    """Return True if a study's trials have, to the bit, the values that a judge gives their parameters."""
     return all(values == tuple(np.atleast_1d(judge(params))) for params, values in timed.values[:most])
 
 

@@ -35,12 +35,12 @@ class Workload:
 
     @property
     def bars(self) -> int:
-        """How many bars."""
+        """Number of bars."""
         return len(self.steps)
 
     @property
     def stops(self) -> NDArray[np.int64]:
-        """Where each session ends."""
+        """End of each session: the index of the first bar after it."""
         return np.append(self.starts[1:], self.bars)
 
     def head(self, sessions: int, name: str) -> "Workload":
@@ -70,7 +70,7 @@ class Trades:
 
     @property
     def stops(self) -> NDArray[np.int64]:
-        """Where each session ends."""
+        """End of each session: the index of the first bar after it."""
         return np.append(self.starts[1:], len(self.steps))
 
 

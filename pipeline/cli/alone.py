@@ -12,7 +12,7 @@ __all__ = ["symbol_alone"]
 
 @contextmanager
 def symbol_alone(home: Home, symbol: str, console: Console) -> Iterator[None]:
-    """Keep other commands from making the same symbol's results meanwhile; waits for one that does.
+    """Hold off other commands on the same symbol's results; wait first for one that is already running.
 
     The operating system holds the lock for the process, and frees it when that ends, however it ends.
     """
@@ -21,7 +21,7 @@ def symbol_alone(home: Home, symbol: str, console: Console) -> Iterator[None]:
 
     def tell() -> None:
         console.print(
-            f"another run of {symbol} is under way in {home.root}: this one starts when it has ended; Ctrl-C ends the "
+            f"another run of {symbol} is under way in {home.root}: this one starts when it ends; press Ctrl-C to stop "
             "waiting",
             soft_wrap=True,
             highlight=False,

@@ -1,4 +1,4 @@
-"""``vpoc audit``: proof by replay that nothing that is learned from knows the future."""
+"""``vpoc audit``: proof by replay that no training data knows the future."""
 
 import json
 from pathlib import Path
@@ -32,26 +32,27 @@ def audit(
     ] = None,
     symbol: Annotated[
         str | None,
-        typer.Option("--symbol", "-s", help=f"Which instrument. [default: ES with FILE, else {DEFAULT_KEY}]"),
+        typer.Option("--symbol", "-s", help=f"Instrument. [default: ES with FILE, else {DEFAULT_KEY}]"),
     ] = None,
     vix: Annotated[
         Path | None, typer.Option(help="Daily VIX, CSV or Parquet. [default: volatility_index of settings.yaml]")
     ] = None,
-    sessions: Annotated[int, typer.Option(min=3, help="How many of the last sessions to audit.")] = 504,
+    sessions: Annotated[int, typer.Option(min=3, help="Number of most recent sessions to audit.")] = 504,
     cutoffs: Annotated[
-        int, typer.Option(min=1, help="At how many sessions' closes to cut off beside the rare days.")
+        int, typer.Option(min=1, help="Number of session closes to cut off at, besides the rare days.")
     ] = 8,
     models: Annotated[
-        bool, typer.Option(help="Train the settings' model families, and cut off at the first decision of each fold.")
+        bool,
+        typer.Option(help="Train the model families of the settings, and cut off at the first decision of each fold."),
     ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the cut-offs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn cut-offs.")] = 0,
     as_json: JsonOption = False,
     *,
     reading: Reading,
 ) -> None:
-    """Recompute everything from features to models' decisions on data cut off at many sessions, and compare to the bit.
+    """Recompute features, signals and models on data cut off at many sessions, and compare bit by bit.
 
-    Exit code 0: no look-ahead found; 1: found, with feature, first row and likely cause; 2: wrong use.
+    Exit code 0: no look-ahead found; 1: look-ahead found, with feature, first row and likely cause; 2: wrong use.
     """
     from pipeline.audit import audit as audit_bars
     from pipeline.audit import audit_models, last_sessions
@@ -112,7 +113,7 @@ def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.D
     raw = dataset.read()
     clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.off_tick)
     if clean.bars.empty:
-        raise DataError(f"{dataset.identity} holds no usable bar of {dataset.key}; see 'vpoc doctor'")
+        raise DataError(f"{dataset.identity} has no usable bars of {dataset.key}; see 'vpoc doctor'")
     if not dataset.simulated:
         print_findings(
             misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.description)), Console(stderr=True)
@@ -128,7 +129,7 @@ def _placed(path: "Path | str", *, given: bool) -> Path:
 def _show(report: "AuditReport", what: str) -> None:
     console = Console()
     console.sentence(what)
-    # Twenty columns that are missing for the same reason are one thing to read.
+    # Twenty columns missing for the same reason are one line to read.
     alike: dict[tuple[object, ...], list[str]] = {}
     for finding in report.findings:
         same = (finding.severity, finding.check, finding.row, finding.expected, finding.got, finding.likely_cause)
@@ -148,7 +149,7 @@ def _show(report: "AuditReport", what: str) -> None:
         console.sentence(f"not judged: {shown}: {reason}")
     dates = ", ".join(str(session.date()) for session in report.cutoffs)
     console.print(
-        f"{len(report.judged)} features, {report.sessions} sessions, cut off at {dates}",
+        f"{len(report.judged)} features, {report.sessions} sessions, cut-offs at {dates}",
         highlight=False,
         soft_wrap=True,
     )

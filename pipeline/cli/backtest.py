@@ -1,4 +1,4 @@
-"""``vpoc backtest``: the strategy, or orders of one's own, on a file of bars, without Dagster."""
+"""``vpoc backtest``: the strategy, or your own orders, on a file of bars, without Dagster."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -32,15 +32,15 @@ def backtest(
         typer.Option(help="CSV of your own bracket orders: session, side (1 or -1), entry, stop, target[, quantity]."),
     ] = None,
     trades: Annotated[Path | None, typer.Option(help="Write the trades to this CSV.")] = None,
-    ends: Annotated[Path | None, typer.Option(help="Write every order and how it ended to this CSV.")] = None,
+    ends: Annotated[Path | None, typer.Option(help="Write every order and its outcome to this CSV.")] = None,
     as_json: JsonOption = False,
     *,
     reading: Reading,
 ) -> None:
     """Backtest all value-area fades and the rule signals, or your own orders, under honest fills.
 
-    Account and strategy come from settings.yaml in VPOC_HOME; the rules of the fills are in docs/fills.md. Each verdict
-    is a look at the market: the ledger in VPOC_HOME counts it, once for the same settings and period.
+    Account and strategy come from settings.yaml in VPOC_HOME; docs/fills.md has the fill rules. Each backtest counts as
+    a trial on this market: the ledger in VPOC_HOME records it, once for the same settings and period.
     """
     from pipeline.look_count import after_looks
     from pipeline.performance import interval_reach, verdict
@@ -67,7 +67,7 @@ def backtest(
         return
     shown = Console()
     shown.print(results_table(summary, f"{symbol}: {file}"))
-    shown.print(frame_table(_ends(results), "What became of the orders"))
+    shown.print(frame_table(_ends(results), "Outcome of the orders"))
     for strategy, part in parts.items():
         shown.print(f"{strategy}: {verdict(part)}", highlight=False)
     shown.sentence(after_looks(counted))
@@ -76,7 +76,7 @@ def backtest(
 
 
 def _document(name: str, summary: pd.DataFrame, counted: "Mapping[str, Any]") -> dict[str, Any]:
-    """A summary for JSON, with what the looks at the market leave of it."""
+    """Convert a summary for JSON, with what the number of trials leaves of it."""
     from pipeline.performance import summary_to_dict
 
     line = {"low": None, "high": None, "note": counted["said"]}
@@ -95,7 +95,7 @@ def _counted(
     summaries: "Mapping[str, pd.DataFrame]",
     orders: pd.DataFrame | None,
 ) -> dict[str, Any]:
-    """Put what was judged into the ledger; how many looks there were, and what they leave."""
+    """Record the backtests in the ledger; return the number of trials, and what that leaves of them."""
     from pipeline.choices import backtest_look, order_choices, rule_choices
     from pipeline.look_count import LookCount, count_backtests, record_backtests
 
@@ -121,7 +121,7 @@ def _write(frames: dict[str, pd.DataFrame], path: Path | None, what: str) -> Non
 
 
 def _ends(results: "dict[str, BacktestResult]") -> pd.DataFrame:
-    """How many orders of each strategy ended how, and why."""
+    """Count the orders of each strategy by status and reason."""
     counts = {name: result.orders.groupby(["status", "reason"]).size() for name, result in results.items()}
     return pd.DataFrame(counts).fillna(0).astype(int).reset_index()
 

@@ -17,18 +17,18 @@ __all__ = ["FileBars", "bars_of_file"]
 
 @dataclass(frozen=True)
 class FileBars:
-    """Clean bars of a file, and what they were taken for.
+    """Clean bars of a file, and how they were read.
 
     Attributes
     ----------
     bars, quarantine
         As :func:`pipeline.market.cleaning.clean_bars` splits them.
     instrument, settings
-        What they are judged by.
+        The instrument they belong to, and the settings in force.
     description
         How the file was read, one line.
     findings
-        What the data shows about how the file was read, the gravest first.
+        What the data shows about how the file was read, the most serious first.
     """
 
     bars: pd.DataFrame
@@ -46,12 +46,12 @@ class FileBars:
 
     def require_intraday(self) -> None:
         """Raise an error for data from which nothing can be computed, such as daily bars."""
-        if fatal := [finding.said for finding in self.findings if finding.severity == "error"]:
+        if fatal := [finding.message for finding in self.findings if finding.severity == "error"]:
             raise DataError("; ".join(fatal))
 
 
 def bars_of_file(source: FileSource, symbol: str) -> FileBars:
-    """Read and clean the bars of a file; an error where none is left."""
+    """Read and clean the bars of a file; raise an error if none is left."""
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
     raw = source.read(symbol)
@@ -59,6 +59,6 @@ def bars_of_file(source: FileSource, symbol: str) -> FileBars:
     findings = misreadings(Evidence(raw.frame, clean, instrument, raw.description))
     if clean.bars.empty:
         reasons = ", ".join(f"{count} {reason}" for reason, count in clean.quarantine["reason"].value_counts().items())
-        advice = "; ".join(finding.said for finding in findings) or "check the symbol, the time zone and the columns"
-        raise DataError(f"{source.path} holds no usable bar of {symbol} ({reasons or 'it has no rows'}): {advice}")
+        advice = "; ".join(finding.message for finding in findings) or "check the symbol, the time zone and the columns"
+        raise DataError(f"{source.path} has no usable bars of {symbol} ({reasons or 'it has no rows'}): {advice}")
     return FileBars(clean.bars, clean.quarantine, instrument, settings, raw.description, findings)

@@ -1,4 +1,4 @@
-"""``vpoc bench``: how fast the engines are, checked for correctness before they are timed."""
+"""``vpoc bench``: speed of the engines, checked for correctness before they are timed."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["bench"]
 bench = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Time the engines beside their peers; measure how right the statistics are.",
+    help="Time the engines against their peers; measure the accuracy of the statistics.",
 )
 
 RepeatOption = Annotated[int, typer.Option(min=1, help="Timed repetitions; the fastest counts.")]
@@ -28,9 +28,9 @@ def profiles(
     sessions: Annotated[
         int, typer.Option(min=1, help="Sessions of one-minute bars to make; 3900 are 15 years.")
     ] = 3900,
-    trades: Annotated[int, typer.Option(min=1, help="Trades to make, a million a session.")] = 5_000_000,
+    trades: Annotated[int, typer.Option(min=1, help="Trades to make, a million per session.")] = 5_000_000,
     real_data: Annotated[
-        Path | None, typer.Option(help="Folder of real files to measure too; else where VPOC_REAL_DATA points.")
+        Path | None, typer.Option(help="Folder of real files to measure too. [default: VPOC_REAL_DATA]")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,10 +55,12 @@ def training(
     rows: Annotated[int, typer.Option(min=10, help="Rows of the table to make.")] = 5_000,
     columns: Annotated[int, typer.Option(min=1, help="Its columns.")] = 210,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 20,
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile", help="Measure torch.compile, a minute.")] = True,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Also measure torch.compile, which takes a minute.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Training: the project's loop, a plain DataLoader loop, the arithmetic alone; LightGBM; GPUs that are there."""
+    """Training: the project's loop, a plain DataLoader loop, the arithmetic alone; LightGBM; available GPUs."""
     from pipeline.bench.training import bench_training
 
     found = bench_training(rows=rows, columns=columns, epochs=epochs, repeat=repeat, compiled=compiled)
@@ -67,10 +69,10 @@ def training(
         return
     frame = pd.DataFrame(found)
     done = zip(frame["per_second"], frame["unit"], strict=True)
-    frame["a second"] = ["–" if pd.isna(count) else f"{count:.3g} {unit}" for count, unit in done]
+    frame["per second"] = ["–" if pd.isna(count) else f"{count:.3g} {unit}" for count, unit in done]
     for name in ("times_plain", "ratio_to_floor"):
         frame[name] = frame[name].astype(float).round(2)
-    shown = ["engine", "a second", "times_plain", "ratio_to_floor", "agrees", "note"]
+    shown = ["engine", "per second", "times_plain", "ratio_to_floor", "agrees", "note"]
     for workload, part in frame.groupby("workload", sort=False):
         Console().print(frame_table(part[shown], f"training: {workload}"))
 
@@ -86,7 +88,7 @@ def tuning(
     model_trials: Annotated[int, typer.Option(min=1, help="Trials of LightGBM.")] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Tuning: trials a second of the strategy and of LightGBM, beside loops that start anew at each trial."""
+    """Tuning: trials per second of the strategy and of LightGBM, against loops that start over at each trial."""
     from pipeline.bench.tuning import bench_tuning
 
     found = bench_tuning(sessions=sessions, trials=trials, rows=rows, columns=columns, model_trials=model_trials)
@@ -105,12 +107,12 @@ def statistics(
     repeat: Annotated[
         int, typer.Option(min=1, help="Series of each kind for an interval; ten times as many for a probability.")
     ] = 400,
-    trades: Annotated[list[int] | None, typer.Option(min=30, help="Trades a series. [default: 30, 100, 300, 1000]")] = (
-        None
-    ),
+    trades: Annotated[
+        list[int] | None, typer.Option(min=30, help="Trades per series. [default: 30, 100, 300, 1000]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How often intervals hold the truth and worthless returns pass for good: half an hour with the defaults."""
+    """Check the statistics: coverage of the intervals, and worthless returns that pass. Half an hour by default."""
     from pipeline.bench.statistics import RETURNS, TRADES, coverage, false_passes
 
     console = Console(stderr=True)
@@ -127,7 +129,7 @@ def statistics(
         typer.echo(json.dumps({"intervals": intervals, "false_passes": passes}, indent=2))
         return
     shown = Console()
-    title = "95 % intervals that hold the truth, %: plain blocks and ours; how much wider ours are"
+    title = "95 % intervals that contain the truth, %: plain blocks and ours; how much wider ours are"
     shown.print(frame_table(pd.DataFrame(intervals).round({"plain": 1, "held": 1, "wider": 2}), title))
     title = "worthless returns whose probabilistic Sharpe ratio exceeds 95 %, %"
     shown.print(frame_table(pd.DataFrame(passes).round(1), title))

@@ -1,4 +1,4 @@
-"""``vpoc``: the commands, and how mistakes are shown.
+"""``vpoc``: the commands, and one-sentence messages for mistakes.
 
 Exit codes: 0 good, 1 what was asked for failed, 2 wrong use, 130 stopped by Ctrl-C.
 """
@@ -25,22 +25,21 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Volume-profile research: from raw bars to an honestly judged backtest.\n\n"
+    help="Volume-profile research: from raw bars to an honest backtest.\n\n"
     "Start with 'vpoc run' (five simulated years of ES), then 'vpoc run --data FILE' on your own bars, "
-    "and 'vpoc ui' for the pages. Everything written lies under VPOC_HOME (var in a checkout, else ~/vpoc).",
+    "and 'vpoc ui' for the web pages. All output goes to VPOC_HOME (var in a checkout, else ~/vpoc).",
 )
 for name, help_ in {
     "run": "Run the whole chain: bars, profiles, signals, backtest, report.",
     "profile": "Show VPOC and value area of each session, and one session's profile.",
     "backtest": "Backtest all value-area fades and the rule signals, or your own orders, under honest fills.",
-    "audit": "Recompute everything from features to models' decisions on data cut off at many sessions, and compare to "
-    "the bit.",
-    "tune": "Search parameters on what 'vpoc run' made of a symbol; called again it goes on where it was.",
+    "audit": "Recompute features, signals and models on data cut off at many sessions, and compare bit by bit.",
+    "tune": "Search parameters on the results of 'vpoc run' for a symbol; called again, it resumes.",
     "config": "Show the settings in force, and change them.",
-    "doctor": "Check everything a run needs, or with --data a file of bars; exit 1 where something won't work.",
-    "ui": "Open both pages on this machine only, with the schedules running, until Ctrl-C.",
-    "models": "Registered models, and trainings that wait for MLflow.",
-    "bench": "Time the engines beside their peers; measure how right the statistics are.",
+    "doctor": "Check everything a run needs, or with --data a file of bars; exit 1 if something won't work.",
+    "ui": "Serve both pages on this machine only, with the schedules running, until Ctrl-C.",
+    "models": "Registered models, and trainings waiting for MLflow.",
+    "bench": "Time the engines against their peers; measure the accuracy of the statistics.",
 }.items():
     add_lazily(app, name, f"pipeline.cli.{name}", help_)
 
@@ -53,7 +52,7 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()  # a full disk behind it is told here, not by the interpreter as it ends
+            sys.stdout.flush()  # so that a full disk is reported here, not by the interpreter as it exits
     except (ConfigurationError, UnknownSymbolError) as error:
         _fail(str(error), 2)
     except PipelineError as error:
@@ -63,14 +62,14 @@ def main() -> None:
             _fail("Interrupted. Run the same command to resume.", INTERRUPTED)
         raise
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has seen enough.
+        # The reader of a pipe (head, less) has closed it.
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
-        said = sentence_of_fault(error, vpoc_home())
-        if said is None:
-            raise  # a fault of the program's own: its traceback is what a report of it needs
-        _fail(said, 1)
+        fault = sentence_of_fault(error, vpoc_home())
+        if fault is None:
+            raise  # a bug of our own: its traceback is what a report needs
+        _fail(fault, 1)
 
 
 class _ShownFormatter(logging.Formatter):
@@ -81,6 +80,6 @@ class _ShownFormatter(logging.Formatter):
 
 
 def _fail(sentence: str, code: int) -> None:
-    said = Text.assemble(("Error:", "bold red"), " ", sentence)
-    Console(stderr=True, soft_wrap=True, highlight=False).print(said)
+    text = Text.assemble(("Error:", "bold red"), " ", sentence)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""``vpoc config``: the settings in force, and changing them with checks."""
+"""``vpoc config``: show the settings in force, and change them with checks."""
 
 import json
 from typing import Annotated, Any
@@ -24,14 +24,14 @@ def show(
     name: Annotated[str | None, typer.Argument(help="A setting or section, such as account.risk_per_trade.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every setting with its value; those that settings.yaml sets stand out."""
+    """Show every setting with its value; those set in settings.yaml are highlighted."""
     home = vpoc_home()
     values = _in_force(load_settings(home))
     own = flat_settings(read_yaml_mapping(home.settings, absent={}))
     if name is not None:
         values = {key: value for key, value in values.items() if key == name or key.startswith(f"{name}.")}
         if not values:
-            raise ConfigurationError(f"no setting {name}: 'vpoc config show' lists all")
+            raise ConfigurationError(f"there is no setting {name}: 'vpoc config show' lists all of them")
     if as_json:
         typer.echo(json.dumps(values, indent=2))
         return
@@ -48,14 +48,14 @@ def set_(
     name: Annotated[str, typer.Argument(help="The setting, such as account.risk_per_trade.")],
     value: Annotated[str, typer.Argument(help="Its value as in YAML: 0.5%, true, [lightgbm, mlp], {high: 31}.")],
 ) -> None:
-    """Set a value in settings.yaml: comments stay, and the old file is kept beside it."""
+    """Set a value in settings.yaml: comments are kept, and so is a copy of the old file."""
     given = yaml_value(value, f"{name} {value!r}")
     _changed({name: value if given is None else given}, name)
 
 
 @config.command()
-def unset(name: Annotated[str, typer.Argument(help="The setting whose default shall hold again.")]) -> None:
-    """Take a setting out of settings.yaml, so that its default holds again."""
+def unset(name: Annotated[str, typer.Argument(help="The setting to reset to its default.")]) -> None:
+    """Remove a setting from settings.yaml, so that its default applies again."""
     _changed({name: None}, name)
 
 
@@ -66,9 +66,9 @@ def _changed(values: dict[str, Any], name: str) -> None:
     now = _in_force(load_settings(home))
     for key, value in now.items():
         if key == name or key.startswith(f"{name}."):
-            console.print(f"{key} is {json.dumps(value, ensure_ascii=False)} now")
+            console.print(f"{key} is now {json.dumps(value, ensure_ascii=False)}")
     if kept is not None:
-        console.print(f"The settings before are in {kept}")
+        console.print(f"The previous settings are in {kept}")
 
 
 def _in_force(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``vpoc doctor``: versions, device, storage, calendars and data: what is there, what is missing, how to get it."""
+"""``vpoc doctor``: versions, device, storage, calendars and data: what works, what is missing, how to fix it."""
 
 import importlib.metadata
 import importlib.util
@@ -39,17 +39,17 @@ LEAST_FREE_BYTES = 2 * 2**30
 @reads_a_file
 def doctor(
     data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Look at this file, folder or glob of bars instead.")
+        str | None, typer.Option("--data", "-d", help="Check this file, folder or glob of bars instead.")
     ] = None,
     symbol: SymbolOption = "ES",
     as_json: JsonOption = False,
     *,
     reading: Reading,
 ) -> None:
-    """Check everything a run needs, or with --data a file of bars; exit 1 where something won't work.
+    """Check everything a run needs, or with --data a file of bars; exit 1 if something won't work.
 
-    Of a file: how it is read, what is quarantined, whether it shows signs of being read wrongly (time zone, labels,
-    unit), and where it rolls from contract to contract.
+    For a file: how it is read, what is quarantined, signs that it is misread (time zone, labels, unit), and where it
+    rolls from one contract to the next.
     """
     if data is not None:
         from pipeline.cli.doctor_data import file_findings
@@ -74,7 +74,7 @@ def _print(findings: list[Finding]) -> None:
     colors = {"good": "green", "note": "yellow", "bad": "red"}
     for finding in findings:
         mark = Text(finding.state, colors[finding.state])
-        table.add_row(mark, f"{finding.topic}: {finding.what}", finding.said, finding.remedy)
+        table.add_row(mark, f"{finding.topic}: {finding.what}", finding.message, finding.remedy)
     Console(highlight=False).print(table)
 
 
@@ -84,7 +84,7 @@ def _versions() -> list[Finding]:
     found = [
         Finding(
             "versions", "Python", "good" if fits else "bad", ".".join(map(str, version[:3])),
-            "" if fits else "make the environment anew with Python 3.11, 3.12 or 3.13",
+            "" if fits else "recreate the environment with Python 3.11, 3.12 or 3.13",
         )
     ]  # fmt: skip
     for name in LIBRARIES:
@@ -117,7 +117,7 @@ def _torch() -> list[Finding]:
     except (ImportError, OSError) as error:
         return [Finding("device", "torch", "bad", f"can't be imported: {error}", "make clean setup")]
     if build is None:
-        return [Finding("device", "torch", "bad", f"{torch.__file__} says no version", "make clean setup")]
+        return [Finding("device", "torch", "bad", f"{torch.__file__} states no version", "make clean setup")]
     made_for = "the processor" if build.kind == "CPU" else f"{build.kind} {build.toolkit}"
     return [
         Finding("device", "torch", "good", f"{build.version}, built for {made_for}"),
@@ -133,22 +133,22 @@ def _gpus(build: "TorchBuild") -> list[Finding]:
 
     if build.kind == "CPU":
         remedy = "for a GPU, install the torch built for it: docs/gpu.md"
-        return [Finding("device", "GPU", "note", "none: this torch is built for the processor", remedy)]
+        return [Finding("device", "GPU", "note", "none: this torch is built for the CPU", remedy)]
     hidden = visible_devices(build)
-    said = ", ".join(f"{name}={value}" for name, value in hidden.items())
-    found = [Finding("device", "visible devices", "note" if hidden else "good", said or "all")]
+    text = ", ".join(f"{name}={value}" for name, value in hidden.items())
+    found = [Finding("device", "visible devices", "note" if hidden else "good", text or "all")]
     reason = missing_device("cuda:0")
     if reason is not None:
         remedy = (
-            f"unset {' and '.join(hidden)}, or name other devices"
+            f"unset {' and '.join(hidden)}, or list other devices there"
             if hidden
             else f"install the {'NVIDIA' if build.kind == 'CUDA' else 'AMD'} driver for {build.kind} {build.toolkit}"
         )
-        return [*found, Finding("device", "GPU", "note", f"{reason}; everything runs on the processor", remedy)]
+        return [*found, Finding("device", "GPU", "note", f"{reason}; everything runs on the CPU", remedy)]
     for number in range(torch.cuda.device_count()):
         found += _gpu(build, f"cuda:{number}")
     allocator = allocator_settings()
-    set_by = "=".join(allocator) if allocator else "torch's own; trainings set theirs before torch starts"
+    set_by = "=".join(allocator) if allocator else "torch's default; trainings set their own before torch starts"
     collective = "RCCL" if build.kind == "ROCm" else "NCCL"
     several = torch.distributed.is_available() and torch.distributed.is_nccl_available()
     return [
@@ -186,12 +186,12 @@ def _gpu(build: "TorchBuild", device: str) -> list[Finding]:
 
 def _utilization(build: "TorchBuild") -> Finding:
     module, remedy = (
-        ("amdsmi", "pip install amdsmi, of ROCm's version")
+        ("amdsmi", "pip install amdsmi, in ROCm's version")
         if build.kind == "ROCm"
         else ("pynvml", "pip install nvidia-ml-py")
     )
     if importlib.util.find_spec(module) is None:
-        return Finding("device", "utilization", "note", f"not recorded: there is no {module}", remedy)
+        return Finding("device", "utilization", "note", f"not recorded: {module} is not installed", remedy)
     return Finding("device", "utilization", "good", f"by {module}")
 
 
@@ -201,11 +201,11 @@ def _lightgbm() -> list[Finding]:
     devices: tuple[Literal["gpu", "cuda"], ...] = ("gpu", "cuda")
     problems = {device: lightgbm_problem(device) for device in devices}
     remedies = {
-        "gpu": "only to try OpenCL: install the GPU's OpenCL driver",
-        "cuda": "only to try CUDA or ROCm: docs/gpu.md says how to build LightGBM for it",
+        "gpu": "needed for OpenCL only: install the GPU's OpenCL driver",
+        "cuda": "needed for CUDA or ROCm only: docs/gpu.md shows how to build LightGBM for it",
     }
     return [
-        Finding("device", "LightGBM on the processor", "good", "as made for it"),
+        Finding("device", "LightGBM on the processor", "good", "works"),
         *(
             Finding("device", f"LightGBM on {device}", "note" if problem else "good", problem or "works",
                     remedies[device] if problem else "")
@@ -220,14 +220,14 @@ def _training(home: Home) -> list[Finding]:
     try:
         settings = load_settings(home).compute
     except PipelineError:
-        return []  # told with the files
+        return []  # reported with the files
     compute = settings.choose()
     where = " and ".join(compute.devices)
     memory = "" if compute.memory_share is None else f", at most {compute.memory_share:.0%} of its memory"
-    said = f"device: {settings.device} is {where}, {compute.precision}{memory}; LightGBM on {compute.lightgbm_device}"
+    text = f"device: {settings.device} is {where}, {compute.precision}{memory}; LightGBM on {compute.lightgbm_device}"
     kept = settings.named_devices in ((), compute.devices)
-    remedy = "" if kept else "mend compute: device in settings.yaml, or see docs/gpu.md"
-    return [Finding("device", "trainings", "good" if kept else "note", said, remedy)]
+    remedy = "" if kept else "fix compute: device in settings.yaml, or see docs/gpu.md"
+    return [Finding("device", "trainings", "good" if kept else "note", text, remedy)]
 
 
 def _storage(home: Home) -> list[Finding]:
@@ -243,11 +243,11 @@ def _storage(home: Home) -> list[Finding]:
     found = [
         Finding(
             "storage", "home", "good" if writable else "bad", str(home.root),
-            "" if writable else "it can't be written: name another folder in VPOC_HOME",
+            "" if writable else "not writable: set VPOC_HOME to another folder",
         ),
         Finding(
             "storage", "free space", "good" if free > LEAST_FREE_BYTES else "note", f"{free / 2**30:.1f} GiB",
-            "" if free > LEAST_FREE_BYTES else "runs need some hundred MiB; make room, or move VPOC_HOME",
+            "" if free > LEAST_FREE_BYTES else "runs need a few hundred MiB: free some space, or move VPOC_HOME",
         ),
         Finding("storage", "SQLite", "good", sqlite3.sqlite_version),
         Finding(
@@ -260,9 +260,9 @@ def _storage(home: Home) -> list[Finding]:
         try:
             load(home)
         except PipelineError as error:
-            found.append(Finding("storage", path.name, "bad", str(error), "mend the file, or move it away"))
+            found.append(Finding("storage", path.name, "bad", str(error), "fix the file, or move it away"))
         else:
-            there = str(path) if path.exists() else "not there: defaults hold"
+            there = str(path) if path.exists() else "none: defaults apply"
             found.append(Finding("storage", path.name, "good", there))
     try:
         found.append(Finding("storage", "first month", "good", first_month()))
@@ -275,7 +275,7 @@ def _instance_file() -> tuple[State, str, str]:
     file = Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
     if file.exists():
         return "good", str(file), ""
-    return "bad", f"{file} is not there", f"unset DAGSTER_HOME, or point it to {INSTANCE}"
+    return "bad", f"{file} does not exist", f"unset DAGSTER_HOME, or point it to {INSTANCE}"
 
 
 def _calendars() -> list[Finding]:
@@ -307,9 +307,11 @@ def _data(home: Home) -> list[Finding]:
     try:
         sources, keys = load_sources(home), dataset_keys()
     except PipelineError:
-        return []  # told with the files
+        return []  # reported with the files
     found = [
-        Finding("data", key, "bad", f"{home.sources} names it, but no instrument does", "mend the symbol, or add it")
+        Finding(
+            "data", key, "bad", f"named in {home.sources}, but there is no such instrument", "fix the symbol, or add it"
+        )
         for key in sources
         if key not in keys or key.endswith(SIMULATED_SUFFIX)
     ]
@@ -317,13 +319,13 @@ def _data(home: Home) -> list[Finding]:
         if key.endswith(SIMULATED_SUFFIX):
             found.append(Finding("data", key, "good", "the simulator", ""))
         elif key not in sources:
-            found.append(Finding("data", key, "note", "no source of bars", f"vpoc run --symbol {key} --data FILE"))
+            found.append(Finding("data", key, "note", "no source of bars yet", f"vpoc run --symbol {key} --data FILE"))
         else:
             months = len(list((home.assets / "bars" / key).glob("*.parquet")))
             try:
                 files = len(sources[key].files())
             except PipelineError as error:
-                found.append(Finding("data", key, "bad", str(error), f"mend its path in {home.sources}"))
+                found.append(Finding("data", key, "bad", str(error), f"fix its path in {home.sources}"))
                 continue
             found.append(Finding("data", key, "good", f"{sources[key].path} ({files} files, {months} months made)"))
     return found

@@ -1,4 +1,4 @@
-"""``vpoc doctor --data``: how a file of bars is read, what is quarantined, what looks odd, and where it rolls."""
+"""``vpoc doctor --data``: how a file of bars is read, what is quarantined, what looks wrong, and where it rolls."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ _STATES: dict[Severity, State] = {"error": "bad", "warning": "note", "note": "no
 
 
 def file_findings(source: FileSource, symbol: str) -> list[Finding]:
-    """What a file of bars holds, line by line.
+    """Describe a file of bars, line by line.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def file_findings(source: FileSource, symbol: str) -> list[Finding]:
     if taken.quarantined:
         found.append(Finding("data", "quarantined", "note", taken.quarantined))
     found += [
-        Finding("data", each.kind.replace("_", " "), _STATES[each.severity], each.said) for each in taken.findings
+        Finding("data", each.kind.replace("_", " "), _STATES[each.severity], each.message) for each in taken.findings
     ]
     if is_futures(taken.instrument) and not any(each.severity == "error" for each in taken.findings):
         found += _rolls(bars, taken.instrument)

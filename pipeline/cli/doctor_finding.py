@@ -10,22 +10,22 @@ State = Literal["good", "note", "bad"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """Result of one check.
 
     Attributes
     ----------
     topic, what
-        Where it belongs, and what it is.
+        Topic, and what was checked.
     state
-        ``good``, ``note`` (works without it) or ``bad`` (something won't work).
-    said
+        ``good``, ``note`` (works all the same) or ``bad`` (something won't work).
+    message
         What was found.
     remedy
-        What to do, where something is missing.
+        What to do about it; empty where nothing is needed.
     """
 
     topic: str
     what: str
     state: State
-    said: str
+    message: str
     remedy: str = ""

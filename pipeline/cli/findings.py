@@ -1,4 +1,4 @@
-"""What the data shows about how it was read, in the terminal."""
+"""Findings about how a file was read, in the terminal."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ _MARKS = {"error": "[bold red]Error[/]", "warning": "[bold yellow]Warning[/]", "
 
 
 def print_findings(findings: Iterable[Finding], console: Console) -> None:
-    """One line a finding, the gravest first."""
+    """Print one line per finding, the most serious first."""
     for finding in findings:
         console.print(f"{_MARKS[finding.severity]}: ", end="", highlight=False, markup=True)
-        console.sentence(finding.said)
+        console.sentence(finding.message)

@@ -1,4 +1,4 @@
-"""Commands whose modules are imported only when they run, so that ``vpoc --help`` answers at once."""
+"""Commands whose modules are imported only when they run, so that ``vpoc --help`` is fast."""
 
 import importlib
 from typing import Any

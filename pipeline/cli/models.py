@@ -1,4 +1,4 @@
-"""``vpoc models``: the registered models, and uploading of trainings that MLflow has not seen yet."""
+"""``vpoc models``: train models, list the registered ones, upload trainings that MLflow doesn't have yet."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["models"]
 
 models = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Registered models, and trainings that wait for MLflow."
+    no_args_is_help=True, add_completion=False, help="Registered models, and trainings waiting for MLflow."
 )
 
 
@@ -37,7 +37,7 @@ def train(
     families: Annotated[list[str], typer.Argument(help="Model families, such as lstm attention ensemble.")],
     symbol: MadeSymbolOption = None,
 ) -> None:
-    """Train model families on what 'vpoc run' made of a symbol, and make its report anew."""
+    """Train model families on the results of 'vpoc run' for a symbol, and rebuild its report."""
     from pipeline.learning.models import find_family
 
     home = vpoc_home()
@@ -66,11 +66,11 @@ def train(
 @models.command("list")
 def list_(
     latest: Annotated[
-        int, typer.Option(min=1, help="How many versions of each model; those with an alias always.")
+        int, typer.Option(min=1, help="Versions to list per model; those with an alias are always listed.")
     ] = 3,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the registered models, and trainings that are not uploaded yet."""
+    """List the registered models, and trainings that are not uploaded yet."""
     home = vpoc_home()
     prepare_environment(home)
     quieten()
@@ -89,19 +89,19 @@ def list_(
     else:
         _show(found, waiting, away)
     if away is not None:
-        raise DataError(f"{away}; start it, or name another one in MLFLOW_TRACKING_URI")
+        raise DataError(f"{away}; start it, or set MLFLOW_TRACKING_URI to another server")
 
 
 @models.command()
 def upload(as_json: JsonOption = False) -> None:
-    """Upload the trainings that MLflow has not seen yet, the oldest first; what is there already stays as it is.
+    """Upload the trainings that MLflow doesn't have yet, oldest first; existing ones stay as they are.
 
-    Exit code 0: nothing waits any more; 1: something still does.
+    Exit code 0: nothing is left to upload; 1: something is.
     """
     home = vpoc_home()
     prepare_environment(home)
     quieten()
-    from pipeline.definitions import StoreAwayError, mlflow_errors, open_store, sentence
+    from pipeline.definitions import StoreUnreachableError, mlflow_errors, open_store, sentence
     from pipeline.definitions import upload as upload_record
     from pipeline.learning.record import pending_records
 
@@ -118,13 +118,13 @@ def upload(as_json: JsonOption = False) -> None:
     for folder in waiting if away is None else []:
         try:
             uploaded = upload_record(store, folder)
-        except DataError as error:  # this record's own fault: others may be well
+        except DataError as error:  # a fault of this record: others may be fine
             failed[_called(folder)] = str(error)
         except mlflow_errors() as error:
             failed[_called(folder)] = sentence(error)
             try:
                 open_store(home)
-            except StoreAwayError as gone:
+            except StoreUnreachableError as gone:
                 away = str(gone)
                 break
         else:
@@ -135,20 +135,20 @@ def upload(as_json: JsonOption = False) -> None:
     if as_json:
         typer.echo(json.dumps({"uploaded": done, "failed": failed, "away": away, "waiting": left}, indent=2))
     elif not waiting:
-        console.print("nothing waits: every training is uploaded")
+        console.print("nothing to upload: MLflow has every training")
     for name, why in failed.items():
         Console(stderr=True, soft_wrap=True, highlight=False, quiet=as_json).print(f"{name}: {why}")
     if away is not None:
         raise DataError(
-            f"{away}; {_trainings(left)} in {home.models}: start it, or name another one in MLFLOW_TRACKING_URI, "
+            f"{away}; {_trainings(left)} in {home.models}: start it, or set MLFLOW_TRACKING_URI to another server, "
             "and run 'vpoc models upload' again"
         )
     if left:
-        raise DataError(f"{_trainings(left)} in {home.models}: mend what is said above, and run it again")
+        raise DataError(f"{_trainings(left)} in {home.models}: fix the problems above, and run it again")
 
 
 def _trainings(number: int) -> str:
-    return f"{number} training{'s wait' if number > 1 else ' waits'}"
+    return f"{number} training{'s are' if number > 1 else ' is'} waiting"
 
 
 def _called(folder: "Path") -> str:
@@ -182,12 +182,12 @@ def _show(found: "Sequence[Registered]", waiting: Sequence[dict[str, Any]], away
             if version.headline:
                 console.print(Padding(Text(_figures(version.headline)), (0, 0, 0, 4)))
     if not found and away is None:
-        console.print("no model is registered yet: 'vpoc run' trains and registers some", soft_wrap=True)
+        console.print("no models are registered yet: 'vpoc run' trains and registers them", soft_wrap=True)
     if waiting:
         console.print(f"\n{_trainings(len(waiting))} for 'vpoc models upload':", soft_wrap=True)
     for one in waiting:
-        said = one["broken"] or _figures(one["headline"])
-        console.print(f"  {one['training']}  {_minute(one['trained'])}  {said}", soft_wrap=True)
+        text = one["broken"] or _figures(one["headline"])
+        console.print(f"  {one['training']}  {_minute(one['trained'])}  {text}", soft_wrap=True)
 
 
 def _figures(headline: Mapping[str, str]) -> str:

@@ -17,35 +17,35 @@ from pipeline.home import expanded
 
 __all__ = ["JsonOption", "MadeSymbolOption", "Reading", "SymbolOption", "file_source", "reads_a_file", "refuse_reading"]
 
-SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Which instrument the bars are of.")]
+SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Instrument of the bars.")]
 MadeSymbolOption = Annotated[
     str | None,
     typer.Option(
-        "--symbol", "-s", help="Whose results of 'vpoc run' to go on from. [default: ES, or the only one made]"
+        "--symbol", "-s", help="Symbol whose 'vpoc run' results to use. [default: ES, or the only one there is]"
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for another program to read.")]
 
 Reading = Mapping[str, Any]  # settings of a source that were given on the command line, by their names
 
-_PANEL = "How to read the file, where it can't be told from itself"
+_PANEL = "How to read the file, where that can't be detected"
 
 
 # One for each setting of a source, under its name (time_zone is --time-zone): its type, its help and what it takes.
 _READING: dict[str, tuple[Any, str, str | None]] = {
-    "format": (str, "The file's format, where it should not be recognised by itself.", None),
-    "columns": (list[str], "Columns not found by themselves, e.g. 'close=Settle,volume=Vol'.", "OURS=NAME,..."),
-    "names": (str, "The names of all columns, in order, of a file without a line of names.", "NAME,NAME,..."),
-    "time_zone": (str, "Zone of times that carry none, e.g. America/Chicago.", "ZONE"),
-    "time_format": (str, "Form of the times, e.g. '%d/%m/%Y %H:%M'; of date, a space and time.", "FORM"),
+    "format": (str, "The file's format, if it isn't recognised automatically.", None),
+    "columns": (list[str], "Columns not found automatically, e.g. 'close=Settle,volume=Vol'.", "OURS=NAME,..."),
+    "names": (str, "Names of all columns, in order, for a file without a header.", "NAME,NAME,..."),
+    "time_zone": (str, "Time zone of times without one, e.g. America/Chicago.", "ZONE"),
+    "time_format": (str, "Format of the times, e.g. '%d/%m/%Y %H:%M'.", "FORM"),
     "label": (str, "Whether a bar's time is its 'open' or its 'close'.", "open|close"),
-    "bar": (str, "Length of a bar, e.g. 5min, where the file leaves it open.", "LENGTH"),
+    "bar": (str, "Length of a bar, e.g. 5min, where the file doesn't show it.", "LENGTH"),
     "volume_columns": (str, "Columns whose sum is the volume, e.g. Up+Down.", "NAME+NAME"),
-    "file_symbol": (str, "Whose rows to take from a file of several symbols, as the file calls it.", "NAME"),
-    "delimiter": (str, "What stands between fields: a character, or 'tab'.", "MARK"),
+    "file_symbol": (str, "Symbol to take from a file of several, as the file names it.", "NAME"),
+    "delimiter": (str, "Field delimiter: a character, or 'tab'.", "MARK"),
     "decimal": (str, "The decimal mark: '.' or ','.", "MARK"),
-    "skip_rows": (int, "Lines to leave out at the beginning, above the names.", "LINES"),
-    "skip_footer": (int, "Lines to leave out at the end.", "LINES"),
+    "skip_rows": (int, "Lines to skip at the beginning, above the header.", "LINES"),
+    "skip_footer": (int, "Lines to skip at the end.", "LINES"),
 }
 
 
@@ -83,10 +83,10 @@ def reads_a_file(command: Callable[..., None]) -> Callable[..., None]:
 def file_source(path: str, reading: Reading | None = None) -> FileSource:
     """A source from the options given; the path is made absolute, since it is remembered."""
     if not path.strip():
-        raise ConfigurationError("the name of the file with the bars is empty: give a file, a folder or a glob")
+        raise ConfigurationError("the file name is empty: give a file, a folder or a glob")
     if any("\ud800" <= each <= "\udfff" for each in path):
         raise ConfigurationError(f"the name '{path}' is not UTF-8 text: rename the file, or give its folder")
-    # A word that is not one of a setting's is the settings' own error to tell.
+    # A value that a setting does not know is reported by the settings themselves.
     named = dict(reading or {})
     if isinstance(columns := named.get("columns"), str | list):
         named["columns"] = _columns([columns] if isinstance(columns, str) else columns)
@@ -96,15 +96,15 @@ def file_source(path: str, reading: Reading | None = None) -> FileSource:
         return FileSource(path=os.path.abspath(expanded(path)), **named)  # noqa: PTH100 (pathlib's keeps a ..)
     except ValidationError as error:
         first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
-            raise ConfigurationError(said) from error
+            raise ConfigurationError(message) from error
         setting = str(first["loc"][0])
-        raise ConfigurationError(f"--{setting.replace('_', '-')} {_as_given(reading, setting)}: {said}") from error
+        raise ConfigurationError(f"--{setting.replace('_', '-')} {_as_given(reading, setting)}: {message}") from error
 
 
 def refuse_reading(reading: Reading, instead: str) -> None:
-    """Say that options on reading a file mean nothing without one."""
+    """Refuse options on reading a file where there is no file."""
     for setting in reading:
         option = f"--{setting.replace('_', '-')}"
         raise ConfigurationError(f"{option} says how to read a file: {instead}, or leave {option} out")
@@ -115,7 +115,7 @@ def _columns(given: Sequence[str]) -> dict[str, str]:
     for pair in (pair for each in given for pair in re.split(r",(?=\s*[A-Za-z_]+=)", each)):
         ours, equals, theirs = (part.strip() for part in pair.partition("="))
         if not (ours and equals and theirs):
-            raise ConfigurationError(f"--columns {pair!r}: give our name and the file's, such as close=Settle")
+            raise ConfigurationError(f"--columns {pair!r}: give our name and the file's, as in close=Settle")
         columns[ours] = theirs
     return columns
 

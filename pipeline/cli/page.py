@@ -1,4 +1,4 @@
-"""A session's profile as a page of its own."""
+"""A session's profile as a web page."""
 
 from typing import Unpack
 

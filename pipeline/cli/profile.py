@@ -27,20 +27,22 @@ def profile(
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Trade date to draw. [default: the last]")
     ] = None,
     hours: Annotated[Literal["rth", "eth"], typer.Option(help="Regular hours, or the whole trade date.")] = "rth",
-    sessions: Annotated[int, typer.Option(min=1, help="How many sessions to list.")] = 10,
+    sessions: Annotated[int, typer.Option(min=1, help="Number of sessions to list.")] = 10,
     allocation: Annotated[
         Literal["uniform", "close", "tpo"],
-        typer.Option(help="What a row counts: a bar's volume from low to high, all on the close, or time (TPO)."),
+        typer.Option(
+            help="What rows count: a bar's volume spread from low to high, all of it at the close, or time (TPO)."
+        ),
     ] = "uniform",
     ticks_per_row: Annotated[
         int | None, typer.Option(min=1, max=1 << 24, help="Height of a row in ticks. [default: the instrument's]")
     ] = None,
     tpo_minutes: Annotated[int, typer.Option(min=1, max=1440, help="Length of a time bracket, for tpo.")] = 30,
-    open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a page and open it.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Draw the session as a web page and open it.")] = False,
     sides: Annotated[
         str | None,
         typer.Option(
-            help="Of trades: what the file's words for the aggressor mean, e.g. 'A=sell,B=buy'.",
+            help="For trades: meaning of the file's words for the aggressor, e.g. 'A=sell,B=buy'.",
             metavar="WORD=SIDE,...",
         ),
     ] = None,
@@ -50,8 +52,8 @@ def profile(
 ) -> None:
     """Show VPOC and value area of each session, and one session's profile.
 
-    With --allocation tpo it is the letters of the Market Profile, which needs no volume. A file with a price and no
-    open, high and low holds trades: they are streamed, and take their exact prices.
+    With --allocation tpo it is a Market Profile of letters, which needs no volume. A file with a price but no open,
+    high or low holds trades: they are streamed, and counted at their exact prices.
     """
     from pipeline.cli.profile_trades import profile_trades, source_holds_trades
     from pipeline.profiles import RowRule, session_profiles
@@ -81,9 +83,9 @@ def profile(
     profiles = session_profiles(taken.bars, taken.instrument, hours=hours, **rule.options)
     if profiles.empty:
         if len(taken.bars) and not taken.bars["volume"].any():
-            raise DataError(f"{file} has no volume in any of its bars: give --allocation tpo for the profile of time")
+            raise DataError(f"{file} has no volume in any of its bars: use --allocation tpo for a time profile")
         what = "bar" if rule.by_time else "bar with volume"
-        raise DataError(f"{file} has no {what} in {hours} of {symbol}: try --hours eth, or another --symbol")
+        raise DataError(f"{file} has no {what} in {hours} of {symbol}: try --hours eth or another --symbol")
     if as_json:
         print_findings(taken.findings, Console(stderr=True))
         listed = profiles.reset_index()
@@ -93,7 +95,7 @@ def profile(
     day = pd.Timestamp(session) if session is not None else profiles.index[-1]
     if day not in profiles.index:
         raise DataError(
-            f"{file} has no {hours} profile of {day.date()}: its sessions go from {profiles.index[0].date()} "
+            f"{file} has no {hours} profile for {day.date()}: its sessions run from {profiles.index[0].date()} "
             f"to {profiles.index[-1].date()}"
         )
     console = Console()

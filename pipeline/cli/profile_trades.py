@@ -1,4 +1,4 @@
-"""``vpoc profile`` on a file of trades: streamed, at exact prices, with who started them."""
+"""``vpoc profile`` on a file of trades: streamed, at exact prices, with their aggressors."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ _FORMATS = ("generic_csv", "parquet", "binance")
 
 
 def source_holds_trades(source: FileSource) -> bool:
-    """Whether the source is a file of trades, told by its columns (or the first file's of several)."""
+    """Return True if the source's columns (or those of the first of several files) are a trade file's."""
     return source.format in (None, *_FORMATS) and holds_trades(source.path, _options(source))
 
 
@@ -64,7 +64,7 @@ def profile_trades(
             source.path,
             instrument,
             options,
-            # A trade has one price, so that volume has one way to be allocated.
+            # A trade has one price, so its volume can be allocated in one way only.
             allocation="tpo" if rule.by_time else "trades",
             ticks_per_row=rule.ticks_per_row,
             tpo_minutes=rule.tpo_minutes,
@@ -76,7 +76,7 @@ def profile_trades(
     profiles = stream.result()
     if profiles.empty:
         raise DataError(
-            f"{source.path} has no trade with volume in {hours} of {symbol} "
+            f"{source.path} has no trades with volume in {hours} of {symbol} "
             f"({_account(profiles) or 'it has no rows'}): try --hours eth, another --symbol, or check the time zone"
         )
     if as_json:
@@ -89,7 +89,7 @@ def profile_trades(
     day = profiles.index[-1] if session is None else session
     if day not in profiles.index:
         raise DataError(
-            f"{source.path} has no {hours} profile of {day.date()}: its sessions go from {profiles.index[0].date()} "
+            f"{source.path} has no {hours} profile for {day.date()}: its sessions run from {profiles.index[0].date()} "
             f"to {profiles.index[-1].date()}"
         )
     console = Console()
@@ -125,7 +125,7 @@ def _options(source: FileSource, sides: str | None = None) -> TradeReadOptions:
         return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)), sides=words)
     except ValidationError as error:
         raise ConfigurationError(
-            f"--sides {sides!r}: give the file's words and what each means (buy, sell, unknown), such as 'A=sell,B=buy'"
+            f"--sides {sides!r}: give the file's words and their meaning (buy, sell, unknown), such as 'A=sell,B=buy'"
         ) from error
 
 

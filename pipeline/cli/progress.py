@@ -1,4 +1,4 @@
-"""Progress of a chain of runs on the screen: a line for each step that ended, and one that tells how far all is."""
+"""Progress of a chain of runs on the screen: a line for each finished step, and one for the whole."""
 
 import time
 from collections.abc import Callable
@@ -22,10 +22,10 @@ _ALMOST = 0.95  # of a step that takes longer than expected
 
 
 def shown_while(console: Console, run: Callable[["Observer"], object]) -> None:
-    """Call ``run`` with an observer that shows its steps, and what they tell above them.
+    """Call ``run`` with an observer that shows its steps, their messages above.
 
-    On a terminal the last line tells the share done and the time left; elsewhere a line is printed as each step starts
-    and, while one goes on, every few seconds. What takes long to import belongs into ``run``.
+    On a terminal the last line shows the share done and the time left; elsewhere a line is printed as each step starts
+    and, while one goes on, every few seconds. Slow imports belong inside ``run``.
     """
     chain = _Chain()
     if console.is_terminal:
@@ -37,7 +37,7 @@ def shown_while(console: Console, run: Callable[["Observer"], object]) -> None:
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration as people say it: ``<1 s``, ``7 s``, ``2 min 05 s``, ``1 h 12 min``."""
+    """Format a duration for people: ``<1 s``, ``7 s``, ``2 min 05 s``, ``1 h 12 min``."""
     whole = round(seconds)
     if seconds < 1:
         return "<1 s"
@@ -71,7 +71,7 @@ class _Chain:
             self.step, self.going = "", ""
 
     def share(self) -> float:
-        """How much is done, by the seconds that the steps were expected to take."""
+        """Share done, by the seconds that the steps were expected to take."""
         whole = sum(self.plan.values())
         ended = sum(seconds for step, seconds in self.plan.items() if step in self.done)
         expected = self.plan.get(self.step, 0.0)

@@ -1,4 +1,4 @@
-"""What libraries say, kept off the screen."""
+"""Silencing of what libraries write to the screen."""
 
 import logging
 import warnings

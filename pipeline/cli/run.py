@@ -34,7 +34,8 @@ DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
 @reads_a_file
 def run(
     data: Annotated[
-        str | None, typer.Option("--data", "-d", help="File, folder or glob with bars; remembered for the symbol.")
+        str | None,
+        typer.Option("--data", "-d", help="File, folder or glob with bars; its path is remembered for the symbol."),
     ] = None,
     symbol: Annotated[
         str | None,
@@ -50,8 +51,8 @@ def run(
 ) -> None:
     """Run the whole chain: bars, profiles, signals, backtest, report.
 
-    Without --data, on five simulated years of ES; with it, on your own bars, which are remembered for the
-    symbol, so that later 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them too.
+    Without --data, it uses five simulated years of ES; with it, your own bars. Their path is remembered for the
+    symbol, so that 'vpoc run --symbol ES', the nightly schedule and Dagster's page use them from then on.
     """
     home = vpoc_home()
     require_settings(home)
@@ -63,14 +64,14 @@ def run(
         find_dataset(key, home)
     else:
         if key.endswith(SIMULATED_SUFFIX):
-            raise ConfigurationError(f"--data can't go with {key}, the simulator's: leave one of the two out")
+            raise ConfigurationError(f"--data can't be used with {key}, which is simulated: leave one of them out")
         source = file_source(data, reading)
         find_instrument(key)
         if source_holds_trades(source):
-            raise DataError(f"{data} holds trades, and a run takes bars: see them with 'vpoc profile {data}'")
+            raise DataError(f"{data} holds trades, but a run needs bars: show them with 'vpoc profile {data}'")
         load_sources(home)
         with console.status(f"Reading {data}"):
-            taken = source.read(key).description  # a file that can't be read is not remembered
+            taken = source.read(key).description  # an unreadable file must not be remembered
     prepare_environment(home)
     if taken:
         console.sentence(taken)
@@ -98,7 +99,7 @@ def _run(key: str, home: Home, source: FileSource | None, console: Console) -> N
         # A mistyped file must not take the place of the one that worked.
         remember_source(home, key, before)
         raise DataError(
-            f"{error}; {key}'s source is {before.path} as before: 'vpoc run --symbol {key}' makes its months anew"
+            f"{error}; {key} still has its source {before.path}: 'vpoc run --symbol {key}' rebuilds its months"
         ) from error
 
 
@@ -144,4 +145,4 @@ def _show(key: str, home: Home, console: Console, *, as_json: bool) -> None:
         console.sentence(f"{strategy}: {verdict(part.droplevel(0))}")
     console.sentence(after_looks(summary.attrs["looks"]))
     console.sentence(f"Report     {report}")
-    console.print("Pages      vpoc ui: Dagster and MLflow, their addresses printed")
+    console.print("Pages      'vpoc ui' serves Dagster and MLflow and prints their addresses")

@@ -23,7 +23,7 @@ class Console(RichConsole):
         super().__init__(**{"markup": False, **options})
 
     def sentence(self, text: str | Text) -> None:
-        """Print text that a terminal shows wrapped between words, and a file gets as it is, one line a paragraph.
+        """Print text that a terminal shows wrapped between words, and a file gets as it is, one line per paragraph.
 
         A path or an address that is longer than the window stays whole.
         """

@@ -34,7 +34,7 @@ _NAMES = {
 
 
 def results_table(summary: pd.DataFrame, title: str) -> Table:
-    """Headline metrics of each strategy, its 95 % interval beside.
+    """Headline metrics of each strategy with their 95 % intervals.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
 
 
 def side_by_side_table(summary: pd.DataFrame, title: str) -> Table:
-    """A row a strategy with the figures to compare them by, intervals beside.
+    """One row per strategy with the figures to compare them by, and their intervals.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def sessions_table(
 ) -> Table:
     """The last sessions of session or trade profiles: prices in the tick's decimals, none of them cut.
 
-    ``counted`` is what to call that which the profiles count.
+    ``counted`` names what the profiles count.
     """
     listed = profiles.tail(last)
     decimals = tick_decimals(instrument)
@@ -138,5 +138,5 @@ def account_line(account: Account, instrument: Instrument) -> str:
     ticks = account.slippage_ticks
     return (
         f"Account: {money(account.initial_capital)}, {100 * account.risk_per_trade:g} % at risk per trade; commission "
-        f"{commission} a side, slippage {ticks} {'tick' if ticks == 1 else 'ticks'} on stops and closes"
+        f"{commission} per side, slippage {ticks} {'tick' if ticks == 1 else 'ticks'} on stops and closes"
     )

@@ -1,4 +1,4 @@
-"""``vpoc tune``: search a model family's hyperparameters or the strategy's parameters, and say how often was looked."""
+"""``vpoc tune``: search a model family's hyperparameters or the strategy's parameters, and count every trial."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,39 +34,41 @@ def tune(
     ] = None,
     symbol: MadeSymbolOption = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, show_default="50", help="Budget of the study, earlier runs included.")
+        int | None, typer.Option(min=1, show_default="50", help="Trials of the study, earlier runs included.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Budget of this run, whose last trials are finished; none without.")
+        float | None, typer.Option(min=1, help="Time limit of this run; trials in progress are finished.")
     ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            help="log_loss, net, sharpe_low or drawdown; several times for a Pareto front.",
+            help="log_loss, net, sharpe_low or drawdown; repeat for a Pareto front.",
             show_default="log_loss; sharpe_low of the strategy",
         ),
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, cmaes or random.", show_default="tpe")] = None,
     pruner: Annotated[str | None, typer.Option(help="hyperband, median or none.", show_default="median")] = None,
-    patience: Annotated[int | None, typer.Option(min=1, help="Trials without improvement to stop after.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this many trials without improvement.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that share the study.", show_default="1")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the search; else the settings' seed.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search. [default: the settings' seed]")] = None,
     dashboard: Annotated[
-        bool, typer.Option("--dashboard", help="Show all studies on Optuna's page, on this machine only.")
+        bool, typer.Option("--dashboard", help="Show all studies in Optuna Dashboard, on this machine only.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of that page; 0 for a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of Optuna Dashboard; 0 for a free one.")] = 8080,
     apply: Annotated[
         bool, typer.Option("--apply", help="Write the best parameters into settings.yaml; the old file is kept.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Search parameters on what 'vpoc run' made of a symbol; called again it goes on where it was.
+    """Search parameters on the results of 'vpoc run' for a symbol; called again, it resumes.
 
-    Each trial is remembered for good: the result says how often was looked, and what that leaves of the best. What is
-    not given here is as 'tuning' in settings.yaml says. Ctrl-C ends the study with the best so far. The best is put to
-    use by --apply alone.
+    Every trial is recorded for good: the result shows how many there were, and what that leaves of the best. Options
+    left out are taken from 'tuning' in settings.yaml. Ctrl-C ends the study with the best so far. Only --apply puts the
+    best to use.
     """
     home = vpoc_home()
     if dashboard:
@@ -74,8 +76,8 @@ def tune(
         return
     if target is None:
         raise ConfigurationError(
-            "nothing to tune is named: give a model family such as lightgbm, strategy, strategy@lightgbm or "
-            "strategy+lightgbm; or --dashboard to look at the studies there are"
+            "name what to tune: a model family such as lightgbm, strategy, strategy@lightgbm or "
+            "strategy+lightgbm; or use --dashboard to browse the studies"
         )
     from pipeline.studies import study_settings
     from pipeline.tuning.targets import StudyTarget
@@ -89,11 +91,13 @@ def tune(
         "patience": patience,
         "seed": seed,
     }
-    # Mistakes are told before anything starts.
+    # Mistakes are reported before anything starts.
     symbol = symbol or made_symbol(home)
     chosen = study_settings(StudyTarget.of(target), require_settings(home), **overrides)
     if apply and len(chosen.objectives) > 1:
-        raise ConfigurationError("--apply needs one best, and several objectives have a front: name one objective")
+        raise ConfigurationError(
+            "--apply needs a single best trial, but several objectives give a front: name one objective"
+        )
     find_dataset(symbol, home)
     prepare_environment(home)
     given = {name: value for name, value in {**overrides, "workers": workers}.items() if value is not None}
@@ -120,13 +124,13 @@ def _apply(console: Console, home: Home, document: dict[str, Any]) -> None:
     from pipeline.settings_file import change_settings, flat_settings
 
     kept = change_settings(home, flat_settings(document["settings"]))
-    before = f"; the settings before are in {kept}" if kept is not None else ""
+    before = f"; the previous settings are in {kept}" if kept is not None else ""
     console.sentence(f"Written to {home.settings}{before}")
 
 
 def _open_dashboard(home: Home, target: str | None, port: int) -> None:
     if target is not None:
-        raise ConfigurationError(f"--dashboard shows all studies: leave {target} out")
+        raise ConfigurationError(f"--dashboard shows all studies: leave out {target}")
     from pipeline.tuning.dashboard import serve_dashboard
     from pipeline.tuning.storage import tuning_url
 
@@ -165,15 +169,15 @@ def _tell(console: Console, document: dict[str, Any], folder: str, *, apply: boo
         say(f"best: trial {best['trial']}, {best['values']}")
         say(yaml.safe_dump(document["settings"], sort_keys=False).rstrip())
         if not apply:
-            say("These are not in use: the same command with --apply writes them into settings.yaml.")
+            say("These are not in use yet: run the same command with --apply to write them into settings.yaml.")
     for remark in document["remarks"]:
         say(remark)
     say(document["said"])
     deflated, overfitting = document["deflated_sharpe_ratio"], document["probability_of_overfitting"]
     say(
-        "Deflated Sharpe ratio of the best (the chance that it is above 0, after so many looks): "
+        "Deflated Sharpe ratio of the best (the chance that the true one is above 0, given so many trials): "
         + (
-            "unknown, for it traded nothing, or fewer than two trials have a Sharpe ratio"
+            "unknown: it traded nothing, or fewer than two trials have a Sharpe ratio"
             if deflated is None
             else f"{100 * deflated:.1f} %"
         )
@@ -182,5 +186,5 @@ def _tell(console: Console, document: dict[str, Any], folder: str, *, apply: boo
         "Probability of overfitting of all these trials (CSCV): "
         + ("unknown" if overfitting is None else f"{100 * overfitting:.0f} %")
     )
-    say("The best of many is always partly luck: what it is worth, sessions that no trial saw will tell.")
+    say("The best of many is always partly luck: only sessions that no trial has seen will show what it is worth.")
     say(f"Pictures   {folder}")

@@ -32,17 +32,17 @@ def ui(
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's page.")] = 5000,
     host_name: Annotated[
         list[str] | None,
-        typer.Option(help="Host name that the pages answer to as well, where a proxy stands before them; repeatable."),
+        typer.Option(help="Extra host name that the pages answer to, for use behind a proxy; repeatable."),
     ] = None,
 ) -> None:
-    """Open both pages on this machine only, with the schedules running, until Ctrl-C."""
+    """Serve both pages on this machine only, with the schedules running, until Ctrl-C."""
     home = vpoc_home()
     prepare_environment(home)
     for name in host_name or ():
         if not HOST_NAME.fullmatch(name):
-            raise ConfigurationError(f"--host-name {name!r} is no host name: give one such as research.example.com")
+            raise ConfigurationError(f"--host-name {name!r} is not a host name: give one such as research.example.com")
     if dagster_port == mlflow_port:
-        raise ConfigurationError(f"both pages can't have port {mlflow_port}: name another one with --mlflow-port")
+        raise ConfigurationError(f"both pages can't use port {mlflow_port}: choose another with --mlflow-port")
     os.environ[NAMES_VARIABLE] = " ".join(host_name or ())
     ports = {"dagster": dagster_port, "daemon": 0}
     pages = {"Dagster": f"http://{HOST}:{dagster_port}"}
@@ -59,7 +59,7 @@ def _serve(home: Home, ports: dict[str, int], pages: dict[str, str]) -> None:
     console = Console(highlight=False)
     log = home.logs / "ui.log"
     if left := end_leftovers(home):
-        console.print(f"ended {left} processes that a killed 'vpoc ui' had left behind")
+        console.print(f"ended {left} processes left behind by a killed 'vpoc ui'")
     for name in pages:
         if name.lower() in ports:
             _check_free(name, ports[name.lower()])
@@ -85,7 +85,7 @@ def _serve(home: Home, ports: dict[str, int], pages: dict[str, str]) -> None:
             console.print("Ctrl-C stops both.")
             while all(server.poll() is None for server in servers):
                 time.sleep(0.5)
-            raise DataError(f"a server stopped by itself: {log} says why")
+            raise DataError(f"a server stopped unexpectedly: see {log}")
         except KeyboardInterrupt:
             console.print("stopping ...")
         finally:
@@ -123,7 +123,7 @@ def _check_free(name: str, port: int) -> None:
         except OSError as error:
             option = f"--{name.lower()}-port"
             raise ConfigurationError(
-                f"port {port} for {name}'s page is taken: name another one with {option}"
+                f"port {port} for {name}'s page is in use: choose another with {option}"
             ) from error
 
 
@@ -131,10 +131,10 @@ def _wait_for(address: str, servers: "list[subprocess.Popen[bytes]]", log: str) 
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if any(server.poll() is not None for server in servers):
-            raise DataError(f"a server did not start: {log} says why")
+            raise DataError(f"a server did not start: see {log}")
         try:
             with urllib.request.urlopen(address, timeout=2):  # noqa: S310
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise DataError(f"{address} did not answer within {START_SECONDS} s: {log} says why")
+    raise DataError(f"{address} did not answer within {START_SECONDS} s: see {log}")

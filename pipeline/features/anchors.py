@@ -43,7 +43,7 @@ def anchored(
     Parameters
     ----------
     frame
-        Rows in order of time: indexed by session, or with a column ``session`` (several rows a session).
+        Rows in order of time: indexed by session, or with a column ``session`` (several rows per session).
     compute
         From a slice of ``frame`` (whole sessions from the anchor on) to a Series, a DataFrame or an array with its
         rows. Must be causal: a row's values depend on that row and those before.
@@ -121,7 +121,7 @@ def _quarters(frame: pd.DataFrame) -> NDArray[np.int64]:
 
 def _table(values: Any, part: pd.DataFrame) -> pd.DataFrame:
     if len(values) != len(part):
-        raise DataError(f"an anchored computation gave {len(values)} values for {len(part)} rows; give one a row")
+        raise DataError(f"an anchored computation gave {len(values)} values for {len(part)} rows; give one per row")
     if isinstance(values, pd.DataFrame):
         return values.set_axis(part.index)
     array = np.asarray(values, dtype=np.float64)

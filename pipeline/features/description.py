@@ -1,4 +1,4 @@
-"""What a table of features looks like: missing values, spread, drift, and which say the same."""
+"""Description of a table of features: missing values, spread, drift, and which are redundant."""
 
 import numpy as np
 import pandas as pd

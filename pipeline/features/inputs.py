@@ -1,4 +1,4 @@
-"""What features are made of: bars, profiles and what was worked out from them, cut off wherever an audit likes."""
+"""Inputs of the features: bars, profiles and what is derived from them, cut off wherever an audit likes."""
 
 import datetime as dt
 import logging
@@ -38,7 +38,7 @@ class FeatureInputs:
     bars
         Clean bars.
     profiles
-        Of the settings' hours, from :func:`pipeline.profiles.session_profiles`, one row a session.
+        Of the settings' hours, from :func:`pipeline.profiles.session_profiles`, one row per session.
     history
         From :func:`pipeline.strategy.session_history`, the same rows.
     instrument
@@ -49,7 +49,7 @@ class FeatureInputs:
         From :func:`pipeline.profiles.structure.session_structure` and :func:`pipeline.profiles.naked.naked_at_close`,
         the same rows; None where not made.
     external
-        Series from elsewhere by name (``vix``): a row a day with ``timestamp`` (or such an index) and the values,
+        Series from elsewhere by name (``vix``): a row per day with ``timestamp`` (or such an index) and the values,
         optionally ``known_at`` (:mod:`pipeline.features.externals`).
     """
 
@@ -129,7 +129,7 @@ class FeatureInputs:
         )
 
     def until(self, session: dt.date | str) -> Self:
-        """The same, as it was known at that session's close: everything made anew from what there was then."""
+        """The same, as it was known at that session's close: everything made again from what there was then."""
         last = _date(session)
         closes = self._schedule_of(last)[self._hours_close].iloc[0]
         end = self._schedule_of(last)["close"].iloc[0]
@@ -140,7 +140,7 @@ class FeatureInputs:
         )
 
     def since(self, session: dt.date | str) -> Self:
-        """The same, as if data began at that session: everything made anew from what comes after."""
+        """The same, as if data began at that session: everything made again from what comes after."""
         first = _date(session)
         begin = self._schedule_of(first)["open"].iloc[0]
         kept = int(np.searchsorted(self._instants, pd.Timestamp(begin).as_unit("ns").value))
@@ -167,7 +167,7 @@ class FeatureInputs:
         )
 
     def has(self, name: str) -> bool:
-        """Whether an input is there: a table, a column of the bars, or an external series."""
+        """Return True if an input exists: a table, a column of the bars, or an external series."""
         if name in _OWN:
             return True
         if name in ("structure", "naked"):
@@ -175,7 +175,7 @@ class FeatureInputs:
         return name in self.external or name in self.bars.columns
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What ``make`` returns, worked out the first time and kept: for what several features share."""
+        """Return what ``make`` returns, computed once and kept: for what several features share."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
@@ -187,7 +187,7 @@ class FeatureInputs:
 
     @cached_property
     def rolled(self) -> NDArray[np.bool_]:
-        """Whether a session's contract is another than that of the one before; true in the first, shape (sessions,)."""
+        """Mark the sessions whose contract differs from the one before; True in the first, shape (sessions,)."""
         changed = np.ones(len(self.sessions), np.bool_)
         if "contract" in self.history.columns:
             names = self.history["contract"].to_numpy(object)
@@ -229,7 +229,7 @@ class FeatureInputs:
 
     @cached_property
     def session_bars(self) -> pd.DataFrame:
-        """One bar a session, of :attr:`hour_bars`, shape (sessions, ...).
+        """One bar per session, of :attr:`hour_bars`, shape (sessions, ...).
 
         Returns
         -------
@@ -281,7 +281,7 @@ class FeatureInputs:
         return cast(pd.DataFrame, self.once(("frames", minutes), lambda: self._frames(minutes)))
 
     def at_close(self, frames: pd.DataFrame, values: pd.Series | NDArray[np.float64]) -> pd.Series:
-        """Of values by frame the last of each session, indexed by session; NaN where it has no frame."""
+        """Return the last value of each session, indexed by session; NaN where it has no frame."""
         row = frames["row"].to_numpy()
         last = np.flatnonzero(np.append(row[1:] != row[:-1], True)) if len(row) else np.empty(0, np.int64)
         found = np.full(len(self.sessions), np.nan)
@@ -335,14 +335,14 @@ class FeatureInputs:
 
     @cached_property
     def closes(self) -> pd.DatetimeIndex:
-        """When each session's hours close (UTC), shape (sessions,): what a feature knows, it knows then."""
+        """Close of each session's hours (UTC), shape (sessions,): the instant a feature's value is known."""
         return pd.DatetimeIndex(self._own_schedule[self._hours_close]).as_unit("ns")
 
     def _schedule_of(self, session: pd.Timestamp) -> pd.DataFrame:
         found = session_schedule(self.instrument, session, session)
         if len(found) == 0:
             raise DataError(
-                f"{session.date()} is no session of {self.instrument.symbol} ({self.instrument.calendar}); "
+                f"{session.date()} is not a session of {self.instrument.symbol} ({self.instrument.calendar}); "
                 "name a trade date of its calendar"
             )
         return found

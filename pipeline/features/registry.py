@@ -1,6 +1,6 @@
 """The registry of features: a decorator, and everything that was declared with it.
 
-A feature is a function from the inputs to one value a session, known at that session's close. Adding one is
+A feature is a function from the inputs to one value per session, known at that session's close. Adding one is
 writing it into a file of ``families/``; nothing else is touched.
 """
 
@@ -83,13 +83,13 @@ class Feature:
 
     @property
     def built_in(self) -> bool:
-        """Whether it stands in one of the files that come with the program, rather than in a user's own."""
+        """Return True if it comes with the program, rather than from a user's own file."""
         package, _, module = self.compute_with.__module__.rpartition(".")
         return package == _FAMILIES and module in _BUILT_IN
 
     @property
     def place(self) -> str:
-        """Where its function is: module and name."""
+        """Module and name of its function."""
         return f"{self.compute_with.__module__}.{self.compute_with.__name__}"
 
     def compute(self, inputs: "FeatureInputs") -> "pd.Series | np.ndarray":
@@ -194,7 +194,7 @@ class FeatureRegistry:
         Raises
         ------
         ConfigurationError
-            For a mirror that isn't there, or that doesn't mirror back.
+            For a mirror that is missing, or that doesn't mirror back.
         """
         for one in self.features.values():
             other = self.features.get(one.mirror)

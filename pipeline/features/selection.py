@@ -1,4 +1,4 @@
-"""Which features are made: all of the registry, but for those that the settings leave out."""
+"""Selection of features: the whole registry, except those that the settings leave out."""
 
 from collections.abc import Mapping
 
@@ -28,7 +28,8 @@ class FeatureSelection(BaseModel):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := sorted(set(names) - set(registered())):
             raise ConfigurationError(
-                f"leave_out names {', '.join(unknown)}, which is no feature; docs/feature_dictionary.md lists them"
+                f"leave_out names {', '.join(unknown)}, which the registry does not "
+                "have; docs/feature_dictionary.md lists all features"
             )
         return names
 

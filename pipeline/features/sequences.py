@@ -1,6 +1,6 @@
 """The last sessions, weeks and half hours step by step: what models that read sequences learn from.
 
-A row a candidate, a column a timeframe, lag and channel: ``session_00_vpoc_move`` is the VPOC's move in the session
+One row per candidate, a column per timeframe, lag, channel: ``session_00_vpoc_move`` is the VPOC's move in the session
 ``decided_on``, ``session_01_vpoc_move`` that of the session before. Each step knows its own past only and is worked out
 from a fixed number of sessions, so a row is the same to the bit whatever comes later and wherever the data starts;
 what a longer history could change is missing instead.
@@ -187,13 +187,13 @@ def sequence_features(
 ) -> pd.DataFrame:
     """The sequences each candidate's decision could see, turned to its side.
 
-    What has a direction is multiplied by the side, and distances to the edges of the value area are told from the
+    What has a direction is multiplied by the side, and distances to the edges of the value area are measured from the
     candidate's own: a long in a market and the short in that market upside down have the same row.
 
     Parameters
     ----------
     inputs
-        Bars, profiles and history; structure, naked VPOCs and external series are not looked at.
+        Bars, profiles and history; structure, naked VPOCs and external series are ignored.
     candidates
         From :func:`pipeline.strategy.make_candidates`: ``decided_on`` and ``side`` count.
     sessions, weeks
@@ -202,8 +202,8 @@ def sequence_features(
     Returns
     -------
     DataFrame
-        A row a candidate, in their index, float64; columns as :func:`sequence_timeframes` lists them. Missing (NaN):
-        steps before history begins, half hours without a bar, what would compare two contracts, and values within the
+        One row per candidate, in their index, float64; columns as :func:`sequence_timeframes` lists them. NaN where
+        missing: steps before history begins, half hours without a bar, comparisons of two contracts, and values of the
         first sessions that would be others if the data began earlier.
 
     Raises
@@ -338,11 +338,11 @@ def _week_numbers(inputs: FeatureInputs) -> Ints:
 
 
 def _week_places(inputs: FeatureInputs, row: Ints, steps: int) -> Ints:
-    """Where each week's values stand: the running one's at the decision, the others' at their last session."""
+    """Return the row of each week's values: the running week's at the decision, the others' at their last session."""
     numbers = _week_numbers(inputs)
     wanted = numbers[row][:, None] - np.arange(steps)
     last = np.searchsorted(numbers, wanted, side="right") - 1
-    # A week without a session is no step.
+    # A week without a session is not a step.
     last[(last < 0) | (numbers[np.maximum(last, 0)] != wanted)] = -1
     last[:, 0] = row
     return last

@@ -43,7 +43,7 @@ def build_features(
     Raises
     ------
     ConfigurationError
-        For a name that is no feature.
+        For a name that is not a feature.
     DataError
         Where a feature fails or gives an infinite value: names feature and session. For a history too short for any of
         them: says how much is needed.
@@ -60,7 +60,7 @@ def build_features(
     if short := [name for name, sessions in needed.items() if sessions > held]:
         most = max(short, key=lambda name: (needed[name], name))
         _log.warning(
-            "%s has %d sessions: %d of %d features need more and are missing throughout (%s needs %d)",
+            "%s has %d sessions: %d of %d features need more and stay missing (%s needs %d)",
             inputs.instrument.symbol,
             held,
             len(short),
@@ -78,7 +78,7 @@ def update_features(
     """The table with the sessions that are new, worked out from the recent ones only; to the bit that of a whole build.
 
     The newest row of the previous table is worked out again. Where it differs (corrected bars, other settings, a
-    session that was not over) the whole table is made anew, with a warning.
+    session that was not over) the whole table is made again, with a warning.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def update_features(
     names = list(previous.columns)
     available = _available(inputs, pool)
     if not names or set(names) != set(available) or len(previous) == 0:
-        _log.warning("%s: other features than in the table given; made anew", inputs.instrument.symbol)
+        _log.warning("%s: the given table has other features; rebuilt", inputs.instrument.symbol)
         return build_features(inputs, features=pool)
     reach = history_needed(inputs, features=available)
     needed = max(reach.values())
@@ -115,7 +115,7 @@ def update_features(
     ):
         raise DataError(
             f"the table of features given ends at {last.date()} and its sessions are not those of the inputs; "
-            "build the features anew from bars that hold them"
+            "build the features again from bars that hold them"
         )
     whole = inputs.sessions[0] == previous.index[0]
     if not whole and position + 1 < needed:
@@ -133,9 +133,9 @@ def update_features(
         if not whole:
             raise DataError(
                 f"the features of session {last.date()} are no longer those of the table given, and the inputs begin "
-                "later than the table; build the features anew from all bars"
+                "later than the table; build the features again from all bars"
             )
-        _log.warning("%s: features of %s have changed; made anew", inputs.instrument.symbol, last.date())
+        _log.warning("%s: features of %s have changed; rebuilt", inputs.instrument.symbol, last.date())
         return build_features(inputs, features=pool)
     return pd.concat([previous[added.columns], added.iloc[1:]])
 
@@ -160,15 +160,15 @@ def candidate_features(
     Returns
     -------
     DataFrame
-        A row a candidate, in their index: the columns of ``features``, and ``candidate_stop_ticks``,
+        One row per candidate, in their index: the columns of ``features``, and ``candidate_stop_ticks``,
         ``candidate_target_ticks`` (distances from the entry) and ``candidate_reward_risk``; sorted by name, float64.
 
     Raises
     ------
     DataError
-        For a candidate of a session that the features don't hold, or a column whose mirror is not there.
+        For a candidate of a session that the features don't hold, or a column whose mirror is missing.
     ConfigurationError
-        For a column that is no registered feature.
+        For a column that is not a registered feature.
     """
     pool = registered() if registry is None else registry
     chosen = _choose(features.columns, pool)
@@ -225,7 +225,7 @@ def _choose(names: Iterable[str] | None, features: Mapping[str, Feature] | None)
     wanted = sorted(set(names))
     if unknown := [name for name in wanted if name not in pool]:
         raise ConfigurationError(
-            f"{', '.join(unknown)} is no feature (there are {len(pool)}, listed in docs/feature_dictionary.md); "
+            f"{', '.join(unknown)} is not a feature (there are {len(pool)}, listed in docs/feature_dictionary.md); "
             "correct the name or register it"
         )
     return {name: pool[name] for name in wanted}
@@ -272,11 +272,11 @@ def _values(one: Feature, inputs: FeatureInputs, needed: int) -> NDArray[np.floa
             f"{' '.join(str(error).split())}"
         ) from error
     if isinstance(raw, pd.Series) and not pd.DatetimeIndex(raw.index).equals(sessions):
-        raise DataError(f"feature {one.name} is not indexed by the sessions of its inputs; give one value a session")
+        raise DataError(f"feature {one.name} is not indexed by the sessions of its inputs; give one value per session")
     values = np.array(raw, dtype=np.float64)
     if values.shape != (len(sessions),):
         raise DataError(
-            f"feature {one.name} gave values of shape {values.shape} for {len(sessions)} sessions; give one a session"
+            f"feature {one.name} gave values of shape {values.shape} for {len(sessions)} sessions; give one per session"
         )
     if (infinite := np.isinf(values)).any():
         session = sessions[int(np.argmax(infinite))]

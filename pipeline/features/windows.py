@@ -1,6 +1,6 @@
 """Trailing windows whose results don't depend, not even in the last bit, on what lies outside them.
 
-Running sums (pandas' ``rolling``) carry rounding along from the first row on; here each window is added up by itself.
+Running sums (pandas' ``rolling``) carry rounding along from the first row on; here each window is summed separately.
 """
 
 import numpy as np

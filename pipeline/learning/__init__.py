@@ -1,4 +1,4 @@
-"""What a model learns from and how it is judged: labels, weights, splits and transforms that can't see the future."""
+"""Learning and its judgement: labels, weights, splits and transforms that can't see the future."""
 
 from pipeline.learning.barriers import barrier_labels
 from pipeline.learning.fold_plot import fold_figure

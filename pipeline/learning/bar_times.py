@@ -1,4 +1,4 @@
-"""When a bar is over, and when a session is: from then on an outcome is known."""
+"""End of a bar and of a session: the instant from which an outcome is known."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ def bar_ends(opens: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def session_ends(opens: NDArray[np.int64], labels: SessionLabels, hours: Hours) -> NDArray[np.int64]:
-    """When the hours of each session are over on these bars, one a row of ``labels.schedule``.
+    """Return when the hours of each session end on these bars, one value per row of ``labels.schedule``.
 
     That is their close by the exchange's calendar, so that an outage does not make it sooner, or, where the bars' grid
     does not meet the close, the end of the bar that the close falls into.
@@ -51,7 +51,7 @@ def session_ends(opens: NDArray[np.int64], labels: SessionLabels, hours: Hours) 
 
 
 def complete_until(value: pd.Timestamp | str | None, ends: NDArray[np.int64]) -> int:
-    """The instant up to which the bars are complete; that of the last bar's end unless said.
+    """Return the instant up to which the bars are complete; by default the end of the last bar.
 
     Raises
     ------

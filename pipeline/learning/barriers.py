@@ -50,14 +50,14 @@ def barrier_labels(
     volatility_window
         Changes σ is taken from; 78 bars of 5 minutes are a session of ES.
     hours
-        Which bars are labelled and looked at.
+        Bars that are labelled and used.
     known_until
         As for :func:`~pipeline.learning.labels.candidate_labels`.
 
     Returns
     -------
     DataFrame
-        A row a bar in the hours, indexed by its open (``timestamp``, UTC).
+        One row per bar in the hours, indexed by its open (``timestamp``, UTC).
 
         start, end
             The bar's end, and from when on the label is known (UTC, NaT while it is not): the end of the bar

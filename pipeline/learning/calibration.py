@@ -84,12 +84,12 @@ def fit_calibrator(kind: Calibration, scores: Values, label: Values, weight: Val
         For a score that is not a number.
     """
     if not np.isfinite(scores).all():
-        raise DataError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores to calibrate are no numbers")
+        raise DataError(f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores to calibrate are not numbers")
     return _fit_isotonic(scores, label, weight) if kind == "isotonic" else _fit_platt(scores, label, weight)
 
 
 def calibrator_from_json(raw: Mapping[str, Any]) -> Calibrator:
-    """What :meth:`Calibrator.to_json` wrote.
+    """Rebuild a calibrator from what :meth:`Calibrator.to_json` wrote.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def calibrator_from_json(raw: Mapping[str, Any]) -> Calibrator:
         if not knots.scores or len(knots.scores) != len(knots.probabilities):
             raise ValueError(f"{len(knots.scores)} scores for {len(knots.probabilities)} probabilities")
         return knots
-    raise ValueError(f"no calibrator is called {raw['kind']!r}")
+    raise ValueError(f"there is no calibrator {raw['kind']!r}")
 
 
 def log_odds(scores: Values) -> Values:

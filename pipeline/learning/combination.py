@@ -40,7 +40,7 @@ class Combination:
 
 
 def combination_from_json(raw: Mapping[str, Any], members: int) -> Combination:
-    """What :meth:`Combination.to_json` wrote.
+    """Rebuild a combination from what :meth:`Combination.to_json` wrote.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where models are trained: device, precision, threads and memory, chosen once and handed down."""
+"""Place of a training: device, precision, threads and memory, chosen once and handed down."""
 
 import logging
 import re
@@ -40,7 +40,7 @@ _NAMES = re.compile(r"\d+(,\d+)*|(GPU|MIG)-[\w-]+(,(GPU|MIG)-[\w-]+)*", re.ASCII
 
 @dataclass(frozen=True)
 class Compute:
-    """What a training runs on; every value is settled, nothing is ``auto`` any more.
+    """Resources of a training; every value is settled, nothing is ``auto`` any more.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ CPU = Compute()
 
 
 class ComputeSettings(BaseModel):
-    """Where to train, as a user says it.
+    """Compute settings as the user gives them.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class ComputeSettings(BaseModel):
         Processor threads of a training; all that the process may use without.
     visible_devices
         GPUs that torch may see at all, by the driver's numbers or names, such as ``0,2``; the environment's without.
-        What is left is numbered from 0 anew.
+        What is left is numbered from 0 again.
     allocator
         Torch's allocator settings, such as ``max_split_size_mb:128``; see
         :func:`pipeline.learning.compute_environment.prepare_torch` for what holds without.
@@ -132,7 +132,7 @@ class ComputeSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Machine:
-    """What can be asked of a machine; each answer may load torch or LightGBM.
+    """Questions to a machine; each answer may load torch or LightGBM.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def choose_compute(
 ) -> Compute:
     """Settle where to train.
 
-    What isn't there is no error: of several GPUs those that are there go on, else the processor; one warning says
+    What is missing is not an error: of several GPUs those that are there go on, else the processor; one warning says
     which is missing and why. With ``device="cpu"`` torch is not loaded.
 
     Parameters
@@ -258,7 +258,7 @@ def _lightgbm_device(wanted: Literal["auto", "cpu", "gpu", "cuda"], machine: Mac
     reason = machine.lightgbm(wanted)
     if reason is None:
         return wanted
-    _log.warning("%s; its trees are grown on the processor instead", reason)
+    _log.warning("%s; its trees are grown on the CPU instead", reason)
     return "cpu"
 
 

@@ -1,4 +1,4 @@
-"""What torch and LightGBM find on this machine, and what has to be set before torch starts."""
+"""Detection of torch's and LightGBM's devices, and settings that must be made before torch starts."""
 
 import functools
 import importlib.util
@@ -60,13 +60,13 @@ data = lightgbm.Dataset(numpy.array(rows), numpy.arange(64) % 2, params=paramete
 try:
     lightgbm.train(parameters, data, num_boost_round=1)
 except lightgbm.basic.LightGBMError as error:
-    sys.exit("said: " + str(error).splitlines()[0].rstrip("."))
+    sys.exit("reason: " + str(error).splitlines()[0].rstrip("."))
 """
 
 
 @dataclass(frozen=True)
 class TorchBuild:
-    """What the installed torch was built for.
+    """Build of the installed torch.
 
     Attributes
     ----------
@@ -84,16 +84,16 @@ class TorchBuild:
 
 
 def torch_build() -> TorchBuild | None:
-    """What the installed torch was built for, found without loading it; None where it is not installed."""
+    """Return the build of the installed torch without loading it; None where torch is not installed."""
     found = importlib.util.find_spec("torch")
     if found is None or not found.submodule_search_locations:
         return None
-    said = runpy.run_path(str(Path(next(iter(found.submodule_search_locations))) / "version.py"))
-    if said.get("hip"):
-        return TorchBuild(said["__version__"], "ROCm", said["hip"])
-    if said.get("cuda"):
-        return TorchBuild(said["__version__"], "CUDA", said["cuda"])
-    return TorchBuild(said["__version__"], "CPU")
+    version = runpy.run_path(str(Path(next(iter(found.submodule_search_locations))) / "version.py"))
+    if version.get("hip"):
+        return TorchBuild(version["__version__"], "ROCm", version["hip"])
+    if version.get("cuda"):
+        return TorchBuild(version["__version__"], "CUDA", version["cuda"])
+    return TorchBuild(version["__version__"], "CPU")
 
 
 def prepare_torch(
@@ -149,7 +149,7 @@ def visible_devices(build: TorchBuild) -> dict[str, str]:
 
 
 def missing_device(device: str) -> str | None:
-    """Why a device such as ``cuda:1``, or one of ``cuda:0,cuda:1``, can't be used; None where all can.
+    """Say why a device such as ``cuda:1``, or one of ``cuda:0,cuda:1``, can't be used; None where all can.
 
     A GPU counts as there when it has added two numbers: a torch without code for it, a driver too old or a card
     without free memory shows there, not in the number of devices.
@@ -158,18 +158,18 @@ def missing_device(device: str) -> str | None:
     if build is not None and build.kind == "CPU":
         # In the words of the profiles' engines, but without loading torch to hear that there are none.
         absent = " and ".join(device.split(","))
-        return f"device {absent} is not there, as torch {build.version} sees no CUDA or ROCm device"
+        return f"device {absent} is not available, as torch {build.version} sees no CUDA or ROCm device"
     try:
         reason = why_missing(device)
     except RuntimeError as error:  # lists of visible devices that contradict one another
         return f"device {device} can't be used ({_first_line(error)})"
     if reason is not None:
         return reason
-    return next((said for part in device.split(",") if (said := failing_device(part)) is not None), None)
+    return next((reason for part in device.split(",") if (reason := failing_device(part)) is not None), None)
 
 
 def failing_device(device: str) -> str | None:
-    """What a torch device says when two numbers are to be added on it; None where it adds them."""
+    """Return the error of adding two numbers on a torch device; None where it adds them."""
     import torch
 
     try:
@@ -180,7 +180,7 @@ def failing_device(device: str) -> str | None:
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether a GPU multiplies bfloat16 in hardware; torch emulates it on older ones, which gains nothing."""
+    """Return True if a GPU multiplies bfloat16 in hardware; emulation, as on older ones, gains nothing."""
     import torch
 
     with torch.cuda.device(device):
@@ -189,7 +189,7 @@ def has_bfloat16(device: str) -> bool:
 
 @functools.cache
 def lightgbm_problem(device: Literal["gpu", "cuda"]) -> str | None:
-    """Why LightGBM can't grow trees on a device; None where it can. Found by trying, once a process.
+    """Say why LightGBM can't grow trees on a device; None where it can. Tried once per process.
 
     In a process of its own, because a broken OpenCL driver ends the process that calls it.
     """
@@ -209,14 +209,14 @@ def lightgbm_problem(device: Literal["gpu", "cuda"]) -> str | None:
     if tried.returncode == 0:
         return None
     lines = [line for line in tried.stderr.splitlines() if line.strip()]
-    said = next((line.removeprefix("said: ") for line in lines if line.startswith("said: ")), None)
-    if said is None:
-        said = f"it ended with {tried.returncode}" if tried.returncode < 0 or not lines else lines[-1]
-    return f"LightGBM {version} can't use device_type={device} ({said})"
+    reason = next((line.removeprefix("reason: ") for line in lines if line.startswith("reason: ")), None)
+    if reason is None:
+        reason = f"it ended with {tried.returncode}" if tried.returncode < 0 or not lines else lines[-1]
+    return f"LightGBM {version} can't use device_type={device} ({reason})"
 
 
 def attention_kernels(device: str) -> tuple[str, ...]:
-    """Which of torch's attention kernels run on a device in bfloat16, fastest first, found by running each.
+    """Find the attention kernels of torch that run on a device in bfloat16, fastest first, by running each.
 
     Steps that are missing need no mask here, which flash kernels would not take: see
     :func:`pipeline.learning.models.networks.attention.attend`.

@@ -1,4 +1,4 @@
-"""What every transform asks of the frames it is fitted on and applied to."""
+"""Requirements of every transform on the frames it is fitted on and applied to."""
 
 from typing import Any, Self
 
@@ -31,12 +31,12 @@ class FeatureTransform(TransformerMixin, BaseEstimator):
         X
             Features, numbers or truth values, shape (n, k), n and k 1 or more.
         y
-            Not looked at.
+            Ignored.
 
         Raises
         ------
         DataError
-            For what is no such frame; for infinite values.
+            For anything else than such a frame; for infinite values.
         ConfigurationError
             For an impossible setting.
         """
@@ -128,7 +128,7 @@ def _values(frame: Any) -> NDArray[np.float64]:
     if (infinite := np.isinf(values)).any():
         row, column = (int(place) for place in np.argwhere(infinite)[0])
         raise DataError(
-            f"feature {frame.columns[column]} is infinite in row {frame.index[row]}; mend the feature, or make it "
+            f"feature {frame.columns[column]} is infinite in row {frame.index[row]}; fix the feature, or make it "
             "missing"
         )
     return values

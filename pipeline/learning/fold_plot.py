@@ -53,7 +53,7 @@ def fold_figure(frame: pd.DataFrame, splitters: Mapping[str, PurgedSplitter]) ->
     Raises
     ------
     DataError
-        If the frame can't be split, or there are more splits than can be told apart (30).
+        If the frame can't be split, or there are more splits than can be distinguished (30).
     """
     from matplotlib.collections import LineCollection
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num

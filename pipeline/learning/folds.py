@@ -1,4 +1,4 @@
-"""Where folds begin, and which rows beside a fold may be learned from."""
+"""Boundaries of folds, and the rows beside a fold that may be learned from."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def fold_numbers(intervals: Intervals, cuts: Sequence[int]) -> NDArray[np.int64]
     if len(starts) < folds:
         raise DataError(
             f"{len(intervals)} rows with {len(starts)} different start times are too few for {folds} folds; "
-            "ask for fewer folds or bring more rows"
+            "ask for fewer folds or give more rows"
         )
     rows_before = np.concatenate([[0], np.cumsum(counts)])
     edges = [0]

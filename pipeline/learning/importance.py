@@ -1,4 +1,4 @@
-"""Which features a model leans on, by three measures, and whether the folds of a walk-forward agree.
+"""Importance of features by three measures, and agreement between the folds of a walk-forward.
 
 - ``gain``: what the family itself says (LightGBM: loss saved by splits on the feature), from its **training** rows. A
   model that learned noise has gain too.
@@ -116,7 +116,7 @@ def fold_importance(
         no AUC. SHAP values are those of the model's raw score.
     """
     if repeats < 0:
-        raise ConfigurationError(f"repeats is {repeats}; give 0 or more shuffles a feature")
+        raise ConfigurationError(f"repeats is {repeats}; give 0 or more shuffles per feature")
     members = _members(model.columns, groups or {})
     parts = []
     if (gain := model.gain()) is not None:
@@ -152,7 +152,7 @@ def importance_table(importance: pd.DataFrame) -> pd.DataFrame:
 
 
 def importance_stability(importance: pd.DataFrame, *, top: int = 20) -> pd.DataFrame:
-    """How far the folds agree on what matters.
+    """Measure how far the folds agree on what matters.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def read_intervals(frame: pd.DataFrame) -> Intervals:
     Raises
     ------
     DataError
-        For a missing column, values that are no times, a missing time, an end before its start: names the row.
+        For a missing column, values that are not times, a missing time, an end before its start: names the row.
     """
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"splits and weights need a pandas DataFrame with start and end, not {type(frame).__name__}")
@@ -66,7 +66,7 @@ def instants(values: Any, name: str) -> tuple[NDArray[np.int64], bool]:
     Raises
     ------
     DataError
-        If they are no times, or one is missing.
+        If they are not times, or one is missing.
     """
     if isinstance(values, pd.DataFrame):
         raise DataError(f"the frame has the column {name} more than once; keep one of them")
@@ -92,7 +92,7 @@ def duration(value: Any, name: str) -> int:
     Raises
     ------
     ConfigurationError
-        For what is no duration, a bare number (of what?), or less than none.
+        For what is not a duration, a bare number (of what?), or less than none.
     """
     wrong = ConfigurationError(f"{name} is {value!r}; give a duration such as '5D' or '12h', not below zero")
     if isinstance(value, str):

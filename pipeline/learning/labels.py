@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest import Account, BacktestResult, simulate
-from pipeline.backtest.orders import OrderBook, read_orders
+from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.errors import DataError
 from pipeline.learning.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions, session_schedule
@@ -41,7 +41,7 @@ def candidate_labels(
     account: Account | None = None,
     *,
     hours: Hours = "rth",
-    finer_bars: pd.DataFrame | None = None,
+    intrabar_bars: pd.DataFrame | None = None,
     known_until: pd.Timestamp | str | None = None,
 ) -> pd.DataFrame:
     """Outcome of each candidate as :func:`pipeline.backtest.simulate` trades it: alone, one contract.
@@ -59,10 +59,10 @@ def candidate_labels(
         optional contract; shape (m, ...).
     hours
         Of the bars an order lives on.
-    finer_bars
+    intrabar_bars
         As for ``simulate``.
     known_until
-        Up to when the bars are complete, with a zone; the end of the last bar unless said. It matters for the last
+        Up to when the bars are complete, with a zone; by default the end of the last bar. It matters for the last
         session only: a clock can tell that a session is over, missing bars can't.
 
     Returns
@@ -112,7 +112,7 @@ def candidate_labels(
     orders = orders.assign(quantity=1)
     book = read_orders(orders, instrument, alone)
     start = _starts(candidates, book.session, instrument)
-    result = simulate(frame, orders, instrument, alone, hours=hours, finer_bars=finer_bars)
+    result = simulate(frame, orders, instrument, alone, hours=hours, intrabar_bars=intrabar_bars)
     end = _ends(frame, book, result, hours)
     until = complete_until(known_until, bar_ends(pd.DatetimeIndex(frame["timestamp"]).asi8))
 
@@ -152,13 +152,13 @@ def _starts(candidates: pd.DataFrame, session: pd.DatetimeIndex, instrument: Ins
         if (strange := ~dates.isin(schedule.index)).any():
             row = int(np.argmax(strange))
             raise DataError(
-                f"candidates row {candidates.index[row]}: {name} is {dates[row].date()}, which is no session of "
+                f"candidates row {candidates.index[row]}: {name} is {dates[row].date()}, which is not a session of "
                 f"{instrument.symbol}'s calendar {instrument.calendar}; give the trade date"
             )
     return pd.DatetimeIndex(schedule.loc[decided, "close"]).as_unit("ns")
 
 
-def _ends(bars: pd.DataFrame, book: OrderBook, result: BacktestResult, hours: Hours) -> NDArray[np.int64]:
+def _ends(bars: pd.DataFrame, book: OrderBatch, result: BacktestResult, hours: Hours) -> NDArray[np.int64]:
     """Per order, from when on its end is known, in nanoseconds; ``_NEVER`` where these bars don't tell."""
     opens = pd.DatetimeIndex(bars["timestamp"]).asi8
     over = bar_ends(opens)

@@ -1,4 +1,4 @@
-"""Where a training came from: versions of its data and of the code, and the environment it ran in."""
+"""Provenance of a training: versions of its data and code, and the environment it ran in."""
 
 import hashlib
 import importlib.metadata
@@ -26,7 +26,7 @@ GIT_SECONDS = 5
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """Which code it was.
+    """Version of the code.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class CodeVersion:
     content
         Hash of the package's files, the same wherever they lie.
     commit
-        Git's commit; None where the project is no git checkout.
+        Git's commit; None where the project is not a git checkout.
     changed
         Whether files differed from that commit.
     """

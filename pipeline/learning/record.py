@@ -63,7 +63,7 @@ EXAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class TrainingIdentity:
-    """Which training it is.
+    """Identity of a training.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class TrainingIdentity:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training made.
+    """Result of a training.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class TrainingResult:
     metrics
         Figures of the whole, by name; those that are not finite are left out.
     folds
-        A row a fold (integer index), a column a figure.
+        One row per fold (integer index), a column per figure.
     logs
         Figures by step (index), by what was fitted: ``fold_1``, ``final``.
     headline
@@ -142,7 +142,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Upload:
-    """Where a record was uploaded to.
+    """Upload of a record: the server, run and version it went to.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class StoredRecord:
 
     @property
     def example(self) -> pd.DataFrame:
-        """A few rows of the model's input, read anew."""
+        """A few rows of the model's input, read again."""
         return pd.read_parquet(self.folder / EXAMPLE)
 
 
@@ -273,7 +273,7 @@ def read_record(folder: Path) -> StoredRecord:
         raw = json.loads(path.read_text(encoding="utf-8"))
         if raw.pop("format") != FORMAT:
             raise DataError(
-                f"{path} is of another version of this project; upload it with that one, or remove {folder}"
+                f"{path} was written by another version of this project; upload it with that one, or remove {folder}"
             )
         identity = raw.pop("identity")
         stamp = folder / UPLOADED
@@ -307,7 +307,7 @@ def require_whole(record: StoredRecord) -> None:
     """
     if content_hash(record.model) != record.fingerprint:
         raise DataError(
-            f"the model in {record.model} is broken: its files are not those that were written; remove "
+            f"the model in {record.model} is broken: its files have changed since they were written; remove "
             f"{record.folder} and train again"
         )
 
@@ -345,7 +345,7 @@ def drop_older_uploads(folder: Path) -> None:
 
 
 def made_before(one: StoredRecord, other: StoredRecord) -> bool:
-    """Whether a training of a family ended before another one in the same home, whatever the clock said."""
+    """Return True if one training of a family ended before another in the same home, whatever the clock showed."""
     return (one.sequence, one.trained) < (other.sequence, other.trained)
 
 

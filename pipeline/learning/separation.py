@@ -1,4 +1,4 @@
-"""Whether a split is clean, judged from its positions alone, whoever made it."""
+"""Check that a split is clean, from its positions alone, whoever made it."""
 
 from typing import Any
 

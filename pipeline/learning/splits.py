@@ -22,7 +22,7 @@ Duration = str | dt.timedelta | np.timedelta64
 
 
 class PurgedSplitter(BaseCrossValidator):
-    """What both splitters share: the protocol of scikit-learn over frames with ``start`` and ``end``."""
+    """Base of both splitters: scikit-learn's protocol over frames with ``start`` and ``end``."""
 
     # Where scikit-learn routes metadata, groups come here without being asked for.
     __metadata_request__split: ClassVar = {"groups": True}
@@ -41,7 +41,7 @@ class PurgedSplitter(BaseCrossValidator):
             Frame with ``start`` and ``end`` of each label, shape (n, ...), in any order. With ``groups`` anything of
             n rows.
         y
-            Not looked at.
+            Ignored.
         groups
             The frame with ``start`` and ``end``, where ``X`` holds features only, as in
             ``cross_validate(model, X, y, groups=labels[["start", "end"]], cv=...)``.
@@ -61,7 +61,7 @@ class PurgedSplitter(BaseCrossValidator):
         return ((np.flatnonzero(row == TRAIN), np.flatnonzero(row == TEST)) for row in roles)
 
     def roles(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """What each row is in each split.
+        """Return the role of each row in each split.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class PurgedWalkForward(PurgedSplitter):
             raise DataError(
                 f"{len(intervals)} rows are too few for {self.n_splits} test blocks"
                 f"{f' of {self.test_size} rows' if self.test_size else ''} and a row before them; "
-                "ask for less or bring more rows"
+                "ask for fewer or give more rows"
             )
         return fold_numbers(intervals, [first + size * number for number in range(self.n_splits)])
 
@@ -205,7 +205,7 @@ class PurgedWalkForward(PurgedSplitter):
         return np.flatnonzero(self._before(intervals, first) == TRAIN)
 
     def _before(self, intervals: Intervals, opens: int) -> NDArray[np.int8]:
-        """What each row is to a model whose first decision is at ``opens``."""
+        """Return the role of each row for a model whose first decision is at ``opens``."""
         embargo, rows = duration(self.embargo, "embargo"), self._train_rows()
         before = intervals.start < opens
         known = opens - intervals.end  # for how long the label had been known
@@ -281,7 +281,7 @@ class CombinatorialPurged(PurgedSplitter):
         return list(combinations(range(self.n_folds), self.n_test_folds))
 
     def paths(self) -> NDArray[np.int64]:
-        """Which split each path takes each fold from.
+        """Return the split that each path takes each fold from.
 
         Returns
         -------
@@ -327,7 +327,7 @@ class CombinatorialPurged(PurgedSplitter):
             if given.shape != test.shape:
                 raise DataError(
                     f"split {number} tests {len(test)} rows, but its predictions have the shape {given.shape}; "
-                    "give one number a test row, in the order of the positions"
+                    "give one number per test row, in the order of the positions"
                 )
             by_split[number, test] = given
         rows = np.arange(len(frame))

@@ -38,7 +38,7 @@ def tune_threshold(scores: NDArray[np.float64], net: NDArray[np.float64], *, lea
         For a score that is not a number, or not as many scores as results.
     """
     if scores.shape != net.shape:
-        raise DataError(f"there are {len(scores)} scores and {len(net)} results; give one of each a row")
+        raise DataError(f"there are {len(scores)} scores and {len(net)} results; give one of each per row")
     if not (np.isfinite(scores).all() and np.isfinite(net).all()):
         raise DataError("a score or a result to tune the threshold on is not a number; leave such rows out")
     levels, level_of = np.unique(scores, return_inverse=True)

@@ -64,7 +64,7 @@ class DropUninformative(FeatureTransform):
                 seen[key] = name
         if len(self.dropped_) == frame.shape[1]:
             raise DataError(
-                f"none of {frame.shape[1]} features tells the {len(frame)} training rows apart; give more rows or "
+                f"none of {frame.shape[1]} features varies over the {len(frame)} training rows; give more rows or "
                 "other features"
             )
 
@@ -114,7 +114,7 @@ class SignedLog(FeatureTransform):
     """sign(x) × log(1 + |x|): draws in long tails on both sides, keeps sign and order. Learns columns only."""
 
     def _learn(self, frame: pd.DataFrame) -> None:
-        """Nothing but the columns."""
+        """Learn nothing but the columns."""
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         return np.sign(frame) * np.log1p(frame.abs())
@@ -145,7 +145,7 @@ class MadScaler(FeatureTransform):
 
 
 class MissingValues(FeatureTransform):
-    """What is done about missing values, said out loud; they never become zero by themselves.
+    """Explicit policy for missing values; they never become zero by themselves.
 
     Parameters
     ----------
@@ -194,9 +194,7 @@ class MissingValues(FeatureTransform):
             self.indicated_ = [*self.known_gaps_]
             names = {f"{name}_missing" for name in self.indicated_}
             if taken := sorted(names & set(frame.columns)):
-                raise DataError(
-                    f"there is a feature {taken[0]} already, which the indicator would be called; rename it"
-                )
+                raise DataError(f"there is a feature {taken[0]} already, the name of the indicator; rename it")
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         if self.policy == "keep":

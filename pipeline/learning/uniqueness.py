@@ -47,7 +47,7 @@ def average_uniqueness(start: Any, end: Any, *, times: Any = None) -> pd.Series:
     rising_starts, rising_ends = np.sort(intervals.start), np.sort(intervals.end)
 
     def concurrency(at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many closed intervals hold each instant."""
+        """Count the closed intervals that hold each instant."""
         begun = np.searchsorted(rising_starts, at, side="right")
         return begun - np.searchsorted(rising_ends, at, side="left")
 
@@ -85,7 +85,7 @@ def _grid(times: Any, start: Any) -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def _running(lengths: NDArray[np.float64], concurrency: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Running sum of length / concurrency, begun anew after each idle piece, shape (k + 1,).
+    """Running sum of length / concurrency, started again after each idle piece, shape (k + 1,).
 
     No label reaches over an idle piece, so each sum is short and a label's share does not depend on what was years
     before.

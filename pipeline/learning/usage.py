@@ -1,4 +1,4 @@
-"""What a training took: time, samples a second, memory and utilization, watched by a thread while it runs."""
+"""Resource usage of a training: time, samples per second, memory and utilization, watched by a thread."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ _MIB = 2**20
 
 @dataclass
 class Usage:
-    """What a training took, filled in while it runs.
+    """Resource usage of a training, filled in while it runs.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Usage:
         return self.samples / self.training_seconds if self.training_seconds > 0 else None
 
     def figures(self) -> dict[str, float]:
-        """What was measured, as numbers; names say the unit."""
+        """Return the measurements as numbers; names give the unit."""
         known = {
             "seconds": self.seconds,
             "samples_per_second": self.samples_per_second,
@@ -88,12 +88,12 @@ class Usage:
 
     def metadata(self) -> dict[str, float | str]:
         """Device, precision and the figures, for a run's metadata."""
-        said: dict[str, float | str] = {
+        shown: dict[str, float | str] = {
             "device": ", ".join(self.compute.devices),
             "precision": self.compute.precision,
             **self.figures(),
         }
-        return said | ({"not_measured": self.note} if self.note else {})
+        return shown | ({"not_measured": self.note} if self.note else {})
 
 
 @contextmanager
@@ -191,7 +191,7 @@ class _GpuMeter:
         self._refused = _driver_errors()
 
     def look(self) -> None:
-        # A training resets torch's own peak as it begins: hence also looked at here, and not at the end alone.
+        # A training resets torch's own peak as it begins: hence read here too, not only at the end.
         self._allocated = max(self._allocated, int(self._cuda.max_memory_allocated(self._devices[0])))
         for device in self._devices:
             self._taken = max(self._taken, self._free[device] - self._cuda.mem_get_info(device)[0])

@@ -41,7 +41,7 @@ Threshold = float | Literal["tuned"]
 
 @dataclass(frozen=True)
 class WalkForward:
-    """What a walk-forward made.
+    """Result of a walk-forward.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class WalkForward:
         learned from, NaT without a score) and ``origin``: ``out_of_fold``, ``final`` (candidates of the coming session)
         or empty.
     folds
-        A row a fold (index ``fold``, 1 to n): ``train_rows``, ``test_rows``, ``purged``, ``embargoed``, ``scored``
+        One row per fold (index ``fold``, 1 to n): ``train_rows``, ``test_rows``, ``purged``, ``embargoed``, ``scored``
         (candidates, filled or not), ``trained_until``, ``test_from`` and ``test_until`` (decision times of the first
         and the last candidate that this fold's model scores; UTC), ``threshold``, ``seconds`` (fitting and tuning).
     models
@@ -227,7 +227,7 @@ def fit_final(
 
 
 def _coming(decided: NDArray[np.int64], waiting: NDArray[np.bool_], rows: TrainingRows) -> NDArray[np.bool_]:
-    """Which candidates are of the coming session: they wait for it, and nothing was decided or known later."""
+    """Mark the candidates of the coming session: they wait for it, and nothing was decided or known later."""
     last = max(decided.max(), read_intervals(rows.outcome).end.max())
     coming: NDArray[np.bool_] = waiting & (decided == last)
     return coming
@@ -250,12 +250,12 @@ def _fit(
 
 
 def fit_name(fold: int) -> str:
-    """What the fit of a fold (1 to n) is called, in ``options_for`` and the logs."""
+    """Return the name of a fold's fit (1 to n), in ``options_for`` and the logs."""
     return f"fold_{fold}"
 
 
 def too_few_rows(rows: TrainingRows, splitter: PurgedSplitter) -> str | None:
-    """Why there is nothing to train on, in one sentence; None where there is.
+    """Say why there is nothing to train on, in one sentence; None where there is.
 
     Each split needs 30 training rows, and 5 of each class: less teaches nothing, and can't be held back from either.
     """
@@ -293,7 +293,7 @@ def out_of_fold_findings(predictions: pd.DataFrame, starts: pd.Series) -> pd.Dat
         Index as the predictions, the offending rows only: ``start`` and ``trained_until``.
     """
     if not predictions.index.equals(starts.index):
-        raise DataError("the predictions and the decision times are not of the same candidates; make both anew")
+        raise DataError("the predictions and the decision times are not of the same candidates; make both again")
     scored = predictions["score"].notna().to_numpy()
     decided, _ = instants(starts, "start")
     until = pd.DatetimeIndex(predictions["trained_until"])
@@ -318,7 +318,7 @@ def require_out_of_fold(predictions: pd.DataFrame, starts: pd.Series) -> None:
         knew = "that doesn't say what it learned" if pd.isna(until) else f"that learned from labels up to {until}"
         raise DataError(
             f"{len(found)} of {int(predictions['score'].notna().sum())} scores are not out of fold: candidate "
-            f"{found.index[0]}, decided {first['start']}, was scored by a model {knew}; train anew with a purged "
+            f"{found.index[0]}, decided {first['start']}, was scored by a model {knew}; train again with a purged "
             "walk-forward"
         )
 
@@ -344,14 +344,14 @@ def _decision_times(rows: TrainingRows, scored: pd.DataFrame, starts: pd.Series)
         raise DataError("the features to score and their decision times are not of the same candidates")
     if not scored.index.is_unique:
         twice = scored.index[scored.index.duplicated()][0]
-        raise DataError(f"candidate {twice} is to be scored more than once; keep one row a candidate")
+        raise DataError(f"candidate {twice} is to be scored more than once; keep one row per candidate")
     decided, _ = instants(starts, "start")
     place = scored.index.get_indexer(rows.outcome.index)
     if (place < 0).any():
         stray = rows.outcome.index[int(np.argmax(place < 0))]
         raise DataError(f"training row {stray} is not among the candidates to score; make both from the same ones")
-    told, _ = instants(rows.outcome["start"], "start")
-    if (other := told != decided[place]).any():
+    made, _ = instants(rows.outcome["start"], "start")
+    if (other := made != decided[place]).any():
         row = int(np.argmax(other))
         raise DataError(
             f"training row {rows.outcome.index[row]} was decided at {rows.outcome['start'].iloc[row]}, and as a "

@@ -1,4 +1,4 @@
-"""What trades, when, and its bars."""
+"""Instruments, their sessions, and their bars."""
 
 from pipeline.market.instruments import Instrument, RegularHours, find_instrument, load_instruments
 from pipeline.market.months import split_by_month, trade_months

@@ -1,4 +1,4 @@
-"""What bars must be before anything is computed from them, whoever made the frame."""
+"""Requirements on bars before anything is computed from them, whoever made the frame."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def require_bars(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> pd
     Parameters
     ----------
     bars
-        One row a bar, shape (n, ...). Columns in any order, numbers of any width, times of any unit
+        One row per bar, shape (n, ...). Columns in any order, numbers of any width, times of any unit
         in any zone; the times may be the index instead (a ``DatetimeIndex`` without a name or named
         ``timestamp``).
     columns

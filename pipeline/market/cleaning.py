@@ -36,13 +36,13 @@ _OPTIONAL = ("contract", *_OPTIONAL_NUMBERS)
 # Over this many ticks a float holds no whole number exactly; a bar of more steps fits no session's profile, whose total
 # stays below 2^62 micro-lots (contract §3).
 _MOST_TICKS, _MOST_STEPS = 2.0**53, 2.0**42
-# A high so many times the usual one, or the bar's own low, is no price of this market.
+# A high so many times the usual one, or the bar's own low, is not a price of this market.
 _TIMES_USUAL, _TIMES_LOW = 1e4, 100.0
 
 
 @dataclass(frozen=True)
 class CleaningReport:
-    """What became of the rows.
+    """Fate of the rows.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class CleaningReport:
     snapped
         Kept rows with a price off the tick, which was rounded to the nearest.
     off_step_volume
-        Kept rows whose volume is no whole number of steps; profiles round it to the nearest.
+        Kept rows whose volume is not a whole number of steps; profiles round it to the nearest.
     impossible_counts
         Kept rows with an impossible number of trades, bid or ask volume (infinite, negative, over 2^53), which was
         emptied.

@@ -62,7 +62,9 @@ def _dates(column: pd.Series, file: Path) -> pd.Series:
                 break
         else:
             row = int(np.flatnonzero(parsed.isna())[0])
-            raise DataError(f"{file}, row {row + 1}: {column.iloc[row]!r} is no date; write 2024-03-05 or 03/05/2024")
+            raise DataError(
+                f"{file}, row {row + 1}: {column.iloc[row]!r} is not a date; write 2024-03-05 or 03/05/2024"
+            )
     else:
         parsed = column
     if parsed.isna().any():
@@ -76,5 +78,5 @@ def _numbers(column: pd.Series, name: str, file: Path) -> pd.Series:
     bad = np.flatnonzero(numbers.isna() & column.notna())
     if len(bad):
         row = int(bad[0])
-        raise DataError(f"{file}, row {row + 1}, column {name}: {column.iloc[row]!r} is no number")
+        raise DataError(f"{file}, row {row + 1}, column {name}: {column.iloc[row]!r} is not a number")
     return numbers.astype(np.float64)

@@ -111,7 +111,7 @@ class ChunkedFile:
             if len(rest) > max(MAX_LINE_BYTES * (self.footer + 1), size):
                 at = line + data.count(b"\n")
                 most = MAX_LINE_BYTES // MIB
-                raise DataError(f"{self.path}, line {at}: longer than {most} MiB, so it is no row; check the file")
+                raise DataError(f"{self.path}, line {at}: longer than {most} MiB, so it is not a row; check the file")
             begin, line = line, line + data.count(b"\n")
             while begin <= self.before and data:
                 data = data[data.find(b"\n") + 1 or len(data) :]
@@ -140,7 +140,7 @@ def open_chunks(
     path
         Parquet, or text, also packed with gzip or Zstandard.
     options
-        What the user said of the file.
+        The user's options for the file.
     unnamed
         Names of the columns of a text whose first line are values; None where that is not known.
 
@@ -186,7 +186,7 @@ def open_chunks(
 
 
 def _whole_lines(data: bytes, kept_back: int) -> int:
-    """Where the last whole line ends, or so many filled ones before it."""
+    """Return where the last whole line ends, or the line that many filled ones before it."""
     return data.rfind(b"\n", 0, len(_without_lines(data, kept_back))) + 1
 
 
@@ -199,4 +199,4 @@ def _without_lines(data: bytes, count: int) -> bytes:
 
 def _not_parquet(path: Path, error: Exception) -> DataError:
     reason = str(error).split("\n")[0].strip().rstrip(".")[:200]
-    return DataError(f"{path} is not a whole Parquet file ({reason}); fetch or write it again")
+    return DataError(f"{path} is an incomplete or damaged Parquet file ({reason}); download or write it again")

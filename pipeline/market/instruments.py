@@ -1,4 +1,4 @@
-"""What trades: tick, point value, calendar, hours and costs of each instrument, read from YAML."""
+"""Instruments: tick, point value, calendar, hours and costs of each, read from YAML."""
 
 import datetime as dt
 import os
@@ -39,7 +39,7 @@ class RegularHours(BaseModel):
 
 
 class Instrument(BaseModel):
-    """One tradable thing; what each field means is said at the top of ``instruments.yaml``."""
+    """One tradable thing; each field is explained at the top of ``instruments.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,7 +92,7 @@ class Instrument(BaseModel):
 
     @property
     def always_open(self) -> bool:
-        """Whether it trades around the clock, seven days a week."""
+        """Return True if it trades around the clock, seven days a week."""
         return self.calendar == "24/7"
 
     @property
@@ -114,7 +114,7 @@ class Instrument(BaseModel):
         return values / scale if scale is not None else values * self.tick_size
 
     def off_tick(self, prices: ArrayLike) -> NDArray[np.bool_]:
-        """Which prices are farther than a millionth of a tick from the grid."""
+        """Mark the prices farther than a millionth of a tick from the grid."""
         values = np.asarray(prices, dtype=np.float64)
         distance = np.abs(values - self.to_prices(self.to_ticks(values)))
         # The second term is the float's own resolution, which exceeds a millionth of a tick at high prices.

@@ -1,4 +1,4 @@
-"""Which rows of a sorted stretch of time lie in which session, chunk after chunk of a long file."""
+"""Assignment of the rows of a sorted stretch of time to sessions, chunk after chunk of a long file."""
 
 from dataclasses import dataclass
 

@@ -29,7 +29,7 @@ _HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that neighbours 
 
 @dataclass(frozen=True)
 class SessionLabels:
-    """Which session each timestamp belongs to.
+    """Session of each timestamp.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class SessionLabels:
     regular: NDArray[np.bool_]
 
     def mask(self, hours: Hours) -> NDArray[np.bool_]:
-        """Which timestamps lie in these hours of some session."""
+        """Mark the timestamps within these hours of some session."""
         if hours not in ("rth", "eth"):
             raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
         return self.regular if hours == "rth" else self.position >= 0
@@ -221,7 +221,7 @@ def _label_sorted(instants: NDArray[np.int64], schedule: pd.DataFrame) -> Sessio
 
 
 def next_session(sessions: pd.DatetimeIndex, instrument: Instrument, hours: Hours = "eth") -> pd.DatetimeIndex:
-    """For each session (strictly: each date), the first session after it that has such hours.
+    """Return for each session (strictly: each date) the first session after it that has such hours.
 
     A Good Friday that closes before regular hours open is a session, but none to trade in for who trades those.
     """

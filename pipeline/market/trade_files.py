@@ -66,7 +66,7 @@ _DATABENTO = {"A": "sell", "B": "buy", "N": "unknown"}
 
 
 class TradeReadOptions(TextOptions):
-    """How to read files of trades; everything left out is detected.
+    """Options for reading files of trades; everything left out is detected.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class _Layout:
 
 
 def holds_trades(path: str | PathLike[str], options: TradeReadOptions = _DEFAULTS) -> bool:
-    """Whether a file, or the first of a folder or glob, holds trades: a price, and no open, high or low.
+    """Return True if a file, or the first of a folder or glob, holds trades: a price, and no open, high or low.
 
     Raises
     ------
@@ -126,13 +126,13 @@ def read_trades(
         Parquet, or text (also packed with gzip) with a line of column names; Binance's ``trades`` and ``aggTrades``
         archives without one are known.
     options
-        What can't be told from the files.
+        Options that can't be detected from the files.
     chunk_rows
         Rows of a frame; those of text are as many as fit as many times 48 bytes.
     progress
         Called after every frame with the rows so far and the share of the bytes read (0 to 1).
     left_out
-        Counts the lines that are no rows: comments, the line of names where it comes again, those that were skipped.
+        Counts the lines that are not rows: comments, the line of names where it comes again, those that were skipped.
 
     Yields
     ------
@@ -275,7 +275,7 @@ def _databento_prices(written: pa.ChunkedArray, prices: np.ndarray) -> np.ndarra
 
 
 def _whole_numbers(table: Table, column: str) -> np.ndarray | None:
-    # Identifiers that are no numbers order nothing.
+    # Identifiers that are not numbers order nothing.
     try:
         return np.asarray(table.texts(column).cast(pa.int64()).to_numpy(), dtype=np.int64)
     except (pa.ArrowInvalid, ValueError):

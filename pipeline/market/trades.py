@@ -79,7 +79,7 @@ class JudgedTrades:
 
 @dataclass(frozen=True)
 class TradeReport:
-    """What became of the rows.
+    """Fate of the rows.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class CleanTrades:
     ----------
     trades
         ``timestamp`` (UTC nanoseconds, not falling), ``price`` (on the tick), ``volume`` (whole steps), what there
-        is of ``seq`` and ``contract``, and, where the side is told, ``bid_volume`` (sold) and ``ask_volume`` (bought).
+        is of ``seq`` and ``contract``, and, where the side is known, ``bid_volume`` (sold) and ``ask_volume`` (bought).
     quarantine
         The other rows as they were given, in their order, with ``reason``.
     report
@@ -126,7 +126,7 @@ class CleanTrades:
 
 
 def is_trades(frame: pd.DataFrame) -> bool:
-    """Whether a frame holds trades, not bars: a ``price`` and no ``open``, ``high`` or ``low``."""
+    """Return True if a frame holds trades, not bars: a ``price`` and no ``open``, ``high`` or ``low``."""
     return "price" in frame.columns and not {"open", "high", "low"} & set(frame.columns)
 
 
@@ -144,7 +144,7 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     5. ``off_tick``, only where ``off_tick`` is ``reject``;
     6. ``outside_session``: the time lies in no session of the instrument.
 
-    Equal rows are no duplicates: two trades may well be alike.
+    Equal rows are not duplicates: two trades may well be alike.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
 
 
 def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick = "snap") -> JudgedTrades:
-    """Trades as integers, and which rows can't be used and why (their sessions are not looked at).
+    """Trades as integers, and which rows can't be used and why (without their sessions).
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     ConfigurationError
         For another ``off_tick``.
     DataError
-        For a missing column, one that is not numbers, times without a zone, or a side that is no side.
+        For a missing column, one that is not numbers, times without a zone, or an unknown side.
     """
     if off_tick not in get_args(OffTick):
         raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
@@ -348,7 +348,7 @@ def _sides(
     trades: pd.DataFrame, steps: NDArray[np.int64], split: NDArray[np.float64] | None, instrument: Instrument
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
     if split is not None:
-        # Each part is rounded by itself; together they stay within the trade. Refused rows have no steps.
+        # Each part is rounded separately; together they stay within the trade. Refused rows have no steps.
         buy = np.clip(instrument.to_steps(split[1]), 0, steps)
         return buy, np.clip(instrument.to_steps(split[0]), 0, steps - buy)
     for name in ("side", "aggressor"):

@@ -23,7 +23,7 @@ CALENDARS_VARIABLE = "VPOC_CALENDARS"
 
 
 class HoursException(BaseModel):
-    """Hours of some trade dates; what each field means is said at the top of ``trading_hours.yaml``."""
+    """Hours of some trade dates; each field is explained at the top of ``trading_hours.yaml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +50,7 @@ def hours_exceptions(calendar: str, trading_hours: str | None, symbol: str) -> t
     ------
     ConfigurationError
         For a file that is missing, not YAML, or holds an impossible entry: names file, name and field. For an entry
-        whose name is no calendar's and no instrument's. For ``trading_hours`` that no file holds.
+        whose name is neither a calendar's nor an instrument's. For ``trading_hours`` that no file holds.
     """
     found = [_packaged()]
     if extra := os.environ.get(CALENDARS_VARIABLE):
@@ -77,7 +77,7 @@ def hours_exceptions(calendar: str, trading_hours: str | None, symbol: str) -> t
 
 
 def _is_calendar(name: str, calendar: str) -> bool:
-    """Whether a name is that of a calendar, or another name of it (``CME`` of ``CMES``)."""
+    """Return True if a name is a calendar's own or an alias of it (``CME`` of ``CMES``)."""
     return name in _calendar_names() and resolve_alias(name) == resolve_alias(calendar)
 
 
@@ -99,7 +99,7 @@ def _refuse_unused(path: Path, found: Sequence[Mapping[str, object]], own: set[s
             alike = get_close_matches(name.upper(), by_capitals, n=1)
             meant = f"did you mean {by_capitals[alike[0]]!r}?" if alike else "name one of these"
             raise ConfigurationError(
-                f"calendar file {path}: {name!r} is no calendar of exchange_calendars, no instrument's symbol and no "
+                f"calendar file {path}: {name!r} is not a calendar of exchange_calendars, an instrument's symbol or an "
                 f"instrument's trading_hours; {meant}"
             )
 
@@ -110,7 +110,7 @@ def _packaged() -> Mapping[str, tuple[HoursException, ...]]:
         return _read(own, 0)
 
 
-# Kept because every look at a schedule asks; a file that was changed is read anew.
+# Kept because every look at a schedule asks; a file that was changed is read again.
 @lru_cache(maxsize=2)
 def _read(path: Path, changed: int) -> Mapping[str, tuple[HoursException, ...]]:
     try:
@@ -133,5 +133,5 @@ def _exception(path: Path, calendar: str, entry: object) -> HoursException:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"calendar file {path}: {calendar}{'.' * bool(field)}{field}: {said}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"calendar file {path}: {calendar}{'.' * bool(field)}{field}: {message}") from error

@@ -66,18 +66,18 @@ class GuardedASGI:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope.get("method", "GET")
-        said = refusal(method, headers, self._names)
+        reason = refusal(method, headers, self._names)
         is_editor = "text/html" in headers.get("accept", "")  # GraphiQL, which asks by POST
-        if said is None and scope["type"] == "http" and method != "POST" and scope["path"].startswith("/graphql"):
-            said = None if is_editor else "GraphQL is answered by POST only"
-        if said is None:
+        if reason is None and scope["type"] == "http" and method != "POST" and scope["path"].startswith("/graphql"):
+            reason = None if is_editor else "GraphQL is answered by POST only"
+        if reason is None:
             await self._application(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008, "reason": said})
+            await send({"type": "websocket.close", "code": 1008, "reason": reason})
         else:
             plain = [(b"content-type", b"text/plain; charset=utf-8")]
             await send({"type": "http.response.start", "status": 403, "headers": plain})
-            await send({"type": "http.response.body", "body": f"{said}\n".encode()})
+            await send({"type": "http.response.body", "body": f"{reason}\n".encode()})
 
 
 class GuardedWSGI:
@@ -95,8 +95,8 @@ class GuardedWSGI:
             for key, value in environ.items()
             if key.startswith(prefix)
         }
-        said = refusal(str(environ["REQUEST_METHOD"]), headers, self._names)
-        if said is None:
+        reason = refusal(str(environ["REQUEST_METHOD"]), headers, self._names)
+        if reason is None:
             return self._application(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{said}\n".encode()]
+        return [f"{reason}\n".encode()]

@@ -1,4 +1,4 @@
-"""How good a backtest was, and how far that number can be trusted."""
+"""Performance of a backtest, and how far its numbers can be trusted."""
 
 from pipeline.performance.classification import (
     FEWEST_OF_A_KIND,

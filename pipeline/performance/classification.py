@@ -1,4 +1,4 @@
-"""How good a model's out-of-fold scores were, each number with its 95 % interval, and what may be said of it.
+"""Quality of a model's out-of-fold scores, each number with its 95 % interval, and the verdict on it.
 
 Definitions, units and limits: ``docs/statistics.md``.
 """
@@ -50,9 +50,9 @@ FEWEST_OF_A_KIND = 10
 
 # A far target ends more trades at the session's close, half of them above zero, and pays no more on average.
 NO_EDGE_BY_ITSELF = (
-    "That alone is no edge: how far stop and target lie tells winners from losers where nothing can be earned, too."
+    "That alone is not an edge: how far stop and target lie tells winners from losers where nothing can be earned, too."
 )
-"""What has to be said wherever an AUC is called evidence."""
+"""Caveat to print wherever an AUC is called evidence."""
 
 _LEVEL = 0.95
 _REPLICATIONS = 2000
@@ -91,7 +91,7 @@ class ModelJudgement:
     by_fold
         From :func:`model_summary_by_fold`.
     calibration
-        From :func:`~pipeline.performance.model_curves.calibration_curve`; empty where scores are no probabilities.
+        From :func:`~pipeline.performance.model_curves.calibration_curve`; empty where scores are not probabilities.
     thresholds
         From :func:`~pipeline.performance.model_curves.threshold_curve`.
     """
@@ -107,7 +107,7 @@ class ModelJudgement:
 def judge_model(
     scored: pd.DataFrame, *, probabilistic: bool = True, seed: int = 0, currency: str = "$"
 ) -> ModelJudgement:
-    """Everything about a model's scored rows at once; the same rows and seed give the same numbers.
+    """Judge a model's scored rows in full; the same rows and seed give the same numbers.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def model_summary(
     Parameters
     ----------
     scored
-        A row a candidate with a score and an outcome (index candidate): ``start``, ``session``, ``side``, ``fold``,
+        One row per candidate with a score and an outcome (index candidate): ``start``, ``session``, ``side``, ``fold``,
         ``score``, ``threshold``, ``label``, ``net``, ``r_multiple``, ``weight``. Each row counts once, whatever its
         weight in training was.
     probabilistic
@@ -179,7 +179,7 @@ def model_summary_by_fold(
 
 
 def model_verdict(summary: pd.DataFrame, name: str) -> str:
-    """What a model's summary allows to be said, in a sentence or two.
+    """Say what a model's summary supports, in a sentence or two.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def model_verdict(summary: pd.DataFrame, name: str) -> str:
     if not rows:
         return f"{name} scored no trade out of fold, so there is nothing to judge."
     if rows < FEWEST_TRADES:
-        return f"Too few trades to judge {name} ({rows}): an interval takes at least {FEWEST_TRADES}."
+        return f"Too few trades to judge {name} ({rows}): an interval needs at least {FEWEST_TRADES}."
     return f"{_ranking_verdict(summary, name)} {_money_verdict(summary)}"
 
 
@@ -201,7 +201,7 @@ def _ranking_verdict(summary: pd.DataFrame, name: str) -> str:
     if math.isnan(value):
         return f"Whether {name} tells winners from losers can't be said: {summary.loc['auc_within_folds', 'note']}."
     if math.isnan(low) and _reason(summary, "auc_within_folds") == _ALIKE:
-        return f"{name} gives every trade of a fold the same score, so it tells none apart."
+        return f"{name} gives every trade of a fold the same score, so it can't separate any."
     if math.isnan(low):
         return f"Whether {name} tells winners from losers can't be said: {_reason(summary, 'auc_within_folds')}."
     spread = f"AUC {_shown(summary, 'auc_within_folds')}"
@@ -259,7 +259,7 @@ def _summary(rows: pd.DataFrame, probabilistic: bool, seed: int, currency: str) 
             table.add(name, trades, "trades", noted(_threshold_note(rows), f"of {count:,}" if count else ""))
             continue
         if name in _OF_PROBABILITIES and not probabilistic:
-            table.add(name, math.nan, units.get(name, ""), "its score is no probability")
+            table.add(name, math.nan, units.get(name, ""), "its score is not a probability")
             continue
         why = _why_no_value(name, sample) or _why_no_interval(name, sample)
         clipped = name == "log_loss" and _certain(sample)
@@ -282,7 +282,7 @@ def _why_no_value(name: str, sample: ScoreSample) -> str:
 
 
 def _why_no_interval(name: str, sample: ScoreSample) -> str:
-    """Why there is a value only; empty where there is an interval too."""
+    """Say why there is a value only; empty where there is an interval too."""
     chosen = sample.label[sample.taken > 0] if name in _OF_TRADES_TAKEN else sample.label
     count, won = len(chosen), int(chosen.sum())
     what = "trades taken" if name in _OF_TRADES_TAKEN else "trades"

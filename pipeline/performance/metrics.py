@@ -1,4 +1,4 @@
-"""What a backtest earned and risked, each metric as one number.
+"""Return and risk of a backtest, each metric as one number.
 
 Ratios come from the returns of **all** sessions, idle ones included, never from returns per trade; what is about
 trades comes from their profit or loss after commission. Definitions, units and limits: ``docs/statistics.md``.
@@ -106,7 +106,7 @@ def tail_ratio(returns: ArrayLike) -> float:
 
 
 def win_rate(pnl: ArrayLike) -> float:
-    """Share of trades with a profit after commission, as a fraction; a trade of exactly 0 is no win."""
+    """Share of trades with a profit after commission, as a fraction; a trade of exactly 0 is not a win."""
     return float(kernels.positive_share(finite_values(pnl, "pnl")))
 
 
@@ -116,7 +116,7 @@ def profit_factor(pnl: ArrayLike) -> float:
 
 
 def expectancy(values: ArrayLike) -> float:
-    """Mean result a trade, in the unit given: money for P&L, R for R multiples; NaN without trades."""
+    """Mean result per trade, in the unit given: money for P&L, R for R multiples; NaN without trades."""
     return float(kernels.mean(finite_values(values, "trade results")))
 
 
@@ -141,7 +141,7 @@ def exposure(timestamps: pd.DatetimeIndex, entries: pd.DatetimeIndex, exits: pd.
 
 
 def turnover(traded_notional: float, average_equity: float, years: float) -> float:
-    """How often a year the account's value was traded, both sides counted; NaN where there is nothing to divide by."""
+    """Times per year that the account's value was traded, both sides counted; NaN without equity or time."""
     if not (average_equity > 0 and years > 0):
         return float("nan")
     return traded_notional / average_equity / years

@@ -1,4 +1,4 @@
-"""Whether a model did better than a baseline on the same trades, each difference with its interval."""
+"""Comparison of a model with a baseline on the same trades, each difference with its interval."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -106,7 +106,7 @@ def compare_models(
 
 
 def baseline_verdict(differences: pd.DataFrame, family: str) -> str:
-    """What may be said of a family's probabilities beside a constant's, in a sentence; empty where nothing may.
+    """Compare a family's probabilities with a constant's, in a sentence; empty where nothing can be concluded.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _shared(scored: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 def _why_no_difference(metric: str, family: ScoreSample, baseline: ScoreSample, *probable: bool) -> str:
     count = len(family.label)
     if metric in _OF_PROBABILITIES and not all(probable):
-        return "one of the two scores is no probability"
+        return "one of the two scores is not a probability"
     if count < FEWEST_TRADES:
         return f"too few trades ({count}) for an interval"
     if family.sessions < 2:

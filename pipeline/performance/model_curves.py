@@ -1,4 +1,4 @@
-"""How a model's scores relate to what happened, over their whole range: calibration, and what each threshold gives."""
+"""Scores against outcomes over the whole range of scores: calibration, and the result of each threshold."""
 
 import math
 from statistics import NormalDist
@@ -57,9 +57,9 @@ def calibration_curve(scored: pd.DataFrame, *, bins: int = 10) -> pd.DataFrame:
 
 
 def threshold_curve(scored: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """What taking every trade at or above a threshold would have given, one threshold for all folds.
+    """Compute the result of taking every trade at or above a threshold, one threshold for all folds.
 
-    The intervals are of each threshold by itself. The best of them was found with the outcomes known: it is no
+    Each interval is of its threshold alone. The best of them was found with the outcomes known: it is no
     threshold to trade by, and its interval no promise.
 
     Returns

@@ -1,4 +1,4 @@
-"""What a model's scores are worth, as sums and pairs that can be taken again over any resample of the sessions.
+"""Sums and pairs of a model's scores that can be recomputed for any resample of the sessions.
 
 Sessions are resampled whole, in blocks, so that both candidates of a session, and what dependence there is between
 sessions close in time, stay together.
@@ -22,7 +22,7 @@ _SMALLEST = np.finfo(np.float64).eps  # what scikit-learn moves scores of 0 and 
 
 
 def taken(scored: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether a row's score reaches its threshold: those are the trades the model takes."""
+    """Mark the rows whose score reaches their threshold: the trades that the model takes."""
     return np.asarray(scored["score"].to_numpy(np.float64) >= scored["threshold"].to_numpy(np.float64))
 
 
@@ -62,7 +62,7 @@ class SessionResamples:
         return sums
 
     def counts(self, cells_a_draw: int) -> Iterator[Array]:
-        """How often each session was drawn, shape (batch, sessions), in batches for work of so many cells a draw."""
+        """Yield how often each session was drawn, shape (batch, sessions), in batches sized by the work per draw."""
         size = max(1, _BATCH_CELLS // max(1, cells_a_draw))
         for batch in self._batches:
             for first in range(0, len(batch), size):
@@ -121,17 +121,17 @@ class ScoreSample:
 
     @property
     def ranks_any(self) -> bool:
-        """Whether two rows of one fold differ in score."""
+        """Return True if two rows of one fold differ in score."""
         return any(ranked.ranks_any for _, ranked in self._folds)
 
     @property
     def has_pairs_within_folds(self) -> bool:
-        """Whether some fold holds a winner and a loser."""
+        """Return True if some fold holds both a winner and a loser."""
         return any(0 < self.label[members].sum() < len(members) for members, _ in self._folds)
 
     @property
     def series(self) -> Array:
-        """By row, what the block length of a bootstrap is chosen from, shape (rows, 3)."""
+        """Return the series that a bootstrap's block length is chosen from, shape (rows, 3)."""
         loss = log_losses(self.score, self.label)
         return np.stack([self.label - self.label.mean(), loss - loss.mean(), self.taken * self.net], axis=1)
 

@@ -59,7 +59,7 @@ def require_scored(scored: pd.DataFrame) -> pd.DataFrame:
     _require_columns(scored, SCORED_COLUMNS, "the scored rows")
     if scored.index.has_duplicates:
         twice = scored.index[scored.index.duplicated()][0]
-        raise DataError(f"candidate {twice} comes more than once in the scored rows; keep one row a candidate")
+        raise DataError(f"candidate {twice} comes more than once in the scored rows; keep one row per candidate")
     if absent := [name for name in SCORED_COLUMNS if scored[name].isna().any()]:
         row = scored.index[scored[absent[0]].isna()][0]
         raise DataError(

@@ -54,7 +54,7 @@ def sharpe_probability(
 
 
 def variance_inflation(returns: ArrayLike) -> float:
-    """How many times as large dependence between the returns makes the variance of their Sharpe ratio.
+    """Factor by which serial dependence inflates the variance of the Sharpe ratio of these returns.
 
     1 for independent returns, about (1 + ρ)/(1 − ρ) where each is correlated with the next by ρ. 1 for fewer than
     twenty returns, or where all are equal.
@@ -86,7 +86,7 @@ def variance_inflation(returns: ArrayLike) -> float:
 def long_run_variance(values: NDArray[np.float64], bandwidth: float) -> float:
     """Variance and twice the autocovariances, weighed by the quadratic spectral kernel (Andrews 1991, equation 2.7).
 
-    The same as ``arch.covariance.kernel.QuadraticSpectral``, which each process compiles anew for two seconds.
+    The same as ``arch.covariance.kernel.QuadraticSpectral``, which each process compiles again for two seconds.
     """
     count = len(values)
     power = np.square(np.abs(np.fft.rfft(values - values.mean(), 2 * count)))  # padded: no lag wraps around
@@ -99,7 +99,7 @@ def long_run_variance(values: NDArray[np.float64], bandwidth: float) -> float:
 
 
 def _slope(values: NDArray[np.float64]) -> float:
-    """Of each value on the one before, by least squares; away from a unit root."""
+    """Regress each value on the one before by least squares; kept away from a unit root."""
     square = float(values[:-1] @ values[:-1])
     slope = float(values[1:] @ values[:-1]) / square if square > 0 else 0.0
     return min(max(slope, -_MOST_PERSISTENT), _MOST_PERSISTENT)
@@ -145,7 +145,7 @@ def expected_maximum_sharpe(*, trials: float, sharpe_variance: float) -> float:
     (2014), "The Deflated Sharpe Ratio". 0 for one trial, where nothing was chosen.
     """
     if not trials >= 1:
-        raise ConfigurationError(f"trials is {trials}; at least 1 was tried, the one judged")
+        raise ConfigurationError(f"trials is {trials}; at least 1 was tried")
     if not sharpe_variance >= 0:
         raise ConfigurationError(f"sharpe_variance is {sharpe_variance}; a variance is at least 0")
     if trials == 1:

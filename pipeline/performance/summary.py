@@ -44,7 +44,7 @@ HEADLINE_METRICS = (
     "commission",
     "pnl",
 )
-# From what the prices gave to what the account got; each also in ticks a contract, as ``<name>_ticks``.
+# From what the prices gave to what the account got; each also in ticks per contract, as ``<name>_ticks``.
 COST_LINES = ("pnl_before_costs", "slippage", "pnl_before_commission", "commission", "pnl")
 # Below it resamples repeat a handful of outcomes: an interval would be too narrow and look surer than the data are.
 FEWEST_TRADES = 30
@@ -54,7 +54,7 @@ ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cance
 
 _PAYS_SLIPPAGE = ("stop", "close", "margin_call")  # a target is a limit order
 
-_EACH_ONCE = "mean a contract after costs; each trade counts once here, in money larger positions weigh more"
+_EACH_ONCE = "mean per contract after costs; each trade counts once here, in money larger positions weigh more"
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -68,7 +68,7 @@ class SupportsAccount(Protocol):
 
     @property
     def slippage_ticks(self) -> int:
-        """Ticks a contract paid on every stop, close and liquidation."""
+        """Ticks per contract paid on every stop, close and liquidation."""
 
 
 class SupportsSummary(Protocol):
@@ -76,7 +76,7 @@ class SupportsSummary(Protocol):
 
     @property
     def trades(self) -> pd.DataFrame:
-        """A row a trade: quantity, entry, exit (time, price, reason), pnl, r_multiple, commission, ambiguous."""
+        """One row per trade: quantity, entry, exit (time, price, reason), pnl, r_multiple, commission, ambiguous."""
 
     @property
     def orders(self) -> pd.DataFrame:
@@ -164,7 +164,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _too_few(trades: int, wanted: str) -> str:
-    """Why there is nothing but a value; empty where the trades suffice."""
+    """Say why there is a value only; empty where there are enough trades."""
     if trades >= FEWEST_TRADES:
         return ""
     return f"too few trades ({trades}) for {wanted}" if trades else "no trades"
@@ -201,7 +201,7 @@ def _add_drawdown(table: MetricTable, result: SupportsSummary, currency: str) ->
 
 
 def _sessions_begun(result: SupportsSummary, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
-    """How many of the result's sessions have opened at each instant, which may lie between two of them."""
+    """Count the result's sessions that have opened at each instant, which may lie between two of them."""
     sessions = pd.DatetimeIndex(result.daily_returns.index).as_unit("ns")
     schedule = session_schedule(result.instrument, sessions[0], sessions[-1])
     opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns").asi8
@@ -219,8 +219,8 @@ def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency
     statistics: dict[str, tuple[NDArray[np.float64], Kernel, str, str]] = {
         "win_rate": (pnl, lambda v: 100 * kernels.positive_share(v), "%", "trades with a profit after commission"),
         "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
-        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss a trade"),
-        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple a trade"),
+        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss per trade"),
+        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple per trade"),
         "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
     }
     samples = {name: entry[:2] for name, entry in statistics.items()}
@@ -253,11 +253,11 @@ def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray
     notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
     years = len(result.daily_returns) / result.instrument.periods_per_year
     average = float(result.equity.mean()) if len(result.equity) else math.nan
-    table.add("turnover", metrics.turnover(notional, average, years), "× a year", "notional, both sides, over equity")
+    table.add("turnover", metrics.turnover(notional, average, years), "× per year", "notional, both sides, over equity")
 
 
 def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
-    """Profit and loss before costs, each cost, and what was left, in money and in ticks a contract."""
+    """Profit and loss before costs, each cost, and what was left, in money and in ticks per contract."""
     trades, tick_value = result.trades, result.instrument.tick_value
     ticks = result.account.slippage_ticks
     slipped = quantity[trades["exit_reason"].isin(_PAYS_SLIPPAGE).to_numpy(dtype=bool)].sum()
@@ -267,11 +267,11 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
         "slippage": (
             slippage,
-            f"estimated: {_counted(ticks, 'tick')} a contract on each stop, close and margin call; "
-            "the prices of the fills hold it",
+            f"estimated: {_counted(ticks, 'tick')} per contract on each stop, close and margin call; "
+            "already in the fill prices",
         ),
-        "pnl_before_commission": (net + commission, "from the prices of the fills"),
-        "commission": (commission, "paid in all, both sides"),
+        "pnl_before_commission": (net + commission, "from the fill prices"),
+        "commission": (commission, "total, both sides"),
         "pnl": (net, "of closed trades, after all costs"),
     }
     contracts = float(quantity.sum())
@@ -279,7 +279,7 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         table.add(name, amounts[name][0], currency, amounts[name][1])
     for name in COST_LINES:
         each = amounts[name][0] / (contracts * tick_value) if contracts else math.nan
-        table.add(f"{name}_ticks", each, "ticks", "a contract" if contracts else "no trades")
+        table.add(f"{name}_ticks", each, "ticks", "per contract" if contracts else "no trades")
 
 
 def _add_orders(table: MetricTable, result: SupportsSummary) -> None:
@@ -308,7 +308,7 @@ def summary_to_dict(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """What a summary's interval of the Sharpe ratio allows to be said, in one sentence.
+    """Say what the interval of the Sharpe ratio supports, in one sentence.
 
     With fewer than :data:`FEWEST_TRADES` trades that is nothing, whatever the interval.
     """
@@ -317,7 +317,7 @@ def verdict(table: pd.DataFrame) -> str:
     if not trades:
         return "No trades, so there is nothing to judge."
     if trades < FEWEST_TRADES:
-        return f"Too few trades to judge ({trades}): an interval takes at least {FEWEST_TRADES}."
+        return f"Too few trades to judge ({trades}): an interval needs at least {FEWEST_TRADES}."
     if math.isnan(low):
         return "The Sharpe ratio has no interval here, so nothing can be said about an edge."
     spread = f"the 95 % interval of the Sharpe ratio is {_signed(low)} to {_signed(high)}"
@@ -329,7 +329,7 @@ def verdict(table: pd.DataFrame) -> str:
 
 
 def interval_reach(sessions: int) -> str:
-    """What the intervals of so many sessions do not hold, in one sentence."""
+    """Say what intervals from so many sessions leave out, in one sentence."""
     return (
         f"Intervals allow for regimes that last up to about {max(sessions // _SHORT_REGIME, 1)} sessions; where they "
         "last longer they are too narrow, and they say nothing about a market that changes for good."

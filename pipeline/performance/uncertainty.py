@@ -1,4 +1,4 @@
-"""How far a measured number may lie from the truth: bootstrap intervals by their parts, and all of it in one call."""
+"""Uncertainty of a measured number: bootstrap intervals by their parts, and all of it in one call."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping

@@ -68,7 +68,7 @@ class AlignedBars:
         return pd.DatetimeIndex(self.schedule[column]).as_unit("ns").asi8[self.session_dates]
 
     def in_hours(self, hours: Hours) -> NDArray[np.bool_]:
-        """Which bars lie in these hours."""
+        """Mark the bars within these hours."""
         return self.regular if hours == "rth" else np.ones(len(self.date), np.bool_)
 
 
@@ -104,7 +104,7 @@ class SessionBars:
         return number[begins], low, high
 
     def counted(self) -> Ints:
-        """What each session's profile counts: volume steps, or TPOs."""
+        """Return what each session's profile counts in total: volume steps, or TPOs."""
         if not self.rule.by_time:
             sums = np.append(0, np.cumsum(self.steps))
             return sums[self.stops] - sums[self.starts]
@@ -133,7 +133,7 @@ def require_profiles(profiles: pd.DataFrame) -> pd.DatetimeIndex:
     if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
         raise DataError("profiles are not indexed by session (dates without a zone); make them with session_profiles")
     if index.hasnans or not (index.is_monotonic_increasing and index.is_unique):
-        raise DataError("profiles are not in the order of their sessions, each once; sort them and drop repetitions")
+        raise DataError("profiles must have one row per session in order; sort them and drop duplicates")
     for name in (*_PRICES, "volume"):
         values = profiles[name].to_numpy(np.float64, na_value=np.nan)
         if not np.isfinite(values).all():

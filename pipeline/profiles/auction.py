@@ -1,4 +1,4 @@
-"""What time says about a session: initial balance, single prints, tails, poor highs and lows.
+"""Time-based structure of a session: initial balance, single prints, tails, poor highs and lows.
 
 Time is counted in brackets of half an hour from the open of the hours. A bracket touches a row (prints it, one TPO) if
 one of its bars with volume has some of it between low and high; in a profile of TPOs, as there, if the row lies in the
@@ -59,7 +59,7 @@ def initial_balance(aligned: AlignedBars, own: SessionBars, instrument: Instrume
     Returns
     -------
     DataFrame
-        A row a session: ``ib_high``, ``ib_low`` (prices), ``ib_range_ticks``, ``ib_extension_up_ticks``,
+        One row per session: ``ib_high``, ``ib_low`` (prices), ``ib_range_ticks``, ``ib_extension_up_ticks``,
         ``ib_extension_down_ticks`` (0 where not broken), all NaN where there is none; ``ib_broken_up``,
         ``ib_broken_down`` (bool).
     """

@@ -1,6 +1,6 @@
-"""What a chart of sessions shows, before anyone draws it: candles, profiles, and the lines a trader puts on them.
+"""Contents of a chart of sessions, before anything is drawn: candles, profiles, and a trader's lines.
 
-Everything is what was known at the right edge, the close of the last bar drawn: bars after it are not looked at. Lines
+Everything is what was known at the right edge, the close of the last bar drawn: bars after it are ignored. Lines
 over the candles are what was known at each candle.
 """
 
@@ -114,17 +114,17 @@ class ProfileChart:
 
     @property
     def counted(self) -> str:
-        """What the rows count, in a word."""
+        """Unit of the rows, in a word."""
         return "TPOs" if self.own.rule.by_time else "volume"
 
     @property
     def sessions(self) -> int:
-        """How many sessions are drawn."""
+        """Number of sessions drawn."""
         return int(self.candles["session"].nunique())
 
     @property
     def times(self) -> pd.Series:
-        """When each candle opened, by the instrument's clock."""
+        """Open time of each candle, by the instrument's clock."""
         return self.candles["timestamp"].dt.tz_convert(self.instrument.time_zone)
 
     @property
@@ -176,7 +176,7 @@ def profile_chart(
     ConfigurationError
         For a composite of fewer than 0 sessions, and as :func:`pipeline.profiles.session_profiles`.
     DataError
-        For sessions that are not there, have no volume or are of several contracts, and as
+        For sessions that do not exist, have no volume or are of several contracts, and as
         :func:`pipeline.profiles.session_profiles`.
     """
     if not isinstance(composite, int | np.integer) or isinstance(composite, bool) or composite < 0:

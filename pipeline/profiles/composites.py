@@ -113,8 +113,10 @@ def composite_profile(
     }
     if _of_trades(data, histograms):
         volume, buy, sell = (np.array(sums, dtype=object) for sums in sides.values())
-        told = histograms.buy is not None
-        columns |= side_columns(volume, buy if told else None, sell if told else None, instrument, histograms.rule)
+        has_sides = histograms.buy is not None
+        columns |= side_columns(
+            volume, buy if has_sides else None, sell if has_sides else None, instrument, histograms.rule
+        )
     frame = pd.DataFrame(columns, index=histograms.sessions[last])
     if histograms.contracts is not None:
         frame["contract"] = pd.array(histograms.contracts[last], dtype="str")
@@ -172,7 +174,7 @@ def composite_levels(
 def add_sessions(
     data: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
 ) -> tuple[int, NDArray[Any]]:
-    """One profile of all sessions given, contracts not looked at: the lowest row, and what each row counts.
+    """One profile of all sessions given, contracts ignored: the lowest row, and what each row counts.
 
     As :func:`pipeline.profiles.profile_rows` of those hours, but of any volume; (0, empty) where nothing counts.
     """
@@ -183,7 +185,7 @@ def add_sessions(
 
 
 def _of_trades(data: pd.DataFrame | StreamedProfiles, histograms: SessionHistograms) -> bool:
-    """Whether volume is counted that buyers and sellers started."""
+    """Return True if the volume that buyers and sellers initiated is counted."""
     if isinstance(data, StreamedProfiles):
         return data.allocation == "trades"
     return is_trades(data) and not histograms.rule.by_time
@@ -227,7 +229,7 @@ def _spans(
     run = np.maximum.accumulate(np.where(rolled, places, 0)) if count else places
     if isinstance(by, int | np.integer) and not isinstance(by, bool):
         if by < 1:
-            raise ConfigurationError(f"by is {by}; a composite is of 1 session or more")
+            raise ConfigurationError(f"by is {by}; a composite needs at least 1 session")
         return np.maximum(places - min(by, count) + 1, run), places
     kept = np.ones(count, dtype=bool)
     if since is not None:

@@ -158,7 +158,7 @@ def _develop_volume(
 def _develop_time(
     bars: _Bars, starts: _Ints, stops: _Ints, settings: tuple[int, int], rule: RowRule
 ) -> tuple[int, int, _Levels]:
-    """As :func:`_develop_volume`: the rows that a bar adds to its bracket are two bars of a step of volume a row."""
+    """Develop TPOs as :func:`_develop_volume` does: new rows of a bracket are bars of one volume step per row."""
     low, high, steps = np.zeros((3, 2 * len(bars.low)), dtype=np.int64)
     _added_rows(rule.row(bars.low), rule.row(bars.high), bars.bracket, starts, stops, low, high, steps)
     both = np.zeros((len(low), 7), dtype=np.int64)
@@ -172,7 +172,7 @@ def _develop_time(
 
 
 def _of_the_leader(own: dict[int, tuple[_Ints, _Ints, _Levels]], bars: int) -> tuple[_Levels, _Ints]:
-    """Of contracts developing side by side, after every bar the levels of the one with more volume so far.
+    """Return after every bar the levels of whichever contract has more volume so far.
 
     ``own`` holds each contract's rows within the session, and its volume and levels after each of them.
     """
@@ -247,7 +247,7 @@ def _develop(low, high, steps, starts, stops, basis_points, expansion_rows, tick
             return k, status
         if highest < lowest:
             continue
-        # How far the session will go sizes the array only; what is looked at are the rows traded so far.
+        # How far the session will go sizes the array only; only the rows traded so far are used.
         base = lowest // ticks_per_row
         rows = np.zeros(highest // ticks_per_row - base + 1, np.int64)
         lowest, highest = highest, lowest

@@ -41,7 +41,7 @@ def profile_svg(
     expansion_rows: int = 2,
     **rows: Unpack[RowOptions],
 ) -> str:
-    """What :func:`pipeline.profiles.profile_figure` shows, with the same parameters, as an SVG of a few kilobytes."""
+    """Draw what :func:`pipeline.profiles.profile_figure` shows as an SVG of a few kilobytes; same parameters."""
     chart = profile_chart(
         data,
         instrument,
@@ -239,7 +239,7 @@ class _Drawing:
                 self._write(self._right, y, f"{arrow} {palette.naked_label(chart, other)}", palette.NAKED, "end")
 
     def _spread(self, ticks: Iterable[int]) -> list[float]:
-        """Where labels of rising ticks go, none on another."""
+        """Place the labels of rising ticks so that none overlaps another."""
         places = [-float(self._y(tick)) for tick in ticks]
         return [-place for place in spread_labels(places, _LABEL)]
 

@@ -90,7 +90,7 @@ def profile_sessions(
     begins = np.ascontiguousarray(starts, dtype=np.int64)
     ends = np.append(begins, len(volumes))[1:] if stops is None else np.ascontiguousarray(stops, dtype=np.int64)
     if begins.shape != ends.shape or begins.ndim != 1:
-        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry a session")
+        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry per session")
     if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= len(volumes))).all():
         raise DataError(f"sessions must start at 0 or later and stop, not before, at {len(volumes)} bars or earlier")
     levels = np.empty((len(begins), 7), dtype=np.int64)
@@ -153,7 +153,7 @@ def _kernel_arrays(*arrays: NDArray[np.integer[Any]]) -> list[NDArray[np.integer
         kinds = ", ".join(str(array.dtype) for array in found)
         raise DataError(f"low, high and steps must be integers (ticks and volume steps), not {kinds}")
     if any(array.ndim != 1 or array.shape != found[0].shape for array in found):
-        raise DataError(f"low, high and steps must be of one length, not {[array.shape for array in found]}")
+        raise DataError(f"low, high and steps must have the same length, not {[array.shape for array in found]}")
     # Two sets of types only, each compiled once.
     kind = np.int32 if all(array.dtype == np.int32 for array in found) else np.int64
     return [np.ascontiguousarray(array, dtype=kind) for array in found]
@@ -165,7 +165,7 @@ def _raise_for(status: int, name: Callable[[], str]) -> None:
     if status == kernels.STATUS_TOO_MUCH:
         raise DataError(
             f"{name()}: volume passes 2**62 micro-lots ({kernels.MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), "
-            "the most that is summed exactly; check the volume and the instrument's volume_step"
+            "the largest exact sum; check the volume and the instrument's volume_step"
         )
     if status == kernels.STATUS_TOO_WIDE:
         raise DataError(

@@ -2,8 +2,8 @@
 
 A bar's volume in steps times 2**20 is in micro-lots. Spread over n ticks, each gets ``micro // n`` and
 the first ``micro % n`` from the low up get one more, so that nothing is lost and sums are the same in
-any order, on any device. Spreading writes three entries of a difference array a bar, whatever the bar's
-width; one running sum a session turns it into the profile.
+any order, on any device. Spreading writes three entries of a difference array per bar, whatever the bar's
+width; one running sum per session turns it into the profile.
 
 Most bars are ordinary: they fit the scratch memory and have volumes whose division is exact in floating point. They
 go block by block through loops that the compiler turns into vector code, each block checked before it is added. A
@@ -242,7 +242,7 @@ def find_value_area(rows, first, last, total, basis_points, expansion_rows):  # 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _check_and_divide(low, high, steps, base, size, block):  # type: ignore[no-untyped-def]
-    """Where a block of bars goes in the scratch array, and how much: written, not yet added.
+    """Compute where a block of bars goes in the scratch array, and how much: written, not yet added.
 
     No branch and no store that depends on another bar, so that the compiler makes vector code of it. What it
     computes for a bar that breaks a limit is not meant to be used: the caller looks at what is returned first.
@@ -552,7 +552,7 @@ def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows
 
 @njit(cache=True, nogil=True)
 def profile_points(price, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
-    """As :func:`profile_slices`, of what has one price: trades, or bars with all volume on the close."""
+    """Do as :func:`profile_slices` for data with one price: trades, or bars with all volume on the close."""
     scratch = np.zeros((2, _FIRST_SIZE), np.int64)
     for k in range(starts.size):
         start = starts[k]

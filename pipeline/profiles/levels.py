@@ -53,7 +53,7 @@ class SessionHistograms:
         return len(self.sessions)
 
     def rows(self, session: int) -> NDArray[Any]:
-        """What each row of one session counts, from its lowest row up."""
+        """Return the count of each row of one session, from its lowest row up."""
         return self.volume[self.starts[session] : self.starts[session + 1]]
 
     @property
@@ -63,7 +63,7 @@ class SessionHistograms:
 
     @property
     def totals(self) -> NDArray[Any]:
-        """What each session counts."""
+        """Return the total count of each session."""
         return session_sums(self.volume, self.starts)
 
     @property
@@ -105,9 +105,9 @@ def side_columns(
     if buy is None or sell is None:
         unknown = np.where(volume > 0, np.nan, 0.0)
         return {"buy_volume": unknown, "sell_volume": unknown.copy(), "delta": unknown.copy()}
-    told = (volume == 0) | (buy + sell > 0)
+    known = (volume == 0) | (buy + sell > 0)
     columns = {"buy_volume": buy, "sell_volume": sell, "delta": buy - sell}
-    return {name: np.where(told, to_volume(each, instrument, rule), np.nan) for name, each in columns.items()}
+    return {name: np.where(known, to_volume(each, instrument, rule), np.nan) for name, each in columns.items()}
 
 
 def levels_frame(histograms: SessionHistograms, *, sides: bool) -> pd.DataFrame:
@@ -127,7 +127,7 @@ def levels_frame(histograms: SessionHistograms, *, sides: bool) -> pd.DataFrame:
 
 
 def to_volume(counted: NDArray[Any], instrument: Instrument, rule: RowRule) -> NDArray[np.float64]:
-    """What rows count as floats: micro-lots in units of volume, TPOs as they are; Python integers are taken too."""
+    """Convert what rows count to floats: micro-lots to units of volume, TPOs as they are; Python integers too."""
     if rule.by_time:
         return np.asarray(counted, dtype=np.float64)
     steps = np.asarray(counted / MICRO_LOTS, dtype=np.float64)

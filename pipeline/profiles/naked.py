@@ -184,7 +184,7 @@ def naked_at_close(
 
 @dataclass(frozen=True)
 class _Tests:
-    """When each VPOC was traded at and given up: numbers of calendar sessions, ``_NEVER`` where not."""
+    """Test and roll of each VPOC: numbers of calendar sessions, ``_NEVER`` where there was none."""
 
     sessions: pd.DatetimeIndex
     aligned: AlignedBars
@@ -244,7 +244,7 @@ def _dates(calendar: pd.DatetimeIndex, numbers: Ints, known: NDArray[np.bool_]) 
 
 @njit(cache=True, nogil=True)
 def _first_touches(low, high, edges, bottoms, tops, vpoc, first, end, block, touch):  # type: ignore[no-untyped-def]
-    """For each VPOC the first bar of ``first:end`` that holds it; block j is the bars ``edges[j]:edges[j + 1]``."""
+    """Find for each VPOC the first bar of ``first:end`` that holds it; block j is bars ``edges[j]:edges[j + 1]``."""
     for k in range(vpoc.size):
         tick = vpoc[k]
         j = max(block[k], 0)

@@ -52,22 +52,22 @@ def row_colours(drawn: Picture, vpoc: str = VPOC, inside: str = INSIDE, outside:
 
 
 def naked_label(chart: ProfileChart, ray: Ray) -> str:
-    """What stands at a naked VPOC."""
+    """Label of a naked VPOC."""
     return f"naked {chart.price(ray.tick)}, age {ray.age}"
 
 
 def own_heading(chart: ProfileChart) -> str:
-    """What the profile of the sessions drawn is called."""
+    """Heading of the profile of the sessions drawn."""
     return f"{chart.counted} of " + ("the session" if chart.sessions == 1 else f"these {chart.sessions} sessions")
 
 
 def composite_heading(chart: ProfileChart) -> str:
-    """What the composite is called."""
+    """Heading of the composite."""
     return f"composite of {chart.composite_sessions} sessions"
 
 
 def time_ticks(times: pd.Series, sessions: pd.Series, most: int = 9) -> tuple[list[int], list[str]]:
-    """Where to write which times: within one session the clock, over several the first bar of some sessions."""
+    """Choose the time labels: the clock within one session, the first bar of some sessions over several."""
     if sessions.iloc[0] != sessions.iloc[-1]:
         firsts = np.flatnonzero(sessions.ne(sessions.shift()))
         chosen = firsts[:: -(-len(firsts) // most)]

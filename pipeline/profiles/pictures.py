@@ -1,4 +1,4 @@
-"""What every picture of a profile shows: rows of some ticks each, levels, nodes, and few enough candles."""
+"""Contents of every profile picture: rows of some ticks each, levels, nodes, and a bounded number of candles."""
 
 from dataclasses import dataclass
 
@@ -109,7 +109,7 @@ def picture(
         )
     first, rows = add_sessions(bars, instrument, hours=hours, **rule.options)
     if len(rows) == 0:
-        raise DataError(f"these {len(bars)} bars of {instrument.symbol} have no volume to draw a profile of")
+        raise DataError(f"these {len(bars)} bars of {instrument.symbol} have no volume, so there is no profile to draw")
     area = value_area(rows, lowest=first, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
     area = area.in_ticks(rule)
     low, high = _extremes(bars, instrument, rule)
@@ -121,7 +121,7 @@ def picture(
     if rule.by_time and bars["session"].iloc[0] == bars["session"].iloc[-1]:
         letters = tpo_letters(bars, instrument, rule, hours=hours, ticks_per_row=size)
         lengths = np.array([len(each) for each in letters], np.float64)
-    # What doesn't fit 64 bits is looked at in whole steps: what stands out does not hang on less.
+    # What doesn't fit 64 bits is compared in whole steps: prominence does not depend on less.
     nodes = find_nodes((rows // MICRO_LOTS).astype(np.int64) if rows.dtype == object else rows, lowest=first)
     return Picture(
         rule=rule,
@@ -141,7 +141,7 @@ def picture(
 
 
 def candles(bars: pd.DataFrame, most: int, *, by_clock: bool = False) -> pd.DataFrame:
-    """At most about ``most`` candles: neighbouring bars of a session put together where there are more.
+    """Merge neighbouring bars of a session into at most about ``most`` candles.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def candles(bars: pd.DataFrame, most: int, *, by_clock: bool = False) -> pd.Data
 
 
 def tick_decimals(instrument: Instrument) -> int:
-    """How many decimals prices of the instrument are written with."""
+    """Return the number of decimals that the instrument's prices are written with."""
     return len(f"{instrument.tick_size:.12f}".rstrip("0").split(".")[1])
 
 
@@ -207,11 +207,11 @@ def _sides(
     traded = bars[bars["volume"] > 0]
     ticks = instrument.to_ticks(traded["low"])
     sides = np.stack([traded[name].to_numpy(np.float64) for name in _SIDES])
-    told = sides.sum(axis=0)
+    known = sides.sum(axis=0)
     total = traded["volume"].to_numpy(np.float64)
-    if not (np.array_equal(ticks, instrument.to_ticks(traded["high"])) and (sides >= 0).all() and told.any()):
+    if not (np.array_equal(ticks, instrument.to_ticks(traded["high"])) and (sides >= 0).all() and known.any()):
         return None
-    if (told > total + instrument.volume_step / 2).any():
+    if (known > total + instrument.volume_step / 2).any():
         return None
     return np.stack([np.bincount(ticks // size - lowest_row, weights=each, minlength=rows) for each in sides])
 

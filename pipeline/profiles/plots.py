@@ -358,7 +358,7 @@ def _pixels(chart: ProfileChart) -> float:
 
 
 def _shifts(chart: ProfileChart, ticks: Iterable[float]) -> list[float]:
-    """How far labels of rising ticks are moved up, in pixels, so that none lies on another."""
+    """Compute by how many pixels labels of rising ticks move up, so that none overlaps another."""
     places = [tick * _pixels(chart) for tick in ticks]
     return [moved - place for moved, place in zip(spread_labels(places, _LABEL), places, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a profile's rows are: how high, and what is counted in them, volume or time (contract §3.2, §3.7, §3.8)."""
+"""Rows of a profile: their height, and what they count, volume or time (contract §3.2, §3.7, §3.8)."""
 
 from dataclasses import dataclass
 from typing import Literal, TypedDict, TypeVar, get_args
@@ -30,7 +30,7 @@ class RowOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RowRule:
-    """How bars become the rows of a profile.
+    """Rule by which bars become the rows of a profile.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class RowRule:
         composites align. Volume goes to ticks first and is summed by rows then.
     tpo_minutes
         Length of a time bracket, counted from the open of the hours; also where the allocation is not ``"tpo"``, for
-        what is told by time: single prints, tails, poor extremes.
+        what time shows: single prints, tails, poor extremes.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class RowRule:
 
     @property
     def by_time(self) -> bool:
-        """Whether time is counted instead of volume."""
+        """Return True if time is counted instead of volume."""
         return self.allocation == "tpo"
 
     @property

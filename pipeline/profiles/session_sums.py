@@ -1,4 +1,4 @@
-"""What is kept of one session and contract while chunks are added: its rows, or the ranges of its time brackets."""
+"""State kept per session and contract while chunks are added: its rows, or the ranges of its time brackets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ __all__ = ["SessionSum"]
 
 @dataclass
 class SessionSum:
-    """Histogram of one session and contract, wider than what was traded so that it seldom has to grow.
+    """Histogram of one session and contract, wider than the traded range so that it rarely has to grow.
 
     ``low`` and ``high`` are ticks, the histogram's entries rows; ``brackets`` are the ranges of time brackets in ticks.
     """
@@ -35,7 +35,7 @@ class SessionSum:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing counts so far."""
+        """Return True if nothing has been counted yet."""
         return self.high < self.low
 
     @property

@@ -67,7 +67,7 @@ def session_profiles(
     device
         ``"cpu"`` (one thread), ``"threads"``, ``"torch"`` (torch on the processor), ``"cuda"`` or ``"cuda:1"``
         (an NVIDIA GPU, or an AMD one under ROCm), several as ``"cuda:0,cuda:1"``, or ``"auto"``, by the number of
-        bars. All give the same bits. One that isn't there, or has too little memory, gives way to the next
+        bars. All give the same bits. One that is missing, or has too little memory, gives way to the next
         engine, with a warning in the log.
     ticks_per_row
         Height of a row: row k holds the ticks from ``k * ticks_per_row`` on. The VPOC is its row's middle tick, VAL
@@ -114,7 +114,7 @@ def session_profiles(
 
 @dataclass(frozen=True)
 class ProfileBars:
-    """What session profiles are made from, whatever share the value area holds: worked out once, used many times.
+    """Input of session profiles, independent of the value area's share: prepared once, used many times.
 
     Attributes
     ----------

@@ -57,7 +57,7 @@ def profile_shape(rows: NDArray[np.int64]) -> Shape:
 
 
 def shape_at(rows: NDArray[np.int64], vpoc: int, total: int) -> Shape:
-    """As :func:`profile_shape`, the position of the VPOC and the total being known."""
+    """Do as :func:`profile_shape` where the VPOC's position and the total are known."""
     if total <= 0:
         raise DataError("a profile without volume has no shape; choose bars with volume")
     if _is_double(rows, total):
@@ -82,7 +82,7 @@ def _is_double(rows: NDArray[np.int64], total: int) -> bool:
 
 
 def _holds_three_fifths(rows: NDArray[np.int64], total: int) -> bool:
-    """Whether the first half of the rows does; a middle row counts half."""
+    """Return True if the first half of the rows holds three fifths of the total; a middle row counts half."""
     half = len(rows) // 2
     doubled = 2 * int(rows[:half].sum()) + (int(rows[half]) if len(rows) % 2 else 0)
     return 5 * doubled >= 6 * total

@@ -1,6 +1,6 @@
 """Profiles of more data than fits memory: chunks are added to the sessions' histograms and then forgotten.
 
-Volume profiles add (contract §3.6), so what is kept is one dense histogram a session and contract, whatever the
+Volume profiles add (contract §3.6), so what is kept is one dense histogram per session and contract, whatever the
 number of trades; of TPO profiles the range of every time bracket is kept, and ranges join. So chunks may come in any
 order and on several machines, and be merged.
 """
@@ -45,7 +45,7 @@ _Key = tuple[int, str]  # session as nanoseconds, contract ("" where the data na
 
 @dataclass(frozen=True)
 class StreamCounts:
-    """What became of every row given: ``rows_in = used + refused + other_hours``.
+    """Fate of every row given: ``rows_in = used + refused + other_hours``.
 
     Attributes
     ----------
@@ -264,7 +264,7 @@ class StreamedProfiles:
 
     @property
     def counts(self) -> StreamCounts:
-        """What became of the rows added so far."""
+        """Return the fate of the rows added so far."""
         return StreamCounts(
             rows_in=self._counts["rows_in"],
             used=self._counts["used"],
@@ -324,7 +324,7 @@ class StreamedProfiles:
         return frame
 
     def histograms(self) -> SessionHistograms:
-        """The sessions' dense histograms, one contract a session."""
+        """The sessions' dense histograms, one contract per session."""
         chosen = self._winners()
         sums = [self._sums[key] for key in chosen]
         sided = any(each.buy is not None or each.sell is not None for each in sums)
@@ -446,7 +446,7 @@ class StreamedProfiles:
         if steps > MAX_STEPS:
             raise DataError(
                 f"{self._name(key)}: volume passes 2**62 micro-lots ({MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), "
-                "the most that is summed exactly; check the volume and the instrument's volume_step"
+                "the largest exact sum; check the volume and the instrument's volume_step"
             )
 
     def _check_range(self, key: _Key, low: int, high: int) -> None:

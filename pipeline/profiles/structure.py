@@ -36,7 +36,7 @@ def session_structure(
     initial_balance_minutes: int = 60,
     **rows: Unpack[RowOptions],
 ) -> pd.DataFrame:
-    """What a reader of market profiles notes of each session, known at its close.
+    """Compute what a reader of market profiles notes about each session, known at its close.
 
     Nothing in row t depends on later sessions, and nothing spans two contracts. Only bars with volume (where the
     profiles count time, all bars), of the hours and of the profile's contract, count.
@@ -259,7 +259,7 @@ def single_prints(
 def _profiles(
     own: SessionBars, profiles: pd.DataFrame, sessions: pd.DatetimeIndex, instrument: Instrument
 ) -> Iterator[tuple[int, int, Ints, int]]:
-    """Of each session its number, lowest row, rows and the VPOC's row, checked against the table."""
+    """Yield each session's number, lowest row, rows and VPOC row, checked against the table."""
     rule = own.rule
     vpocs = rule.row(instrument.to_ticks(profiles["vpoc"].to_numpy(np.float64)))
     lows, highs = (rule.row(instrument.to_ticks(profiles[name].to_numpy(np.float64))) for name in ("low", "high"))

@@ -184,7 +184,7 @@ def stream_trades(
     progress
         Called after every chunk with the rows so far and the share of the bytes read (0 to 1).
     left_out
-        Counts the lines that are no rows, as :func:`pipeline.market.trade_files.read_trades` does.
+        Counts the lines that are not rows, as :func:`pipeline.market.trade_files.read_trades` does.
     **settings
         Those of :class:`StreamedProfiles`: ``hours``, ``off_tick``, ``value_area_basis_points``, ``expansion_rows``,
         ``ticks_per_row``; ``allocation="tpo"`` with ``tpo_minutes``.

@@ -97,7 +97,7 @@ def exact_sum(values: NDArray[Any]) -> int:
 
 
 def _beyond_64_bits(rows: list[int], total: int, basis_points: int, expansion_rows: int) -> tuple[int, int, int, int]:
-    """As ``kernels.find_value_area`` of all rows, in Python integers."""
+    """Do as ``kernels.find_value_area`` does on all rows, in Python integers."""
     most, last = max(rows), len(rows) - 1
     vpoc = min((k for k, volume in enumerate(rows) if volume == most), key=lambda k: (abs(2 * k - last), k))
     val = vah = vpoc

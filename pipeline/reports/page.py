@@ -108,7 +108,7 @@ Not investment advice.</p></footer>
 
 
 def _data(inputs: ReportInputs) -> str:
-    found = bullets(f"<strong>{each.severity.capitalize()}</strong>: {plain(each.said)}" for each in inputs.findings)
+    found = bullets(f"<strong>{each.severity.capitalize()}</strong>: {plain(each.message)}" for each in inputs.findings)
     return (
         f'<p class="note">Source: {plain(inputs.source)}</p>{found if inputs.findings else ""}{quality_table(inputs)}'
     )

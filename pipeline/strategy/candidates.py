@@ -139,7 +139,8 @@ def _areas(history: pd.DataFrame, instrument: Instrument) -> tuple[Ints, Ints]:
 def _known_ranges(history: pd.DataFrame, settings: StrategySettings) -> NDArray[np.float64]:
     if settings.atr_column not in history.columns:
         raise ConfigurationError(
-            f"the session history has no {settings.atr_column}; make it with the same atr_window, {settings.atr_window}"
+            f"the session history has no {settings.atr_column}; compute it with the same "
+            f"atr_window, {settings.atr_window}"
         )
     return history[settings.atr_column].to_numpy(np.float64)
 

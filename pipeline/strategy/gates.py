@@ -218,13 +218,13 @@ def window_deviation(returns: Floats) -> Floats:
 
 
 def is_calm(short: Floats, long: Floats) -> Bools:
-    """Whether the short standard deviation is below the long one; False where either is missing."""
+    """Return True where the short standard deviation is below the long one; False where either is missing."""
     return short < long
 
 
 @dataclass(frozen=True)
 class GateValues:
-    """What the gates look at, one value a decision, arrays of shape (m,).
+    """Inputs of the gates, one value per decision, arrays of shape (m,).
 
     Attributes
     ----------
@@ -244,7 +244,7 @@ class GateValues:
 
 
 def pass_gates(values: GateValues, side: Ints | int, settings: StrategySettings) -> dict[str, NDArray]:
-    """Which gates open for a side, its confidence, and the rule signal (contract §5).
+    """Evaluate the gates for a side, its confidence, and the rule signal (contract §5).
 
     A gate whose value is missing stays shut.
 

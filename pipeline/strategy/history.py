@@ -1,4 +1,4 @@
-"""One row a session: its bars' summary, its profile, and everything the gates know at its close.
+"""One row per session: its bars' summary, its profile, and everything the gates know at its close.
 
 Everything in row t comes from sessions up to t and acts from the next session on (contract §4).
 """
@@ -79,7 +79,7 @@ def session_history(
             Mean of the last 14 true ranges, price units; NaN before there are 14. The previous close is that of
             the same contract; across a roll and in the first row the true range is high less low.
         slope, r_squared
-            Of the last 20 VPOCs, ticks a session and 0 to 1 (:func:`pipeline.strategy.trend`); NaN before there are 20.
+            Of the last 20 VPOCs, ticks per session and 0 to 1 (:func:`pipeline.strategy.trend`); NaN for the first 19.
         runs_p_value, longest_run
             Of the 19 moves between them; NaN before there are 20 sessions.
         direction_probability
@@ -179,7 +179,7 @@ class HistoryParts:
         return self._summary["contract"].to_numpy(object) if "contract" in self._summary.columns else None
 
     def gate_values(self, settings: StrategySettings) -> GateValues:
-        """What the gates look at, of every session."""
+        """Compute the inputs of the gates for every session."""
         trends = self._trend(settings.trend_window)
         return GateValues(
             slope=trends["slope"],
@@ -223,7 +223,7 @@ def _checked_profiles(profiles: pd.DataFrame) -> pd.DatetimeIndex:
     if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
         raise DataError("profiles are not indexed by session (dates without a zone); make them with session_profiles")
     if not (index.is_monotonic_increasing and index.is_unique):
-        raise DataError("profiles are not in the order of their sessions, each once; sort them and drop repetitions")
+        raise DataError("profiles must have one row per session in order; sort them and drop duplicates")
     return index.as_unit("ns").rename("session")
 
 
@@ -255,7 +255,7 @@ def _session_bars(
         absent = sessions[np.setdiff1d(np.arange(len(sessions)), row)]
         raise DataError(
             f"profiles hold session {absent[0].date()}, which has no bars with volume in {hours} hours "
-            f"({len(absent)} such sessions); make the profiles from the same bars and hours"
+            f"({len(absent)} such sessions); build the profiles from the same bars and hours"
         )
     ends = np.append(starts[1:], len(row)) - 1
     held = np.add.reduceat(steps[kept], starts) if len(starts) else np.empty(0, np.int64)
@@ -264,7 +264,7 @@ def _session_bars(
         bad = int(np.flatnonzero(held != expected)[0])
         raise DataError(
             f"the profile of session {sessions[bad].date()} holds volume {profiles['volume'].iloc[bad]:g}, its bars in "
-            f"{hours} hours {held[bad] * instrument.volume_step:g}; make the profiles from the same bars and hours"
+            f"{hours} hours {held[bad] * instrument.volume_step:g}; build the profiles from the same bars and hours"
         )
     low, high = clean["low"].to_numpy()[kept], clean["high"].to_numpy()[kept]
     columns = {

@@ -43,7 +43,7 @@ def model_signals(signals: pd.DataFrame, predictions: pd.DataFrame, *, require_r
         raise DataError("the signals have no column rule_signal, which require_rules asks for; make the rule signals")
     if not (signals.index.is_unique and predictions.index.is_unique) or set(signals.index) != set(predictions.index):
         raise DataError(
-            f"{len(signals)} signals and {len(predictions)} predictions are not of the same candidates; train anew"
+            f"{len(signals)} signals and {len(predictions)} predictions are not of the same candidates; train again"
         )
     made = predictions.loc[signals.index, list(needed)]
     scored = made["score"].notna()
@@ -51,7 +51,7 @@ def model_signals(signals: pd.DataFrame, predictions: pd.DataFrame, *, require_r
         first = stray.idxmax()
         raise DataError(
             f"the score of candidate {first} has the origin {made.loc[first, 'origin']!r}, not out_of_fold or final: "
-            "its model may have known the outcome; train anew with a walk-forward"
+            "its model may have known the outcome; train again with a walk-forward"
         )
     signal = scored & made["score"].ge(made["threshold"])
     if require_rules:

@@ -1,4 +1,4 @@
-"""How often each gate opens on pure chance, beside how often it opened on the market.
+"""Rate at which each gate opens on pure chance, beside its rate on the market.
 
 A gate says something only as far as it opens more often than on a random walk: R² > 0.6 alone opens on more
 than a third of them.

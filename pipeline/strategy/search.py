@@ -1,4 +1,4 @@
-"""What of the strategy may be tuned, and between which values."""
+"""Search space of the strategy: the settings that may be tuned, and their ranges."""
 
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 

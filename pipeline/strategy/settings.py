@@ -12,7 +12,7 @@ __all__ = ["ConfidenceWeights", "StrategySettings"]
 
 
 class ConfidenceWeights(BaseModel):
-    """What each gate adds to the confidence of 0 to 100 (contract §5); together they are 1."""
+    """Weight of each gate in the confidence of 0 to 100 (contract §5); together they are 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +61,7 @@ class StrategySettings(BaseModel):
     stop_atr_factor
         The ``k`` of contract §5: the stop lies at most ``k`` average true ranges from the entry.
     min_stop_ticks
-        A setup whose stop would be nearer, in ticks, is no candidate.
+        A setup whose stop would be nearer, in ticks, is not a candidate.
 
     Raises
     ------
@@ -97,8 +97,8 @@ class StrategySettings(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             problem = first["msg"].removeprefix("Value error, ")
-            said = f"strategy setting {name} is {first['input']!r}: {problem}" if name else problem
-            raise ConfigurationError(said) from error
+            text = f"strategy setting {name} is {first['input']!r}: {problem}" if name else problem
+            raise ConfigurationError(text) from error
 
     @model_validator(mode="after")
     def _calm_windows_differ(self) -> Self:
@@ -109,7 +109,7 @@ class StrategySettings(BaseModel):
         return self
 
     def row_rule(self, instrument: Instrument) -> RowRule:
-        """What the rows of the instrument's profiles are."""
+        """Return how the rows of this instrument's profiles are built."""
         return RowRule(self.allocation, self.ticks_per_row or instrument.ticks_per_row, self.tpo_minutes)
 
     @property

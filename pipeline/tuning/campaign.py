@@ -20,11 +20,11 @@ from pipeline.tuning.objectives import Evidence
 from pipeline.tuning.storage import StudyStorage
 from pipeline.tuning.study import Progress, StudyResult, StudySettings, TrialRecord, run_study
 
-__all__ = ["Campaign", "KeptMoney", "Subject", "Target", "progress_sentence", "remembered_study", "run_campaign"]
+__all__ = ["Campaign", "KeptMoney", "Subject", "Target", "progress_sentence", "run_campaign", "run_recorded_study"]
 
 
 class Target(Protocol):
-    """What is tuned: :class:`~pipeline.tuning.model_target.ModelTarget` or a strategy's."""
+    """Target of a study: :class:`~pipeline.tuning.model_target.ModelTarget` or a strategy's."""
 
     space: SearchSpace
 
@@ -34,7 +34,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Subject:
-    """What a study is about.
+    """Subject of a study: the market, target, version and period that its trials are counted under.
 
     Attributes
     ----------
@@ -126,22 +126,22 @@ class Campaign:
 
 
 def progress_sentence(progress: Progress) -> str:
-    """How far a study is, in words: the best so far, what was pruned, the rate, what is left."""
+    """Describe a study's progress in words: the best so far, pruned trials, the rate, the time left."""
     done = progress.complete + progress.pruned + progress.failed
-    told = [f"trials: {done:,} of at most {progress.trials:,}"]
+    parts = [f"trials: {done:,} of at most {progress.trials:,}"]
     if progress.best is not None:
         values = ", ".join(f"{value:.5g}" for value in progress.best.values or ())  # noqa: PD011 (no frame)
-        told.append(f"best {values} (trial {progress.best.position})")
-    told.append(f"{progress.pruned} pruned, {progress.failed} failed")
+        parts.append(f"best {values} (trial {progress.best.position})")
+    parts.append(f"{progress.pruned} pruned, {progress.failed} failed")
     if progress.seconds > 0:
         rate = progress.here / progress.seconds
-        told.append(f"{rate:.2g}/s" if rate < 10 else f"{rate:.0f}/s")
+        parts.append(f"{rate:.2g}/s" if rate < 10 else f"{rate:.0f}/s")
         if rate > 0 and done < progress.trials:
-            told.append(f"{(progress.trials - done) / rate:,.0f} s left")
-    return ", ".join(told)
+            parts.append(f"{(progress.trials - done) / rate:,.0f} s left")
+    return ", ".join(parts)
 
 
-def remembered_study(
+def run_recorded_study(
     subject: Subject,
     target: Target,
     kept: KeptMoney,
@@ -178,13 +178,13 @@ def remembered_study(
         returns = kept.returns(trial, subject.capital)
         return Look.of(trial, study, subject.symbol, subject.target, subject.first, subject.last, returns=returns)
 
-    def told(progress: Progress) -> None:
+    def record(progress: Progress) -> None:
         ledger.record([look(progress.last, progress.name)])
         if observe is not None:
             observe(progress)
 
     result = run_study(
-        subject.study, target.space, target, settings, storage, enqueue=enqueue, observe=told, workers=workers
+        subject.study, target.space, target, settings, storage, enqueue=enqueue, observe=record, workers=workers
     )
     # Those too that ended in a run that was killed before it could tell of them.
     ledger.record([look(trial, result.name) for trial in result.trials])
@@ -205,7 +205,7 @@ def run_campaign(
     workers: int = 1,
 ) -> Campaign:
     """A remembered study, and what all looks at its market leave of its best; arguments as there."""
-    result = remembered_study(
+    result = run_recorded_study(
         subject, target, kept, settings, storage, ledger, enqueue=enqueue, observe=observe, workers=workers
     )
     looks = ledger.looks(subject.symbol, subject.first, subject.last)

@@ -123,10 +123,10 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Of each request nothing is said."""
+        """Log nothing for each request."""
 
     def get_stderr(self) -> "_Errors":
-        """Where the page's tracebacks go."""
+        """Return the stream that takes the page's tracebacks."""
         return _Errors()
 
 
@@ -140,7 +140,7 @@ class _Errors(io.TextIOBase):
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """What the page's library logs with a traceback, such as a database that is away, in one line."""
+    """Log the library's tracebacks, such as of an unreachable database, in one line."""
 
     class _Told(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -157,7 +157,7 @@ def _errors_in_one_line() -> Iterator[None]:
 
 
 def _tell_of(text: str) -> None:
-    """Of what went wrong just now the database's own words; else the end of the text."""
+    """Return the database's own words on the current error; else the end of the text."""
     error = sys.exc_info()[1]
     if error is not None:
         _log.warning("the studies' page can't answer: %s", words_of(error))
@@ -166,7 +166,7 @@ def _tell_of(text: str) -> None:
 
 
 def _screen() -> bool:
-    """Whether there is one: without, the standard library would open a browser inside this terminal."""
+    """Return True if there is a screen: without one, the standard library opens a browser inside this terminal."""
     return sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
 
 

@@ -1,4 +1,4 @@
-"""Which parameters the objective depended on, from the trials alone, with zero meaning nothing.
+"""Importance of parameters for the objective, from the trials alone, with zero meaning none.
 
 Importances that share out 100 % give something to every parameter, however little any of them did. Here a forest
 learns the objective from the parameters of some trials, and is asked about others. A parameter's importance is half of
@@ -24,7 +24,7 @@ def finished_trials(trials: pd.DataFrame, objective: int = 0) -> tuple[pd.DataFr
     Parameters
     ----------
     trials
-        A row a trial: number, state, values (a value an objective), params (a mapping).
+        One row per trial: number, state, values (a value an objective), params (a mapping).
     objective
         Place of the objective in ``values``.
 
@@ -44,7 +44,7 @@ def finished_trials(trials: pd.DataFrame, objective: int = 0) -> tuple[pd.DataFr
 
 
 def parameter_importances(trials: pd.DataFrame, objective: int = 0, *, seed: int = 0) -> pd.DataFrame:
-    """How much of what the objective did goes through each parameter.
+    """Estimate how much of the objective's variance goes through each parameter.
 
     Parameters
     ----------

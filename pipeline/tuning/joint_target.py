@@ -1,4 +1,4 @@
-"""The strategy's parameters and a model's at once: each trial trains the model anew on its own candidates.
+"""The strategy's parameters and a model's at once: each trial trains the model again on its own candidates.
 
 A trial makes what the assets ``session_history``, ``candidates``, ``features``, ``labels``, ``training_set`` and
 ``sequences`` make of the same settings, to the last bit. What it is made from is worked out once for what it depends
@@ -80,7 +80,7 @@ def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
 
 @dataclass(frozen=True)
 class _Place:
-    """What hours and the profile's rows determine."""
+    """Everything that the hours and the profile's rows determine."""
 
     bars: ProfileBars
     parts: HistoryParts
@@ -90,7 +90,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Learning:
-    """What a strategy's settings determine: rows, their candidates, and the model target that judges on them."""
+    """Everything that a strategy's settings determine: rows, their candidates, and the model target on them."""
 
     rows: TrainingRows
     candidates: pd.DataFrame
@@ -207,7 +207,7 @@ class JointTarget:
         Raises
         ------
         ConfigurationError
-            For parameters that are no settings.
+            For parameters that are not settings.
         DataError
             For parameters that leave too few candidates to learn from: says how many inner folds need.
         """
@@ -218,7 +218,7 @@ class JointTarget:
         return values
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process works it out anew in less time than it takes to send.
+        # Another process works it out again in less time than it takes to send.
         return {name: value for name, value in self.__dict__.items() if name not in _WORKED_OUT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -226,7 +226,7 @@ class JointTarget:
         self._forget()
 
     def evidence(self, params: Mapping[str, Any], report: Report | None = None) -> Evidence:
-        """What these parameters leave to be judged by: money of one contract a trade on every session with bars."""
+        """Return the evidence on these parameters: money per trade of one contract on every session with bars."""
         strategy, account, hyperparameters, threshold = self._chosen(params)
         learning = self._learning_of(strategy, account)
         allowed = None
@@ -235,7 +235,7 @@ class JointTarget:
         return learning.target.evidence(hyperparameters, report, threshold=threshold, allowed=allowed)
 
     def rows(self, params: Mapping[str, Any]) -> TrainingRows:
-        """What the model learns from under these parameters: all candidates that became trades."""
+        """Return the rows the model learns from under these parameters: all candidates that became trades."""
         strategy, account, _, _ = self._chosen(params)
         return self._learning_of(strategy, account).rows
 
@@ -262,8 +262,8 @@ class JointTarget:
         models = sections.get("models", {})
         if unknown := models.keys() - {"threshold", "parameters"}:
             raise ConfigurationError(
-                f"models.{min(unknown)} is no parameter of a joint study; it has models.threshold, and the model's own "
-                "as model.<name>"
+                f"models.{min(unknown)} is not a parameter of a joint study; it has models.threshold and the "
+                "model's own as model.<name>"
             )
         return (
             strategy,
@@ -311,7 +311,7 @@ class JointTarget:
     # --- features ---
 
     def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
-        """As :meth:`FeatureInputs.from_bars`, from what is there already."""
+        """Do as :meth:`FeatureInputs.from_bars`, from what has been computed already."""
         place = self._place(strategy)
         rule = strategy.row_rule(self._instrument)
         what = (strategy.hours, rule, strategy.value_area_basis_points, strategy.expansion_rows)
@@ -346,13 +346,13 @@ class JointTarget:
         return self._places[where]
 
     def _features(self, inputs: FeatureInputs) -> pd.DataFrame:
-        """As :func:`build_features`, the settled features from where they were worked out first."""
+        """Do as :func:`build_features`, with the settled features taken from their first computation."""
         key = inputs.settings.model_dump_json(include=set(_SETTLED))
         if key not in self._settled:
             self._settled[key] = _settled_features(inputs)
         settled = self._settled[key]
         features = {
-            name: replace(one, compute_with=_told(settled[name])) if name in settled else one
+            name: replace(one, compute_with=_constant(settled[name])) if name in settled else one
             for name, one in self._selection.chosen().items()
         }
         return build_features(inputs, features=features)
@@ -387,7 +387,7 @@ def _settled_features(inputs: FeatureInputs) -> dict[str, Any]:
     return found
 
 
-def _told(values: Any) -> Callable[..., Any]:
+def _constant(values: Any) -> Callable[..., Any]:
     def compute(inputs: FeatureInputs, **arguments: object) -> Any:
         return values
 

@@ -1,8 +1,8 @@
-"""Every trial that was ever looked at, kept by market and period, whatever study it was of.
+"""Ledger of every trial ever judged, by market and period, whatever study it belongs to.
 
 Tuning finds the best of many; how much that flatters depends on how many there were. A study knows its own trials
-only, and is deleted or made anew with another search space. The ledger lies in the same database and outlives them: the
-deflated Sharpe ratio takes its count and variance from it, the probability of backtest overfitting its matrix.
+only, and is deleted or made again with another search space. The ledger lies in the same database and outlives them:
+the deflated Sharpe ratio takes its count and variance from it, the probability of backtest overfitting its matrix.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ __all__ = ["Ledger"]
 _log = logging.getLogger(__name__)
 _ROWS = 500
 _PERIOD = "period"
-# Data that has grown, or moved on, by no more since it was last looked at is the same data.
+# Data that has grown, or moved on, by no more since it was last used is the same data.
 _GROWTH = dt.timedelta(days=31)
 _SHIFT = dt.timedelta(days=7)
 
@@ -54,7 +54,7 @@ class Ledger:
     Attributes
     ----------
     url
-        SQLAlchemy URL of an SQLite or PostgreSQL database; the tables are made where they are not there.
+        SQLAlchemy URL of an SQLite or PostgreSQL database; the tables are created where missing.
     patience
         For how many seconds a database that does not answer is waited for.
     home
@@ -238,7 +238,7 @@ class Ledger:
 
 
 def _put(connection: sa.Connection, rows: list[Row], changes: Callable[[Any], dict[str, Any]]) -> None:
-    """Add rows, in the order of their keys; those that are there change as told."""
+    """Add rows, in the order of their keys; existing ones are updated on request."""
     adding = insert_into(connection.dialect.name)(TRIALS)
     adding = adding.on_conflict_do_update(index_elements=["study", "number", "settings"], set_=changes(adding.excluded))
     for first in range(0, len(rows), _ROWS):

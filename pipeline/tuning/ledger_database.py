@@ -25,12 +25,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 
 @dataclass(frozen=True)
 class LedgerDatabase:
-    """Where the ledger lies.
+    """Database of the ledger.
 
     Attributes
     ----------
     url
-        SQLAlchemy URL; the tables are made where they are not there.
+        SQLAlchemy URL; the tables are created where missing.
     patience
         For how many seconds a database that does not answer is waited for.
     """
@@ -86,7 +86,7 @@ class LedgerDatabase:
             except DBAPIError as error:  # no database file, no right to read it: waiting does not help
                 raise ConfigurationError(
                     f"the ledger of trials in {address.render_as_string(hide_password=True)} can't be used: "
-                    f"{' '.join(str(error.orig).split())}; name another database, or mend this one"
+                    f"{' '.join(str(error.orig).split())}; name another database, or fix this one"
                 ) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -104,7 +104,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
-            f"the folder {folder} of the ledger of trials can't be made: {error.strerror}; name another database"
+            f"the folder {folder} of the ledger of trials can't be created: {error.strerror}; name another database"
         ) from error
 
 

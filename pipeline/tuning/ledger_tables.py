@@ -25,7 +25,7 @@ _METADATA = sa.MetaData()
 TRIALS = sa.Table(
     "vpoc_trials",
     _METADATA,
-    # The parameters are part of the key: a study that was deleted and made anew under its name begins at 0 again,
+    # The parameters are part of the key: a study that was deleted and made again under its name begins at 0 again,
     # and its trials are further looks.
     sa.Column("study", sa.String(400), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),

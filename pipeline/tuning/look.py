@@ -1,4 +1,4 @@
-"""A look: one trial that has ended, as the ledger is told of it."""
+"""A look: one finished trial, as the ledger records it."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Look:
     params
         Parameter by name.
     state
-        ``complete``; ``pruned``: given up after a part, which was looked at all the same; ``failed``: no value was
+        ``complete``; ``pruned``: given up after a part, which counts all the same; ``failed``: no value was
         seen, so it is kept and not counted.
     values
         Value by objective; empty where there is none.
@@ -74,7 +74,7 @@ class Look:
         returns: pd.Series | None = None,
         finished: dt.datetime | None = None,
     ) -> "Look":
-        """From a trial as :func:`pipeline.tuning.study.run_study` gives it; finished just now unless told."""
+        """Make a look of a trial from :func:`pipeline.tuning.study.run_study`; finished just now by default."""
         return cls(
             study=study,
             number=trial.position,

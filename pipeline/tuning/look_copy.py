@@ -25,7 +25,7 @@ _WRITTEN = {sa.Date: dt.date, sa.DateTime: dt.datetime}
 
 
 def key_of(row: Mapping[str, Any]) -> Key:
-    """What tells looks apart: study, number in it, parameters."""
+    """Return what identifies a trial: study, number in it, parameters."""
     return row["study"], row["number"], row["settings"]
 
 

@@ -1,4 +1,4 @@
-"""What all trials of a market and a period say about the best of them."""
+"""Evidence of all trials of a market and a period about the best of them."""
 
 import math
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ class Looks:
     first, last
         First and last session of the period.
     trials
-        A row a trial: study, number, target, state, finished (UTC), seconds, sharpe (Sharpe ratio per session, within
-        the period; NaN where no returns are known, or all are equal).
+        One row per trial: study, number, target, state, finished (UTC), seconds, sharpe (Sharpe ratio per session,
+        within the period; NaN where no returns are known, or all are equal).
     trial_returns
         Returns by session, sessions × trials, float32: the columns are row labels of ``trials``. Of sessions that all
         its trials have. Where periods differ, it is the largest such matrix that is found by leaving out those of
@@ -56,7 +56,7 @@ class Looks:
         trials: pd.DataFrame,
         blocks: Sequence[pd.DataFrame],
     ) -> "Looks":
-        """From the table of trials, and their returns: a frame for those that share their sessions."""
+        """Build from the table of trials and their returns: one frame for those that share their sessions."""
         sharpe = pd.Series(math.nan, index=trials.index)
         for block in blocks:
             sharpe[block.columns] = [sharpe_ratio(block[name], periods_per_year=1) for name in block.columns]
@@ -118,7 +118,7 @@ class Looks:
         return probability_of_backtest_overfitting(self.trial_returns, blocks=blocks)
 
     def by_study(self) -> pd.DataFrame:
-        """How much each study looked.
+        """Count the trials of each study.
 
         Returns
         -------
@@ -132,10 +132,10 @@ class Looks:
         return wide.groupby("study").agg(columns).sort_values(["since", "target"])
 
     def sentence(self) -> str:
-        """How many looks there were, in words."""
+        """State the number of trials, in words."""
         where = f"{self.symbol} between {self.first:%F} and {self.last:%F}"
         if not self.count:
-            return f"No trial has been made on {where}."
+            return f"No trial recorded on {where}."
         seen = self.trials[self.trials["state"].isin(COUNTED) & self.trials["target"].ne(LOST)]
         pruned, failed = (int(self.trials["state"].eq(state).sum()) for state in ("pruned", "failed"))
         asides = [f"{pruned:,} of them pruned"] * bool(pruned) + [f"{failed:,} more failed and not counted"] * bool(
@@ -143,8 +143,8 @@ class Looks:
         )
         if by_number := self.count - len(seen):
             asides.append(f"{by_number:,} of them known by number only, from records that outlived the ledger")
-        studies = f" of {_some(seen['study'].nunique(), 'study', 'studies')}" if len(seen) else ""
-        return f"{_some(self.count, 'trial')}{studies} looked at {where}{''.join(', ' + aside for aside in asides)}."
+        studies = f" in {_some(seen['study'].nunique(), 'study', 'studies')}" if len(seen) else ""
+        return f"{_some(self.count, 'trial')}{studies} recorded on {where}{''.join(', ' + aside for aside in asides)}."
 
 
 def _some(count: int, one: str, several: str | None = None) -> str:

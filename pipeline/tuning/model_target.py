@@ -1,7 +1,7 @@
 """Hyperparameters of a model family: what a trial is judged by, and a model that tunes itself on what it learns from.
 
 All rows a study sees are training rows of one fit. Each trial is judged by scores of purged inner folds of these rows;
-what comes after them, the outer test among it, is not there to be looked at. That is what makes tuning in a
+what comes after them, the outer test among it, is out of reach. That is what makes tuning in a
 walk-forward nested: :class:`TunedModel` is handed to it in a model's place.
 """
 
@@ -26,7 +26,7 @@ from pipeline.learning.splits import CombinatorialPurged, PurgedSplitter
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.training.settings import TrainingSettings
 from pipeline.search_space import SearchSpace
-from pipeline.tuning.campaign import KeptMoney, Subject, remembered_study
+from pipeline.tuning.campaign import KeptMoney, Subject, run_recorded_study
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.objectives import Evidence, directions, money_by_day, values_of
 from pipeline.tuning.prepared_boosting import PreparedBoosting
@@ -70,7 +70,7 @@ class ModelTarget:
         See :data:`~pipeline.tuning.objectives.OBJECTIVES`.
     splitter
         Inner folds; by default five, each judged by models of the four others, purged. Learning from rows after a fold
-        is no look-ahead here, for all of them come before what the tuned model is judged on.
+        is not look-ahead here, for all of them come before what the tuned model is judged on.
     threshold
         From which score on a trade counts as taken, for the objectives in money: a number, or ``tuned``, for each fold
         on the scores of the other folds (each score counted from its fold's mean, as calibration does).
@@ -88,7 +88,7 @@ class ModelTarget:
         last's.
     remembered
         Of how many hyperparameters, the last ones asked for, scores are kept: asked again, with another threshold say,
-        no model is fitted anew (and epochs are not reported).
+        no model is fitted again (and epochs are not reported).
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class ModelTarget:
     Raises
     ------
     ConfigurationError
-        For an unknown family, setting or objective; log loss where scores are no probabilities.
+        For an unknown family, setting or objective; log loss where scores are not probabilities.
     DataError
         For rows that can't be cut into folds with rows of both classes to learn from, or a row that was traded in none
         of the sessions.
@@ -130,7 +130,7 @@ class ModelTarget:
         self._probabilistic = self.model({}).probabilistic
         if "log_loss" in self.objectives and not self._probabilistic:
             raise ConfigurationError(
-                f"the scores of {family} are no probabilities, so log_loss can't judge them; tune for net or "
+                f"the scores of {family} are not probabilities, so log_loss can't judge them; tune for net or "
                 "sharpe_low, or calibrate the scores"
             )
         self._threshold, self._periods = threshold, periods_per_year
@@ -171,7 +171,7 @@ class ModelTarget:
         threshold: float | Literal["tuned"] | None = None,
         allowed: NDArray[np.bool_] | None = None,
     ) -> Evidence:
-        """What hyperparameters leave to be judged by, reported on the way as a trial is.
+        """Return the evidence on hyperparameters, reported on the way as a trial is.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class ModelTarget:
         return self._cls({**self._settings, **params}, seed=self._seed)
 
     def base_rate_loss(self) -> float:
-        """Log loss of no model at all: each inner fold's rows are told the share of winners it would learn from."""
+        """Log loss of no model at all: each inner fold's rows get the share of winners it would learn from."""
         of_truth, weight = [], []
         for fold in self._folds:
             share = float(np.average(fold.train.label, weights=fold.train.weight))
@@ -224,8 +224,8 @@ class ModelTarget:
     def _epochs(self, params: Mapping[str, Any]) -> int:
         """Most epochs of which each can be reported; 0 where that is none."""
         settings = self.model(params).settings
-        told = isinstance(settings, TrainingSettings) and settings.validation_share > 0
-        return settings.epochs if told and self.objectives == ("log_loss",) else 0  # type: ignore[attr-defined]
+        watched = isinstance(settings, TrainingSettings) and settings.validation_share > 0
+        return settings.epochs if watched and self.objectives == ("log_loss",) else 0  # type: ignore[attr-defined]
 
     def _scores(self, params: Mapping[str, Any], number: int, report: Report | None) -> Values:
         fold, model = self._folds[number], self.model(params)
@@ -302,7 +302,7 @@ class ModelTarget:
 
 @dataclass(frozen=True)
 class NestedMemory:
-    """Where the looks of studies inside folds are remembered.
+    """Ledger for the trials of studies inside folds.
 
     Attributes
     ----------
@@ -322,7 +322,7 @@ class NestedMemory:
     capital: float
 
     def subject(self, target: str, version: str, rows: TrainingRows) -> Subject:
-        """What a study on these rows is about; its money is counted by the day of the decision."""
+        """Return the subject of a study on these rows; its money is counted by the day of the decision."""
         days = pd.DatetimeIndex(rows.outcome["start"]).tz_convert("UTC").tz_localize(None).normalize()
         return Subject(self.symbol, target, version, days.min(), days.max(), self.capital)
 
@@ -398,7 +398,7 @@ class TunedModel(Model):
     ) -> None:
         super().__init__(seed=seed)
         if memory is not None and storage is None:
-            raise ConfigurationError("studies whose looks are remembered need a storage; give one")
+            raise ConfigurationError("studies whose trials are recorded need a storage; give one")
         plain = make_model(family, settings, seed=seed)
         self._family, self._plain, self._study = family, plain, study
         self._space = (plain.space if space is None else space).require(family)
@@ -431,7 +431,7 @@ class TunedModel(Model):
         return made
 
     def score_out_of_fold(self, rows: TrainingRows, options: FitOptions | None = None) -> pd.Series:
-        """As of the best model: the copies learn with the hyperparameters it was given, and tune none themselves.
+        """Score as the best model does: the copies learn with its hyperparameters, and tune none themselves.
 
         Raises
         ------
@@ -441,11 +441,11 @@ class TunedModel(Model):
         return self._fitted().score_out_of_fold(rows, options)
 
     def contributions(self, features: pd.DataFrame) -> pd.DataFrame | None:
-        """Of the best model."""
+        """Return those of the best model."""
         return self._fitted().contributions(features)
 
     def gain(self) -> pd.Series | None:
-        """Of the best model."""
+        """Return those of the best model."""
         return self._fitted().gain()
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
@@ -468,7 +468,7 @@ class TunedModel(Model):
         first = self._space.chosen_from(base)
         enqueue = [*([] if first is None else [first]), *self._enqueue]
         if memory is not None and kept is not None and self._storage is not None:
-            result = remembered_study(
+            result = run_recorded_study(
                 memory.subject(self._name, version, rows),
                 target,
                 kept,
@@ -508,9 +508,11 @@ class TunedModel(Model):
     def _version(self, rows: TrainingRows) -> str:
         """Hash of all that a trial's value depends on beside its parameters, the objective and the space."""
         plain = self._plain
-        told = [plain.version, plain.settings.model_dump(mode="json"), self._threshold, self._periods, self.seed]
+        identity = [plain.version, plain.settings.model_dump(mode="json"), self._threshold, self._periods, self.seed]
         folds = [type(self._splitter).__name__, {name: str(value) for name, value in vars(self._splitter).items()}]
-        return data_version(rows.features.join(rows.outcome.add_suffix(" of the outcome")), json.dumps([*told, *folds]))
+        return data_version(
+            rows.features.join(rows.outcome.add_suffix(" of the outcome")), json.dumps([*identity, *folds])
+        )
 
     def _fitted(self) -> Model:
         if self.best is None:
@@ -552,7 +554,7 @@ def _cut(rows: TrainingRows, splitter: PurgedSplitter) -> tuple[_Fold, ...]:
 
 
 def _places(traded_in: pd.DatetimeIndex | None, sessions: pd.DatetimeIndex | None) -> NDArray[np.int64] | None:
-    """Where each row's session stands among all of them."""
+    """Return the position of each row's session among all of them."""
     if traded_in is None or sessions is None:
         return None
     place = sessions.get_indexer(traded_in).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a trial is judged by: log loss, net dollars, the low end of the Sharpe ratio, drawdown; one or several."""
+"""Objectives of a trial: log loss, net dollars, the low end of the Sharpe ratio, drawdown; one or several."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ _ALL_DAYS = 365
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a trial left behind, from rows or sessions that its parameters' models did not learn from.
+    """Evidence of a trial, from rows or sessions that its parameters' models did not learn from.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Objective:
 def _log_loss(evidence: Evidence) -> float:
     if evidence.log_loss is None:
         raise ConfigurationError(
-            "log_loss judges probabilities, and here are none; choose net, sharpe_low or net and drawdown"
+            "log_loss needs probabilities, and there are none here; choose net, sharpe_low or net and drawdown"
         )
     return evidence.log_loss
 
@@ -79,7 +79,7 @@ def _net(evidence: Evidence) -> float:
 
 
 def _drawdown(evidence: Evidence) -> float:
-    """Deepest fall of the money made so far below its peak, the start included; ≥ 0."""
+    """Maximum drawdown of the money made so far, the start included; ≥ 0."""
     made = np.concatenate([[0.0], evidence.money.cumsum()])
     return float((np.maximum.accumulate(made) - made).max())
 
@@ -132,12 +132,12 @@ def find_objective(name: str) -> Objective:
         For none: lists those there are.
     """
     if name not in OBJECTIVES:
-        raise ConfigurationError(f"there is no objective {name!r}; there are {', '.join(OBJECTIVES)}")
+        raise ConfigurationError(f"there is no objective {name!r}; choose from {', '.join(OBJECTIVES)}")
     return OBJECTIVES[name]
 
 
 def directions(names: Sequence[str]) -> tuple[Direction, ...]:
-    """Which way each objective is better.
+    """Return the direction in which each objective is better.
 
     Raises
     ------
@@ -147,12 +147,12 @@ def directions(names: Sequence[str]) -> tuple[Direction, ...]:
     if not names:
         raise ConfigurationError(f"there is no objective to tune for; name one of {', '.join(OBJECTIVES)}")
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"the objectives {', '.join(names)} hold one twice; name each once")
+        raise ConfigurationError(f"the objectives {', '.join(names)} contain a duplicate; name each once")
     return tuple(find_objective(name).direction for name in names)
 
 
 def values_of(names: Sequence[str], evidence: Evidence) -> float | tuple[float, ...]:
-    """What the objectives say of a trial: a number for one of them, a tuple for several.
+    """Return the values of a trial: a number for one objective, a tuple for several.
 
     Raises
     ------

@@ -148,7 +148,7 @@ class PreparedBoosting:
         return model._predict(self._test)
 
     def _table(self, model: BoostedModel, share: float) -> _Table:
-        """Of all rows (0), or of those before the validation slice of this share."""
+        """Return the table of all rows (0), or of those before the validation slice of this share."""
         if share not in self._tables:
             learned, watched = self._rows, None
             if share > 0:

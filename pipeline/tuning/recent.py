@@ -1,4 +1,4 @@
-"""What was worked out last, kept for the trials that need it again."""
+"""Cache of the most recent results, for trials that need them again."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -20,7 +20,7 @@ class Recent(Generic[_Made]):
         return len(self._made)
 
     def get(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
-        """What was made for this key, or is made now; what fails to be made is not kept."""
+        """Return the result kept for this key, or make it now; a failure is not kept."""
         if key not in self._made:
             self._made[key] = make()
         self._made.move_to_end(key)

@@ -1,4 +1,4 @@
-"""How many looks at a market what studies and backtests left in the home tells of, by number."""
+"""Count of the trials on a market that studies and backtests in the home prove, by number."""
 
 import datetime as dt
 import json
@@ -17,7 +17,7 @@ _MOST = 1_000_000  # more is no count that trials made
 
 @dataclass(frozen=True)
 class Proof:
-    """So many looks overlapped a period, at least.
+    """Proof that at least so many trials overlapped a period.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def _json(path: Path) -> Any:
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    """What a backtest's summary says of its looks, from the attributes that pandas writes into the file."""
+    """Read the trial counts of a backtest's summary from the attributes that pandas writes into the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

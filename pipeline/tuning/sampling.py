@@ -26,7 +26,7 @@ POSITION = "position"
 
 
 def make_sampler(settings: "StudySettings") -> BaseSampler:
-    """The sampler of a study, seeded anew for each position."""
+    """The sampler of a study, seeded again for each position."""
 
     def make(seed: int) -> BaseSampler:
         if settings.sampler == "random":
@@ -57,7 +57,7 @@ def make_pruner(kind: Literal["hyperband", "median", "none"], startup_trials: in
 
 
 class _ByPosition(BaseSampler):
-    """Another sampler, made anew for each trial from the seed and the trial's position."""
+    """Another sampler, made again for each trial from the seed and the trial's position."""
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
         self._make = make

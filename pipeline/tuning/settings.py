@@ -1,4 +1,4 @@
-"""Settings of studies: what is tuned by itself, inside the models' folds, how long, and between which values."""
+"""Settings of studies: what is tuned automatically or inside the models' folds, how long, and over which values."""
 
 from typing import Any, Literal, Self
 
@@ -16,7 +16,7 @@ Pruner = Literal["hyperband", "median", "none"]
 
 
 class TuningSettings(BaseModel):
-    """How studies search, and which run by themselves.
+    """Settings of studies: how they search, and which run by themselves.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class TuningSettings(BaseModel):
         for name in names:
             if _known("nested", name).kind != "model":
                 raise ConfigurationError(
-                    f"tuning.nested: {name} is no model family, and only models are tuned in folds"
+                    f"tuning.nested: {name} is not a model family, and only models are tuned in folds"
                 )
         return _once("nested", names)
 
@@ -105,12 +105,12 @@ class TuningSettings(BaseModel):
         return self
 
     def space(self, target: StudyTarget, *, require_rules: bool = False) -> SearchSpace:
-        """What a target's study searches."""
+        """Return the search space of a target's study."""
         space = target.space(require_rules=require_rules).narrowed(self.spaces.get(target.name, {}))
         return space.require(target.name)
 
     def objectives_of(self, target: StudyTarget) -> tuple[str, ...]:
-        """What a target's trials are judged by."""
+        """Return the objectives of a target's trials."""
         return self.objectives.get(target.name, target.objectives)
 
 
@@ -124,5 +124,5 @@ def _known(setting: str, name: str) -> StudyTarget:
 
 def _once(setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"{setting} of tuning names one twice: {', '.join(names)}; name each once")
+        raise ConfigurationError(f"tuning.{setting} repeats a name: {', '.join(names)}; list each once")
     return names

@@ -1,4 +1,4 @@
-"""Where studies are kept: one SQLite file in the home, or a PostgreSQL server that several machines share."""
+"""Storage of studies: one SQLite file in the home, or a PostgreSQL server that several machines share."""
 
 import logging
 import os
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class StorageGoneError(DataError):
-    """The studies' database stayed away for longer than it is waited for."""
+    """The studies' database was unreachable for longer than it is waited for."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StudyStorage:
     heartbeat, grace
         Seconds between signs of life of a running trial, and after how many without one it counts as dead.
     patience
-        Seconds that the database may stay away before a study gives up.
+        Seconds that the database may be unreachable before a study gives up.
     """
 
     optuna: "BaseStorage"
@@ -133,12 +133,12 @@ class StudyStorage:
             self.optuna.flush(trial._trial_id)
 
     def patiently(self, call: Callable[[], T]) -> T:
-        """Do something with the database, again and again while it is away, with growing pauses of up to 5 s.
+        """Do something with the database, again and again while it is unreachable, with growing pauses of up to 5 s.
 
         Raises
         ------
         StorageGoneError
-            When it stayed away for longer than ``patience``.
+            When it was unreachable for longer than ``patience``.
         """
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import DBAPIError
@@ -150,8 +150,8 @@ class StudyStorage:
             except (StorageInternalError, DBAPIError) as error:
                 if time.monotonic() - began + pause > self.patience:
                     raise StorageGoneError(
-                        f"the studies' database was away for {self.patience:.0f} seconds: {words_of(error)}; what had "
-                        "finished is kept: run again when it is back"
+                        f"the studies' database was unreachable for {self.patience:.0f} seconds: {words_of(error)}; "
+                        "what had finished is kept: run again when it is back"
                     ) from error
                 if pause == FIRST_PAUSE:
                     _log.warning("the studies' database does not answer, waiting for it: %s", words_of(error))
@@ -159,7 +159,7 @@ class StudyStorage:
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def beat(self, trial_id: int) -> None:
-        """Give a sign of life of a running trial; a database that is away misses it."""
+        """Give a sign of life of a running trial; an unreachable database misses it."""
         from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
         from sqlalchemy.exc import DBAPIError
 
@@ -185,10 +185,10 @@ def tuning_url(home: Home) -> str:
     """
     from sqlalchemy import URL
 
-    if said := os.environ.get(OPTUNA_VARIABLE):
-        return _parsed(said, OPTUNA_VARIABLE).render_as_string(hide_password=False)
-    if said := os.environ.get(POSTGRES_VARIABLE):
-        server = _parsed(postgres_address(said, POSTGRES_VARIABLE), POSTGRES_VARIABLE)
+    if value := os.environ.get(OPTUNA_VARIABLE):
+        return _parsed(value, OPTUNA_VARIABLE).render_as_string(hide_password=False)
+    if value := os.environ.get(POSTGRES_VARIABLE):
+        server = _parsed(postgres_address(value, POSTGRES_VARIABLE), POSTGRES_VARIABLE)
         return server.update_query_dict({"options": f"-csearch_path={OPTUNA_SCHEMA}"}).render_as_string(
             hide_password=False
         )
@@ -242,10 +242,12 @@ def open_storage(url: str, *, heartbeat: float = 20.0, grace: float = 120.0, pat
             _write_ahead(storage)
         tables = TrialTables(storage)
     except OSError as error:
-        raise ConfigurationError(f"the studies' database {shown} can't be made: {error.strerror or error}") from error
+        raise ConfigurationError(
+            f"the studies' database {shown} can't be created: {error.strerror or error}"
+        ) from error
     except (DBAPIError, StorageInternalError) as error:
         words = words_of(error)
-        if any(said in words for said in DAMAGED_WORDS):
+        if any(phrase in words for phrase in DAMAGED_WORDS):
             raise ConfigurationError(f"the studies' database {shown} is damaged ({words}): {STUDIES_REMEDY}") from error
         raise ConfigurationError(f"the studies' database {shown} can't be used: {words}") from error
     except RuntimeError as error:
@@ -269,7 +271,7 @@ def _parsed(url: str, variable: str) -> "URL":
         kind = parsed.get_backend_name()
     except (ArgumentError, ValueError) as error:
         raise ConfigurationError(
-            f"{variable} is no address of a database; give postgresql://user:password@host:5432/database"
+            f"{variable} is not an address of a database; give postgresql://user:password@host:5432/database"
         ) from error
     if kind not in ("sqlite", "postgresql") or (kind == "sqlite" and parsed.database in (None, "", ":memory:")):
         raise ConfigurationError(
@@ -284,7 +286,7 @@ def _parsed(url: str, variable: str) -> "URL":
         usable = False
     if not usable:
         raise ConfigurationError(
-            f"{variable} asks for the driver {parsed.drivername}, which is not there or can't be used here; give "
+            f"{variable} asks for the driver {parsed.drivername}, which is missing or can't be used here; give "
             f"{kind}:// without a driver"
         )
     return parsed

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipeline.backtest import Account, PreparedBars
 from pipeline.backtest.engine import Run
 from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
-from pipeline.backtest.orders import OrderBook
+from pipeline.backtest.orders import OrderBatch
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles.rows import RowRule
@@ -67,7 +67,7 @@ def by_section(params: Mapping[str, Any], family: str | None = None) -> dict[str
             sections["models"]["parameters"] = {family: values}
         elif section and section not in ("account", "models"):
             raise ConfigurationError(
-                f"{section}.{next(iter(values))} is no parameter of the strategy; only account and models have a dot"
+                f"{section}.{next(iter(values))} is not a parameter of the strategy; only account and models have a dot"
             )
         else:
             sections[section or "strategy"].update(values)
@@ -93,7 +93,7 @@ class Outcome:
     """
 
     account: Account
-    book: OrderBook
+    book: OrderBatch
     labels: NDArray[np.int64]
     run: Run
     prepared: PreparedBars
@@ -105,7 +105,7 @@ class Outcome:
 
     @cached_property
     def money(self) -> pd.Series:
-        """Dollars of one contract a trade, by the session it was closed in; all sessions with bars."""
+        """Dollars of one contract per trade, by the session it was closed in; all sessions with bars."""
         last, sessions = self.prepared.session_ends
         # A trade is closed at or before its session's last bar.
         row = np.searchsorted(last, self.run.ends[5])
@@ -114,17 +114,17 @@ class Outcome:
 
     @property
     def session_equity(self) -> pd.Series:
-        """As of :class:`pipeline.backtest.BacktestResult`."""
+        """Same as in :class:`pipeline.backtest.BacktestResult`."""
         return self.prepared.session_equity(self.run.equity)
 
     @property
     def daily_returns(self) -> pd.Series:
-        """As of :class:`pipeline.backtest.BacktestResult`."""
+        """Same as in :class:`pipeline.backtest.BacktestResult`."""
         return daily_returns(self.session_equity, self.account)
 
     @property
     def trades(self) -> pd.DataFrame:
-        """As of :class:`pipeline.backtest.BacktestResult`."""
+        """Same as in :class:`pipeline.backtest.BacktestResult`."""
         book, rows = self.book, self.run.rows
         return trade_table(
             self.run.ends,
@@ -149,7 +149,7 @@ class _Areas:
 
 @dataclass(frozen=True)
 class _Place:
-    """What hours and the profile's rows determine."""
+    """Everything that the hours and the profile's rows determine."""
 
     bars: ProfileBars
     parts: HistoryParts
@@ -182,7 +182,7 @@ class StrategyTarget:
     space
         What is searched; by default all of the strategy's, and the threshold where there are scores.
     objectives
-        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; money is that of one contract a trade, by session.
+        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; money is that of one contract per trade, by session.
     keep
         Told parameters and evidence of each trial, for a ledger.
 
@@ -220,7 +220,7 @@ class StrategyTarget:
         directions(objectives)
         if "log_loss" in objectives:
             raise ConfigurationError(
-                "log_loss judges probabilities, and here are none; choose net, sharpe_low or drawdown"
+                "log_loss needs probabilities, and there are none here; choose net, sharpe_low or drawdown"
             )
         scored = traded in ("scores", "scored_rules")
         if scored != (scores is not None):
@@ -250,12 +250,12 @@ class StrategyTarget:
         """Value of the objective, or of each where there are several.
 
         Nothing is reported on the way: a trial is one replay of milliseconds, and one that is given up half way would
-        have been looked at all the same.
+        count as a trial all the same.
 
         Raises
         ------
         ConfigurationError, DataError
-            For parameters that are no settings, or bars they can't be used on.
+            For parameters that are not settings, or bars they can't be used on.
         """
         outcome = self.outcome(params)
         money = outcome.money
@@ -267,7 +267,7 @@ class StrategyTarget:
         return values
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process works it out anew in less time than it takes to send.
+        # Another process works it out again in less time than it takes to send.
         return {name: value for name, value in self.__dict__.items() if name not in _WORKED_OUT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -311,7 +311,7 @@ class StrategyTarget:
 
     def _book(
         self, strategy: StrategySettings, account: Account, threshold: float | None
-    ) -> tuple[OrderBook, NDArray[np.int64]]:
+    ) -> tuple[OrderBatch, NDArray[np.int64]]:
         place, areas = self._worked_out(strategy)
         ranges = place.parts.average_true_range(strategy.atr_window)
         setups = find_setups(areas.val, areas.vah, ranges, self._instrument, strategy)
@@ -324,7 +324,7 @@ class StrategyTarget:
             kept = kept & (self._scores.reindex(keys).to_numpy() >= threshold)
         labels = np.flatnonzero(kept)
         row = setups.row[labels]
-        book = OrderBook(
+        book = OrderBatch(
             session=place.upcoming[row],
             side=setups.side[labels],
             entry=setups.entry[labels],

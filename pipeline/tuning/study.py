@@ -61,7 +61,7 @@ _ACTIVE: set[str] = set()
 
 
 class StudySettings(BaseModel):
-    """How to search.
+    """Settings of a search.
 
     Attributes
     ----------
@@ -107,20 +107,20 @@ class StudySettings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            told = first["msg"].removeprefix("Value error, ")
+            message = first["msg"].removeprefix("Value error, ")
             raise ConfigurationError(
-                f"tuning: {name} is {first['input']!r}: {told}" if name else f"tuning: {told}"
+                f"tuning: {name} is {first['input']!r}: {message}" if name else f"tuning: {message}"
             ) from error
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if len(self.directions) > 1 and self.sampler == "cmaes":
-            raise ConfigurationError("CMA-ES has one objective; tune several with the sampler tpe or random")
+            raise ConfigurationError("CMA-ES has one objective; use the sampler tpe or random for several")
         return self
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """Which way each objective is better."""
+        """Direction in which each objective is better."""
         return directions(self.objectives)
 
 
@@ -163,7 +163,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a study tells after each trial.
+    """Progress of a study, reported after each trial.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class StudyResult:
         """The best complete trial by the first objective, the earliest of equal ones."""
         found = _best(self.complete, self.directions)
         if found is None:
-            raise DataError(f"the study {self.name} has no complete trial yet; run it on")
+            raise DataError(f"the study {self.name} has no complete trial yet; continue it")
         return found
 
     @property
@@ -240,7 +240,7 @@ class StudyResult:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker process is told."""
+    """Task of a worker process."""
 
     name: str
     space: SearchSpace
@@ -274,7 +274,7 @@ def run_study(
     Parameters
     ----------
     name
-        Of what is tuned on which data: trials on other data are no trials of this study.
+        Of what is tuned on which data: trials on other data are not trials of this study.
     space
         What to search.
     evaluate
@@ -298,7 +298,7 @@ def run_study(
     DataError
         If all trials failed: names the first error. The study is kept, and the next run tries new positions.
     StorageGoneError
-        If the database was away for too long.
+        If the database was unreachable for too long.
     """
     space.require(name)
     _check(space, settings, storage, workers)
@@ -308,7 +308,7 @@ def run_study(
     full = study_name(name, space, settings)
     study = storage.patiently(lambda: _open(full, space, settings, storage, enqueue))
     states = {p: slot.state for p, slot in _slots(storage.patiently(lambda: storage.trials(study))).items()}
-    # Where nothing worked yet the cause may have been mended: what failed before this run is no part of its budget.
+    # Where nothing worked yet the cause may have been fixed: what failed before this run is not part of its budget.
     failed = frozenset(position for position, state in states.items() if state == "failed")
     forgiven = frozenset() if "complete" in states.values() else failed
     task = _Task(full, space, evaluate, settings, forgiven, until)
@@ -353,12 +353,12 @@ def _check(space: SearchSpace, settings: StudySettings, storage: StudyStorage | 
     numbers = sum(hasattr(dimension, "low") for dimension in space.values())
     if settings.sampler == "cmaes" and numbers < 2:
         raise ConfigurationError(
-            f"CMA-ES needs two numbers or more to search, and the space has {numbers}; take the sampler tpe"
+            f"CMA-ES needs two numbers or more to search, and the space has {numbers}; use the sampler tpe"
         )
     if workers < 1:
         raise ConfigurationError(f"{workers} workers can't run a study; give 1 or more")
     if workers > 1 and (storage is None or storage.url is None):
-        raise ConfigurationError("several workers need a storage to share; give a database or take one worker")
+        raise ConfigurationError("several workers need a storage to share; give a database or use one worker")
 
 
 def _open(
@@ -464,7 +464,7 @@ class _Slot:
 
     @property
     def state(self) -> State | None:
-        """How it was settled; None where it is not."""
+        """State in which it was settled; None where it is not."""
         name = self.last.state.name
         if name in ("COMPLETE", "PRUNED"):
             return "complete" if name == "COMPLETE" else "pruned"
@@ -477,7 +477,7 @@ class _Slot:
 
     @property
     def lost(self) -> bool:
-        """Whether it is to be tried again."""
+        """Return True if it is to be tried again."""
         return self.last.state.name == "FAIL" and self.state is None
 
     @property
@@ -490,7 +490,7 @@ class _Slot:
 def _slots(trials: Sequence["optuna.trial.FrozenTrial"]) -> dict[int, _Slot]:
     slots: dict[int, _Slot] = {}
     for trial in trials:
-        # Another program may have added trials of its own: they are no part of the search.
+        # Another program may have added trials of its own: they are not part of the search.
         if (position := trial.user_attrs.get(POSITION)) is not None:
             slots.setdefault(position, _Slot(position)).tries.append(trial)
     return slots
@@ -515,7 +515,7 @@ def _record(slot: _Slot, space: SearchSpace) -> TrialRecord:
 
 
 def _stop(slots: Mapping[int, _Slot], task: _Task) -> Stopped | None:
-    """Why no further trial is to begin; None where one is."""
+    """Say why no further trial is to begin; None where one is."""
     if time.time() >= task.until:
         return "seconds"
     counted = [slot for position, slot in sorted(slots.items()) if position not in task.forgiven]
@@ -594,12 +594,12 @@ def _claim(study: "optuna.Study", task: _Task, storage: StudyStorage, token: str
         for trial in dead:
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         if dead:
-            _log.warning("%s: %d trials were left by processes that died", task.name, len(dead))
+            _log.warning("%s: %d trials were left behind by processes that died", task.name, len(dead))
             trials = storage.trials(study)
         slots = _slots(trials)
         if (why := _stop(slots, task)) is not None:
             return why
-        owner = {"owner": _whose(), "token": token, "at": time.time()}
+        owner = {"owner": _owner_id(), "token": token, "at": time.time()}
         # One that a process put there and died before it began: it has its position already.
         if any(slot.last.state == TrialState.WAITING for slot in slots.values()):
             claimed = study.ask()
@@ -639,7 +639,7 @@ def _run(trial: "optuna.Trial", study: "optuna.Study", task: _Task, storage: Stu
         try:
             storage.patiently(lambda: study.tell(trial, values, state, skip_if_finished=True))
         except UpdateFinishedTrialError:
-            _log.warning("%s: trial %d was taken for dead, and is done over", task.name, trial.number)
+            _log.warning("%s: trial %d was taken for dead, and is repeated", task.name, trial.number)
 
     def fail(error: str) -> None:
         _log.info("%s: trial %d failed: %s", task.name, trial.number, error)
@@ -654,7 +654,7 @@ def _run(trial: "optuna.Trial", study: "optuna.Study", task: _Task, storage: Stu
         except (optuna.TrialPruned, StorageGoneError):
             raise
         except Exception as error:  # whatever a trial raises ends the trial, not the study
-            fail(_told(error))
+            fail(_message(error))
             return
         values = [float(value) for value in made] if isinstance(made, tuple) else [float(made)]
         if len(values) != len(task.settings.objectives):
@@ -668,7 +668,7 @@ def _run(trial: "optuna.Trial", study: "optuna.Study", task: _Task, storage: Stu
     except StorageGoneError:
         raise
     except BaseException:
-        # Interrupted. Where it can't be noted, for a second interruption or a database that is away, the next run
+        # Interrupted. Where it can't be noted, for a second interruption or an unreachable database, the next run
         # finds that its process is gone.
         with suppress(UpdateFinishedTrialError, StorageInternalError, DBAPIError):
             trial.set_user_attr(INTERRUPTED, True)
@@ -676,7 +676,7 @@ def _run(trial: "optuna.Trial", study: "optuna.Study", task: _Task, storage: Stu
         raise
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, DataError | ConfigurationError) and text else f"{type(error).__name__}: {text}"
 
@@ -714,7 +714,7 @@ def _heart(storage: StudyStorage) -> Iterator[_Heart]:
 # --- who runs a trial ---
 
 
-def _whose() -> dict[str, Any]:
+def _owner_id() -> dict[str, Any]:
     return {"host": _host(), "pid": os.getpid(), "born": process_start(os.getpid())}
 
 
@@ -730,15 +730,15 @@ def _host() -> str:
 
 
 def _alive(trial: "optuna.trial.FrozenTrial", token: str, grace: float) -> bool:
-    """Whether the process that runs a trial is there; of another machine's the signs of life decide."""
-    told = trial.user_attrs.get(OWNER)
-    if told is None:
+    """Return True if the process that runs a trial exists; another machine's is judged by its heartbeats."""
+    lease = trial.user_attrs.get(OWNER)
+    if lease is None:
         return POSITION not in trial.user_attrs
-    owner = told["owner"]
+    owner = lease["owner"]
     if owner["host"] != _host():
-        return time.time() - max(told["at"], trial.user_attrs.get(BEAT, 0.0)) < grace
+        return time.time() - max(lease["at"], trial.user_attrs.get(BEAT, 0.0)) < grace
     if owner["pid"] == os.getpid():
-        return told["token"] in _ACTIVE - {token}
+        return lease["token"] in _ACTIVE - {token}
     try:
         return process_start(owner["pid"]) == owner["born"]
     except PermissionError:  # another user's, who has taken the number over

@@ -1,9 +1,9 @@
-# ruff: noqa: D102 (what the methods do is said by the class of Optuna that they fill in)
-"""Optuna's tables, read once and written once a trial.
+# ruff: noqa: D102 (the methods are documented by the Optuna class that they fill in)
+"""Optuna's tables, read once and written once per trial.
 
-Optuna's own storage asks the database at each parameter, and reads the running trials anew at each look of a sampler or
-a pruner: 40 ms of computing a trial. A worker claims one trial at a time and nobody else writes to it, so what it
-notes of it is kept here until there is something to show: its parameters once they are drawn, the rest when it ends.
+Optuna's own storage asks the database at each parameter, and reads the running trials again whenever a sampler or
+a pruner asks: 40 ms of computing per trial. A worker claims one trial at a time and nobody else writes to it, so its
+notes are kept here until there is something to show: its parameters once they are drawn, the rest when it ends.
 """
 
 import copy
@@ -61,7 +61,7 @@ class TrialTables(BaseStorage):
     # --- studies: rare, and left to Optuna ---
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        # What is opened anew may be another one under the same name.
+        # What is opened again may be another one under the same name.
         self._ids.pop(study_name or "", None)
         return self.rdb.create_new_study(directions, study_name)
 
@@ -78,7 +78,7 @@ class TrialTables(BaseStorage):
         self.rdb.set_study_system_attr(study_id, key, value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        # Hyperband asks for both at each report, also while the database is away.
+        # Hyperband asks for both at each report, also while the database is unreachable.
         if study_name not in self._ids:
             self._ids[study_name] = self.rdb.get_study_id_from_name(study_name)
         return self._ids[study_name]
@@ -223,14 +223,14 @@ class TrialTables(BaseStorage):
             trial.datetime_complete = now
         written = copy.deepcopy(self._own.get(trial_id) or _Written.of(trial))
         table = self._tables["trials"]
-        told = {
+        columns = {
             "state": state.name,
             "datetime_start": trial.datetime_start,
             "datetime_complete": trial.datetime_complete,
         }
         with self._begin() as connection:
             changed = connection.execute(
-                table.update().where(table.c.trial_id == trial_id, table.c.state == before).values(**told)
+                table.update().where(table.c.trial_id == trial_id, table.c.state == before).values(**columns)
             )
             gone = not changed.rowcount
             if not gone:
@@ -333,7 +333,7 @@ class TrialTables(BaseStorage):
 
 @dataclass
 class _Written:
-    """What of a running trial the database has."""
+    """State of a running trial in the database."""
 
     params: set[str] = field(default_factory=set)
     steps: set[int] = field(default_factory=set)

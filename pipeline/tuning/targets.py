@@ -1,4 +1,4 @@
-"""What a study is about, by name: a family, the strategy, the strategy traded by a family's scores, or both at once."""
+"""Targets of studies, by name: a family, the strategy, the strategy traded by a family's scores, or both at once."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ Kind = Literal["model", "strategy", "scored", "joint"]
 
 @dataclass(frozen=True)
 class StudyTarget:
-    """What a study searches.
+    """Target of a study.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class StudyTarget:
         ``model``: a family's hyperparameters, named by the family. ``strategy``: the strategy's own parameters, rule
         signals traded. ``scored``, named ``strategy@<family>``: these and the score threshold, traded by the family's
         out-of-fold scores as they are stored. ``joint``, named ``strategy+<family>``: both at once, the model trained
-        anew on each trial's candidates.
+        again on each trial's candidates.
     family
         The model family; None for the strategy alone.
     """
@@ -52,7 +52,7 @@ class StudyTarget:
                 kind, family = marked, name.removeprefix(STRATEGY + mark)  # type: ignore[assignment]
         if family not in families():
             raise ConfigurationError(
-                f"there is no model family {family!r}; there are {', '.join(families())}; besides families there are "
+                f"there is no model family {family!r}; choose from {', '.join(families())}; besides families there are "
                 f"strategy, strategy@<family> and strategy+<family>{did_you_mean(name, [STRATEGY, *families()])}"
             )
         find_family(family).space.require(family)
@@ -60,7 +60,7 @@ class StudyTarget:
 
     @property
     def name(self) -> str:
-        """As :meth:`of` takes it; a partition key of ``studies``."""
+        """Name as :meth:`of` takes it; a partition key of ``studies``."""
         if self.family is None:
             return STRATEGY
         mark = {"model": "", "scored": STRATEGY + SCORED, "joint": STRATEGY + JOINT}[self.kind]
@@ -85,7 +85,7 @@ class StudyTarget:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """By default: log loss of probabilities, else the low end of the Sharpe ratio."""
+        """Default objectives: log loss of probabilities, else the low end of the Sharpe ratio."""
         if self.kind == "model" and self.family is not None and find_family(self.family)().probabilistic:
             return ("log_loss",)
         return ("sharpe_low",)

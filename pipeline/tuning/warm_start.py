@@ -1,4 +1,4 @@
-"""Where a study begins: what the study before it, of the same target on other data, had found to be best."""
+"""Starting points of a study: the best parameters of the study before it, of the same target on other data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def previous_best(
     """The best parameters of the latest earlier study of this symbol, target and first objective.
 
     Earlier data overlaps with today's, so this is no untouched evidence: it is where to look first, and each study
-    judges it anew on its own data.
+    judges it again on its own data.
 
     Returns
     -------

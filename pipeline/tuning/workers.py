@@ -21,7 +21,7 @@ LOOK_EVERY = 0.3
 WORDY = ("pipeline.learning.transforms", "pipeline.features.table")
 
 _log = logging.getLogger(__name__)
-# Set in a worker that was told to end: where the interruption came to nothing, for Python drops what is raised in a
+# Set in a worker that was asked to end: where the interruption came to nothing, for Python drops what is raised in a
 # callback of its own, the worker ends after its trial.
 _told_to_end = threading.Event()
 
@@ -62,11 +62,13 @@ def run_workers(
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"what several workers are to evaluate can't be sent to them: {error}; give a function of a module or an "
-            "object of its classes, or take one worker"
+            "object of its classes, or use one worker"
         ) from error
     context = multiprocessing.get_context("spawn")
-    told = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
-    processes = [context.Process(target=_main, args=told, name=f"tuning {number}") for number in range(1, workers + 1)]
+    arguments = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
+    processes = [
+        context.Process(target=_main, args=arguments, name=f"tuning {number}") for number in range(1, workers + 1)
+    ]
     try:
         resource_tracker.ensure_running()  # it unblocks signals when it starts
         for process in processes:
@@ -86,12 +88,14 @@ def run_workers(
     for process in processes:
         if process.exitcode:
             _log.warning(
-                "the worker %s ended with %d; the others and this process go on", process.name, process.exitcode
+                "the worker %s ended with exit code %d; the others and this process continue",
+                process.name,
+                process.exitcode,
             )
 
 
 def require_parent() -> None:
-    """End this worker where the process that started it is gone, or has told it to end.
+    """End this worker where the process that started it is gone, or asks it to end.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def require_parent() -> None:
 
 @contextmanager
 def without_remarks() -> Iterator[None]:
-    """Leave out what is told of the data of each inner fold's fit: it would be told trial after trial."""
+    """Drop the log messages about each inner fold's data: they would be repeated at every trial."""
     levels = {name: logging.getLogger(name).level for name in WORDY}
     for name in WORDY:
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -279,7 +279,7 @@ def orders_that_know_their_loss(put: Put) -> None:
 
 
 def order_ends_by_the_whole_run(put: Put) -> None:
-    """What an order ended by depends on how many trades the whole run has."""
+    """Make the end of an order depend on how many trades the whole run has."""
     original = pipeline.backtest.simulate
 
     def planted(*given: Any, **named: Any) -> Any:

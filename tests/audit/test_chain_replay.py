@@ -71,12 +71,12 @@ def whole_run(*names: str, settings: Settings | None = None, until: pd.Timestamp
 
 @cache
 def honest_run(family: str) -> WholeRun:
-    """What :func:`whole_run` gives where nothing is planted."""
+    """Return what :func:`whole_run` gives where nothing is planted."""
     return whole_run(family)
 
 
 def differ_in_fold(one: WholeRun, other: WholeRun, family: str, fold: int) -> bool:
-    """Whether anything that is proved of a fold is another in the two."""
+    """Return True if anything that is proved of a fold differs between the two."""
     of_fold = other.predictions[family]["fold"] == fold
     pairs = [(each.signals, each.inputs.features, each.predictions[family]) for each in (one, other)]
     return any(not first[of_fold].equals(second[of_fold]) for first, second in zip(*pairs, strict=True))
@@ -206,6 +206,6 @@ def test_fold_of_seed_is_one_of_the_folds_and_the_same_each_time() -> None:
 def test_why_not_judged_names_what_makes_two_trainings_differ(
     family: str, tuning: dict, compute: Compute, why: str | None
 ) -> None:
-    said = why_not_judged(family, Settings(tuning=TuningSettings(**tuning)), compute)
+    message = why_not_judged(family, Settings(tuning=TuningSettings(**tuning)), compute)
 
-    assert said is None if why is None else why in str(said)
+    assert message is None if why is None else why in str(message)

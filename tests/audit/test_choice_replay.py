@@ -1,4 +1,4 @@
-"""Which candidates are traded: told by the rows decided until then, or caught."""
+"""Choice of the candidates that are traded: explained by the rows decided until then, or caught."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""When external values may be known: the day after, or at the time they prove."""
+"""Time from which external values are known: the day after, or the time they prove."""
 
 from dataclasses import replace
 

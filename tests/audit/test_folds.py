@@ -38,7 +38,7 @@ def test_first_leaking_row_is_named_with_its_interval(frame: pd.DataFrame) -> No
     )
 
 
-def test_embargo_not_kept_is_told_from_overlap(frame: pd.DataFrame) -> None:
+def test_embargo_not_kept_is_distinguished_from_overlap(frame: pd.DataFrame) -> None:
     findings = audit_folds(CombinatorialPurged(4, 1), frame, embargo="5D")
 
     assert findings

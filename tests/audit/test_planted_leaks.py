@@ -74,12 +74,12 @@ def test_column_never_there_is_a_warning_only(market: tuple) -> None:
     assert report.passed
 
 
-def test_feature_without_its_input_is_skipped_and_said_so(market: tuple) -> None:
+def test_feature_without_its_input_is_skipped_and_reported(market: tuple) -> None:
     bars, es = market
     report = audit(bars.iloc[:9000], es, features=CLEAN.registered(), cutoffs=2)
 
     assert report.passed
-    assert report.skipped["vix_before"] == "needs vix, which is not there"
+    assert report.skipped["vix_before"] == "needs vix, which is missing"
     assert "vix_before" not in report.judged
 
 

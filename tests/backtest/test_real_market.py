@@ -66,7 +66,7 @@ def test_simulate_real_fades_of_seven_years_earn_nothing(
     assert (stopped["pnl"] < 0).all()
 
 
-def test_simulate_real_finer_bars_decide_what_wide_bars_leave_open(real_data: Path, es: Instrument) -> None:
+def test_simulate_real_intrabar_bars_decide_what_wide_bars_leave_open(real_data: Path, es: Instrument) -> None:
     minutes = pd.read_parquet(real_data / "es_1m_esh25.parquet")
     minutes["timestamp"] = minutes["timestamp"].dt.as_unit("ns")
     start = minutes["timestamp"].dt.floor("30min")
@@ -78,7 +78,7 @@ def test_simulate_real_finer_bars_decide_what_wide_bars_leave_open(real_data: Pa
     orders = pd.DataFrame({"session": profiles.index, "side": 1, "quantity": 1, **bracket})
 
     coarse = simulate(wide, orders, es, Account())
-    decided = simulate(wide, orders, es, Account(), finer_bars=minutes)
+    decided = simulate(wide, orders, es, Account(), intrabar_bars=minutes)
 
     assert coarse.trades["ambiguous"].sum() > 0
     assert decided.trades["ambiguous"].sum() < coarse.trades["ambiguous"].sum()

@@ -570,7 +570,7 @@ def test_simulate_prices_off_the_tick_are_snapped_and_counted(es: Instrument, ca
         ([], "stop", B - 21, True),
     ],
 )
-def test_simulate_ambiguous_bar_is_decided_on_finer_bars(
+def test_simulate_ambiguous_bar_is_decided_on_intrabar_bars(
     minutes: list, reason: str, price: int, ambiguous: bool, es: Instrument
 ) -> None:
     bars = session_bars([DIP, (B, B + 41, B - 25, B), flat(B), flat(B)])
@@ -578,20 +578,20 @@ def test_simulate_ambiguous_bar_is_decided_on_finer_bars(
     finer["timestamp"] = bars["timestamp"][1] + pd.to_timedelta(np.arange(len(finer)), unit="min")
     orders = book(order(1, B, B - 20, B + 40, quantity=1))
 
-    trade = simulate(bars, orders, es, Account(), finer_bars=finer).trades.iloc[0]
+    trade = simulate(bars, orders, es, Account(), intrabar_bars=finer).trades.iloc[0]
 
     assert (trade["exit_reason"], trade["exit_price"], trade["ambiguous"]) == (reason, price * TICK, ambiguous)
     assert simulate(bars, orders, es, Account()).trades["ambiguous"].tolist() == [True]
 
 
-def test_simulate_finer_bars_of_a_short_and_of_another_contract(es: Instrument) -> None:
+def test_simulate_intrabar_bars_of_a_short_and_of_another_contract(es: Instrument) -> None:
     bars = session_bars([(B, B + 25, B - 41, B), flat(B), flat(B)], contract="ESH21")
     finer = session_bars([(B, B + 5, B - 41, B - 40), (B, B + 25, B, B)], contract="ESH21")
     finer["timestamp"] = bars["timestamp"][0] + pd.to_timedelta([0, 1], unit="min")
     orders = book(order(-1, B, B + 20, B - 40, quantity=1))
 
-    own = simulate(bars, orders, es, Account(), finer_bars=finer).trades
-    other = simulate(bars, orders, es, Account(), finer_bars=finer.assign(contract="ESM21")).trades
+    own = simulate(bars, orders, es, Account(), intrabar_bars=finer).trades
+    other = simulate(bars, orders, es, Account(), intrabar_bars=finer.assign(contract="ESM21")).trades
 
     assert (own["exit_reason"][0], own["exit_price"][0], own["ambiguous"][0]) == ("target", (B - 40) * TICK, False)
     assert (other["exit_reason"][0], other["ambiguous"][0]) == ("stop", True)

@@ -1,4 +1,4 @@
-"""What the bench of the statistics counts, on few series: the kinds are worth nothing, and the figures are shares."""
+"""Counts of the statistics bench on few series: the kinds are worth nothing, and the figures are shares."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from pipeline.bench.statistics import RETURNS, TRADES, coverage, false_passes
 
 
 @pytest.mark.parametrize("kind", TRADES)
-def test_trades_of_each_kind_win_as_often_as_said_and_earn_nothing(kind):
+def test_trades_of_each_kind_win_at_their_rate_and_earn_nothing(kind):
     rate, win_rate, results = TRADES[kind]
     sessions = np.arange(200_000) / rate
 

@@ -35,15 +35,15 @@ def line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
-def test_second_run_of_a_symbol_says_that_it_waits_and_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
+def test_second_run_of_a_symbol_says_that_it_waits_and_continues_when_the_first_is_killed(tmp_path: Path) -> None:
     first = started(tmp_path, "ES", 600)
     assert line(first) == "inside\n"
     second, other = started(tmp_path, "ES", 0), started(tmp_path, "NQ", 0)
 
     assert line(other) == "inside\n"
-    said = line(second)
-    assert "another run of ES is under way in" in said
-    assert str(tmp_path) in said
+    message = line(second)
+    assert "another run of ES is under way in" in message
+    assert str(tmp_path) in message
     assert second.poll() is None
 
     os.kill(first.pid, signal.SIGKILL)
@@ -62,9 +62,9 @@ def test_waiting_run_is_ended_by_ctrl_c(tmp_path: Path) -> None:
 
     time.sleep(0.2)
     second.send_signal(signal.SIGINT)
-    _, said = second.communicate(timeout=60)
+    _, message = second.communicate(timeout=60)
 
     assert second.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in message
     first.kill()
     first.wait()

@@ -68,7 +68,7 @@ def test_unknown_option_is_wrong_use(vpoc) -> None:
         (("run", "--data", "absent.csv"), 1, "absent.csv does not exist"),
         (("run", "--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
         (("run", "--symbol", "NQ"), 2, "NQ has no source of bars yet: run 'vpoc run --symbol NQ --data FILE'"),
-        (("run", "--symbol", "ES-SIM", "--data", "x.csv"), 2, "--data can't go with ES-SIM"),
+        (("run", "--symbol", "ES-SIM", "--data", "x.csv"), 2, "--data can't be used with ES-SIM"),
         (("profile", "absent.csv"), 1, "absent.csv does not exist"),
         (("backtest", "absent.csv", "--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
     ],
@@ -113,7 +113,7 @@ def test_profile_of_a_day_without_bars_says_which_there_are(vpoc, bars_file: Pat
     code, _, err = vpoc("profile", str(bars_file), "--session", "2021-01-09")
 
     assert code == 1
-    assert "its sessions go from 2021-01-04 to 2021-02-26" in err
+    assert "its sessions run from 2021-01-04 to 2021-02-26" in err
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_backtest_says_how_many_looks_were_counted_after_a_lost_ledger_too(
 ) -> None:
     code, out, _ = vpoc("backtest", str(bars_file))
     assert code == 0
-    assert "1 trial of 1 study looked at ES between" in out
+    assert "1 trial in 1 study recorded on ES between" in out
     vpoc("backtest", str(bars_file), settings="strategy: {trend_window: 15}\n")
     next(tmp_path.rglob("optuna.db")).unlink()
 
@@ -196,7 +196,7 @@ def test_doctor_json_finds_everything_this_environment_has(vpoc) -> None:
     assert code == 0
     assert findings["versions", "dagster"]["state"] == "good"
     assert findings["data", "ES"]["remedy"] == "vpoc run --symbol ES --data FILE"
-    assert findings["data", "ES-SIM"]["said"] == "the simulator"
+    assert findings["data", "ES-SIM"]["message"] == "the simulator"
 
 
 def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Path, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Pa
     assert document["simulated"] is False
     assert set(document["strategies"]) == {"All fades", "Rule signals"}
     assert document["looks"]["trials"] == 1
-    assert document["looks"]["said"].startswith("1 trial of 1 study looked at ES between ")
+    assert document["looks"]["said"].startswith("1 trial in 1 study recorded on ES between ")
     assert Path(document["report"]).exists()
     again = vpoc("run", "--symbol", "ES", "--json")
     assert json.loads(again[1]) == document
@@ -229,7 +229,7 @@ def test_profile_of_bars_without_volume_shows_the_letters_of_time(vpoc, bars_fil
     assert "--allocation tpo" in err
 
 
-def test_profile_takes_rows_of_the_instrument_unless_told(vpoc, tmp_path: Path) -> None:
+def test_profile_takes_rows_of_the_instrument_by_default(vpoc, tmp_path: Path) -> None:
     btc = load_instruments()["BTCUSDT"]
     path = tmp_path / "btc.csv"
     simulate_market(btc, "2021-01-04", 2, 5, bar="1h").to_csv(path, index=False)

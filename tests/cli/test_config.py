@@ -89,7 +89,7 @@ def test_impossible_value_changes_nothing_and_says_why(home: Home, name: str, va
     assert home.settings.read_text() == "seed: 4\n"
 
 
-def test_broken_value_can_be_mended(home: Home) -> None:
+def test_broken_value_can_be_fixed(home: Home) -> None:
     home.settings.write_text("account: {slippage_ticks: two}\n")
     change_settings(home, {"account.slippage_ticks": 2})
     assert load_settings(home).account == {"slippage_ticks": 2}
@@ -124,12 +124,12 @@ def test_risk_is_a_share_or_a_percentage(home: Home, written: str, risk: float) 
 
 
 @pytest.mark.parametrize("written", ["0.5", "20%", "1", "0.100001"])
-def test_risk_above_a_tenth_must_be_said_twice(home: Home, written: str) -> None:
+def test_risk_above_a_tenth_needs_confirmation(home: Home, written: str) -> None:
     home.settings.write_text(f"account: {{risk_per_trade: {written}}}\n")
     with pytest.raises(ConfigurationError, match=r"line 1: .* at risk in every trade"):
         load_settings(home)
     home.settings.write_text(f"account: {{risk_per_trade: {written}, confirm_risk_per_trade: 0.4}}\n")
-    with pytest.raises(ConfigurationError, match="say it twice"):
+    with pytest.raises(ConfigurationError, match="confirm_risk_per_trade"):
         load_settings(home)
     home.settings.write_text(f"account: {{risk_per_trade: {written}, confirm_risk_per_trade: {written}}}\n")
     assert list(load_settings(home).account) == ["risk_per_trade"]

@@ -1,4 +1,4 @@
-"""What the commands say where the data shows that a file was read wrongly."""
+"""Findings of the commands where the data shows that a file was read wrongly."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ def test_help_imports_no_command_and_none_of_their_libraries() -> None:
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
-def test_mistyped_command_is_told_the_one_meant() -> None:
+def test_mistyped_command_names_the_one_meant() -> None:
     result = CliRunner().invoke(app, ["modls"])
     assert result.exit_code == 2
     assert "Did you mean 'models'?" in result.output

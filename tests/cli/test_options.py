@@ -30,7 +30,7 @@ def test_home_folder_is_spelled_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_empty_path_is_wrong_use() -> None:
-    with pytest.raises(ConfigurationError, match="name of the file with the bars is empty"):
+    with pytest.raises(ConfigurationError, match="file name is empty"):
         file_source(" ")
 
 

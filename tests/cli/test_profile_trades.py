@@ -72,7 +72,7 @@ def test_profile_of_trades_without_side_says_null_and_shows_no_delta(
     [
         (("--label", "close"), 2, "--label is for bars"),
         (("--bar", "5min"), 2, "--bar is for bars"),
-        (("--session", "2024-03-07"), 1, "its sessions go from 2024-03-05 to 2024-03-06"),
+        (("--session", "2024-03-07"), 1, "its sessions run from 2024-03-05 to 2024-03-06"),
         (("--symbol", "ZZ"), 2, "symbol 'ZZ' is unknown"),
     ],
 )
@@ -108,7 +108,7 @@ def test_profile_of_trades_none_usable_says_why(
     trades_frame([(-36_000 * 8, 20_400, 1, 1), (0, 20_400, -1, 1)]).to_csv(path, index=False)
 
     assert _vpoc(monkeypatch, tmp_path, "profile", str(path)) == 1
-    assert "has no trade with volume in rth of ES (refused: 1 negative_volume" in capsys.readouterr().err
+    assert "has no trades with volume in rth of ES (refused: 1 negative_volume" in capsys.readouterr().err
 
 
 def test_profile_of_real_trades(

@@ -16,7 +16,7 @@ def family_of(name: str) -> dict:
 
 
 def raw_values(inputs: FeatureInputs, features: dict) -> pd.DataFrame:
-    """What the functions give before the warm-up is taken off."""
+    """Return what the functions give before the warm-up is taken off."""
     columns = {name: one.compute(inputs) for name, one in features.items() if all(map(inputs.has, one.needs))}
     return pd.DataFrame(columns, index=inputs.sessions)
 

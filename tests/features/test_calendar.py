@@ -56,7 +56,7 @@ def test_calendar_without_holidays_has_none_near():
     assert table.loc["2021-12-31", ["weekday", "session_of_month", "sessions_left_in_month"]].tolist() == [5, 1, 30]
 
 
-def test_day_of_mourning_is_no_holiday_before_it_was_known(es):
+def test_day_of_mourning_is_not_a_holiday_before_it_was_known(es):
     # 2018-12-05 was decreed on the first of December.
     table = build_features(hand_inputs(es, random_rows(10), first="2018-11-26"), NAMES)
 

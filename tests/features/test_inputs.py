@@ -119,8 +119,8 @@ def test_until_drops_external_rows_of_the_same_day(es):
     assert inputs.since("2019-01-04").external["vix"]["close"].tolist() == [3.0, 4.0]
 
 
-def test_until_a_day_that_is_no_session_is_an_error(inputs):
-    with pytest.raises(DataError, match="2019-11-30 is no session of ES"):
+def test_until_a_day_that_is_not_a_session_is_an_error(inputs):
+    with pytest.raises(DataError, match="2019-11-30 is not a session of ES"):
         inputs.until("2019-11-30")
     with pytest.raises(ConfigurationError, match="is not a date"):
         inputs.until("soon")
@@ -153,7 +153,7 @@ def test_tables_of_other_sessions_are_an_error(inputs, es):
 
 
 @pytest.mark.parametrize(
-    ("frame", "said"),
+    ("frame", "message"),
     [
         (pd.DataFrame({"close": [1.0]}), "neither a column timestamp nor an index of dates"),
         (pd.DataFrame({"timestamp": ["2019-01-02"], "close": [1.0]}), "convert with pd.to_datetime"),
@@ -167,6 +167,6 @@ def test_tables_of_other_sessions_are_an_error(inputs, es):
         ([1.0], "must be a pandas DataFrame"),
     ],
 )
-def test_external_series_without_usable_dates_is_an_error(es, frame, said):
-    with pytest.raises(DataError, match=said):
+def test_external_series_without_usable_dates_is_an_error(es, frame, message):
+    with pytest.raises(DataError, match=message):
         hand_inputs(es, random_rows(3), vix=frame)

@@ -34,7 +34,7 @@ def found(inputs: FeatureInputs) -> pd.DataFrame:
 
 
 def at_price(es: Instrument, closes: list[int]) -> pd.DataFrame:
-    """One bar a session, all of it at one price but for a tick either side."""
+    """One bar per session, all of it at one price but for a tick either side."""
     return bars_by_session(es, [[(close, close + 1, close - 1, close, 300)] for close in closes])
 
 

@@ -21,7 +21,7 @@ days = st.integers(0, DAYS)
 
 @dataclass(frozen=True)
 class Holes:
-    """How to thin a market out; stretches are (first day, length in days)."""
+    """Holes to cut into a market; stretches are (first day, length in days)."""
 
     share: float
     gap: tuple[int, int]

@@ -169,7 +169,7 @@ def test_older_week_is_the_whole_week_and_the_running_one_goes_to_the_decision(
         assert longs["week_00_sessions"].iloc[place] == (week[: place + 1] == week[place]).sum()
 
 
-def test_week_without_a_session_is_no_step(es: Instrument) -> None:
+def test_week_without_a_session_is_not_a_step(es: Instrument) -> None:
     bars = three_ticks(es, [1000 + 3 * (k % 4) for k in range(30)])
     hole = bars["timestamp"].dt.strftime("%G-%V") == "2021-07"
     inputs = FeatureInputs.from_bars(bars[~hole].reset_index(drop=True), es, SHORT)

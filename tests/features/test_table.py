@@ -35,7 +35,7 @@ def test_table_is_sorted_float_and_missing_before_warm(es):
 
 
 def test_unknown_name_is_an_error(es):
-    with pytest.raises(ConfigurationError, match="momentun_5 is no feature"):
+    with pytest.raises(ConfigurationError, match="momentun_5 is not a feature"):
         build_features(hand_inputs(es, random_rows(3)), ["momentun_5"])
 
 
@@ -51,8 +51,8 @@ def test_failing_feature_is_named_with_its_sessions(es):
     def compute(inputs):
         raise ZeroDivisionError("by nothing")
 
-    said = "feature broken failed on ES, sessions 2019-01-02 to 2019-01-07: ZeroDivisionError: by nothing"
-    with pytest.raises(DataError, match=said):
+    message = "feature broken failed on ES, sessions 2019-01-02 to 2019-01-07: ZeroDivisionError: by nothing"
+    with pytest.raises(DataError, match=message):
         build_features(hand_inputs(es, random_rows(4)), features=registry_of(compute, "broken"))
 
 
@@ -74,16 +74,13 @@ def test_too_little_history_for_any_feature_says_how_much_is_needed(es):
         build_features(inputs, ["log_return_5", "log_return_50"])
 
 
-def test_too_little_history_for_some_features_is_said(es, caplog):
+def test_too_little_history_for_some_features_is_reported(es, caplog):
     inputs = hand_inputs(es, random_rows(8))
 
     table = build_features(inputs, ["log_return_5", "log_return_50"])
 
     assert table["log_return_50"].isna().all()
-    assert (
-        "ES has 8 sessions: 1 of 2 features need more and are missing throughout (log_return_50 needs 51)"
-        in caplog.text
-    )
+    assert "ES has 8 sessions: 1 of 2 features need more and stay missing (log_return_50 needs 51)" in caplog.text
 
 
 def test_require_history_says_how_much_is_needed_and_by_which(es):
@@ -94,7 +91,7 @@ def test_require_history_says_how_much_is_needed_and_by_which(es):
         require_history(inputs, ["log_return_5", "log_return_50"])
 
 
-def test_feature_whose_input_is_missing_is_absent_and_said_so(es, caplog):
+def test_feature_whose_input_is_missing_is_absent_and_reported(es, caplog):
     caplog.set_level(logging.INFO)
 
     table = build_features(hand_inputs(es, random_rows(15)), ["vix_level", "weekday"])
@@ -103,7 +100,7 @@ def test_feature_whose_input_is_missing_is_absent_and_said_so(es, caplog):
     assert "ES has no vix: feature vix_level is absent, not zero" in caplog.text
 
 
-def test_update_of_a_table_whose_last_session_changed_is_made_anew(es, caplog):
+def test_update_of_a_table_whose_last_session_changed_is_made_again(es, caplog):
     inputs = hand_inputs(es, random_rows(30))
     features = registry_of(lambda inputs: inputs.history["close"])
     old = build_features(inputs, features=features).iloc[:20]
@@ -112,10 +109,10 @@ def test_update_of_a_table_whose_last_session_changed_is_made_anew(es, caplog):
     updated = update_features(old, inputs, features=features)
 
     pd.testing.assert_frame_equal(updated, build_features(inputs, features=features), check_exact=True)
-    assert "features of 2019-01-29 have changed; made anew" in caplog.text
+    assert "features of 2019-01-29 have changed; rebuilt" in caplog.text
 
 
-def test_update_with_other_features_is_made_anew(es):
+def test_update_with_other_features_is_made_again(es):
     inputs = hand_inputs(es, random_rows(30))
     features = registry_of(lambda inputs: inputs.history["close"])
     old = build_features(inputs, ["weekday"]).iloc[:20]
@@ -218,5 +215,5 @@ def test_candidate_of_a_session_without_features_is_an_error(es):
         candidate_features(candidates, build_features(inputs, ["weekday"]).drop(index="2019-01-22"))
     with pytest.raises(DataError, match="feature close_to_val_ticks needs close_to_vah_ticks for shorts"):
         candidate_features(candidates, build_features(inputs, ["close_to_val_ticks"]))
-    with pytest.raises(ConfigurationError, match="net is no feature"):
+    with pytest.raises(ConfigurationError, match="net is not a feature"):
         candidate_features(candidates, build_features(inputs, ["weekday"]).assign(net=1.0))

@@ -293,7 +293,7 @@ def test_technical_features_do_not_depend_on_the_level_of_any_contract(
 def test_technical_features_use_no_bar_after_the_last_whole_frame(
     bars: pd.DataFrame, inputs: FeatureInputs, es: Instrument
 ) -> None:
-    # Regular hours are 6.5 hours: their last half hour is no frame of 60 minutes.
+    # Regular hours are 6.5 hours: their last half hour is not a frame of 60 minutes.
     late = bars["timestamp"] >= inputs.closes[-1] - pd.Timedelta(minutes=30)
     other = FeatureInputs.from_bars(shifted(bars, late, 100, es), es)
     features = family_of("technical")

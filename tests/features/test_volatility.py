@@ -137,7 +137,7 @@ def test_garch_estimate_does_not_hang_on_the_number_of_threads():
     assert found[0] == found[1]
 
 
-def test_garch_without_a_moving_price_stands_in_with_ewma(es):
+def test_garch_without_a_moving_price_falls_back_to_ewma(es):
     table = build_features(hand_inputs(es, closing_at([12_000] * 400)), ["garch_forecast"])
 
     assert (table["garch_forecast"].iloc[329:] == 0).all()
@@ -173,7 +173,7 @@ def test_garch_estimate_does_not_depend_on_the_size_of_returns(scale):
 
 
 @pytest.mark.parametrize(
-    ("estimate", "said"),
+    ("estimate", "message"),
     [
         ((0.1, 0.1, 0.8, 4), r"did not converge \(flag 4\)"),
         ((0.1, np.nan, 0.8, 0), "make no variance"),
@@ -181,12 +181,12 @@ def test_garch_estimate_does_not_depend_on_the_size_of_returns(scale):
         ((0.1, 0.3, 0.8, 0), "make no variance"),
     ],
 )
-def test_garch_estimate_that_is_unusable_says_why(estimate, said):
-    assert re.search(said, volatility._problem(*estimate))
+def test_garch_estimate_that_is_unusable_says_why(estimate, message):
+    assert re.search(message, volatility._problem(*estimate))
     assert volatility._problem(0.0, 0.3, 0.7, 0) is None
 
 
-def test_garch_that_fails_is_said_and_replaced_by_ewma(caplog):
+def test_garch_that_fails_is_reported_and_replaced_by_ewma(caplog):
     caplog.set_level(logging.DEBUG)
     sessions = pd.bdate_range("2019-01-01", periods=200)
 

@@ -1,4 +1,4 @@
-"""What a clean split is, said row by row and pair by pair: slow and plain."""
+"""Oracle of a clean split, row by row and pair by pair: slow and plain."""
 
 
 def combinatorial_train(starts: list[int], ends: list[int], test: list[int], embargo: int) -> list[int]:

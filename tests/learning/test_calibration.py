@@ -159,7 +159,7 @@ def test_calibrators_rise_stay_within_zero_and_one_and_survive_json_to_the_bit(k
 
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
-def test_calibrators_mend_overconfident_scores(kind) -> None:
+def test_calibrators_correct_overconfident_scores(kind) -> None:
     scores, label, weight = overconfident(2_000)
     fresh, happened, _ = overconfident(2_000, seed=1)
 
@@ -182,7 +182,7 @@ def test_calibrator_from_json_of_something_else_is_an_error(raw) -> None:
         calibrator_from_json(raw)
 
 
-def test_fit_calibrator_score_that_is_no_number_is_an_error() -> None:
+def test_fit_calibrator_score_that_is_not_a_number_is_an_error() -> None:
     with pytest.raises(DataError, match="1 of 2 scores"):
         fit_calibrator("platt", np.array([0.5, np.nan]), np.array([0.0, 1.0]), np.ones(2))
 

@@ -1,4 +1,4 @@
-"""Where models are trained: what each setting becomes on each machine, what is said, and what is loaded for it."""
+"""Place of a training: what each setting becomes on each machine, its messages, and what is loaded for it."""
 
 import doctest
 import importlib
@@ -41,7 +41,7 @@ def machine(gpus: Sequence[bool] = (), lightgbm: Sequence[str] = ()) -> Machine:
 
     def missing(device: str) -> str | None:
         absent = [part for part in device.split(",") if int(part.removeprefix("cuda:")) >= len(gpus)]
-        return f"device {' and '.join(absent)} is not there" if absent else None
+        return f"device {' and '.join(absent)} is not available" if absent else None
 
     return Machine(
         missing,
@@ -103,7 +103,7 @@ def test_choose_compute_device_not_there_falls_back_and_says_so_once(
 
     assert chosen.devices == devices
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", f"device {absent} is not there; models are trained on {instead} instead")
+        ("WARNING", f"device {absent} is not available; models are trained on {instead} instead")
     ]
 
 
@@ -122,19 +122,19 @@ def test_choose_compute_bfloat16_on_the_processor_only_where_that_is_asked_for(d
 
 
 @pytest.mark.parametrize(
-    ("wanted", "there", "chosen", "said"),
+    ("wanted", "there", "chosen", "messages"),
     [
         ("auto", ("gpu", "cuda"), "cpu", []),
         ("cpu", (), "cpu", []),
         ("gpu", ("gpu",), "gpu", []),
-        ("cuda", (), "cpu", ["LightGBM can't use cuda; its trees are grown on the processor instead"]),
+        ("cuda", (), "cpu", ["LightGBM can't use cuda; its trees are grown on the CPU instead"]),
     ],
 )
 def test_choose_compute_lightgbm_device(
-    caplog: pytest.LogCaptureFixture, wanted: str, there: tuple[str, ...], chosen: str, said: list[str]
+    caplog: pytest.LogCaptureFixture, wanted: str, there: tuple[str, ...], chosen: str, messages: list[str]
 ) -> None:
     assert choose_compute("cpu", lightgbm=wanted, machine=machine(lightgbm=there)).lightgbm_device == chosen
-    assert [record.getMessage() for record in caplog.records] == said
+    assert [record.getMessage() for record in caplog.records] == messages
 
 
 def test_choose_compute_memory_and_threads_are_handed_on() -> None:
@@ -190,13 +190,13 @@ def test_choose_compute_on_the_processor_loads_neither_torch_nor_lightgbm() -> N
 
 
 @no_gpu
-def test_missing_device_here_is_told_in_the_words_of_the_profiles_engines(caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_device_here_is_reported_in_the_words_of_the_profiles_engines(caplog: pytest.LogCaptureFixture) -> None:
     from pipeline.profiles.engines.choice import why_missing
 
     assert missing_device("cuda:1") == why_missing("cuda:1")
     assert choose_compute("cuda:0,cuda:1") == CPU
     assert [record.getMessage() for record in caplog.records] == [
-        f"device cuda:0 and cuda:1 is not there, as torch {torch.__version__} sees no CUDA or ROCm device; "
+        f"device cuda:0 and cuda:1 is not available, as torch {torch.__version__} sees no CUDA or ROCm device; "
         "models are trained on cpu instead"
     ]
 

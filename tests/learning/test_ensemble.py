@@ -335,7 +335,7 @@ def test_ensemble_of_one_kind_reads_that_kind(members, inputs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"members": ["logistic"]}, "at least 2 items"),
         ({"members": ["logistic", "oracle"]}, "no model family 'oracle'"),
@@ -346,20 +346,20 @@ def test_ensemble_of_one_kind_reads_that_kind(members, inputs) -> None:
         ({"method": "stacked", "calibration_folds": 2}, "3 or more"),
         (
             {"members": ["logistic", "lightgbm_r"]},
-            "of its member lightgbm_r are no probabilities and can't be averaged",
+            "of its member lightgbm_r are not probabilities and can't be averaged",
         ),
         ({"members": ["lightgbm_r", "lightgbm_dollars"], "method": "weighted"}, "can't be weighted"),
         ({"weights": [1, 2]}, "ensemble has no setting weights"),
     ],
 )
-def test_ensemble_impossible_settings_are_one_sentence(settings, said) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_ensemble_impossible_settings_are_one_sentence(settings, message) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         make_model("ensemble", settings)
 
     assert str(caught.value).startswith("ensemble")
 
 
-def test_ensemble_of_scores_that_are_no_probabilities_is_none_either_until_it_is_calibrated() -> None:
+def test_ensemble_of_uncalibrated_scores_gives_no_probabilities_until_it_is_calibrated() -> None:
     members = ["lightgbm_r", "lightgbm_dollars"]
 
     assert not make_model("ensemble", {"members": members, "calibration": "none"}).probabilistic

@@ -71,7 +71,7 @@ def test_permutation_importance_is_the_rise_of_the_log_loss_when_a_column_is_shu
         assert found[name] == pytest.approx(expected, abs=1e-12)
 
 
-def test_permutation_importance_of_scores_that_are_no_probabilities_is_the_fall_of_the_auc():
+def test_permutation_importance_of_scores_that_are_not_probabilities_is_the_fall_of_the_auc():
     model, test = _halves("lightgbm_r", QUICK)
     order = np.random.default_rng(7).permutation(200)
     found = _values(fold_importance(model, test, seed=7, repeats=1), "permutation")
@@ -89,7 +89,7 @@ def test_permutation_importance_is_the_same_in_small_batches(monkeypatch):
     pd.testing.assert_frame_equal(fold_importance(model, test), whole)
 
 
-def test_fold_importance_of_a_feature_no_tree_looks_at_is_exactly_zero():
+def test_fold_importance_of_a_feature_no_tree_uses_is_exactly_zero():
     rows = _rows()
     alike = TrainingRows(rows.features.assign(same=1.0), rows.outcome)
     model = make_model("lightgbm", QUICK).fit(alike.take(np.arange(200)))

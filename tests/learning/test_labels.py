@@ -177,9 +177,12 @@ def test_labels_of_no_candidates_have_the_columns_and_types(es: Instrument) -> N
         ({"decided_on": pd.NaT}, "candidates row 0: decided_on is NaT, not a session before 2021-03-16"),
         (
             {"decided_on": pd.Timestamp("2021-03-13")},
-            "candidates row 0: decided_on is 2021-03-13, which is no session of ES",
+            "candidates row 0: decided_on is 2021-03-13, which is not a session of ES",
         ),
-        ({"session": pd.Timestamp("2021-03-20")}, "candidates row 0: session is 2021-03-20, which is no session of ES"),
+        (
+            {"session": pd.Timestamp("2021-03-20")},
+            "candidates row 0: session is 2021-03-20, which is not a session of ES",
+        ),
         ({"stop": L * TICK}, "orders row 0: stop is 4000.0"),
     ],
 )

@@ -177,7 +177,7 @@ def test_missing_values_keep_known_leaves_known_gaps_and_fills_new_ones(caplog: 
     ]
 
 
-def test_missing_values_of_hundreds_of_columns_are_told_at_once() -> None:
+def test_missing_values_of_hundreds_of_columns_are_reported_at_once() -> None:
     # pandas warns, and the tests fail, where so many columns are put in one by one.
     wide = pd.DataFrame({f"f{number}": [1.0, NAN, 3.0] for number in range(300)})
 
@@ -262,7 +262,7 @@ def test_transforms_other_columns_later_are_one_sentence(transform: object, spoi
         (pd.DataFrame({0: [1.0]}), "feature columns need names, and 0 is none; name them as text"),
         (pd.DataFrame([[1.0, 2.0]], columns=["a", "a"]), "the features have the column a more than once"),
         (frame(a=["x", "y"]), "feature a holds str, not numbers; convert it or leave it out"),
-        (pd.DataFrame({"a": [1.0, np.inf]}, ["p", "q"]), "feature a is infinite in row q; mend the feature, or make"),
+        (pd.DataFrame({"a": [1.0, np.inf]}, ["p", "q"]), "feature a is infinite in row q; fix the feature, or make"),
         (pd.DataFrame({"a": np.empty(0)}), "cannot be fitted"),
         (pd.DataFrame(index=[0]), "the features have no columns; give one or more"),
     ],
@@ -300,9 +300,9 @@ def test_transforms_unfitted_say_so() -> None:
         ),
         (
             lambda: MissingValues("median").fit(frame(a=[NAN, 1.0], a_missing=[1.0, 2.0])),
-            "there is a feature a_missing already, which the indicator would be called; rename it",
+            "there is a feature a_missing already, the name of the indicator; rename it",
         ),
-        (lambda: DropUninformative().fit(frame(a=[1.0, 1.0])), "none of 1 features tells the 2 training rows apart"),
+        (lambda: DropUninformative().fit(frame(a=[1.0, 1.0])), "none of 1 features varies over the 2 training rows"),
     ],
 )
 def test_transforms_impossible_settings_are_one_sentence(fit: object, message: str) -> None:

@@ -413,8 +413,8 @@ def test_too_few_rows_says_why_in_one_sentence() -> None:
     order = np.argsort(-rows.label[:40], kind="stable")
     label = np.concatenate([rows.label[:40][order], rows.label[40:]])
     alike = TrainingRows(rows.features, rows.outcome.assign(label=np.where(np.arange(len(rows)) < 45, 0.0, label)))
-    said = str(too_few_rows(alike, PurgedWalkForward(1)))
-    assert "0 of them above zero" in said
+    message = str(too_few_rows(alike, PurgedWalkForward(1)))
+    assert "0 of them above zero" in message
     assert too_few_rows(rows.take(np.arange(0)), PurgedWalkForward(5)) is not None
     assert too_few_rows(rows, PurgedWalkForward(2, embargo="400D")).startswith("split 0 (test block 1 of 2")
     with pytest.raises(DataError, match="fold 1 of 3 would learn from"):

@@ -134,7 +134,7 @@ def test_off_tick_reject_quarantines_the_row_as_it_was() -> None:
     ]  # fmt: skip
 
 
-def test_duplicates_first_stays_and_the_rest_are_told_apart() -> None:
+def test_duplicates_first_stays_and_the_rest_are_distinguished() -> None:
     other = (100.0, 101.0, 99.0, 100.5, 11.0)
     frame = raw(GOOD, GOOD, other, GOOD, minutes=[0, 0, 0, 5])
 
@@ -177,7 +177,7 @@ def test_off_step_volume_is_kept_and_counted() -> None:
     assert clean.report.off_step_volume == 1
 
 
-def test_off_step_volume_decimal_steps_are_no_fault() -> None:
+def test_off_step_volume_decimal_steps_are_not_a_fault() -> None:
     bitcoin = load_instruments()["BTCUSDT"]
 
     assert clean_bars(raw((1, 1, 1, 1, 32.480856), (1, 1, 1, 1, 0.0000015)), bitcoin).report.off_step_volume == 1
@@ -218,7 +218,7 @@ def test_input_frame_is_left_as_it_was() -> None:
         (raw(GOOD).assign(high="101"), DataError, "column 'high' of raw bars is str; give numbers"),
     ],
 )
-def test_frame_that_is_no_raw_bars_is_refused(frame: pd.DataFrame, error: type[Exception], text: str) -> None:
+def test_frame_that_is_not_raw_bars_is_refused(frame: pd.DataFrame, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         clean_bars(frame, ES)
 
@@ -228,7 +228,7 @@ def test_off_tick_unknown_choice_is_refused() -> None:
         clean_bars(raw(GOOD), ES, off_tick="round")  # type: ignore[arg-type]
 
 
-def test_impossible_high_of_the_only_other_row_is_told_by_the_good_one() -> None:
+def test_impossible_high_of_the_only_other_row_is_detected_by_the_good_one() -> None:
     assert reasons(raw(GOOD, (9e14, 9e14, 9e14, 9e14, 1))) == [None, "bad_price"]
 
 

@@ -33,8 +33,8 @@ def test_daily_series_of_two_rows_of_a_date_keeps_the_last(tmp_path: Path) -> No
     ("text", "sentence"),
     [
         ("day,close\n2024-01-02,1\n", "needs a column date and a column close; it has day, close"),
-        ("date,close\n2024-01-02,1\nyesterday,2\n", "row 2: 'yesterday' is no date"),
-        ("date,close\n2024-01-02,high\n", "row 1, column close: 'high' is no number"),
+        ("date,close\n2024-01-02,1\nyesterday,2\n", "row 2: 'yesterday' is not a date"),
+        ("date,close\n2024-01-02,high\n", "row 1, column close: 'high' is not a number"),
         ("", "can't be read as a daily series"),
     ],
 )

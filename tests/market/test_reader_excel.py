@@ -108,7 +108,7 @@ def test_dates_are_read_to_the_second_below_a_title(tmp_path: Path) -> None:
     assert "1 row above the table left out" in raw.description
 
 
-def test_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_workbook_is_refused(tmp_path: Path) -> None:
     (tmp_path / "es.xlsx").write_bytes(b"PK\x03\x04" + b"\1" * 200)
 
     with pytest.raises(DataError, match="not a workbook that can be read"):
@@ -145,7 +145,7 @@ def test_days_and_parts_of_a_day_in_two_columns_are_put_together(
     assert_the_bars(read_bars(path, ReadOptions(**CHICAGO)))
 
 
-def test_numbers_that_are_no_days_stay_what_they_are_in_a_workbook_of_1904(tmp_path: Path) -> None:
+def test_numbers_that_are_not_days_stay_what_they_are_in_a_workbook_of_1904(tmp_path: Path) -> None:
     rows = [[1646262000 + 300 * place, *bar] for place, bar in enumerate(BARS)]
     path = workbook(tmp_path / "es.xlsx", [NAMES, *rows], dates=False, settings='<workbookPr date1904="1"/>')
 

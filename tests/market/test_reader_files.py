@@ -62,9 +62,9 @@ def test_gzip_that_is_not_whole_is_refused_by_bars_and_trades(tmp_path: Path, sp
     bars = write(tmp_path, "b.csv.gz", spoil(gzip.compress((NAMES + "".join(ROWS)).encode())))  # type: ignore[operator]
     trades = write(tmp_path, "t.csv.gz", spoil(gzip.compress((TRADE_NAMES + "".join(TRADES)).encode())))  # type: ignore[operator]
 
-    with pytest.raises(DataError, match=f"not whole gzip data .*{sentence}"):
+    with pytest.raises(DataError, match=f"damaged gzip data .*{sentence}"):
         volumes(bars)
-    with pytest.raises(DataError, match=f"not whole gzip data .*{sentence}"):
+    with pytest.raises(DataError, match=f"damaged gzip data .*{sentence}"):
         traded(trades)
 
 
@@ -72,11 +72,11 @@ def test_zstandard_that_ends_early_is_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 9**9, 9999)
     rows = "".join(f"2021-03-01T14:00:00Z,1,1,1,1,{each}\n" for each in noise)
 
-    with pytest.raises(DataError, match="not whole zstd data"):
+    with pytest.raises(DataError, match="damaged zstd data"):
         volumes(write(tmp_path, "b.csv.zst", zstd((NAMES + rows).encode())[:-100]))
 
 
-def test_lines_that_are_no_rows_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_lines_that_are_not_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     lines = [
         "# exported",
         "Symbol: ES",
@@ -137,7 +137,7 @@ def test_trades_of_given_names_are_those_below_a_line_of_names(tmp_path: Path, l
     assert traded(path, names=("timestamp", "price", "volume", "side")) == list(range(60))
 
 
-def test_row_that_begins_with_an_error_of_a_spreadsheet_is_no_comment(tmp_path: Path) -> None:
+def test_row_that_begins_with_an_error_of_a_spreadsheet_is_not_a_comment(tmp_path: Path) -> None:
     path = write(tmp_path, "bars.csv", NAMES + "#N/A,1,1,1,1,70\n" + "".join(ROWS) + "#,1,1,1,1,71\n")
 
     raw = read_bars(path)
@@ -264,9 +264,9 @@ def test_gzip_that_grows_beyond_measure_is_refused(tmp_path: Path, monkeypatch: 
     bars = write(tmp_path, "b.csv.gz", gzip.compress(NAMES.encode() + ROWS[0].encode() * 200_000))
     trades = write(tmp_path, "t.csv.gz", gzip.compress(TRADE_NAMES.encode() + TRADES[0].encode() * 200_000))
 
-    with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
+    with pytest.raises(DataError, match="expands to more than 200 times its size"):
         volumes(bars)
-    with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
+    with pytest.raises(DataError, match="expands to more than 200 times its size"):
         traded(trades, 100_000)
 
 
@@ -316,7 +316,7 @@ def test_glob_that_would_walk_the_disk_stops_at_its_limit(tmp_path: Path, monkey
     with pytest.raises(DataError, match="stands for 5 files, over 3"):
         volumes(tmp_path / "**" / "*.csv")
     monkeypatch.setattr(sources, "MAX_FOLDER_ENTRIES", 8)
-    with pytest.raises(DataError, match="more than 8 entries to look through; name a folder further down"):
+    with pytest.raises(DataError, match="more than 8 entries to scan; name a deeper folder"):
         volumes(tmp_path / "**" / "*.none")
 
 

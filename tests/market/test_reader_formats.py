@@ -132,15 +132,15 @@ def test_vendor_sample_is_recognised_and_read(
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("order", "name"),
     [((0, 1, 2, 3, 4, 5), "standard"), ((0, 3, 2, 1, 4, 5), "Coinbase"), ((0, 1, 4, 2, 3, 5), "Bitfinex")],
 )
-def test_json_arrays_in_a_vendors_order_are_told_by_their_highs_and_lows(
-    tmp_path: Path, order: tuple[int, ...], said: str
+def test_json_arrays_in_a_vendors_order_are_detected_by_their_highs_and_lows(
+    tmp_path: Path, order: tuple[int, ...], name: str
 ) -> None:
     rows = [[1646262000 + 300 * i, *bar] for i, bar in enumerate(BARS)]
 
-    assert_the_bars(read(tmp_path, f"{said}.json", json.dumps([[row[place] for place in order] for row in rows])))
+    assert_the_bars(read(tmp_path, f"{name}.json", json.dumps([[row[place] for place in order] for row in rows])))
 
 
 ES_ROWS = [[1646262000 + 300 * i, *bar] for i, bar in enumerate(BARS)]
@@ -178,7 +178,7 @@ def test_json_keys_that_tell_lists_apart_are_symbols(tmp_path: Path, document: d
         read_bars(path, instrument="SPY")
 
 
-def test_json_keys_of_two_depths_are_told_apart_by_both(tmp_path: Path) -> None:
+def test_json_keys_of_two_depths_are_distinguished_by_both(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text(json.dumps({"5min": {"ES": ES_ROWS, "NQ": NQ_ROWS}, "1h": {"ES": NQ_ROWS}}))
 
@@ -235,7 +235,7 @@ def test_dbn_is_read_by_its_mappings_with_prices_in_units(tmp_path: Path, packed
 def test_dbn_cut_off_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"DBN data|DBN file"):
         read(tmp_path, "es.dbn", dbn(packed=False)[:-20])
-    with pytest.raises(DataError, match="not whole zstd data"):
+    with pytest.raises(DataError, match="damaged zstd data"):
         read(tmp_path, "es.dbn.zst", dbn(packed=True)[:-20])
 
 
@@ -294,7 +294,7 @@ def test_arrow_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatc
 
 
 def test_arrow_cut_off_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a whole Arrow file"):
+    with pytest.raises(DataError, match="incomplete or damaged Arrow file"):
         read(tmp_path, "es.feather", b"ARROW1\0\0" + b"\1" * 100)
 
 

@@ -1,4 +1,4 @@
-"""Which mark is the decimal one: told from the column and its neighbours, or asked."""
+"""Detection of the decimal mark: from the column and its neighbours, or asked for."""
 
 from pathlib import Path
 
@@ -64,10 +64,10 @@ def test_numbers_are_read_by_what_their_columns_show(
     assert got_volumes == expected_volumes
 
 
-def test_thousands_are_told_of(tmp_path: Path) -> None:
-    _, _, said = read(tmp_path, ["2.786", "2.500"], ["1.029", "630"])
+def test_thousands_are_reported(tmp_path: Path) -> None:
+    _, _, description = read(tmp_path, ["2.786", "2.500"], ["1.029", "630"])
 
-    assert "'.' stands between the thousands of open, high, low, close, volume" in said
+    assert "'.' stands between the thousands of open, high, low, close, volume" in description
     assert "decimal commas in open, high, low, close" in read(tmp_path, ["2786,5", "2785,2"], ["5", "630"])[2]
 
 

@@ -50,7 +50,7 @@ def written(bars: pd.DataFrame, folder: Path, kind: str) -> Path:
     ["S", "s", "T", "sym", "code", "asset", "security", "secid", "pair", "product_id", "instId", "market",
      "contract_code", "Whatever"],
 )  # fmt: skip
-def test_two_symbols_in_a_column_of_any_name_are_told_apart(tmp_path: Path, name: str, kind: str) -> None:
+def test_two_symbols_in_a_column_of_any_name_are_distinguished(tmp_path: Path, name: str, kind: str) -> None:
     path = written(together(series(4470.0, **{name: "ES"}), series(14_000.0, **{name: "NQ"})), tmp_path, kind)
 
     own = read_bars(path, instrument="NQ").frame
@@ -61,7 +61,7 @@ def test_two_symbols_in_a_column_of_any_name_are_told_apart(tmp_path: Path, name
         read_bars(path, instrument="CL")
 
 
-def test_symbols_told_apart_by_their_times_are_named_with_options_that_read_one_of_them(tmp_path: Path) -> None:
+def test_symbols_distinguished_by_their_times_are_named_with_options_that_read_one_of_them(tmp_path: Path) -> None:
     path = written(together(series(4470.0, S="ESH2"), series(4478.0, S="ESM2")), tmp_path, "jsonl")
 
     with pytest.raises(DataError, match=r"--columns 'symbol=S'\) and .*--file-symbol ESH2.*--columns 'contract=S'"):
@@ -100,7 +100,7 @@ def test_column_that_is_the_same_in_all_rows_is_left_alone(tmp_path: Path, name:
     assert len(read_bars(path, instrument="ES").frame) == len(TIMES)
 
 
-def test_series_numbered_or_of_other_lengths_are_told_apart(tmp_path: Path) -> None:
+def test_series_numbered_or_of_other_lengths_are_distinguished(tmp_path: Path) -> None:
     numbered = together(series(4470.0, secid=11), series(14_000.0, secid=12), series(100.0, secid=13))
     lengths = together(series(4470.0, i="1m"), series(4471.0, i="5m"))
 
@@ -110,7 +110,7 @@ def test_series_numbered_or_of_other_lengths_are_told_apart(tmp_path: Path) -> N
         read_bars(written(lengths, tmp_path, "csv"))
 
 
-def test_statuses_spreads_and_corrections_are_no_symbols(tmp_path: Path) -> None:
+def test_statuses_spreads_and_corrections_are_not_symbols(tmp_path: Path) -> None:
     one = series(4470.0)
     twice = together(one, one.assign(close=one["close"] + 0.25).head(2))  # two clashes: told by no column
     status = twice.assign(status=["final", "provisional"] * 16, spread=range(32))
@@ -128,7 +128,7 @@ def test_contracts_that_overlap_around_a_roll_stay_together(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["text", "bool", "float", "category", "index"])
-def test_symbols_of_any_type_are_told_apart(tmp_path: Path, kind: str) -> None:
+def test_symbols_of_any_type_are_distinguished(tmp_path: Path, kind: str) -> None:
     marks: tuple[object, object] = {"bool": (True, False), "text": ("A", "B")}.get(kind, (1.0, 2.0))
     both = together(series(4470.0, S=marks[0]), series(14_000.0, S=marks[1]))
     if kind == "category":
@@ -139,7 +139,7 @@ def test_symbols_of_any_type_are_told_apart(tmp_path: Path, kind: str) -> None:
         read_bars(tmp_path / "bars.parquet")
 
 
-def test_symbols_that_share_no_times_are_told_apart_by_the_leaps_between_them(tmp_path: Path) -> None:
+def test_symbols_that_share_no_times_are_distinguished_by_the_leaps_between_them(tmp_path: Path) -> None:
     both = together(series(4470.0, S="ES")[::2], series(14_000.0, S="NQ")[1::2])
     path = written(both, tmp_path, "csv")
 
@@ -148,7 +148,7 @@ def test_symbols_that_share_no_times_are_told_apart_by_the_leaps_between_them(tm
     assert read_bars(path, instrument="ES").frame["open"].tolist() == series(4470.0)["open"].tolist()[::2]
 
 
-def test_labels_of_rows_whose_price_leaps_elsewhere_are_no_symbols(tmp_path: Path) -> None:
+def test_labels_of_rows_whose_price_leaps_elsewhere_are_not_symbols(tmp_path: Path) -> None:
     wild = series(4470.0, half=["first"] * 15 + ["second"] * 15, turn=["a", "b", "c"] * 10)
     leap = pd.Series([2.0, 2.0, 1.0, 1.0] * 7 + [2.0, 2.0])
     wild[PRICES] = wild[PRICES].mul(leap, axis=0)

@@ -28,7 +28,7 @@ def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("form", "expected"),
     [
         ("%Y-%m-%d %H:%M", "times read as America/Chicago"),
         ("%Y.%m.%d %H:%M:%S", "times read as America/Chicago"),
@@ -58,11 +58,11 @@ def local(form: str, opens: pd.DatetimeIndex = OPENS) -> list[str]:
         ("%d%m%y%H%M%S", "from the digits %d%m%y%H%M%S"),
     ],
 )
-def test_local_times_in_many_forms_are_the_same_instants(tmp_path: Path, form: str, said: str) -> None:
+def test_local_times_in_many_forms_are_the_same_instants(tmp_path: Path, form: str, expected: str) -> None:
     got, description = read(tmp_path, local(form), time_zone=CHICAGO)
 
     assert got.equals(OPENS.as_unit("ns"))
-    assert said in description
+    assert expected in description
 
 
 SECONDS = OPENS.as_unit("s").asi8
@@ -94,7 +94,7 @@ def test_epochs_of_many_kinds_are_the_same_instants(tmp_path: Path, numbers: np.
 
 
 @pytest.mark.parametrize("when", ["1990-03-01 14:30", "2017-03-05 18:00", "1999-12-31 00:00"])
-def test_epoch_seconds_and_nanoseconds_of_other_years_are_no_ticks_and_no_digits(tmp_path: Path, when: str) -> None:
+def test_epoch_seconds_and_nanoseconds_of_other_years_are_not_ticks_and_no_digits(tmp_path: Path, when: str) -> None:
     opens = pd.date_range(when, periods=60, freq="5min", tz="UTC")
 
     for unit in ("s", "ns"):
@@ -161,7 +161,7 @@ def test_dates_of_one_order_with_long_gaps_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("day_first", [True, False])
-def test_dates_below_13_that_follow_one_another_are_told_by_it(tmp_path: Path, day_first: bool) -> None:
+def test_dates_below_13_that_follow_one_another_are_detected_by_it(tmp_path: Path, day_first: bool) -> None:
     opens = pd.date_range("2022-03-02", "2022-03-09", freq="30min", tz="UTC")
     form = "%d/%m/%Y %H:%M" if day_first else "%m/%d/%Y %H:%M"
 
@@ -192,11 +192,11 @@ def test_column_of_times_that_is_called_utc_is_read_so(tmp_path: Path, name: str
     assert read_bars(path, options).frame["timestamp"][0] == pd.Timestamp("2022-03-02 18:00Z")
 
 
-def test_letters_of_a_zone_are_told_of(tmp_path: Path) -> None:
-    got, said = read(tmp_path, ["2022-03-02 18:00 CST", "2022-03-02 18:05 CST"])
+def test_letters_of_a_zone_are_reported(tmp_path: Path) -> None:
+    got, description = read(tmp_path, ["2022-03-02 18:00 CST", "2022-03-02 18:05 CST"])
 
     assert got[0] == pd.Timestamp("2022-03-03 00:00Z")
-    assert "CST read as -06:00" in said
+    assert "CST read as -06:00" in description
 
 
 def test_half_days_at_noon_and_midnight(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_parquet_of_32_bit_times_is_refused_by_its_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hours", [8, 24])
-def test_bars_of_many_hours_on_float_numbers_are_no_rounded_ones(tmp_path: Path, hours: int) -> None:
+def test_bars_of_many_hours_on_float_numbers_are_not_rounded_ones(tmp_path: Path, hours: int) -> None:
     opens = pd.date_range("2019-03-05", periods=30, freq=f"{hours}h", tz="UTC")
 
     assert read(tmp_path, list(map(str, opens.as_unit("s").asi8)))[0].equals(opens.as_unit("ns"))
@@ -274,7 +274,7 @@ def test_24_hours_where_their_day_begins_are_refused(tmp_path: Path, options: di
         read(tmp_path, times, time_zone="UTC", **options)
 
 
-def test_day_24_after_a_time_is_no_24_hours(tmp_path: Path) -> None:
+def test_day_24_after_a_time_is_not_24_hours(tmp_path: Path) -> None:
     got, _ = read(tmp_path, ["14:00 24 Mar 2019", "14:05 24 Mar 2019"], time_format="%H:%M %d %b %Y", time_zone="UTC")
 
     assert str(got[1]) == "2019-03-24 14:05:00+00:00"

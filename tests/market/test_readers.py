@@ -109,13 +109,13 @@ def test_close_labels_configured_bar_is_the_shift(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "second", "expected"),
     [
         ("1614609000", "1614609300", "epoch seconds"),
         ("2021-03-01T08:30:00-06:00", "2021-03-01T08:35:00-06:00", "times carry their zone"),
     ],
 )
-def test_tradingview_unix_or_offset_times_are_read(tmp_path: Path, first: str, second: str, said: str) -> None:
+def test_tradingview_unix_or_offset_times_are_read(tmp_path: Path, first: str, second: str, expected: str) -> None:
     text = f"time,open,high,low,close,Volume,Volume MA\n{first},1,2,0.5,1.5,10,\n{second},1,2,0.5,1.5,12,11\n"
 
     raw = read_bars(write(tmp_path, "CME_MINI_ES1!, 5.csv", text))
@@ -123,7 +123,7 @@ def test_tradingview_unix_or_offset_times_are_read(tmp_path: Path, first: str, s
     assert raw.format == "tradingview"
     assert times(raw) == ["2021-03-01 14:30:00", "2021-03-01 14:35:00"]
     assert raw.frame["volume"].tolist() == [10, 12]
-    assert said in raw.description
+    assert expected in raw.description
 
 
 KLINE = "{0},1.5,2.5,1.0,2.0,10.25,{1},20.5,7,5.0,10.0,0"

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a table of cases, a line each)
-"""What can't be read is one sentence that names file, line and column and says what to do."""
+"""Unreadable files give one sentence that names file, line and column and says what to do."""
 
 import gzip
 import re
@@ -34,15 +34,15 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
     [
         ("", "es.csv is empty; give a file that holds bars"),
         (" \n\n", "es.csv is empty; give a file that holds bars"),
-        (HEAD, "es.csv has a line of column names and no rows; give a file that holds bars"),
+        (HEAD, "es.csv has a header and no rows; give a file that holds bars"),
         (
             HEAD + ROW + "\n" + ROW.replace("3801", "abc"),
-            "es.csv, line 4, column 'high': 'abc' is not a number; mend the line, or leave the cell empty to have the "
+            "es.csv, line 4, column 'high': 'abc' is not a number; fix the line, or leave the cell empty to have the "
             "row quarantined",
         ),
         (
             HEAD + ROW + "2021-03-01T14:35:00Z,3800,38",
-            "es.csv, line 3: 3 fields where 6 are expected ('2021-03-01T14:35:00Z,3800,38'); mend or remove the line",
+            "es.csv, line 3: 3 fields where 6 are expected ('2021-03-01T14:35:00Z,3800,38'); fix or remove the line",
         ),
         (HEAD + "\n" + ROW + ROW.strip() + ",7\n", "es.csv, line 4: 7 fields where 6 are expected"),
         (HEAD + ROW + ROW.replace("2021-03-01T14:30:00Z", "soon"), "es.csv, line 3, column 'timestamp': time 'soon' can't be read"),
@@ -54,18 +54,18 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
         (HEAD.replace("low,", "") + ROW.replace("3799.5,", ""), "es.csv has no column for low (its columns are timestamp, open, high, close, volume); set columns (--columns 'low=NAME')"),
         (HEAD.replace("open", "Volume") + ROW, "es.csv has several columns for volume (Volume, volume)"),
         ("Open,open" + HEAD[14:].replace("high", "timestamp,high") + ROW, "es.csv has several columns for open (Open, open)"),
-        ("2021-03-01T14:30:00Z,1,2,3\n", "es.csv, line 1: '2021-03-01T14:30:00Z,1,2,3' is of no known format"),
+        ("2021-03-01T14:30:00Z,1,2,3\n", "es.csv, line 1: '2021-03-01T14:30:00Z,1,2,3' has no known format"),
         (HEAD + ROW * 2000 + "\0", "es.csv, line 2002: holds a zero byte"),
         (HEAD.encode() + b"\xff\xfe\xff,1,1,1,1,1\n", "es.csv, line 2: not UTF-8 text; save the file as UTF-8"),
-        (bytes(range(256)) * 8, "es.csv is neither text nor another format that is known"),
-        (b"\x1f\x8b" + HEAD.encode(), "es.csv is not whole gzip data"),
-        (gzip.compress((HEAD + ROW).encode(), mtime=0)[:-4], "es.csv is not whole gzip data (it ends early)"),
-        ("[[1614609000000,1,2,1,1,5],[1614609060000,1", "es.csv, line 1: not whole JSON"),
+        (bytes(range(256)) * 8, "es.csv is neither text nor a known binary format"),
+        (b"\x1f\x8b" + HEAD.encode(), "es.csv is incomplete or damaged gzip data"),
+        (gzip.compress((HEAD + ROW).encode(), mtime=0)[:-4], "es.csv is incomplete or damaged gzip data (it ends early)"),
+        ("[[1614609000000,1,2,1,1,5],[1614609060000,1", "es.csv, line 1: incomplete or invalid JSON"),
         ("[[1614609000000,1,2,1,1,5],[1614609060000,1]]", "es.csv, row 2: [1614609060000, 1] is not a candle"),
         ("[[1614609000000,1,2,1,1,5],[1614609060000,1,2,1,{},5]]", "es.csv, row 2, column 'close': '{}' is not a number"),
-        ("[" * 100_000, "es.csv, line 1: not whole JSON"),
+        ("[" * 100_000, "es.csv, line 1: incomplete or invalid JSON"),
         ("20241212 050100;1;1;1;1;1\n20241212 256100;1;1;1;1;1\n", "es.csv, line 2, column 'timestamp': time '20241212 256100' can't be read"),
-        ("20241212 050100;1;1;1;1;1\n", "es.csv: bars are labelled by their close, and the file's times do not tell how long a bar is; set bar"),
+        ("20241212 050100;1;1;1;1;1\n", "es.csv: bars are labelled by their close, and the file's times do not show how long a bar is; set bar"),
     ],
 )  # fmt: skip
 def test_faulty_file_names_line_column_and_remedy(tmp_path: Path, data: bytes | str, expected: str) -> None:
@@ -99,10 +99,10 @@ def test_local_date_and_time_columns_are_quoted_as_written(tmp_path: Path) -> No
         ({"columns": {"close": "Settle"}}, "es.csv has no column 'Settle', which is set for close; its columns are"),
         ({"symbol": "ES"}, "es.csv has no column of symbols to find ES in"),
         ({"time_format": "%Q"}, "time_format '%Q' is not a strptime form"),
-        ({"bar": "7min"}, "bar is 7min, but the times of the file do not keep to it"),
+        ({"bar": "7min"}, "bar is 7min, but the file's times do not fit it"),
         ({"format": "ninjatrader"}, "es.csv, line 1: 1 field where 6 are expected"),
         ({"format": "ninjatrader", "columns": {"close": "Last"}}, "columns means nothing in a ninjatrader file"),
-        ({"format": "parquet"}, "es.csv is not a whole Parquet file"),
+        ({"format": "parquet"}, "es.csv is an incomplete or damaged Parquet file"),
         ({"format": "binance", "columns": {"close": "x"}}, "es.csv has no column 'x'"),
     ],
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_close_labels_with_irregular_times_ask_for_the_bar(tmp_path: Path) -> No
 
     told = refusal(tmp_path / "es.csv", HEAD + rows, label="close")
 
-    assert "do not tell how long a bar is; set bar (--bar LENGTH), such as 5min" in told
+    assert "do not show how long a bar is; set bar (--bar LENGTH), such as 5min" in told
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none/*.csv", "none"])
@@ -164,8 +164,12 @@ def test_parquet_cut_off_or_empty_is_refused(tmp_path: Path) -> None:
     bars_frame().to_parquet(tmp_path / "es.parquet")
     whole = (tmp_path / "es.parquet").read_bytes()
 
-    assert "es.parquet is not a whole Parquet file" in refusal(tmp_path / "es.parquet", whole[: len(whole) // 2])
-    assert "es.parquet is not a whole Parquet file" in refusal(tmp_path / "es.parquet", b"PAR1" + whole[200:])
+    assert "es.parquet is an incomplete or damaged Parquet file" in refusal(
+        tmp_path / "es.parquet", whole[: len(whole) // 2]
+    )
+    assert "es.parquet is an incomplete or damaged Parquet file" in refusal(
+        tmp_path / "es.parquet", b"PAR1" + whole[200:]
+    )
     assert "es.parquet is empty" in refusal(tmp_path / "es.parquet", b"")
     bars_frame().iloc[:0].to_parquet(tmp_path / "none.parquet")
     assert "none.parquet is empty" in refusal(tmp_path / "none.parquet", None)

@@ -54,7 +54,7 @@ def test_schedule_es_early_close_clips_the_regular_hours(es: Instrument) -> None
 
 
 @pytest.mark.parametrize("day", ["2024-03-29", "2024-12-25", "2024-01-01", "2024-03-30", "2022-04-15"])
-def test_schedule_es_holidays_and_weekends_are_no_sessions(es: Instrument, day: str) -> None:
+def test_schedule_es_holidays_and_weekends_are_not_sessions(es: Instrument, day: str) -> None:
     assert session_schedule(es, day, day).empty
 
 

@@ -113,7 +113,7 @@ def test_read_trades_databento_prices_in_billionths_become_prices(tmp_path: Path
         np.testing.assert_array_equal(_read(file)["price"], [5100.25, np.nan])
 
 
-def test_read_trades_sides_can_be_told(tmp_path: Path) -> None:
+def test_read_trades_sides_can_be_named(tmp_path: Path) -> None:
     text = PLAIN.replace("volume\n", "volume,side\n").replace(",1\n", ",1,Ask\n").replace(",2\n", ",2,Bid\n")
     path = _file(tmp_path, text.replace(",3\n", ",3,buy\n"))
 
@@ -217,8 +217,8 @@ def test_read_trades_fault_in_a_later_chunk_names_its_line(tmp_path: Path, chunk
         (PLAIN.encode() + b"\xff\n", "line 5: not UTF-8 text"),
         (PLAIN.encode() + b"a\0b,1,2\n", "is neither text nor Parquet"),
         (PLAIN.encode() * 2_000 + b"a\0b,1,2\n", "line 8001: holds a zero byte"),
-        (gzip.compress(PLAIN.encode() * 500, mtime=0)[:-9], "is not whole gzip data"),
-        (b"PAR1 not really", "is not a whole Parquet file"),
+        (gzip.compress(PLAIN.encode() * 500, mtime=0)[:-9], "is incomplete or damaged gzip data"),
+        (b"PAR1 not really", "is an incomplete or damaged Parquet file"),
     ],
 )
 def test_read_trades_damaged_file_is_one_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:

@@ -110,7 +110,7 @@ def test_user_file_adds_a_holiday_an_early_close_and_hours_of_one_symbol(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("CMES: [{dates: [2027-03-10]}]", "CMES: give either close"),
         ('CMES: [{dates: [2027-03-10], close: "noon"}]', "CMES.close"),
@@ -121,13 +121,13 @@ def test_user_file_adds_a_holiday_an_early_close_and_hours_of_one_symbol(
     ],
 )
 def test_user_file_with_an_impossible_entry_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, es: Instrument, text: str, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, es: Instrument, text: str, message: str
 ) -> None:
     file = tmp_path / "calendars.yaml"
     file.write_text(text)
     monkeypatch.setenv("VPOC_CALENDARS", str(file))
 
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         session_schedule(es, "2027-03-09", "2027-03-12")
 
 
@@ -152,7 +152,7 @@ def test_user_file_with_a_name_that_nothing_has_is_refused_with_the_likely_one(
     with pytest.raises(ConfigurationError) as caught:
         session_schedule(es, "2027-03-09", "2027-03-12")
 
-    assert f"{name!r} is no calendar" in str(caught.value)
+    assert f"{name!r} is not a calendar" in str(caught.value)
     assert meant in str(caught.value)
 
 

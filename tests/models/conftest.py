@@ -87,7 +87,7 @@ def rows() -> TrainingRows:
 
 
 def result_of(model: Model, rows: TrainingRows, **changed: object) -> TrainingResult:
-    """What a training of this model hands over."""
+    """Return what a training of this model hands over."""
     given: dict[str, object] = {
         "model": model,
         "example": rows.features,

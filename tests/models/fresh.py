@@ -53,18 +53,18 @@ def main() -> None:
 
 
 def answers(model: Any, frame: Any) -> dict[str, Any]:
-    """What a model says to some frames, and what was imported until then, by this model's call or an earlier one."""
+    """Return a model's scores of some frames, and what was imported until then, by this call or an earlier one."""
     scores = model.predict(frame)
-    said = ""
+    message = ""
     try:
         model.predict(frame.drop(columns=frame.columns[0]))
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
+        message = f"{type(error).__name__}: {error}"
     return {
         "scores": [float(score).hex() for score in scores],
         "shuffled": [float(score).hex() for score in model.predict(frame[frame.columns[::-1]].assign(more=1.0))],
         "type": f"{type(scores).__name__} {scores.dtype} {scores.ndim}",
-        "missing": said,
+        "missing": message,
         "imported": sorted(imported - set(sys.stdlib_module_names) - {"pipeline"}),
     }
 

@@ -1,4 +1,4 @@
-"""A study in MLflow: one parent run, a child a trial, never twice; MLflow away; the champion's parameters."""
+"""A study in MLflow: one parent run, a child a trial, never twice; MLflow unreachable; the champion's parameters."""
 
 import csv
 import datetime as dt
@@ -210,7 +210,7 @@ def test_pictures_tables_and_the_best_model_are_artifacts_and_the_model_is_not_r
     assert "not judged walk-forward" in parent.data.tags["mlflow.note.content"]
 
 
-def test_study_that_goes_on_keeps_its_run_and_adds_only_what_is_new(store: Store) -> None:
+def test_study_that_continues_keeps_its_run_and_adds_only_what_is_new(store: Store) -> None:
     first, second = study_of(), study_of(trials=17, seed=1)
     before = log_study(store, first, findings_of(first, twelve(), overfitting=0.3))
     held = {run.info.run_id for run in runs_of(store, "trial")}
@@ -286,7 +286,7 @@ def test_best_so_far_is_right_where_an_earlier_position_settles_last(store: Stor
 # --- several objectives ---
 
 
-def test_front_is_told_on_its_trials_and_again_when_the_study_goes_on(store: Store) -> None:
+def test_front_is_reported_on_its_trials_and_again_when_the_study_continues(store: Store) -> None:
     study = study_of(BOTH)
     values = [(100.0, 50.0), (80.0, 20.0), (60.0, 40.0)]
     log_study(store, study, findings_of(study, [trial(n, "complete", value) for n, value in enumerate(values)]))
@@ -309,7 +309,7 @@ def test_front_is_told_on_its_trials_and_again_when_the_study_goes_on(store: Sto
 # --- what MLflow can't take ---
 
 
-def test_values_and_names_that_mlflow_refuses_are_told_otherwise(store: Store) -> None:
+def test_values_and_names_that_mlflow_refuses_are_rewritten(store: Store) -> None:
     study = study_of(BOTH)
     odd = replace(
         trial(0, "complete", (math.inf, 2.0)),
@@ -410,7 +410,7 @@ def test_half_logged_child_of_another_process_is_finished_and_not_doubled(store:
     assert [len(store.client.get_metric_history(run.info.run_id, "reported")) for run in found] == [3] * 4
 
 
-def test_study_begun_anew_under_the_same_name_keeps_the_former_trials_and_adds_its_own(store: Store) -> None:
+def test_study_begun_again_under_the_same_name_keeps_the_former_trials_and_adds_its_own(store: Store) -> None:
     study = study_of()
     log_study(store, study, findings_of(study, [trial(0), trial(1)]))
     other = replace(trial(0), params={**trial(0).params, "rate": 0.5})
@@ -561,7 +561,7 @@ def test_study_is_seen_while_it_runs_and_whole_at_its_end(store: Store, instance
     assert metadata(result) == {"mlflow_run": parent.info.run_id, "mlflow_children": 5}
 
 
-def test_study_that_fails_is_a_failed_run_that_says_why_and_goes_on_in_the_same(
+def test_study_that_fails_is_a_failed_run_that_says_why_and_continues_in_the_same(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
     def fails(tracked: TrackedStudy, context: dg.AssetExecutionContext) -> None:
@@ -597,7 +597,7 @@ def test_killed_studys_run_is_marked_failed_by_the_next_of_the_symbol(
     assert store.client.get_run(left).info.status == "FAILED"
 
 
-def test_study_with_mlflow_away_goes_on_and_its_next_run_logs_all_of_it(
+def test_study_with_mlflow_unreachable_continues_and_its_next_run_logs_all_of_it(
     store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[StudyResult] = []
@@ -613,8 +613,8 @@ def test_study_with_mlflow_away_goes_on_and_its_next_run_logs_all_of_it(
         result = executed(body, instance, study)
 
     assert result.success
-    said = metadata(result)["mlflow_run"]
-    assert said.startswith(f"not yet, the study's next run logs it: MLflow at {away} does not answer")
+    message = metadata(result)["mlflow_run"]
+    assert message.startswith(f"not yet, the study's next run logs it: MLflow at {away} does not answer")
     assert len(kept[0].trials) == 3
     assert runs_of(store, "trial") == []
     assert log_study(store, study, StudyFindings(kept[0])).added == 3

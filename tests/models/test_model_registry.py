@@ -141,7 +141,7 @@ class Breaks:
         "set_registered_model_alias", "set_terminated",
     ],
 )  # fmt: skip
-def test_upload_that_broke_off_goes_on_where_it_was(store: Store, home: Home, keep: Keep, call: str) -> None:
+def test_upload_that_broke_off_continues_where_it_was(store: Store, home: Home, keep: Keep, call: str) -> None:
     record = keep("broken", family="constant")
     broken = dataclasses.replace(store, client=Breaks(store.client, call))
     with pytest.raises(ConnectionError):

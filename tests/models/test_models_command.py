@@ -17,12 +17,12 @@ from tests.models.conftest import Keep, free_port
 def vpoc(*arguments: str) -> tuple[int, str, str]:
     """Call the command; returns exit code, standard output, and standard error with the error's sentence."""
     result = CliRunner().invoke(models, list(arguments))
-    said = result.stderr
+    message = result.stderr
     if isinstance(result.exception, DataError):
-        said += f"Error: {result.exception}\n"  # as `vpoc` shows it
+        message += f"Error: {result.exception}\n"  # as `vpoc` shows it
     else:
         assert result.exception is None, result.exception
-    return result.exit_code, result.stdout, said
+    return result.exit_code, result.stdout, message
 
 
 def test_upload_tells_what_it_did_and_list_shows_it(
@@ -39,7 +39,7 @@ def test_upload_tells_what_it_did_and_list_shows_it(
     assert "vpoc-ES-logistic" in out
     assert "challenger" in out
     assert "0.61 (0.52 to 0.70)" in out
-    assert "3 trainings wait for 'vpoc models upload':" in out
+    assert "3 trainings are waiting for 'vpoc models upload':" in out
     assert "ES/logistic/waiting" in out
 
     code, out, err = vpoc("upload")
@@ -47,11 +47,11 @@ def test_upload_tells_what_it_did_and_list_shows_it(
     assert out.splitlines()[0].startswith("ES/logistic/waiting: vpoc-ES-logistic version 2, run ")
     assert out.splitlines()[1].startswith("ES/constant/other: vpoc-ES-constant version 1, run ")
     assert "ES/mlp/broken: the training's record" in err
-    assert err.splitlines()[-1].startswith("Error: 1 training waits in ")
+    assert err.splitlines()[-1].startswith("Error: 1 training is waiting in ")
     assert "Traceback" not in err
 
     (broken.folder / "record.json").unlink()
-    assert vpoc("upload") == (0, "nothing waits: every training is uploaded\n", "")
+    assert vpoc("upload") == (0, "nothing to upload: MLflow has every training\n", "")
 
     code, out, err = vpoc("list", "--json")
     document = json.loads(out)
@@ -66,7 +66,7 @@ def test_upload_tells_what_it_did_and_list_shows_it(
     assert (constant.folder / "uploaded.json").exists()
 
 
-def test_mlflow_away_is_one_sentence_and_what_waits_is_shown(
+def test_mlflow_unreachable_is_one_sentence_and_what_waits_is_shown(
     home: Home, keep: Keep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = f"http://127.0.0.1:{free_port()}"
@@ -76,7 +76,7 @@ def test_mlflow_away_is_one_sentence_and_what_waits_is_shown(
     code, out, err = vpoc("upload")
     assert (code, out) == (1, "")
     assert err.startswith(f"Error: MLflow at {uri} does not answer (")
-    assert "1 training waits in" in err
+    assert "1 training is waiting in" in err
     assert err.count("\n") == 1
 
     code, out, err = vpoc("list", "--json")
@@ -86,5 +86,5 @@ def test_mlflow_away_is_one_sentence_and_what_waits_is_shown(
 
 
 def test_home_without_models_says_how_to_get_some(store: Store, home: Home) -> None:
-    assert vpoc("list") == (0, "no model is registered yet: 'vpoc run' trains and registers some\n", "")
+    assert vpoc("list") == (0, "no models are registered yet: 'vpoc run' trains and registers them\n", "")
     assert not list(Path(home.models).glob("*"))

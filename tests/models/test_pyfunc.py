@@ -97,20 +97,20 @@ def test_loaded_model_takes_missing_values_and_refuses_text(
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         ({"version": 99}, DataError, "holds a logistic model of version 99, and this is version 1; train it again, or"),
         ({"family": "forest"}, ConfigurationError, "there is no model family 'forest'; there are"),
     ],
 )
 def test_model_of_another_version_of_the_code_is_one_sentence(
-    keep: Keep, change: dict[str, object], error: type[Exception], said: str
+    keep: Keep, change: dict[str, object], error: type[Exception], message: str
 ) -> None:
     folder = keep().model
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**manifest, **change}))
 
-    with pytest.raises(error, match=re.escape(said)):
+    with pytest.raises(error, match=re.escape(message)):
         _load_pyfunc(str(folder))
 
 

@@ -115,7 +115,7 @@ def test_older_uploads_are_dropped_and_waiting_ones_stay(home: Home, keep: Keep)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "can't be read .JSONDecodeError"),
         ('{"format": 1}', "can't be read .KeyError"),
@@ -125,11 +125,11 @@ def test_older_uploads_are_dropped_and_waiting_ones_stay(home: Home, keep: Keep)
         ('{"format": 99}', "is of another version of this project"),
     ],
 )
-def test_broken_record_is_one_sentence(keep: Keep, text: str, said: str) -> None:
+def test_broken_record_is_one_sentence(keep: Keep, text: str, message: str) -> None:
     folder = keep().folder
     (folder / "record.json").write_text(text)
 
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         read_record(folder)
 
 

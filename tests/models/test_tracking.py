@@ -16,7 +16,7 @@ from dagster._core.execution.api import execute_run
 from pipeline.home import Home
 from pipeline.learning.models import TrainingRows, load_model, make_model
 from pipeline.learning.record import pending_records
-from resources.mlflow_store import Store, StoreAwayError, open_store
+from resources.mlflow_store import Store, StoreUnreachableError, open_store
 from resources.mlflow_tracking import MLflowTracking, TrackedRun, TrackedTraining
 from resources.model_registry import registered_models, upload
 from tests.models.conftest import MLflowServer, free_port, result_of
@@ -90,10 +90,10 @@ def test_training_is_one_run_with_where_it_came_from_and_what_the_machine_did(
     # MLflow's page compares runs by the metric that was logged first.
     assert next(iter(run.data.metrics)) == "auc"
     assert run.data.metrics["auc"] == 0.61
-    said = metadata(result)
-    assert said["mlflow_run"] == run.info.run_id
-    assert said["registered"] == "vpoc-ES-constant version 1"
-    assert Path(said["training_record"]).is_dir()
+    shown = metadata(result)
+    assert shown["mlflow_run"] == run.info.run_id
+    assert shown["registered"] == "vpoc-ES-constant version 1"
+    assert Path(shown["training_record"]).is_dir()
 
 
 def test_backtest_judged_again_takes_the_place_of_the_earlier_figures_of_its_training(
@@ -215,7 +215,7 @@ def test_killed_trainings_run_is_marked_failed_by_the_next(
     assert [store.client.get_run(name).info.status for name in left] == ["FAILED", "RUNNING", "RUNNING"]
 
 
-def test_training_with_mlflow_away_goes_on_and_is_uploaded_afterwards(
+def test_training_with_mlflow_unreachable_continues_and_is_uploaded_afterwards(
     store: Store, home: Home, instance: dg.DagsterInstance, keeps: Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = f"http://127.0.0.1:{free_port()}"
@@ -224,11 +224,11 @@ def test_training_with_mlflow_away_goes_on_and_is_uploaded_afterwards(
         result = executed(job_of(keeps), instance)
 
     assert result.success
-    said = metadata(result)
-    assert said["mlflow_run"] == "none yet"
-    assert said["registered"].startswith(f"not yet, vpoc models upload does it: MLflow at {away} does not answer")
+    shown = metadata(result)
+    assert shown["mlflow_run"] == "none yet"
+    assert shown["registered"].startswith(f"not yet, vpoc models upload does it: MLflow at {away} does not answer")
     (waiting,) = pending_records(home)
-    assert str(waiting) == said["training_record"]
+    assert str(waiting) == shown["training_record"]
     done = upload(store, waiting)
     assert pending_records(home) == []
     (run,) = runs(store)
@@ -277,7 +277,7 @@ def test_server_that_dies_while_a_model_is_trained_loses_nothing_and_gets_the_sa
     assert not (home.mlflow / "mlflow.db").exists()
 
 
-def test_failure_with_mlflow_away_is_the_trainings_own(
+def test_failure_with_mlflow_unreachable_is_the_trainings_own(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
@@ -292,7 +292,7 @@ def test_failure_with_mlflow_away_is_the_trainings_own(
     assert failure.error.cause.cls_name == "ZeroDivisionError"
 
 
-def test_run_with_mlflow_away_records_nothing_and_goes_on(
+def test_run_with_mlflow_unreachable_records_nothing_and_continues(
     home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
@@ -310,7 +310,7 @@ def test_run_with_mlflow_away_records_nothing_and_goes_on(
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"])
-def test_server_that_listens_and_does_not_serve_is_away(
+def test_server_that_listens_and_does_not_serve_is_unreachable(
     home: Home, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -328,13 +328,13 @@ def test_server_that_listens_and_does_not_serve_is_away(
                     connection.recv(1000)  # until the other side gives up
 
         threading.Thread(target=serve, daemon=True).start()
-        with pytest.raises(StoreAwayError, match=r"does not answer .(timed out|HTTP 503)") as caught:
+        with pytest.raises(StoreUnreachableError, match=r"does not answer .(timed out|HTTP 503)") as caught:
             open_store(home)
     assert "secret" not in str(caught.value)
 
 
-def test_database_that_is_no_mlflow_database_is_away_with_its_reason(home: Home) -> None:
+def test_database_of_another_program_is_unreachable_with_its_reason(home: Home) -> None:
     (home.mlflow / "mlflow.db").write_text("not a database")
 
-    with pytest.raises(StoreAwayError, match=r"can't be opened .*mlflow.db is damaged"):
+    with pytest.raises(StoreUnreachableError, match=r"can't be opened .*mlflow.db is damaged"):
         open_store(home)

@@ -51,7 +51,7 @@ def instance(home: Home) -> Iterator[dg.DagsterInstance]:
 
 @dataclass(frozen=True)
 class Made:
-    """A chain with models that has been run: what it told by the way, and its Dagster runs by job."""
+    """A chain with models that has been run: what it told on the way, and its Dagster runs by job."""
 
     home: Home
     told: list[StepEvent]

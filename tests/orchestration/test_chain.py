@@ -120,7 +120,7 @@ def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(made: Made, t
         assert len(left) <= 1  # at most the temporary file of the moment it was killed in
 
 
-def test_chain_of_another_file_makes_the_old_months_anew_so_that_sources_never_mix(home: Home, tmp_path: Path) -> None:
+def test_chain_of_another_file_makes_the_old_months_again_so_that_sources_never_mix(home: Home, tmp_path: Path) -> None:
     first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
     write_months(home, ["2021-02", "2021-03"], first)
     write_months(home, ["2021-03", "2021-04"], second)
@@ -152,9 +152,9 @@ def test_symbol_assets_refuse_months_of_another_source(
     )
 
     failure = next(event for event in result.all_events if event.is_step_failure)
-    said = failure.step_failure_data.user_failure_data.description
-    assert "bars of 2021-02|ES was made from" in said
-    assert "vpoc run --symbol ES" in said
+    message = failure.step_failure_data.user_failure_data.description
+    assert "bars of 2021-02|ES was made from" in message
+    assert "vpoc run --symbol ES" in message
 
 
 def test_one_month_materialized_alone_equals_its_part_of_the_range(copied: Home, instance: dg.DagsterInstance) -> None:

@@ -36,12 +36,14 @@ def test_training_alone_after_an_edit_names_what_changed(
     with pytest.raises(ChainError) as caught:
         train_family(defs, "ES-SIM", "lightgbm", instance, nothing)
 
-    said = str(caught.value)
-    assert said.startswith(f"settings have changed since {name} was made ({change})")
-    assert "vpoc run --symbol ES-SIM" in said
+    message = str(caught.value)
+    assert message.startswith(f"settings have changed since {name} was made ({change})")
+    assert "vpoc run --symbol ES-SIM" in message
 
 
-def test_training_alone_after_an_edit_that_changes_no_frame_goes_on(copied: Home, instance: dg.DagsterInstance) -> None:
+def test_training_alone_after_an_edit_that_changes_no_frame_continues(
+    copied: Home, instance: dg.DagsterInstance
+) -> None:
     copied.settings.write_text(MARKET + MODELS + "account: {risk_per_trade: 0.02}\nseed: 3\n")
 
     result = defs.resolve_job_def("train").execute_in_process(

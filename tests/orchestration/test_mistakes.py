@@ -74,9 +74,12 @@ def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str
     [
         (
             "foo: 1",
-            r"line 1: setting foo is unknown; there are strategy, account, .*, models, compute, tuning$",
+            r"line 1: setting foo is unknown; choose from strategy, account, .*, models, compute, tuning$",
         ),
-        ("simulator: {bars: 5min}", r"setting simulator.bars is unknown; there are start, sessions, seed, edge, bar"),
+        (
+            "simulator: {bars: 5min}",
+            r"setting simulator.bars is unknown; .*start, sessions, seed, edge, bar",
+        ),
         ("strategy: {hours: all}", r"settings.yaml, line 1: strategy setting hours is 'all'"),
         ("off_tick: maybe", r"off_tick is 'maybe'"),
     ],
@@ -93,11 +96,11 @@ def test_path_of_a_user_that_does_not_exist_is_a_file_that_does_not_exist() -> N
         read_bars("~no-such-user/bars.csv")
 
 
-@pytest.mark.parametrize("said", ["garbage", "2005-13", "2005", "9999-01"])
-def test_first_month_that_is_none_names_the_variable(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VPOC_FIRST_MONTH", said)
+@pytest.mark.parametrize("value", ["garbage", "2005-13", "2005", "9999-01"])
+def test_first_month_invalid_names_the_variable(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VPOC_FIRST_MONTH", value)
 
-    with pytest.raises(ConfigurationError, match=f"VPOC_FIRST_MONTH is '{said}'.*give a month such as 2005-01"):
+    with pytest.raises(ConfigurationError, match=f"VPOC_FIRST_MONTH is '{value}'.*give a month such as 2005-01"):
         first_month()
 
 
@@ -107,13 +110,13 @@ def test_first_month_is_read_as_a_month(monkeypatch: pytest.MonkeyPatch) -> None
     assert first_month() == "1998-01"
 
 
-@pytest.mark.parametrize("said", ["relative", "/no/such/folder"])
-def test_dagster_home_that_is_no_folder_names_the_variable(
-    home: Home, said: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("value", ["relative", "/no/such/folder"])
+def test_dagster_home_that_is_not_a_folder_names_the_variable(
+    home: Home, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", said)
+    monkeypatch.setenv("DAGSTER_HOME", value)
 
-    with pytest.raises(ConfigurationError, match=f"DAGSTER_HOME is '{said}'"):
+    with pytest.raises(ConfigurationError, match=f"DAGSTER_HOME is '{value}'"):
         prepare_environment(home)
 
 
@@ -121,5 +124,5 @@ def test_home_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "file").touch()
     monkeypatch.setenv("VPOC_HOME", str(tmp_path / "file"))
 
-    with pytest.raises(ConfigurationError, match="name another one in VPOC_HOME"):
+    with pytest.raises(ConfigurationError, match="set VPOC_HOME to another folder"):
         prepare_environment(vpoc_home())

@@ -174,7 +174,7 @@ def test_models_of_other_candidates_are_left_out_of_the_judgement(copied: Home) 
     assert len(stored(copied, "model_comparison", "ES-SIM")) == 0
 
 
-def test_model_is_not_trained_on_what_was_made_from_other_bars_than_it_would_be_said_to_be_of(
+def test_model_is_not_trained_on_data_made_from_other_bars_than_recorded(
     copied: Home, instance: dg.DagsterInstance
 ) -> None:
     copied.settings.write_text(MARKET.replace("seed: 3", "seed: 4") + MODELS)
@@ -222,7 +222,7 @@ def test_another_family_is_trained_by_its_partition_shown_and_compared_though_no
     assert model_strategy("lightgbm_r") not in summary.index.get_level_values(0)
 
 
-def test_mlflow_away_trains_all_the_same_says_so_and_the_upload_follows(
+def test_mlflow_unreachable_trains_all_the_same_says_so_and_the_upload_follows(
     copied: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.tracking import MlflowClient
@@ -249,24 +249,24 @@ def test_mlflow_away_trains_all_the_same_says_so_and_the_upload_follows(
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
-        ("{families: [lightgbn]}", "there is no model family 'lightgbn'; there are attention"),
-        ("{families: [mlp, mlp]}", "families names one twice"),
+        ("{families: [lightgbn]}", "there is no model family 'lightgbn'; choose from attention"),
+        ("{families: [mlp, mlp]}", "families repeats a name"),
         ("{parameters: {mlp: {layrs: [32]}}}", "mlp has no setting layrs"),
         ("{parameters: {mlp: {epochs: 0}}}", "mlp: epochs is 0"),
         ("{threshold: 1.5}", "threshold"),
         ("{embargo: soon}", "embargo"),
-        ("{splitz: 3}", "setting models.splitz is unknown; there are families"),
+        ("{splitz: 3}", "setting models.splitz is unknown; choose from families"),
     ],
 )
-def test_settings_of_models_that_are_impossible_are_named(home: Home, setting: str, said: str) -> None:
+def test_settings_of_models_that_are_impossible_are_named(home: Home, setting: str, message: str) -> None:
     home.settings.write_text(f"models: {setting}\n")
 
     with pytest.raises(ConfigurationError, match=r"settings\.yaml") as caught:
         load_settings(home)
 
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -289,7 +289,7 @@ with dg.DagsterInstance.get() as instance:
 """
 
 
-def test_killed_training_leaves_no_place_taken_and_goes_on(copied: Home, instance: dg.DagsterInstance) -> None:
+def test_killed_training_leaves_no_place_taken_and_continues(copied: Home, instance: dg.DagsterInstance) -> None:
     # Long enough to be caught in the middle, at its first checkpoint.
     copied.settings.write_text(
         MARKET + MODELS.replace("epochs: 3,", "epochs: 150, patience: 150, checkpoint_every: 1,")
@@ -339,7 +339,7 @@ def test_two_trainings_of_a_family_at_once_follow_each_other(copied: Home, insta
     other.join(timeout=60)
 
     assert [event.text for event in told if event.kind == "warned"] == [
-        "another training of constant on ES-SIM is going on: waiting for its end"
+        "another training of constant on ES-SIM is running: waiting for it to end"
     ]
     assert len(list(copied.models.glob("ES-SIM/constant/*/record.json"))) == 1
     assert not left.exists()

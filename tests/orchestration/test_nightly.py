@@ -144,15 +144,15 @@ def test_research_follows_an_ingest_that_asks_for_it(
 def evaluated(
     sensor: Callable[..., Any], instance: dg.DagsterInstance, run: dg.DagsterRun
 ) -> tuple[list[dg.RunRequest], str]:
-    """What a sensor asks for when a run has ended, or why it asks for nothing."""
+    """Return what a sensor requests when a run has ended, or why it requests nothing."""
     context = dg.build_run_status_sensor_context(
         sensor_name="sensor",
         dagster_instance=instance,
         dagster_run=run,
         dagster_event=dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name=run.job_name),
     )
-    said = sensor(context)
-    results = [said] if isinstance(said, (dg.RunRequest, dg.SkipReason)) else list(said)
+    result = sensor(context)
+    results = [result] if isinstance(result, (dg.RunRequest, dg.SkipReason)) else list(result)
     skipped = [str(result.skip_message) for result in results if isinstance(result, dg.SkipReason)]
     return [result for result in results if isinstance(result, dg.RunRequest)], "; ".join(skipped)
 
@@ -294,7 +294,7 @@ def test_dead_runs_are_closed_while_the_schedules_run(home: Home, instance: dg.D
     run = instance.create_run_for_job(defs.resolve_job_def("train"), status=dg.DagsterRunStatus.STARTED)
     instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{run.run_id}@{os.uname().nodename}:{os.getpid()}:1"})
 
-    said = dead_runs(dg.build_sensor_context(instance=instance))
+    result = dead_runs(dg.build_sensor_context(instance=instance))
 
-    assert run.run_id in said.skip_message
+    assert run.run_id in result.skip_message
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE

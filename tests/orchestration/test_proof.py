@@ -93,10 +93,10 @@ def test_rule_signals_with_a_gate_of_the_next_session_stop_the_run(
 ) -> None:
     PLANTS["gate_of_next_session"](monkeypatch.setattr)
 
-    passed, said = _checks(instance, "rule_signals")["signal_replay"]
+    passed, message = _checks(instance, "rule_signals")["signal_replay"]
 
     assert not passed
-    assert "trend, first at 20" in said
+    assert "trend, first at 20" in message
 
 
 def test_backtest_whose_orders_know_their_loss_stops_the_run(

@@ -94,7 +94,7 @@ def test_tune_strategy_best_trial_is_what_the_backtest_of_its_settings_gives_and
     assert looks.count == document["looks"] >= 8
 
 
-def test_tune_called_again_goes_on_with_the_same_study(made: Home) -> None:
+def test_tune_called_again_continues_with_the_same_study(made: Home) -> None:
     first = tuned("logistic", "--trials", "3")
     again = tuned("logistic", "--trials", "5")
 
@@ -125,38 +125,38 @@ def test_tune_pareto_front_holds_no_trial_that_another_beats(made: Home) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         (("lightgbn",), ConfigurationError, "there is no model family 'lightgbn'"),
         (("constant",), ConfigurationError, "constant"),
-        (("lightgbm_r", "--objective", "log_loss"), PipelineError, "no probabilities, so log_loss can't judge them"),
-        (("strategy", "--objective", "log_loss"), PipelineError, "log_loss judges probabilities, and here are none"),
+        (("lightgbm_r", "--objective", "log_loss"), PipelineError, "probabilities, so log_loss can't judge them"),
+        (("strategy", "--objective", "log_loss"), PipelineError, "log_loss needs probabilities"),
         (("strategy+logistic", "--objective", "log_loss"), PipelineError, "log_loss can't judge the strategy's"),
         (("strategy@mlp",), PipelineError, "mlp has no scores on ES-SIM yet: train it first with 'vpoc models train"),
         (("strategy@zebra",), ConfigurationError, "there is no model family 'zebra'"),
         (("strategy", "--pruner", "cut"), ConfigurationError, "pruner is 'cut'"),
         (("strategy", "--dashboard"), ConfigurationError, "--dashboard shows all studies: leave strategy out"),
-        ((), ConfigurationError, "nothing to tune is named"),
+        ((), ConfigurationError, "name what to tune"),
         (("lightgbm", "--objective", "fun"), ConfigurationError, "fun"),
         (("lightgbm", "--sampler", "magic"), ConfigurationError, "sampler is 'magic'"),
         (("lightgbm", "--symbol", "ES"), PipelineError, "ES has no source of bars yet"),
     ],
 )
 def test_tune_mistakes_are_one_sentence(
-    made: Home, arguments: tuple[str, ...], error: type[Exception], said: str
+    made: Home, arguments: tuple[str, ...], error: type[Exception], message: str
 ) -> None:
     options = arguments if "--symbol" in arguments else (*arguments, "--symbol", "ES-SIM")
     done = CliRunner().invoke(app, ["tune", *options, "--trials", "2"])
 
     assert isinstance(done.exception, error)
-    assert said in str(done.exception)
+    assert message in str(done.exception)
     assert "\n" not in str(done.exception)
 
 
 def test_tune_says_what_many_looks_leave_of_the_best(made: Home) -> None:
     done = CliRunner().invoke(app, ["tune", "strategy", "--symbol", "ES-SIM", "--trials", "6"])
 
-    assert "looked at ES-SIM between" in done.stdout
+    assert "recorded on ES-SIM between" in done.stdout
     assert "Deflated Sharpe ratio of the best" in done.stdout
     assert "Probability of overfitting of all these trials (CSCV)" in done.stdout
 

@@ -37,11 +37,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def waited_for(what: Callable[[], Any], seconds: float, said: Callable[[], str] = str) -> Any:
-    """What is true at last."""
+def waited_for(what: Callable[[], Any], seconds: float, shown: Callable[[], str] = str) -> Any:
+    """Wait for a condition and return its value."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
-        assert time.monotonic() < deadline, said()
+        assert time.monotonic() < deadline, shown()
         time.sleep(0.3)
     return found
 
@@ -54,7 +54,7 @@ class Pages:
     home: Path
     dagster: int
     mlflow: int
-    said: Path
+    output: Path
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Dagster's answer to a program on this machine."""
@@ -106,13 +106,15 @@ def started(home: Path, dagster: int, mlflow: int, *options: str, **variables: s
     arguments, environment = command(
         home, "--dagster-port", str(dagster), "--mlflow-port", str(mlflow), *options, **variables
     )
-    said = home.parent / "said.txt"
-    with said.open("w") as output:
-        process = subprocess.Popen(arguments, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=home.parent)
-    pages = Pages(process, home, dagster, mlflow, said)
+    output = home.parent / "output.txt"
+    with output.open("w") as file:
+        process = subprocess.Popen(arguments, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=home.parent)
+    pages = Pages(process, home, dagster, mlflow, output)
     try:
-        waited_for(lambda: "Ctrl-C stops both" in said.read_text() or process.poll() is not None, 150, said.read_text)
-        assert process.poll() is None, said.read_text()
+        waited_for(
+            lambda: "Ctrl-C stops both" in output.read_text() or process.poll() is not None, 150, output.read_text
+        )
+        assert process.poll() is None, output.read_text()
     except BaseException:
         pages.end()
         raise

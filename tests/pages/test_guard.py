@@ -1,4 +1,4 @@
-"""Who may ask a page for anything, by what browsers say of a request."""
+"""Access to the pages, judged by what browsers send with a request."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -57,7 +57,7 @@ def test_request_of_another_page_or_under_another_name_is_refused(method: str, h
 
 
 def asked(kind: str, path: str, method: str = "GET", **headers: str) -> list[Any]:
-    """What a guarded application answers: of each message its status, or its type."""
+    """Return what a guarded application answers: the status of each message, or its type."""
     sent: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -75,7 +75,7 @@ def test_ui_that_is_killed_with_its_runs_leaves_nothing_and_the_next_one_makes_u
     second = started(tmp_path / "home", *ports)
     opened.append(second)
 
-    assert "ended" in second.said.read_text()
+    assert "ended" in second.output.read_text()
     assert not [process for process in servers if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert second.runs()[killed]["status"] == "FAILURE"
     waited_for(lambda: [run for run in of_job(second, "research") if run["status"] == "SUCCESS"], 240)
@@ -97,8 +97,8 @@ def test_servers_of_a_killed_ui_end_by_themselves_and_another_mlflow_is_only_nam
     opened.append(pages)
     servers = pages.servers()
     assert len([process for process in servers if "pipeline.pages.server" in process.cmdline()]) == 2
-    assert "MLflow     http://127.0.0.1:9/" in pages.said.read_text()
-    assert "secret" not in pages.said.read_text()
+    assert "MLflow     http://127.0.0.1:9/" in pages.output.read_text()
+    assert "secret" not in pages.output.read_text()
 
     os.kill(pages.process.pid, signal.SIGKILL)
 

@@ -244,12 +244,12 @@ def test_page_under_a_name_that_leads_here_is_refused(pages: Pages, run: str, pa
 def test_second_ui_of_a_home_says_that_one_runs_and_where(pages: Pages) -> None:
     arguments, environment = command(pages.home, "--dagster-port", str(free_port()))
     process = subprocess.Popen(arguments, env=environment, stdout=PIPE, stderr=PIPE, text=True)
-    said = process.communicate(timeout=60)[1]
+    output = process.communicate(timeout=60)[1]
 
     assert process.returncode == 2
-    assert f"http://127.0.0.1:{pages.dagster}" in said
-    assert f"http://127.0.0.1:{pages.mlflow}" in said
-    assert len(said.splitlines()) == 1
+    assert f"http://127.0.0.1:{pages.dagster}" in output
+    assert f"http://127.0.0.1:{pages.mlflow}" in output
+    assert len(output.splitlines()) == 1
 
 
 def test_second_daemon_of_a_home_does_not_start(pages: Pages) -> None:
@@ -302,7 +302,7 @@ def test_password_is_in_no_argument_log_record_or_page(
     secret = {MARK, quote(PASSWORD, safe="")}
     look(arguments)
     assert sum("pipeline.pages.server" in line for line in arguments.values()) >= 3
-    shown = [*arguments.values(), pages.said.read_text()]
+    shown = [*arguments.values(), pages.output.read_text()]
     shown += [str(pages.ask("{ instance { info } }")), str(pages.runs())]
     shown += [path.read_text(errors="replace") for path in pages.home.rglob("*") if path.is_file()]
     with psycopg2.connect(address) as connection, connection.cursor() as cursor:

@@ -117,7 +117,7 @@ def test_model_summary_under_thirty_trades_has_values_without_intervals():
     assert table[["low", "high"]].isna().all(axis=None)
     assert not math.isnan(table.loc["auc", "value"])
     assert table.loc["auc", "note"].endswith("too few trades (29) for an interval")
-    assert model_verdict(table, "MLP") == "Too few trades to judge MLP (29): an interval takes at least 30."
+    assert model_verdict(table, "MLP") == "Too few trades to judge MLP (29): an interval needs at least 30."
 
 
 def test_model_summary_of_few_trades_taken_has_intervals_of_what_does_not_hang_on_them():
@@ -160,11 +160,11 @@ def test_model_summary_of_a_constant_within_each_fold_is_half_without_an_interva
     assert model_verdict(table, "Constant").startswith("Constant gives every trade of a fold the same score")
 
 
-def test_model_summary_of_scores_that_are_no_probabilities_leaves_out_what_takes_them_for_such():
+def test_model_summary_of_scores_that_are_not_probabilities_leaves_out_what_takes_them_for_such():
     table = model_summary(simulated(), probabilistic=False)
     for metric in ("log_loss", "brier_score", "mean_score"):
         assert math.isnan(table.loc[metric, "value"])
-        assert table.loc[metric, "note"] == "its score is no probability"
+        assert table.loc[metric, "note"] == "its score is not a probability"
     assert not math.isnan(table.loc["auc", "low"])
 
 
@@ -242,7 +242,7 @@ def test_judge_model_holds_what_its_parts_give():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"fold": -1}, "scored by no fold, so its model may have learned from its outcome"),
         ({"score": np.nan}, "score of candidate 10 is missing"),
@@ -251,8 +251,8 @@ def test_judge_model_holds_what_its_parts_give():
         ({"net": np.nan}, "net of candidate 10 is missing"),
     ],
 )
-def test_model_summary_of_rows_that_cannot_be_judged_names_what_is_wrong(change, said):
-    with pytest.raises(DataError, match=said):
+def test_model_summary_of_rows_that_cannot_be_judged_names_what_is_wrong(change, message):
+    with pytest.raises(DataError, match=message):
         model_summary(simulated(40).assign(**change))
 
 
@@ -265,17 +265,17 @@ def test_model_summary_of_a_doubled_candidate_or_a_missing_column_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("edge", "said"),
+    ("edge", "message"),
     [
         (0.0, "No evidence that LightGBM tells winners from losers: AUC 0."),
         (1.0, "Some evidence that LightGBM tells winners from losers, before any correction"),
     ],
 )
-def test_model_verdict_says_what_the_interval_allows(edge, said):
+def test_model_verdict_says_what_the_interval_allows(edge, message):
     table = model_summary(simulated(edge=edge, threshold=0.4))
     row = table.loc["auc_within_folds"]
     verdict = model_verdict(table, "LightGBM")
-    assert verdict.startswith(said)
+    assert verdict.startswith(message)
     assert f"AUC {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in verdict
     assert (NO_EDGE_BY_ITSELF in verdict) == (edge > 0)
 

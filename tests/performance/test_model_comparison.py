@@ -70,12 +70,12 @@ def test_compare_models_leaves_out_what_only_one_of_them_scored():
     assert row["note"].startswith("of the 500 trades that all scored, of 600")
 
 
-def test_compare_models_of_a_score_that_is_no_probability_has_no_difference_in_log_loss():
+def test_compare_models_of_a_score_that_is_not_a_probability_has_no_difference_in_log_loss():
     rows = simulated(edge=0.5)
     compared = compare_models({"lightgbm_r": rows, "constant": _constant(rows)}, probabilistic={"lightgbm_r": False})
     row = compared.loc[("lightgbm_r", "constant", "log_loss")]
     assert math.isnan(row["value"])
-    assert row["note"] == "one of the two scores is no probability"
+    assert row["note"] == "one of the two scores is not a probability"
     assert not math.isnan(compared.loc[("lightgbm_r", "constant", "auc_within_folds"), "low"])
 
 

@@ -234,7 +234,7 @@ def test_verdict_follows_the_interval_of_the_sharpe_ratio():
     )
     assert _judged(0.2, 1.1).startswith("Some evidence of an edge, before any correction")
     assert _judged(-1.2, -0.1).startswith("Evidence of a loss")
-    assert _judged(0.2, 1.1, trades=29) == "Too few trades to judge (29): an interval takes at least 30."
+    assert _judged(0.2, 1.1, trades=29) == "Too few trades to judge (29): an interval needs at least 30."
     assert _judged(math.nan, math.nan, trades=1).startswith("Too few trades to judge (1)")
     assert "no interval" in _judged(math.nan, math.nan)
 

@@ -197,7 +197,7 @@ def test_composite_of_nothing_is_empty(by: str | int) -> None:
         ({"by": "year"}, "by is 'year'; it must be 'week', 'month', 'roll' or a number"),
         ({"by": True}, "by is True"),
         ({"by": 2.5}, "by is 2.5"),
-        ({"by": 0}, "by is 0; a composite is of 1 session or more"),
+        ({"by": 0}, "by is 0; a composite needs at least 1 session"),
         ({"since": "soon"}, "since 'soon' is not a date"),
         ({"since": pd.NaT}, "is not a date"),
         ({"by": "week", "value_area_basis_points": 0}, "value_area_basis_points is 0"),

@@ -300,7 +300,7 @@ def test_engines_bad_session_is_refused_in_the_same_words(
 def test_engines_impossible_arrays_are_refused(
     engine: Engine, low: list[float], high: list[int], steps: list[int], starts: list[int], stops: list[int] | None
 ) -> None:
-    with pytest.raises(DataError, match=r"must be integers|must be of one length|must start at|need one entry"):
+    with pytest.raises(DataError, match=r"must be integers|must have the same length|must start at|need one entry"):
         engine(
             np.array(low),
             np.array(high),

@@ -190,7 +190,7 @@ def test_profile_sessions_widest_range_allowed_is_profiled() -> None:
         ([-(2**62)], [2**62], [1], "span more than"),
         ([5, 5], [6, 6], [1, -1], "volume is negative"),
         ([5.0], [6], [1], "must be integers"),
-        ([5, 6], [6], [1], "must be of one length"),
+        ([5, 6], [6], [1], "must have the same length"),
     ],
 )
 def test_profile_sessions_bad_bars_are_refused(

@@ -324,7 +324,7 @@ def test_trades_in_rows_keep_volume_and_sides(es: Instrument) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "said"),
+    ("chosen", "message"),
     [
         ({"allocation": "volume"}, "allocation is 'volume'"),
         ({"ticks_per_row": 0}, "ticks_per_row is 0"),
@@ -333,9 +333,9 @@ def test_trades_in_rows_keep_volume_and_sides(es: Instrument) -> None:
         ({"tpo_minutes": True}, "tpo_minutes is True"),
     ],
 )
-def test_impossible_rows_are_refused(chosen: dict[str, Any], said: str, es: Instrument) -> None:
+def test_impossible_rows_are_refused(chosen: dict[str, Any], message: str, es: Instrument) -> None:
     for call in (session_profiles, profile_rows, developing_levels):
-        with pytest.raises(ConfigurationError, match=said):
+        with pytest.raises(ConfigurationError, match=message):
             call(frame([(1, 1, 1, 1)]), es, **chosen)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         RowRule(**chosen)

@@ -76,7 +76,7 @@ def test_session_structure_columns_and_types_are_as_documented(es: Instrument) -
     assert (plain.index.name, str(plain.index.dtype)) == ("session", "datetime64[ns]")
 
 
-def test_session_structure_first_minute_after_the_hour_is_no_initial_balance(es: Instrument) -> None:
+def test_session_structure_first_minute_after_the_hour_is_not_an_initial_balance(es: Instrument) -> None:
     bars = frame([(100, 101, 100, 5), (99, 103, 100, 5)])
     bars["timestamp"] = pd.to_datetime(["2024-03-05 15:29Z", "2024-03-05 15:30Z"]).as_unit("ns")
 
@@ -86,7 +86,7 @@ def test_session_structure_first_minute_after_the_hour_is_no_initial_balance(es:
     assert short.tolist()[5:] == [False, False]
 
 
-def test_session_structure_touching_the_initial_balance_is_no_break(es: Instrument) -> None:
+def test_session_structure_touching_the_initial_balance_is_not_a_break(es: Instrument) -> None:
     bars = frame([(100, 105, 100, 5), (100, 105, 100, 5), (100, 105, 100, 5)], minutes=60)
 
     row = _structure(bars, es).iloc[0]

@@ -48,11 +48,11 @@ def test_bracket_prints_two_bars_of_one_bracket_are_one_print() -> None:
     assert _zones(prints) == []
 
 
-def test_bracket_prints_price_touched_again_after_others_is_no_single_print() -> None:
+def test_bracket_prints_price_touched_again_after_others_is_not_a_single_print() -> None:
     assert _zones(_prints([(1, 9, 0), (1, 3, 1), (7, 9, 2), (5, 5, 7)])) == [(4, 4, 0), (6, 6, 0)]
 
 
-def test_bracket_prints_untraded_price_is_no_single_print_and_ends_a_tail() -> None:
+def test_bracket_prints_untraded_price_is_not_a_single_print_and_ends_a_tail() -> None:
     prints = _prints([(1, 2, 0), (4, 5, 0), (7, 9, 1), (7, 9, 2)])
 
     assert (prints.buying_tail, _zones(prints), prints.poor_high) == (2, [(4, 5, 0)], True)

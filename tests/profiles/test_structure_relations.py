@@ -117,7 +117,7 @@ def test_session_relations_migration_counts_runs_and_zero_moves_end_them(es: Ins
     assert found.iloc[0].isna().all()
 
 
-def test_session_relations_roll_is_missing_and_runs_begin_anew(es: Instrument) -> None:
+def test_session_relations_roll_is_missing_and_runs_begin_again(es: Instrument) -> None:
     found = session_relations(_profiles(es, [(v, v, v + 3) for v in (1, 2, 3, 90, 91, 92)], "HHHMMM"), es)
 
     assert found.index[found.isna().all(axis=1)].day.tolist() == [4, 7]

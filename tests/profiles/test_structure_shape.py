@@ -28,12 +28,12 @@ def test_profile_shape_plain_cases(rows: list[int], shape: str) -> None:
 
 
 @pytest.mark.parametrize(("valley", "shape"), [(3, "B"), (4, "D")])
-def test_profile_shape_valley_above_a_quarter_of_the_lesser_peak_is_no_double(valley: int, shape: str) -> None:
+def test_profile_shape_valley_above_a_quarter_of_the_lesser_peak_is_not_a_double(valley: int, shape: str) -> None:
     assert profile_shape(np.array([6, 15, 6, valley, 6, 15, 6])) == shape
 
 
 @pytest.mark.parametrize(("lesser", "shape"), [(7, "b"), (8, "B")])
-def test_profile_shape_less_than_a_quarter_beyond_the_valley_is_no_double(lesser: int, shape: str) -> None:
+def test_profile_shape_less_than_a_quarter_beyond_the_valley_is_not_a_double(lesser: int, shape: str) -> None:
     # 24 below the valley: with 8 above it a quarter of the 32 is 8, with 7 above a quarter of the 31 is more than 7.
     rows = [2, 16, 6, 0, lesser, 0]
 

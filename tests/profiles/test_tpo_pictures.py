@@ -35,7 +35,7 @@ def test_tpo_letters_of_one_row_keep_the_open(es: Instrument) -> None:
     assert _drawn(frame([(100, 100, 100, 0)]), es) == ("O",)
 
 
-def test_bracket_letter_goes_on_in_small_letters() -> None:
+def test_bracket_letter_continues_in_small_letters() -> None:
     assert "".join(bracket_letter(number) for number in range(48)) == "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv"
 
 

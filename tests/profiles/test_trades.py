@@ -117,7 +117,7 @@ def test_trade_profiles_distinct_times_equal_bars_allocated_to_their_close(trade
         ({"bid_volume": [1, 2, 0, 0], "ask_volume": [1, 0, 4, 0]}, 2.0),
     ],
 )
-def test_trade_profiles_side_told_in_any_way_gives_delta(columns: dict[str, Any], delta: float) -> None:
+def test_trade_profiles_side_in_any_form_gives_delta(columns: dict[str, Any], delta: float) -> None:
     trades = trades_frame(EXAMPLE, side=False).assign(**columns)
 
     assert trade_profiles(trades, ES).loc[DAY, "delta"] == delta

@@ -1,4 +1,4 @@
-"""How many looks there were, and what they leave: the report's section, its table and its picture."""
+"""The report's section on trials: its sentences, its table and its picture."""
 
 import math
 import re
@@ -94,10 +94,7 @@ def test_deflation_without_a_choice_is_the_probabilistic_sharpe_ratio(inputs, co
 
 def test_section_says_the_count_the_luck_and_who_looked(inputs):
     text = plainly(five(), inputs)
-    assert (
-        "5 trials of 3 studies looked at ES between 2024-01-02 and 2024-04-30, 1 of them pruned, 1 more failed and not "
-        "counted." in text
-    )
+    assert "5 trials in 3 studies recorded on ES between 2024-01-02 and 2024-04-30, 1 of them pruned" in text
     # √252 of what stands at the head of this file: 13.38.
     assert "Had none of these 5 trials an edge, the best of them would still be expected to show a Sharpe ratio" in text
     assert f"ratio of {BEST_OF_FIVE * math.sqrt(252):.2f}." in text
@@ -119,7 +116,7 @@ def test_section_says_the_probability_of_overfitting_of_the_trials(inputs):
 
 def test_section_without_a_trial_says_that_none_was_made(inputs):
     text = plainly(looks_of([]), inputs)
-    assert "No trial has been made on ES between 2024-01-02 and 2024-04-30." in text
+    assert "No trial recorded on ES between 2024-01-02 and 2024-04-30." in text
     assert "nothing was chosen among several, and the deflated Sharpe ratio equals the probabilistic one" in text
     assert "Who looked" not in text
 
@@ -151,15 +148,15 @@ def test_section_sums_up_the_studies_it_has_no_room_for(inputs):
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "kind"),
     [
         ("strategy+lightgbm", "Parameters of the strategy and hyperparameters of LightGBM together"),
         ("mlp nested", "Hyperparameters of MLP, inside a fold"),
         ("backtest/lightgbm_r", "Backtests of settings by hand: LightGBM on R"),
     ],
 )
-def test_section_says_what_a_study_was_of(inputs, target, said):
-    assert f"ES/{target}/3f {said} 1 0 0" in plainly(looks_of([(f"ES/{target}/3f", target, "complete")]), inputs)
+def test_section_says_what_a_study_was_of(inputs, target, kind):
+    assert f"ES/{target}/3f {kind} 1 0 0" in plainly(looks_of([(f"ES/{target}/3f", target, "complete")]), inputs)
 
 
 def test_figure_holds_every_trial_the_expected_best_and_the_backtests(inputs):

@@ -32,7 +32,7 @@ def test_model_pictures_are_png_files_and_the_same_bytes_twice():
     assert model_pictures(judgement, "ES mlp", importance=importances(), logs=_logs()) == first
 
 
-def test_model_pictures_of_scores_that_are_no_probabilities_have_no_calibration():
+def test_model_pictures_of_scores_that_are_not_probabilities_have_no_calibration():
     judgement = judge_model(simulated(300), probabilistic=False)
     assert "calibration.png" not in model_pictures(judgement, "ES lightgbm_r")
 

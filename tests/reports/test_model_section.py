@@ -56,19 +56,19 @@ def test_model_section_holds_every_chart(outline):
 
 
 def test_model_section_says_the_verdict_of_every_model(inputs, outline):
-    said = plainly(outline.text)
+    shown_text = plainly(outline.text)
     for family, findings in inputs.models.items():
-        assert model_verdict(findings.judgement.summary, family_name(family)).split(". ")[0] in said
+        assert model_verdict(findings.judgement.summary, family_name(family)).split(". ")[0] in shown_text
 
 
 def test_model_section_sets_models_beside_every_trade_and_the_rules(inputs, outline):
     scored = inputs.models["mlp"].judgement.scored
     rule = inputs.signals.loc[scored.index, "rule_signal"]
     assert 0 < rule.sum() < len(rule)
-    said = plainly(outline.text)
+    shown_text = plainly(outline.text)
     for name, part in (("Every trade", scored), ("Rule signals", scored[rule])):
-        assert f"{name} {len(part):,} of {len(scored):,} {100 * part['label'].mean():.1f} %" in said
-    assert f"{format_value(scored['net'].sum(), '$', digits=0)}" in said
+        assert f"{name} {len(part):,} of {len(scored):,} {100 * part['label'].mean():.1f} %" in shown_text
+    assert f"{format_value(scored['net'].sum(), '$', digits=0)}" in shown_text
 
 
 def test_model_section_of_candidates_other_than_the_reports_leaves_the_rules_out(bare):
@@ -79,10 +79,10 @@ def test_model_section_of_candidates_other_than_the_reports_leaves_the_rules_out
 
 
 def test_model_section_compares_with_both_baselines(outline):
-    said = plainly(outline.text)
+    shown_text = plainly(outline.text)
     for pair in ("Logistic regression less constant", "MLP less constant", "MLP less logistic regression"):
-        assert pair in said
-    assert "Constant less" not in said
+        assert pair in shown_text
+    assert "Constant less" not in shown_text
 
 
 def test_model_section_takes_differences_that_were_worked_out_before(bare, inputs):
@@ -106,7 +106,7 @@ def test_model_section_of_an_edge_is_green_and_the_wrong_way_round_red(bare):
     assert f'class="verdict" style="border-color:{BAD}"' in model_section(with_models(bare, "mlp", edge=-1.5))
 
 
-def test_model_section_of_winners_told_from_losers_without_a_profit_is_not_green(bare):
+def test_model_section_of_separated_winners_without_a_profit_is_not_green(bare):
     found = with_models(bare, "mlp", edge=1.5)
     scored = found.models["mlp"].judgement.scored
     # Winners make no more than they cost.
@@ -194,7 +194,7 @@ def _summary(low: float, high: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("models", "said"),
+    ("models", "expected_text"),
     [
         (
             {"mlp": (0.45, 0.55)},
@@ -213,8 +213,8 @@ def _summary(low: float, high: float) -> pd.DataFrame:
         ({"mlp": (np.nan, np.nan)}, "Of no model can it be said whether it tells winners from losers."),
     ],
 )
-def test_overall_verdict_says_what_the_intervals_of_all_models_allow(models, said):
-    assert overall_verdict({family: _summary(*ends) for family, ends in models.items()}) == said
+def test_overall_verdict_says_what_the_intervals_of_all_models_allow(models, expected_text):
+    assert overall_verdict({family: _summary(*ends) for family, ends in models.items()}) == expected_text
 
 
 def test_model_findings_of_stored_predictions_judge_the_out_of_fold_scores(bare):

@@ -159,7 +159,7 @@ def test_page_of_few_trades_judges_nothing_in_words_or_colour(inputs):
     assert 1 < count < FEWEST_TRADES
     page = build_report(few)
     shown = Outline(page)
-    assert f"Too few trades to judge ({count}): an interval takes at least 30." in shown.text
+    assert f"Too few trades to judge ({count}): an interval needs at least 30." in shown.text
     assert "the probability that the true one" not in shown.text
     assert page.count(f'class="verdict" style="border-color:{FADED}"') == 2
     sessions = len(few.results[FADES].daily_returns)

@@ -125,7 +125,7 @@ def test_make_candidates_empty_history_gives_no_rows(es):
 
 
 def test_make_candidates_other_atr_window_is_refused(es):
-    with pytest.raises(ConfigurationError, match="has no atr_10; make it with the same atr_window, 10"):
+    with pytest.raises(ConfigurationError, match="has no atr_10; compute it with the same atr_window, 10"):
         make_candidates(flat_history(es, [8000]), es, StrategySettings(atr_window=10))
 
 

@@ -104,7 +104,7 @@ def test_trend_across_rolls_equals_regression_with_a_dummy_a_contract(y, rolls, 
             assert (found_slope, found_r) == (0.0, 0.0)
 
 
-def test_trend_step_of_a_roll_is_no_trend():
+def test_trend_step_of_a_roll_is_not_a_trend():
     y = np.array([[100, 101] * 5 + [300, 301] * 5])
     contracts = np.repeat([0, 1], 10)[None, :]
 
@@ -311,7 +311,7 @@ def test_pass_gates_confidence_at_its_threshold_is_shut():
     assert gates["confidence_high"].tolist() == [False]
 
 
-def test_pass_gates_calm_stands_in_for_direction():
+def test_pass_gates_calm_replaces_direction():
     settings = StrategySettings()
 
     for calm, p_up, expected in [(True, 0.5, True), (False, 0.54, True), (False, 0.5, False)]:

@@ -243,12 +243,12 @@ def test_session_history_prices_not_positive_have_no_log_return():
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda p: p.drop(columns=["val", "vah"]), "profiles lack val, vah; make them with session_profiles"),
         (lambda p: p.reset_index(drop=True), "profiles are not indexed by session"),
         (lambda p: p.tz_localize("UTC"), "profiles are not indexed by session"),
-        (lambda p: p.iloc[::-1], "profiles are not in the order of their sessions"),
+        (lambda p: p.iloc[::-1], "profiles must have one row per session in order"),
         (
             lambda p: p.assign(volume=p["volume"] + 1),
             r"the profile of session 2019-01-02 holds volume \d+, its bars in rth",
@@ -260,11 +260,11 @@ def test_session_history_prices_not_positive_have_no_log_return():
         (lambda p: p.drop(columns="contract"), "session 2019-04-01 holds bars of two contracts"),
     ],
 )
-def test_session_history_wrong_profiles_name_the_place(bars, es, spoil, said):
-    with pytest.raises(DataError, match=said):
+def test_session_history_wrong_profiles_name_the_place(bars, es, spoil, message):
+    with pytest.raises(DataError, match=message):
         session_history(bars, spoil(toy_profiles(bars, es)), es)
 
 
 def test_session_history_profiles_of_other_hours_are_refused(bars, es):
-    with pytest.raises(DataError, match="make the profiles from the same bars and hours"):
+    with pytest.raises(DataError, match="build the profiles from the same bars and hours"):
         session_history(bars, toy_profiles(bars, es, "eth"), es, hours="rth")

@@ -44,7 +44,7 @@ def test_history_does_not_depend_on_where_the_data_starts(bars, es):
     assert warm_up_differences(build, bars, es, (1, 2, 3, 17, 40, 62, 63, 64, 90), SHORT.memory) == set()
 
 
-def test_history_memory_is_no_longer_than_said(es):
+def test_history_memory_is_as_long_as_declared_at_most(es):
     settings = StrategySettings()
     bars = toy_bars(es, sessions=330)
 

@@ -24,7 +24,7 @@ def test_settings_column_names_carry_their_windows():
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"trend_window": 2}, r"^strategy setting trend_window is 2: .* greater than or equal to 3$"),
         ({"direction_long": 0.4}, r"^strategy setting direction_long is 0\.4: "),
@@ -39,8 +39,8 @@ def test_settings_column_names_carry_their_windows():
         ),
     ],
 )
-def test_settings_impossible_value_names_the_setting(values, said):
-    with pytest.raises(ConfigurationError, match=said):
+def test_settings_impossible_value_names_the_setting(values, message):
+    with pytest.raises(ConfigurationError, match=message):
         StrategySettings(**values)
 
 

@@ -1,4 +1,4 @@
-"""What a campaign keeps of each trial."""
+"""Records that a campaign keeps of each trial."""
 
 import multiprocessing
 from collections.abc import Mapping

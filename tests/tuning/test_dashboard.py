@@ -72,9 +72,9 @@ def served(url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        found = re.fullmatch(r"Studies {4}(http://127\.0\.0\.1:\d+)/dashboard\n", said)
-        assert found, said + process.stdout.read()
+        line = process.stdout.readline()
+        found = re.fullmatch(r"Studies {4}(http://127\.0\.0\.1:\d+)/dashboard\n", line)
+        assert found, line + process.stdout.read()
         yield process, found[1]
     finally:
         process.kill()
@@ -125,9 +125,13 @@ def test_page_asked_for_under_a_foreign_name_or_by_another_page_is_refused(tmp_p
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
     searched(url, trials=1)
     with served(url) as (_, address):
-        for said in ({"Host": "evil.example:80"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        for headers in (
+            {"Host": "evil.example:80"},
+            {"Origin": "http://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
             with pytest.raises(urllib.error.HTTPError, match="403"):
-                get(f"{address}/api/studies", **said)
+                get(f"{address}/api/studies", **headers)
         assert "study_name" in get(f"{address}/api/studies", Origin=address)
 
 
@@ -152,7 +156,7 @@ def test_database_without_studies_says_how_to_make_one(tmp_path: Path) -> None:
         serve_dashboard(f"sqlite:///{absent}")
 
 
-def test_server_that_does_not_answer_is_told_without_its_password() -> None:
+def test_server_that_does_not_answer_is_reported_without_its_password() -> None:
     with pytest.raises(ConfigurationError, match="refused") as caught:
         serve_dashboard("postgresql://me:secret@127.0.0.1:9/vpoc")
     assert "secret" not in str(caught.value)
@@ -161,16 +165,19 @@ def test_server_that_does_not_answer_is_told_without_its_password() -> None:
 def test_page_in_a_thread_leaves_the_signals_alone(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
     searched(url, trials=1)
-    said: list[str] = []
+    lines: list[str] = []
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(
-        target=serve_dashboard, args=(url,), kwargs={"port": 0, "say": said.append, "open_browser": False}, daemon=True
+        target=serve_dashboard,
+        args=(url,),
+        kwargs={"port": 0, "say": lines.append, "open_browser": False},
+        daemon=True,
     )
     thread.start()
     deadline = time.monotonic() + 20
-    while len(said) < 2:
+    while len(lines) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
-    assert "Optuna Dashboard" in get(said[0].split()[1])
+    assert "Optuna Dashboard" in get(lines[0].split()[1])
     assert signal.getsignal(signal.SIGTERM) is before

@@ -248,7 +248,7 @@ def test_values_are_the_same_in_any_order_and_in_another_process(bars: pd.DataFr
     assert len(set(first)) > 4
     assert first == [backward(point) for point in reversed(points)][::-1]
     assert first[0] == pickle.loads(pickle.dumps(forward))(points[0])  # noqa: S301
-    # Rows and scores of the last few are still there: nothing is made or fitted anew.
+    # Rows and scores of the last few are still there: nothing is made or fitted again.
     forward._bars = forward._cls = None  # type: ignore[assignment]
     assert first == [forward(point) for point in points]
 
@@ -275,7 +275,7 @@ def test_fitted_model_is_that_of_all_rows(bars: pd.DataFrame, es: Instrument, ta
     np.testing.assert_array_equal(model.predict_proba(rows.features), expected.predict_proba(rows.features))
 
 
-def test_nothing_after_the_bars_is_looked_at(bars: pd.DataFrame, es: Instrument) -> None:
+def test_nothing_after_the_bars_is_used(bars: pd.DataFrame, es: Instrument) -> None:
     # What a target is given decides what it knows: the rows of fewer bars are those of more bars, to the bit.
     cut = bars.iloc[: int(0.8 * len(bars))]
     long, short = (JointTarget("logistic", each, es, splitter=TWO).rows(BASE) for each in (bars, cut))
@@ -322,7 +322,7 @@ def test_threshold_that_is_not_searched_is_tuned_or_given(bars: pd.DataFrame, es
 
 
 @pytest.mark.parametrize(
-    ("family", "changes", "said"),
+    ("family", "changes", "message"),
     [
         ("logistic", {"objectives": ("log_loss",)}, "log_loss can't judge the strategy's parameters"),
         ("logistic", {"objectives": ("net", "log_loss")}, "log_loss can't judge the strategy's parameters"),
@@ -332,24 +332,24 @@ def test_threshold_that_is_not_searched_is_tuned_or_given(bars: pd.DataFrame, es
         ("forest", {}, "no model family 'forest'"),
     ],
 )
-def test_target_that_makes_no_sense_is_refused(
-    bars: pd.DataFrame, es: Instrument, family: str, changes: dict[str, Any], said: str
+def test_target_impossible_is_refused(
+    bars: pd.DataFrame, es: Instrument, family: str, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         JointTarget(family, bars, es, **changes)
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
         ({"trend_widow": 3}, "trend_widow"),
-        ({"models.weights": "equal"}, "models.weights is no parameter of a joint study"),
+        ({"models.weights": "equal"}, "models.weights is not a parameter of a joint study"),
         ({"model.strenght": 1}, "strenght"),
-        ({"simulator.seed": 1}, "simulator.seed is no parameter"),
+        ({"simulator.seed": 1}, "simulator.seed is not a parameter"),
     ],
 )
-def test_trial_of_impossible_parameters_is_refused(target: JointTarget, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_trial_of_impossible_parameters_is_refused(target: JointTarget, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         target({**BASE, **params})
 
 
@@ -371,5 +371,5 @@ def test_parameters_that_leave_too_few_rows_fail_their_trial_and_not_the_study(
     result = run_study("joint", target.space, target, study)
 
     failed = {trial.params["stop_atr_factor"]: trial.error for trial in result.trials if trial.state == "failed"}
-    assert failed[0.01] == "0 rows are too few for 3 test blocks and a row before them; ask for less or bring more rows"
+    assert failed[0.01] == "0 rows are too few for 3 test blocks and a row before them; ask for fewer or give more rows"
     assert result.best.params["stop_atr_factor"] == 1.0

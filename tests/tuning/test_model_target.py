@@ -235,9 +235,9 @@ def test_target_works_on_in_another_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "changes", "said"),
+    ("family", "changes", "message"),
     [
-        ("lightgbm_dollars", {}, "scores of lightgbm_dollars are no probabilities, so log_loss"),
+        ("lightgbm_dollars", {}, "scores of lightgbm_dollars are not probabilities, so log_loss"),
         ("constant", {}, "constant has nothing to tune"),
         ("forest", {}, "no model family 'forest'"),
         ("logistic", {"objectives": ("profit",)}, "no objective 'profit'"),
@@ -246,8 +246,8 @@ def test_target_works_on_in_another_process() -> None:
         ("logistic", {"settings": {"strength": -1}}, "logistic: strength is -1"),
     ],
 )
-def test_target_that_makes_no_sense_is_refused(family: str, changes: Mapping[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_target_impossible_is_refused(family: str, changes: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         _target(planted(120), family, **changes)
 
 
@@ -323,7 +323,7 @@ def test_tuned_model_is_the_best_model_and_is_saved_as_its_family(tmp_path: Path
     np.testing.assert_array_equal(loaded.predict_proba(after), tuned.predict_proba(after))
 
 
-def test_tuned_model_made_fresh_is_unfitted_and_tunes_anew() -> None:
+def test_tuned_model_made_fresh_is_unfitted_and_tunes_again() -> None:
     tuned = TunedModel("logistic", FEW, splitter=TWO).fit(planted(240))
     fresh = tuned.fresh(max_iterations=50)
     assert (fresh.best, fresh.result, fresh.columns) == (None, None, ())
@@ -370,7 +370,7 @@ def test_tuned_model_interrupted_hands_back_the_best_so_far_only_where_asked() -
     assert np.isfinite(model.predict_proba(planted(20).features)).all()
 
 
-def test_tuned_model_with_a_storage_goes_on_with_the_same_rows_and_not_with_others(tmp_path: Path) -> None:
+def test_tuned_model_with_a_storage_continues_with_the_same_rows_and_not_with_others(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
     trials: list[Mapping[str, Any]] = []
 

@@ -1,11 +1,11 @@
-"""What is kept of what was made: the last few, and nothing that failed."""
+"""Cache of recent results: the last few, and nothing that failed."""
 
 import pytest
 
 from pipeline.tuning.recent import Recent
 
 
-def test_recent_makes_anew_what_was_unused_for_longest() -> None:
+def test_recent_makes_again_what_was_unused_for_longest() -> None:
     made: list[str] = []
     recent: Recent[str] = Recent(2)
 

@@ -74,18 +74,18 @@ def test_space_of_the_constant_is_empty_and_refuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Real(2.0, 1.0), "from 2.0 to 1.0 is empty"),
-        (lambda: Real(0.0, 1.0, log=True), "from 0.0 on a logarithmic scale has no start"),
-        (lambda: Real(0.0, float("inf")), "has no end"),
+        (lambda: Real(0.0, 1.0, log=True), "from 0.0 on a logarithmic scale must start above 0"),
+        (lambda: Real(0.0, float("inf")), "has no bounds"),
         (lambda: Real("low", 1.0), "low is 'low'"),  # type: ignore[arg-type]
         (lambda: Whole(3, 2), "from 3 to 2 is empty"),
         (lambda: Whole(0, 2, log=True), "from 0 on a logarithmic scale"),
         (lambda: Whole(1, 4, step=2), "can't go in steps of 2"),
         (lambda: Whole(1, 4, step=0), "can't go in steps of 0"),
         (lambda: Whole(1, 5, step=2, log=True), "on a logarithmic scale"),
-        (lambda: Choice([]), "has none"),
+        (lambda: Choice([]), "at least one option"),
         (lambda: Choice("rth"), "give a list"),
         (lambda: Choice([1, True]), "the option True more than once"),
         (lambda: Choice([(1, 2), "[1, 2]"]), "more than once"),
@@ -94,8 +94,8 @@ def test_space_of_the_constant_is_empty_and_refuses() -> None:
         (lambda: SearchSpace({"a": 3}), "a in a search space is 3"),  # type: ignore[dict-item]
     ],
 )
-def test_space_that_is_impossible_is_refused_in_one_sentence(make: Any, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_space_that_is_impossible_is_refused_in_one_sentence(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
 
@@ -141,7 +141,7 @@ def test_narrowed_keeps_order_and_what_was_not_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         ({"depth": 3}, "no setting 'depth' to narrow; it has rate, leaves, layers, hours"),
         ({"rate": {"high": 2.0}}, "that is not within 0.001 to 1.0"),
@@ -150,13 +150,13 @@ def test_narrowed_keeps_order_and_what_was_not_named() -> None:
         ({"leaves": 3}, "not within 2 to 10 in steps of 2"),
         ({"leaves": {"step": 4, "low": 2, "high": 10, "log": True}}, "steps of 4 on a logarithmic scale"),
         ({"leaves": {"step": 1}}, "not within 2 to 10 in steps of 2"),
-        ({"leaves": []}, "has none"),
+        ({"leaves": []}, "at least one option"),
         ({"hours": {"low": 1}}, "searched among options"),
         ({"hours": "all"}, "not within 'rth', 'eth'"),
     ],
 )
-def test_narrowed_to_what_is_not_within_is_refused(overrides: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_narrowed_to_what_is_not_within_is_refused(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         SPACE.narrowed(overrides)
 
 

@@ -1,4 +1,4 @@
-"""Where studies are kept: which database, made whole by whoever comes first, waited for while it is away."""
+"""Storage of studies: which database, created whole by the first comer, waited for while unreachable."""
 
 import signal
 import sqlite3
@@ -72,7 +72,7 @@ def test_own_address_comes_before_the_server_of_all(monkeypatch: pytest.MonkeyPa
         *("postgresql+no_such://me:secret@db/vpoc", "sqlite+aiosqlite:////data/studies.db"),
     ],
 )
-def test_address_that_is_none_is_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_address_invalid_is_refused_in_one_sentence(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VPOC_OPTUNA_URL", url)
     with pytest.raises(ConfigurationError, match="VPOC_OPTUNA_URL") as caught:
         tuning_url(Home(tmp_path))
@@ -85,7 +85,7 @@ def test_server_that_does_not_answer_is_one_sentence_without_the_password() -> N
     assert "secret" not in str(caught.value)
 
 
-def test_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("bars\n" * 1000)
     with pytest.raises(ConfigurationError, match=r"optuna\.db is damaged .file is not a database"):
         open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
@@ -126,7 +126,7 @@ def test_locked_database_is_waited_for(tmp_path: Path, caplog: pytest.LogCapture
     assert "database is locked" in caplog.text
 
 
-def test_database_that_stays_away_ends_the_study_with_what_it_has(tmp_path: Path) -> None:
+def test_database_that_stays_unreachable_ends_the_study_with_what_it_has(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}", patience=0.3)
     settings = StudySettings(trials=4, pruner="none")
 
@@ -135,7 +135,9 @@ def test_database_that_stays_away_ends_the_study_with_what_it_has(tmp_path: Path
         (tmp_path / "optuna.db").mkdir()
         storage.engine.dispose()
 
-    with pytest.raises(StorageGoneError, match=r"away for 0 seconds: unable to open database file; what had finished"):
+    with pytest.raises(
+        StorageGoneError, match=r"unreachable for 0 seconds: unable to open database file; what had finished"
+    ):
         run_study("study", SPACE, bowl, settings, storage, observe=lost)
     (tmp_path / "optuna.db").rmdir()
     (tmp_path / "away.db").rename(tmp_path / "optuna.db")
@@ -167,7 +169,7 @@ def test_trial_in_progress_needs_no_database_to_report_and_to_be_pruned(
     assert {trial.state for trial in result.trials} == {"complete", "pruned"}
 
 
-def test_interruption_while_the_database_is_away_is_an_interruption_and_costs_no_trial(tmp_path: Path) -> None:
+def test_interruption_while_the_database_is_unreachable_is_an_interruption_and_costs_no_trial(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
     settings = StudySettings(trials=6, pruner="none")
     file, away = tmp_path / "optuna.db", tmp_path / "away.db"
@@ -220,9 +222,9 @@ def test_two_programs_that_run_one_study_at_once_both_end_well_and_the_ledger_ha
     command = [sys.executable, "-m", "tests.tuning.sharing", url, str(tmp_path), "20"]
 
     both = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate()[1] for process in both]
+    message = [process.communicate()[1] for process in both]
 
-    assert [process.returncode for process in both] == [0, 0], said
+    assert [process.returncode for process in both] == [0, 0], message
     looks = Ledger(url).looks("ES", DAYS[0], DAYS[-1])
     assert looks.count == 20
     assert looks.trial_returns.shape == (60, 20)

@@ -64,7 +64,7 @@ def _assert_same(outcome: Outcome, result: BacktestResult) -> None:
     assert outcome.run.equity.tobytes() == result.equity.to_numpy().tobytes()
 
 
-def test_outcome_of_drawn_parameters_is_run_researchs_to_the_bit(
+def test_outcome_of_drawn_parameters_equals_run_research_to_the_bit(
     bars: pd.DataFrame, es: Instrument, target: StrategyTarget
 ) -> None:
     traded = 0
@@ -87,7 +87,7 @@ def test_outcome_of_drawn_parameters_is_run_researchs_to_the_bit(
         {"confidence_weights": {"r_squared": 1.0, "direction": 0.0, "calm": 0.0, "runs": 0.0}},
     ],
 )
-def test_outcome_of_settings_outside_the_space_is_run_researchs_to_the_bit(
+def test_outcome_of_settings_outside_the_space_equals_run_research_to_the_bit(
     bars: pd.DataFrame, es: Instrument, target: StrategyTarget, changed: dict[str, Any]
 ) -> None:
     params = {**_LOOSE, **changed}
@@ -96,7 +96,7 @@ def test_outcome_of_settings_outside_the_space_is_run_researchs_to_the_bit(
 
 
 @pytest.mark.parametrize("account", [{"hold_overnight": True, "max_positions": 2}, {"initial_capital": 9_000.0}])
-def test_outcome_of_all_fades_on_another_account_is_run_researchs_to_the_bit(
+def test_outcome_of_all_fades_on_another_account_equals_run_research_to_the_bit(
     bars: pd.DataFrame, es: Instrument, account: dict[str, Any]
 ) -> None:
     target = StrategyTarget(bars, es, account=Account.for_instrument(es, **account), traded="fades")
@@ -107,13 +107,13 @@ def test_outcome_of_all_fades_on_another_account_is_run_researchs_to_the_bit(
         assert outcome.money.sum() == pytest.approx((outcome.pnl / outcome.run.ends[2]).sum())
 
 
-def test_outcome_of_bars_without_contracts_is_run_researchs_to_the_bit(bars: pd.DataFrame, es: Instrument) -> None:
+def test_outcome_of_bars_without_contracts_equals_run_research_to_the_bit(bars: pd.DataFrame, es: Instrument) -> None:
     one = bars[bars["contract"] == bars["contract"].iloc[0]].drop(columns="contract").reset_index(drop=True)
 
     _assert_same(StrategyTarget(one, es).outcome(_LOOSE), _research(one, es, _LOOSE))
 
 
-def test_outcome_of_real_bars_is_run_researchs_to_the_bit(real_data: Any, es: Instrument) -> None:
+def test_outcome_of_real_bars_equals_run_research_to_the_bit(real_data: Any, es: Instrument) -> None:
     bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet").iloc[:140_000]
     target = StrategyTarget(bars, es)
 
@@ -237,9 +237,9 @@ def test_by_section_of_a_family_has_its_hyperparameters_where_the_settings_have_
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("params", "message"),
     [
-        ({"model.num_leaves": 3}, "model.num_leaves is no parameter of the strategy"),
+        ({"model.num_leaves": 3}, "model.num_leaves is not a parameter of the strategy"),
         ({"trend_widow": 3}, "trend_widow"),
         ({"trend_window": 1}, "trend_window is 1"),
         ({"account.capital": 3}, "'capital' is unknown"),
@@ -247,8 +247,10 @@ def test_by_section_of_a_family_has_its_hyperparameters_where_the_settings_have_
         ({"models.threshold": 0.5}, "none of models"),
     ],
 )
-def test_outcome_of_impossible_parameters_is_refused(target: StrategyTarget, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_outcome_of_impossible_parameters_is_refused(
+    target: StrategyTarget, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         target.outcome(params)
 
 
@@ -265,7 +267,7 @@ def test_target_that_contradicts_itself_is_refused(bars: pd.DataFrame, es: Instr
         StrategyTarget(bars, es, traded="scores", scores=scores.drop(columns="side"))
     with pytest.raises(ConfigurationError, match="neither searched nor a number"):
         StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1], space=STRATEGY_SPACE)
-    with pytest.raises(ConfigurationError, match="log_loss judges probabilities, and here are none"):
+    with pytest.raises(ConfigurationError, match="log_loss needs probabilities"):
         StrategyTarget(bars, es, objectives=("net", "log_loss"))
     with pytest.raises(ConfigurationError, match="no objective 'profit'"):
         StrategyTarget(bars, es, objectives=("profit",))

@@ -1,4 +1,4 @@
-"""What a study is put together from: its version tells data and costs apart, its folder is written by one at a time."""
+"""Ingredients of a study: its version separates data from costs, its folder has one writer at a time."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -167,7 +167,7 @@ def test_study_run_on_to_a_larger_budget_is_the_one_run_at_once() -> None:
 
 
 @pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "hyperband"), ("cmaes", "median")])
-def test_study_killed_in_mid_trial_goes_on_as_if_nothing_had_been(tmp_path: Path, sampler: str, pruner: str) -> None:
+def test_study_killed_in_mid_trial_continues_as_if_nothing_had_been(tmp_path: Path, sampler: str, pruner: str) -> None:
     settings = StudySettings(sampler=sampler, pruner=pruner, trials=10, startup_trials=3)
     evaluate = Logged(tmp_path)
 
@@ -352,10 +352,10 @@ def test_all_trials_failed_names_the_first_error_and_keeps_the_study() -> None:
         run_study("study", SPACE, broken, settings, storage)
     with pytest.raises(DataError, match=r"all 3 trials .* the first with: ZeroDivisionError: division by zero"):
         run_study("study", SPACE, lambda params, report: 1 / 0, settings, storage)
-    mended = run_study("study", SPACE, bowl, settings, storage)
+    fixed = run_study("study", SPACE, bowl, settings, storage)
 
-    assert Counter(trial.state for trial in mended.trials)["failed"] == 6
-    assert len(mended.complete) + Counter(trial.state for trial in mended.trials)["pruned"] == 6
+    assert Counter(trial.state for trial in fixed.trials)["failed"] == 6
+    assert len(fixed.complete) + Counter(trial.state for trial in fixed.trials)["pruned"] == 6
 
 
 def test_trial_that_fails_costs_one_trial_of_the_budget() -> None:
@@ -383,7 +383,7 @@ def test_study_without_improvement_ends_after_its_patience() -> None:
     assert result.best.position == 1
 
 
-def test_study_ends_after_its_seconds_and_goes_on_in_the_next_run() -> None:
+def test_study_ends_after_its_seconds_and_continues_in_the_next_run() -> None:
     storage, settings = StudyStorage.in_memory(), StudySettings(trials=4, seconds=0.05)
 
     def slow(params: dict[str, Any], report: Report) -> float:

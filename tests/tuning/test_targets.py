@@ -1,4 +1,4 @@
-"""What studies are called, what they search, and the settings about them."""
+"""Names of studies, what they search, and their settings."""
 
 import pytest
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ def test_targets_are_each_tunable_family_the_strategy_and_both_together() -> Non
 
 @pytest.mark.parametrize("name", ["strategy@", "strategy+zebra", "zebra"])
 def test_target_of_an_unknown_family_lists_those_there_are(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no model family .* there are attention, constant"):
+    with pytest.raises(ConfigurationError, match=r"there is no model family .* attention, constant"):
         StudyTarget.of(name)
 
 
@@ -39,11 +39,11 @@ def test_target_of_a_family_without_anything_to_tune_is_refused(name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
-        ({"targets": ["strategy", "strategy"]}, "targets of tuning names one twice"),
+        ({"targets": ["strategy", "strategy"]}, "tuning.targets repeats a name"),
         ({"nested": ["constant"]}, "constant has nothing to tune"),
-        ({"nested": ["strategy"]}, "tuning.nested: strategy is no model family"),
+        ({"nested": ["strategy"]}, "tuning.nested: strategy is not a model family"),
         ({"targets": ["strateggy"]}, "tuning.targets: there is no model family 'strateggy'.*strategy@<family>"),
         ({"objectives": {"strategy": ["log_loss"]}}, "tuning.objectives: log_loss can't judge strategy"),
         ({"objectives": {"lightgbm_r": "log_loss"}}, "tuning.objectives: log_loss can't judge lightgbm_r"),
@@ -59,8 +59,8 @@ def test_target_of_a_family_without_anything_to_tune_is_refused(name: str) -> No
         ({"rounds": 3}, "rounds"),
     ],
 )
-def test_settings_that_are_impossible_are_refused_with_a_sentence(given: dict, said: str) -> None:
-    with pytest.raises((ValidationError, ConfigurationError), match=said):
+def test_settings_that_are_impossible_are_refused_with_a_sentence(given: dict, message: str) -> None:
+    with pytest.raises((ValidationError, ConfigurationError), match=message):
         TuningSettings(**given)
 
 

@@ -1,1 +1,1 @@
-"""One file a family of features; a file put here is found by itself."""
+"""One file per family of features; a new file here is found automatically."""

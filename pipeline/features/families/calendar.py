@@ -1,4 +1,4 @@
-"""What the exchange's calendar says of the coming session, known long ahead.
+"""Features of the coming session in the exchange's calendar, known long ahead.
 
 Holidays are those that follow from rules; a closure decreed at short notice (a day of mourning) counts as a holiday
 nowhere here, so that nothing is known before it could be.
@@ -46,7 +46,7 @@ def _holidays(calendar: str, first_year: int, last_year: int) -> tuple[NDArray[n
     weekmask = [day == "1" for day in exchange.weekmask]
 
     def dates(rules: list[object]) -> NDArray[np.datetime64]:
-        # A rule may also be a weekday's number: such early closes are no holidays.
+        # A rule may also be a weekday's number: such early closes are not holidays.
         found = [pd.DatetimeIndex(rule.holidays(*span)) for rule in rules if hasattr(rule, "holidays")]
         days = np.unique(np.concatenate([np.empty(0, "M8[D]"), *(each.to_numpy().astype("M8[D]") for each in found)]))
         return days[np.asarray(weekmask)[(days.astype(np.int64) + 3) % 7]]

@@ -1,4 +1,4 @@
-"""What another market says: the VIX, as known at the session's close.
+"""Features of another market: the VIX, as known at the session's close.
 
 A row dated d counts from the session after d on: yesterday's close (:mod:`pipeline.features.externals`). Values are
 aligned to sessions first and compared then, so that a holiday of the one exchange makes no odd step.

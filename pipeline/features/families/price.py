@@ -1,4 +1,4 @@
-"""Where the price is and where it came from: returns, momentum, distances to the value area, gap, range position."""
+"""Features of the price and its path: returns, momentum, distances to the value area, gap, range position."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What the volume profiles say: where value is and where it goes, its width and shape, nodes, naked VPOCs, the auction.
+"""Features of the volume profiles: location and migration of value, width, shape, nodes, naked VPOCs, auction.
 
 The terms are those of :func:`pipeline.profiles.session_structure`. Distances are in average true ranges of the history.
 Nothing compares prices of two contracts: moves across a roll are left out, a naked VPOC is given up there.
@@ -99,7 +99,7 @@ def vpoc_migration(inputs: FeatureInputs, sessions: int) -> pd.Series:
     family="profile",
     warmup=_LONGEST_RUN + 1,
     description=f"Sessions in a row, up to {_LONGEST_RUN}, in which the VPOC moved as it did last, with the sign of "
-    "the move; 0 where it did not move, missing at a roll, where a run begins anew.",
+    "the move; 0 where it did not move, missing at a roll, where a run starts over.",
     signed=True,
 )
 def vpoc_run(inputs: FeatureInputs) -> pd.Series:
@@ -351,8 +351,8 @@ def naked_count(inputs: FeatureInputs) -> pd.Series:
 @feature(
     family="profile",
     warmup=_NAKED_SESSIONS + 1,
-    description="From the close up to the nearest naked VPOC, average true ranges; missing where there is none, anew "
-    "after a roll.",
+    description="From the close up to the nearest naked VPOC, average true ranges; missing where there is none. "
+    "Starts over after a roll.",
     mirror="naked_below",
 )
 def naked_above(inputs: FeatureInputs) -> pd.Series:
@@ -362,8 +362,8 @@ def naked_above(inputs: FeatureInputs) -> pd.Series:
 @feature(
     family="profile",
     warmup=_NAKED_SESSIONS + 1,
-    description="From the close down to the nearest naked VPOC, average true ranges; missing where there is none, "
-    "anew after a roll.",
+    description="From the close down to the nearest naked VPOC, average true ranges; missing where there is none. "
+    "Starts over after a roll.",
     mirror="naked_above",
 )
 def naked_below(inputs: FeatureInputs) -> pd.Series:

@@ -1,4 +1,4 @@
-"""What the gates look at, and whether moves go on, turn back or say nothing."""
+"""Features of the gates' inputs, and of whether moves continue, reverse or are noise."""
 
 import numpy as np
 from numpy.typing import NDArray

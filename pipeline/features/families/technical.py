@@ -223,7 +223,7 @@ def macd_signal(chart: Chart) -> pd.Series:
 
 @_indicator("MACD less its signal in average true ranges of 14", signed=True)
 def macd_histogram(chart: Chart) -> pd.Series:
-    """What is left between the two lines."""
+    """Difference between the two lines."""
     line, signal = chart.macd
     return (line - signal) / chart.atr
 
@@ -240,7 +240,7 @@ def bollinger_position(chart: Chart) -> pd.Series:
 
 @_indicator("Distance between the Bollinger bands (20, 2) in average true ranges of 14")
 def bollinger_width(chart: Chart) -> pd.Series:
-    """In ranges and not in percent of the mean, so that it says squeeze or not whatever the price."""
+    """Width in ranges, not in percent of the mean, so that a squeeze shows at any price."""
     return 4 * chart.deviation / chart.atr
 
 
@@ -328,7 +328,7 @@ def rate_of_change(chart: Chart) -> pd.Series:
 
 @_indicator("Chaikin money flow of 20, −1 to 1", signed=True)
 def chaikin_money_flow(chart: Chart) -> pd.Series:
-    """Where in the bars' ranges the volume closed; a bar without range counts as the middle."""
+    """Volume weighted by where in its range each bar closed; a bar without range counts as the middle."""
     import pandas_ta_classic as ta
 
     traded = chart.volume.rolling(20).sum()
@@ -337,7 +337,7 @@ def chaikin_money_flow(chart: Chart) -> pd.Series:
 
 @_indicator("Aroon oscillator of 14, −100 to 100", signed=True)
 def aroon_oscillator(chart: Chart) -> pd.Series:
-    """How recent the highest high is, less how recent the lowest low is (Chande 1995)."""
+    """Recency of the highest high less that of the lowest low (Chande 1995)."""
     import pandas_ta_classic as ta
 
     return ta.aroon(chart.high, chart.low, length=14).iloc[:, 2]

@@ -1,4 +1,4 @@
-"""How much the price moves: realized, forecast, and how steadily. Units: log return a session, not annualised."""
+"""Features of volatility: realized, forecast, and how steady. Units: log return per session, not annualised."""
 
 import logging
 import warnings
@@ -166,7 +166,7 @@ def _estimate(returns: Floats, symbol: str, sessions: pd.Index) -> _Garch:
 
     # On one thread: the optimizer's sums, and with them the last digits, hang on how many there are.
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
-        # What the optimizer warns of is in its result, which is looked at below.
+        # What the optimizer warns of is in its result, which is checked below.
         warnings.simplefilter("ignore")
         # Returns of size 1, whatever the market: the optimizer's tolerances are absolute.
         model = arch_model(known / np.sqrt(first), mean="Zero", vol="GARCH", p=1, q=1, dist="normal", rescale=False)
@@ -184,7 +184,7 @@ def _estimate(returns: Floats, symbol: str, sessions: pd.Index) -> _Garch:
 
 
 def _problem(omega: float, alpha: float, beta: float, flag: int) -> str | None:
-    """Why an estimate can't be used; None where it can. At alpha + beta = 1 the next variance is as well defined."""
+    """Say why an estimate can't be used; None where it can. Alpha + beta = 1 still defines the next variance."""
     if flag != 0:
         return f"the optimizer did not converge (flag {flag})"
     if not (omega >= 0 and alpha >= 0 and beta >= 0 and omega + alpha + beta > 0 and alpha + beta <= _MOST_PERSISTENT):

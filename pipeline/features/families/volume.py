@@ -1,4 +1,4 @@
-"""How much was traded, when, and in which direction.
+"""Features of volume: how much was traded, when, and in which direction.
 
 Every number of a session comes from the bars of its hours and of its own contract. Volumes of sessions are compared
 across a roll, as each is that of the contract most traded then; prices are not.

@@ -1,4 +1,4 @@
-"""What the LightGBM families share: settings, growing trees with early stopping, importance, saving."""
+"""Common parts of the LightGBM families: settings, growing trees with early stopping, importance, saving."""
 
 import logging
 from abc import abstractmethod
@@ -55,7 +55,7 @@ Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class BoostingSettings(ModelSettings):
-    """How trees are grown; names are LightGBM's where it has one.
+    """Settings for growing trees; names are LightGBM's where it has one.
 
     The defaults are for about a thousand rows of two hundred features: shallow trees of few, large leaves, each from
     a part of rows and features, drawn towards zero.
@@ -69,7 +69,7 @@ class BoostingSettings(ModelSettings):
     validation_share
         Newest share of the rows, purged, that tells when to stop. 0: none, ``rounds`` trees are grown on all rows.
     refit
-        Whether to grow anew on all rows for as many rounds as were best. Else the trees up to the best round are
+        Whether to grow again on all rows for as many rounds as were best. Else the trees up to the best round are
         kept, which never saw the validation rows.
     learning_rate
         Share of each tree's answer that is added.
@@ -105,7 +105,7 @@ class BoostingSettings(ModelSettings):
 
 @dataclass(frozen=True)
 class Task:
-    """What trees learn from some rows.
+    """Objective of the trees on some rows.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class BoostedModel(Model):
 
     @abstractmethod
     def _task(self, rows: TrainingRows) -> Task:
-        """What is learned from these training rows."""
+        """Return the objective for these training rows."""
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
         check_outcomes(rows, *self.learns_from)
@@ -220,7 +220,7 @@ class BoostedModel(Model):
         return kept.reindex(list(self.columns), fill_value=0.0)
 
     def _answer(self, features: pd.DataFrame) -> NDArray[np.float64]:
-        """What the trees say: LightGBM's own scale, raw scores of a custom objective; shape (n,)."""
+        """Return the raw output: LightGBM's own scale, or the raw scores of a custom objective; shape (n,)."""
         if not len(features):
             return np.empty(0, np.float64)
         trees = np.asarray(self._booster.predict(self._matrix(features), num_threads=1), dtype=np.float64)
@@ -244,10 +244,10 @@ class BoostedModel(Model):
             if compute.lightgbm_device == "cpu":
                 raise DataError(
                     f"LightGBM can't learn from these {len(rows)} rows of {rows.features.shape[1]} features "
-                    f"({' '.join(str(error).split())}); look at the features, or add earlier bars"
+                    f"({' '.join(str(error).split())}); check the features, or add earlier bars"
                 ) from error
             _log.warning(
-                "LightGBM can't train on %s (%s); it goes on on the processor",
+                "LightGBM can't train on %s (%s); continuing on the CPU",
                 compute.lightgbm_device,
                 " ".join(str(error).split()),
             )

@@ -27,7 +27,7 @@ def dollar_scale(net: Values, weight: Values) -> float:
     """
     scale = float(np.sum(weight * np.abs(net)) / np.sum(weight))
     if not scale > 0:
-        raise DataError(f"none of {len(net)} training rows won or lost money; look at the column net")
+        raise DataError(f"none of {len(net)} training rows won or lost money; check the column net")
     return scale
 
 
@@ -60,7 +60,7 @@ def dollar_hessian(raw: Values, net: Values, weight: Values, scale: float) -> Va
 
 
 def dollar_curvature(raw: Values, net: Values, weight: Values, scale: float) -> Values:
-    """What stands in for the hessian: w (abs net / s) p (1 − p), shape (n,); never below the hessian, nor its size."""
+    """Substitute for the hessian: w (abs net / s) p (1 − p), shape (n,); never below the hessian or its magnitude."""
     return weight * (np.abs(net) / scale) * _slope(raw)
 
 

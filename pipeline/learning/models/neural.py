@@ -1,4 +1,4 @@
-"""What the torch families share: transforms, the two stages of a training, saving and predicting."""
+"""Common parts of the torch families: transforms, the two stages of a training, saving and predicting."""
 
 import hashlib
 import io
@@ -49,7 +49,7 @@ class NeuralModel(Model):
     (:meth:`_transforms`) and how a transformed frame becomes tensors (:meth:`_inputs`).
 
     Training has two stages. In the first the newest rows, purged, are held back, and tell after how many epochs to
-    stop; transforms are learned without them. In the second all is learned anew on all rows for that many epochs of
+    stop; transforms are learned without them. In the second all is learned again on all rows for that many epochs of
     the same schedule (``refit``). The logit of the training rows' base rate is added to the network's output, so that
     what weight decay draws towards is the constant baseline.
 

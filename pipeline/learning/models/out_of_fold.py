@@ -1,4 +1,4 @@
-"""What models say of training rows they did not learn from: all that calibration, thresholds and stacks may see.
+"""Scores of training rows by models that did not learn from them, for calibration, thresholds and stacks.
 
 A model of the other folds expects what those had: where a fold holds more ones, the others hold fewer, and its scores
 lie lower. Put together as they are, such scores run against the labels although nobody knows anything, the more so the
@@ -31,7 +31,7 @@ Values = NDArray[np.float64]
 def inner_folds(rows: TrainingRows, folds: int, held_out: int = 1) -> Iterator[tuple[Positions, Positions]]:
     """Positions (train, test) of every choice of ``held_out`` among ``folds`` folds in order of time, purged.
 
-    All rows here are training rows of one fit, so learning from those after a fold is no look-ahead: what the fit is
+    All rows here are training rows of one fit, so learning from those after a fold is not look-ahead: what the fit is
     judged on comes after all of them.
 
     Raises
@@ -69,7 +69,7 @@ def at_level(evidence: Values, level: Values) -> Values:
 
 
 def out_of_fold_evidence(make: Callable[[], "Model"], rows: TrainingRows, folds: int, options: "FitOptions") -> Values:
-    """What a model of the other folds says of each row beyond what it says of the row's fold, in log-odds.
+    """Return the evidence of a model of the other folds on each row, beyond the row's fold's level, in log-odds.
 
     The other folds are purged of all whose label's life meets the row's fold.
 

@@ -1,4 +1,4 @@
-"""What a model asks of the outcomes it learns from."""
+"""Requirements of a model on the outcomes it learns from."""
 
 import numpy as np
 
@@ -29,5 +29,5 @@ def check_outcomes(rows: TrainingRows, *names: str) -> None:
             needed = "must be a number above zero" if name == "weight" else "must be a number"
             raise DataError(
                 f"{name} is {values[row]} in training row {rows.outcome.index[row]}, and it {needed}; leave the row "
-                "out or make the training set anew"
+                "out or make the training set again"
             )

@@ -48,7 +48,7 @@ class ModelSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is: epoch or boosting round, of how many at most, and its figures (losses, rates).
+    """Progress of a training: epoch or boosting round, of how many at most, and its figures (losses, rates).
 
     ``stage`` is empty for the fit that was asked for. A fit within it, of an inner fold or an ensemble's member, bears
     its name, the outer first: ``fold 2 of 5 / mlp``.
@@ -62,7 +62,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a fit is run; none of it changes what is learned, but for the device's own rounding.
+    """Options of a fit; none changes what is learned, apart from the device's own rounding.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Model(ABC):
     columns
         Features it was fitted on, in order; empty before.
     training_log
-        A row an epoch or round of the last fit (index ``step``), a column a figure; may be empty.
+        One row per epoch or round of the last fit (index ``step``), a column per figure; may be empty.
     """
 
     family: ClassVar[str]
@@ -238,7 +238,7 @@ class Model(ABC):
         return None
 
     def save(self, folder: Path) -> None:
-        """Write the model into a folder, made where it isn't there: JSON and the library's own format, no pickle."""
+        """Write the model into a folder, created if missing: JSON and the library's own format, no pickle."""
         folder.mkdir(parents=True, exist_ok=True)
         extra = self._save(folder)
         names = ("numpy", "pandas", "scikit-learn", *self.packages)
@@ -265,7 +265,7 @@ class Model(ABC):
         """
         manifest = read_manifest(folder)
         if manifest.family != cls.family:
-            raise DataError(f"{folder} holds a {manifest.family} model, not {cls.family}; load it as such")
+            raise DataError(f"{folder} holds a {manifest.family} model, not {cls.family}; load it with that class")
         if manifest.version != cls.version:
             raise DataError(
                 f"{folder} holds a {cls.family} model of version {manifest.version}, and this is version "
@@ -299,7 +299,7 @@ class Model(ABC):
     def _load(self, folder: Path, extra: Mapping[str, Any]) -> None: ...
 
     def _inner_evidence(self, rows: TrainingRows, options: FitOptions) -> NDArray[np.float64]:
-        """What fresh copies say of each row out of fold, shape (n,); a family that has it for less overrides this."""
+        """Return each row's out-of-fold evidence from fresh copies, shape (n,); cheaper ways override it."""
         folds = self.settings.calibration_folds
         return out_of_fold_evidence(lambda: self.fresh(calibration="none"), rows, folds, options)
 
@@ -324,7 +324,7 @@ class Model(ABC):
 
 
 def read_manifest(folder: Path) -> _Manifest:
-    """What a model folder says of itself.
+    """Read the manifest of a model folder.
 
     Raises
     ------
@@ -364,8 +364,8 @@ def _settled(cls: type[Model], settings: ModelSettings | Mapping[str, Any] | Non
         if first["type"] == "extra_forbidden":
             known = ", ".join(cls.Settings.model_fields) or "none"
             raise ConfigurationError(f"{cls.family} has no setting {name}; it has {known}") from error
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{cls.family}: {name} is {first['input']!r}: {said}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{cls.family}: {name} is {first['input']!r}: {message}") from error
 
 
 def _check_rows(model: Model, rows: TrainingRows) -> None:
@@ -395,7 +395,7 @@ def _numbers(features: pd.DataFrame, who: str) -> pd.DataFrame:
     if infinite.any():
         row, column = (int(place) for place in np.argwhere(infinite)[0])
         raise DataError(
-            f"{who}: feature {features.columns[column]} is infinite in row {features.index[row]}; mend the feature, or "
+            f"{who}: feature {features.columns[column]} is infinite in row {features.index[row]}; fix the feature, or "
             "make it missing"
         )
     return values

@@ -39,7 +39,7 @@ LATER_CHAPTERS = ("audit", "bench", "cli", "performance", "reports")
 
 
 class ScoringModel:
-    """What MLflow calls: ``predict`` of a frame."""
+    """Model as MLflow calls it: ``predict`` of a frame."""
 
     def __init__(self, model: Model) -> None:
         self._model = model

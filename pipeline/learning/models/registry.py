@@ -24,7 +24,7 @@ def families() -> Mapping[str, type[Model]]:
             if not (isinstance(one, type) and issubclass(one, Model) and "family" in vars(one)):
                 continue
             if found.setdefault(one.family, one) is not one:
-                raise ConfigurationError(f"two model families are called {one.family}; rename one of them")
+                raise ConfigurationError(f"two model families have the name {one.family}; rename one of them")
     return MappingProxyType(dict(sorted(found.items())))
 
 
@@ -38,7 +38,7 @@ def find_family(name: str) -> type[Model]:
     """
     if name not in families():
         raise ConfigurationError(
-            f"there is no model family {name!r}; there are {', '.join(families())}{did_you_mean(name, families())}"
+            f"there is no model family {name!r}; choose from {', '.join(families())}{did_you_mean(name, families())}"
         )
     return families()[name]
 

@@ -1,4 +1,4 @@
-"""What a model learns from: features, outcomes, times and weights of candidates that became trades."""
+"""Training rows: features, outcomes, times and weights of candidates that became trades."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -14,7 +14,7 @@ __all__ = ["OUTCOME_COLUMNS", "TRAINING_META", "TrainingRows"]
 
 OUTCOME_COLUMNS = ("start", "end", "label", "r_multiple", "net", "weight")
 TRAINING_META = ("session", "decided_on", "side", "rule_signal", *OUTCOME_COLUMNS)
-"""Columns of the training set that are no features."""
+"""Columns of the training set that are not features."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrainingRows:
 
     @classmethod
     def from_training_set(cls, frame: pd.DataFrame) -> Self:
-        """From the asset ``training_set``: what is no meta column is a feature.
+        """Take rows from the asset ``training_set``; every column that is not metadata is a feature.
 
         Raises
         ------
@@ -43,7 +43,7 @@ class TrainingRows:
             For a missing outcome column.
         """
         if absent := [name for name in OUTCOME_COLUMNS if name not in frame.columns]:
-            raise DataError(f"the training set has no column {absent[0]}; make it anew (asset training_set)")
+            raise DataError(f"the training set has no column {absent[0]}; make it again (asset training_set)")
         names = [name for name in frame.columns if name not in TRAINING_META]
         return cls(frame[names], frame[list(OUTCOME_COLUMNS)])
 

@@ -18,7 +18,7 @@ __all__ = ["transforms_from_json", "transforms_to_json"]
 
 
 def transforms_to_json(transforms: Pipeline) -> dict[str, Any]:
-    """What a fitted sequence of this project's transforms learned, as plain JSON values.
+    """Convert a fitted sequence of this project's transforms to plain JSON values.
 
     Floats keep their bits: JSON writes the shortest decimal that reads back as the same number, and what JSON has no
     number for (NaN) becomes text. ``fit_index_`` stays behind: which rows were learned from is the training's record.
@@ -59,7 +59,7 @@ def transforms_from_json(saved: Mapping[str, Any]) -> Pipeline:
     Raises
     ------
     DataError
-        For what is no such record: names what it lacks.
+        For anything else than such a record: names what it lacks.
     """
     try:
         return Pipeline([(str(entry["name"]), _step(entry)) for entry in saved["steps"]])
@@ -96,7 +96,7 @@ def _parameters(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How an attribute becomes JSON and comes back; reading is told the step's columns."""
+    """Conversion of an attribute to JSON and back; reading takes the step's columns."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any, list[str]], Any]

@@ -1,4 +1,4 @@
-"""What the families that read sequences share: columns become steps and channels, gaps stay gaps."""
+"""Common parts of the families that read sequences: columns become steps and channels, gaps stay gaps."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _COLUMN = re.compile(r"(.+?)_(\d\d)_(.+)")
 
 @dataclass(frozen=True)
 class StepLayout:
-    """Where the columns of one timeframe stand.
+    """Layout of the columns of one timeframe.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def step_layouts(columns: Sequence[str], who: str) -> tuple[StepLayout, ...]:
         parts = _COLUMN.fullmatch(column)
         if parts is None:
             raise DataError(
-                f"{who} reads sequences, and {column} is no column of one (session_00_move is); fit it on "
+                f"{who} reads sequences, and {column} is not a column of one (session_00_move is); fit it on "
                 "sequence_features"
             )
         found.setdefault(parts[1], {})[int(parts[2]), parts[3]] = place

@@ -78,7 +78,7 @@ def _require_tree(text: str, number: int, features: int) -> None:
     children = [[int(one) for one in held[name].split()] for name in ("left_child", "right_child")]
     after = all(child < 0 or child > node for side in children for node, child in enumerate(side))
     once = sorted(child for side in children for child in side) == [*range(-leaves, 0), *range(1, leaves - 1)]
-    _require(after and (once or leaves == 1), place + "is no tree")
+    _require(after and (once or leaves == 1), place + "is not a tree")
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -26,7 +26,7 @@ _NO_MATTER = {"checkpoint_every"}
 
 def fingerprint(job: Job, **where: Any) -> str:
     """A hash of all that decides the weights: rows, network, settings, seed, code, torch, and ``where`` it runs."""
-    said = {
+    identity = {
         "network": job.network.to_json(),
         "settings": job.settings.model_dump(mode="json", exclude=_NO_MATTER),
         "seed": job.seed,
@@ -35,7 +35,7 @@ def fingerprint(job: Job, **where: Any) -> str:
         "torch": torch.__version__,
         "where": where,
     }
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode())
     for rows in (job.train, job.validation):
         digest.update(b"rows" if rows is not None else b"none")
         for array in () if rows is None else _arrays(rows):
@@ -53,7 +53,7 @@ def pack(state: Mapping[str, Any]) -> bytes:
 
 
 def unpack(packed: bytes) -> dict[str, Any]:
-    """What :func:`pack` was given.
+    """Return what :func:`pack` was given.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def read(path: Path, expected: str) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         aside = path.with_name(f"{path.name}.broken")
         _log.warning(
-            "the checkpoint %s is broken (%s: %s): moved to %s, trained anew",
+            "the checkpoint %s is broken (%s: %s): moved to %s, training from scratch",
             path,
             type(error).__name__,
             error,
@@ -98,7 +98,7 @@ def read(path: Path, expected: str) -> dict[str, Any] | None:
         path.replace(aside)
         return None
     if found != expected:
-        _log.info("the checkpoint %s is of other rows, settings, code or device: trained anew", path)
+        _log.info("the checkpoint %s is of other rows, settings, code or device: training from scratch", path)
         return None
     return state
 

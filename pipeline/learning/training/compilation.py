@@ -1,4 +1,4 @@
-"""When ``torch.compile`` pays: a fixed rule, for timing at run time would make the weights depend on the clock."""
+"""Rule for using ``torch.compile``, fixed because timing at run time would make weights depend on the clock."""
 
 import importlib.util
 
@@ -16,7 +16,7 @@ _BREAK_EVEN_STEPS = 200_000
 
 
 def pays(job: Job, device_type: str) -> bool:
-    """Whether a training is to be compiled where nothing else is asked for.
+    """Return True if a training is to be compiled where the settings leave it open.
 
     On the processor never: measured, steps of these networks get no faster (docs/training.md). On a GPU where the
     training is long enough, and Triton, which compiling needs there, is installed.
@@ -25,7 +25,7 @@ def pays(job: Job, device_type: str) -> bool:
 
 
 def earns_back(job: Job) -> bool:
-    """Whether a training on a GPU has so many steps that they save more time than compiling takes."""
+    """Return True if a training on a GPU has enough steps to earn back the time that compiling takes."""
     steps = job.epochs * (len(batch_cuts(len(job.train), job.settings.batch_size)) - 1)
     return steps >= _BREAK_EVEN_STEPS
 

@@ -1,4 +1,4 @@
-"""Where a training runs: in this process, or in several that share the rows of each batch.
+"""Processes of a training: this one, or several that share the rows of each batch.
 
 Several are started here (spawn), one a device, or were started by ``torchrun`` before this program began. Both come to
 the same :func:`~pipeline.learning.training.loop.run`, one process a device, NCCL (RCCL on ROCm) between CUDA devices
@@ -56,7 +56,7 @@ def train(job: Job, compute: Compute, *, checkpoint: Path | None = None, observe
 
 
 def under_torchrun() -> bool:
-    """Whether this process is one of several that ``torchrun`` started."""
+    """Return True if this process is one of several that ``torchrun`` started."""
     return distributed.is_torchelastic_launched() and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
@@ -77,14 +77,14 @@ def _joined(job: Job, compute: Compute, checkpoint: Path | None, observe: Observ
 
 
 def _device(compute: Compute, local: int) -> torch.device:
-    """That of torchrun's process of this number on this machine: the one named, or one of the same kind."""
+    """Return the device of torchrun's process of this number here: the one named, or one of the same kind."""
     if compute.device.startswith("cpu"):
         return torch.device("cpu")
     named = [torch.device(device) for device in compute.devices]
     device = named[local] if local < len(named) else torch.device("cuda", local)
     if device in named[:local]:
         raise ConfigurationError(
-            f"torchrun started process {local + 1} of this machine, and no GPU is left for it beside "
+            f"torchrun started process {local + 1} of this machine, but no GPU is left for it besides "
             f"{', '.join(compute.devices)}; name a device for each process, or start fewer"
         )
     return device
@@ -106,7 +106,7 @@ def _spawned(job: Job, compute: Compute, checkpoint: Path | None, observe: Obser
                 break
             batch_size = max(world, min(batch_size, len(job.train)) // 2)
             _log.warning(
-                "training %s ran out of memory on %s: goes on from its checkpoint with batches of %d",
+                "training %s ran out of memory on %s: continuing from its checkpoint with batches of %d",
                 job.family,
                 failure["device"],
                 batch_size,
@@ -121,10 +121,10 @@ def _attempt(
     folder: Path, job: Job, compute: Compute, batch_size: int, checkpoint: Path, observe: Observer | None
 ) -> Mapping[str, Any] | None:
     """Run all processes to their end; what one of them could say of its failure, if any failed."""
-    told = multiprocessing.get_context("spawn").SimpleQueue()
+    queue = multiprocessing.get_context("spawn").SimpleQueue()
     processes = start_processes(
         _process,
-        (folder, job, compute, batch_size, checkpoint, told),
+        (folder, job, compute, batch_size, checkpoint, queue),
         nprocs=len(compute.devices),
         join=False,
         start_method="spawn",
@@ -136,16 +136,16 @@ def _attempt(
             try:
                 ended = processes.join(timeout=_POLL_SECONDS)
             finally:  # also where one fails: these epochs were trained, and may be kept in a checkpoint
-                while not told.empty():
-                    epoch, figures = told.get()
+                while not queue.empty():
+                    epoch, figures = queue.get()
                     if observe is not None:
                         observe(epoch, figures)
     except (ProcessRaisedException, ProcessExitedException):
         # A process that loses its peer fails too; the one that failed first says why.
-        said = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("failure-*.json"))]
-        if not said:
+        failures = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("failure-*.json"))]
+        if not failures:
             raise
-        return min(said, key=lambda failure: failure["kind"] != "memory")
+        return min(failures, key=lambda failure: failure["kind"] != "memory")
     finally:
         for process in processes.processes:
             if process.is_alive():
@@ -154,12 +154,14 @@ def _attempt(
     return None
 
 
-def _process(rank: int, folder: Path, job: Job, compute: Compute, batch_size: int, checkpoint: Path, told: Any) -> None:
+def _process(
+    rank: int, folder: Path, job: Job, compute: Compute, batch_size: int, checkpoint: Path, queue: Any
+) -> None:
     """One process of several that were started here."""
     device = torch.device(compute.devices[rank])
     _join(device, folder / "rendezvous", rank, len(compute.devices))
     try:
-        trained = _run(job, compute, device, batch_size, checkpoint, lambda *figures: told.put(figures))
+        trained = _run(job, compute, device, batch_size, checkpoint, lambda *figures: queue.put(figures))
         if rank == 0:
             result = {field.name: getattr(trained, field.name) for field in fields(trained)}
             checkpoints.write(folder / "result", checkpoints.pack(result))

@@ -1,4 +1,4 @@
-"""What one training is given and what it hands back, as plain arrays: no torch, so that it can be sent anywhere."""
+"""Input and output of one training as plain arrays: no torch, so that they can be sent anywhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ __all__ = ["Inputs", "Job", "Rows", "Trained"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network reads: arrays of one number of rows, handed to it in this order.
+    """Inputs of a network: arrays with the same number of rows, passed in this order.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training.
+    """Outcome of a training.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ _NO_MEMORY = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 
-# Multiplications a step from which a second thread on the processor is worth waking (docs/training.md).
+# Multiplications per step from which a second thread on the processor is worth waking (docs/training.md).
 _WORTH_THREADS = 1_000_000_000
 
 
@@ -108,7 +108,7 @@ def run(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says so; but for torch's own allocator on GPUs none has a type of its own for it."""
+    """Return True if an error means out of memory; only torch's GPU allocator has a type of its own for it."""
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     )
@@ -209,16 +209,16 @@ class _Training:
                 # Processes that train together stop and start together: others wait for this one's gradients.
                 if not is_out_of_memory(error) or self.place.world > 1:
                     raise
-                said = " ".join(str(error).split())[:200]
+                message = " ".join(str(error).split())[:200]
             # Only here are the tensors that the error's traceback held free.
             if min(self.batch_size, len(self.rows)) == 1:
                 raise DataError(
-                    f"training {self.job.family} needs more memory for one row than {self.device} has ({said}); use "
+                    f"training {self.job.family} needs more memory for one row than {self.device} has ({message}); use "
                     "a smaller network or another device"
                 )
             self.batch_size = min(self.batch_size, len(self.rows)) // 2
             _log.warning(
-                "training %s ran out of memory on %s in epoch %d: goes on with batches of %d",
+                "training %s ran out of memory on %s in epoch %d: continuing with batches of %d",
                 self.job.family,
                 self.device,
                 self.epoch + 1,
@@ -240,10 +240,10 @@ class _Training:
             record[:, 0] = sums_of_all
         del rows
         loss = record.new_zeros(1) if self.held is None else self._held_loss(self.held)
-        told = torch.cat([record.flatten(), loss])
+        flat = torch.cat([record.flatten(), loss])
         if self.place.world > 1:
-            distributed.broadcast(told, 0)  # all processes go by the same figures
-        *steps, held = told.cpu().tolist()  # the epoch's one wait for the device
+            distributed.broadcast(flat, 0)  # all processes go by the same figures
+        *steps, held = flat.cpu().tolist()  # the epoch's one wait for the device
         seconds = time.perf_counter() - started
         sums, norms, totals = np.reshape(steps, (-1, 3)).T
         if (bad := ~(np.isfinite(sums) & np.isfinite(norms))).any():
@@ -395,7 +395,7 @@ class _Training:
         self.batch_size = min(self.batch_size, int(state["batch_size"]))
         self.log = list(state["log"])
         if self.place.first:
-            _log.info("training %s goes on after epoch %d, by %s", self.job.family, self.epoch, self.checkpoint)
+            _log.info("training %s resumes after epoch %d, by %s", self.job.family, self.epoch, self.checkpoint)
 
     def _facts(self) -> dict[str, Any]:
         cuda = self.device.type == "cuda"

@@ -1,4 +1,4 @@
-"""Who made a loss or a gradient infinite or not a number: found by looking at one step again, piece by piece."""
+"""Search for the source of an infinite or NaN loss or gradient, by repeating one step piece by piece."""
 
 from collections.abc import Callable, Sequence
 
@@ -43,7 +43,7 @@ def find_culprit(
     positions: Tensor,
     loss_of: Callable[[], Tensor],
 ) -> tuple[str, str]:
-    """What is not finite first in one step, and what to do about it.
+    """Find what first became non-finite in one step, and say what to do about it.
 
     Looked at in the order of the computation: inputs, weights and labels of the rows, parameters, the outputs of the
     network's modules, the loss, the gradients from the output backwards.
@@ -65,13 +65,13 @@ def find_culprit(
             value = float(tensor.reshape(len(tensor), -1)[row, column])
             return (
                 f"input column {names[column]} is {value} in row {rows.names[int(positions[row])]}",
-                "mend the feature, or make it missing",
+                "fix the feature, or make it missing",
             )
     for what, values in (("label", rows.label), ("weight", rows.weight)):
         held = torch.from_numpy(values)[positions.cpu()].reshape(-1, 1)
         if (place := _first(held)) is not None:
             row = place[0]
-            return f"the {what} of row {rows.names[int(positions[row])]} is {float(held[row])}", "mend the training set"
+            return f"the {what} of row {rows.names[int(positions[row])]} is {float(held[row])}", "fix the training set"
     for name, parameter in network.named_parameters():
         if _first(parameter.detach().reshape(1, -1)) is not None:
             return f"parameter {name} is not finite", LESS

@@ -9,7 +9,7 @@ __all__ = ["Place"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process stands.
+    """Device and rank of a process.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Place:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes and reports."""
+        """Return True if this process writes and reports."""
         return self.rank == 0
 
     def share(self, first: int, last: int) -> slice:

@@ -22,7 +22,7 @@ def learning_rate(progress: float, settings: TrainingSettings) -> float:
 
 
 def batch_cuts(rows: int, batch_size: int) -> list[int]:
-    """Where an epoch's rows are cut into as few batches as ``batch_size`` allows, all of about one size.
+    """Return the cuts of an epoch's rows into as few batches as ``batch_size`` allows, of about equal size.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What every torch family can be told about its training."""
+"""Training settings that every torch family shares."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
 class TrainingSettings(ModelSettings):
-    """How a network is trained; a family adds its own settings.
+    """Settings for training a network; a family adds its own.
 
     Attributes
     ----------
@@ -23,10 +23,10 @@ class TrainingSettings(ModelSettings):
     validation_share
         Newest share of the rows, purged, that tells when to stop. 0: none, all epochs are trained on all rows.
     refit
-        Whether to train anew on all rows for as many epochs as were best. Else the weights of the best epoch are
+        Whether to train again on all rows for as many epochs as were best. Else the weights of the best epoch are
         kept, which never saw the validation rows.
     batch_size
-        Rows a step; halved by itself where memory runs out.
+        Rows per step; halved automatically where memory runs out.
     learning_rate
         At its highest.
     schedule

@@ -78,16 +78,16 @@ def settled(device: torch.device, threads: int, memory_share: float | None = Non
 
 
 def _settle_cublas() -> None:
-    said = os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTINGS[0])
-    if said not in CUBLAS_SETTINGS:
+    value = os.environ.setdefault(CUBLAS_VARIABLE, CUBLAS_SETTINGS[0])
+    if value not in CUBLAS_SETTINGS:
         raise ConfigurationError(
-            f"{CUBLAS_VARIABLE} is {said!r}, by which matrix products on a GPU differ from run to run; set it to "
+            f"{CUBLAS_VARIABLE} is {value!r}, which lets matrix products on a GPU differ from run to run; set it to "
             f"{' or '.join(CUBLAS_SETTINGS)}, or not at all"
         )
 
 
 def _settle_products(undo: ExitStack, cuda: bool) -> None:
-    """No products in TF32 or bfloat16 where float32 is said.
+    """Forbid products in TF32 or bfloat16 where float32 is asked for.
 
     Torch says so in two ways, and refuses to read the older one where the newer was used. cuDNN's LSTM computes in
     TF32 unless told not to, whatever the precision of matrix products.

@@ -1,4 +1,4 @@
-"""Evidence in the data itself that a file was read wrongly: one module a kind, found by itself.
+"""Evidence in the data itself that a file was read wrongly: one module per kind, found automatically.
 
 A module of this package that has a function ``look(data: Evidence) -> Iterator[Finding]`` is asked; a new kind is one
 new file. Findings never change a number: they are shown, and say what to set.

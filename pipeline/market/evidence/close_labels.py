@@ -34,7 +34,7 @@ def look(data: Evidence) -> Iterator[Finding]:
                 "label",
                 "warning",
                 f"{count} of {int(covered.sum())} times a {hours} has a bar at the minute of its close and none at its "
-                "open: the times are probably the bars' closes; name --label close",
+                "open: the times are probably the bars' closes; give --label close",
             )
             return
         if (count := int(labelled_by_open.sum())) >= least:
@@ -42,12 +42,12 @@ def look(data: Evidence) -> Iterator[Finding]:
                 "label",
                 "warning",
                 f"{count} of {int(covered.sum())} times a {hours} has a bar before its open and none in its last "
-                "minutes: the times are probably the bars' opens; name --label open",
+                "minutes: the times are probably the bars' opens; give --label open",
             )
             return
 
 
 def _at(data: Evidence, instants: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether a bar stands at each instant."""
+    """Mark the instants at which a bar stands."""
     place = np.searchsorted(data.instants, instants)
     return data.instants[np.minimum(place, len(data.instants) - 1)] == instants

@@ -23,6 +23,6 @@ def look(data: Evidence) -> Iterator[Finding]:
     yield Finding(
         "daily_bars",
         "error",
-        f"these are {kind}: they hold no intraday volume profile, and no fills within a session can be told from them; "
+        f"these are {kind}: they hold no intraday volume profile, and no fills can be derived from them; "
         "give bars of an hour or less (daily values of a volatility index go into volatility_index of settings.yaml)",
     )

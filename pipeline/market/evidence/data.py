@@ -1,4 +1,4 @@
-"""Everything a kind of evidence may look at, worked out once."""
+"""Input of every kind of evidence, computed once."""
 
 import re
 from dataclasses import dataclass
@@ -97,5 +97,5 @@ class Evidence:
 
     @property
     def closes_daily(self) -> bool:
-        """Whether the market has an hour at which it is closed, which times can be held against."""
+        """Return True if the market closes at some hour of the day, which times can be held against."""
         return not self.instrument.always_open

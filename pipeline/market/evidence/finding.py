@@ -20,13 +20,13 @@ class Finding:
     severity
         ``error``: nothing can be computed from such data; ``warning``: the numbers are probably not what they seem;
         ``note``: worth knowing.
-    said
+    message
         The evidence and the remedy, one sentence.
     """
 
     kind: str
     severity: Severity
-    said: str
+    message: str
 
     def to_dict(self) -> dict[str, str]:
         """The finding as plain values, for JSON and attributes of frames."""
@@ -34,5 +34,5 @@ class Finding:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, str]) -> Self:
-        """The finding that :meth:`to_dict` gave."""
-        return cls(**values)  # type: ignore[arg-type]
+        """The finding that :meth:`to_dict` gave; frames of earlier releases hold the message as ``said``."""
+        return cls(**{"message" if name == "said" else name: value for name, value in values.items()})  # type: ignore[arg-type]

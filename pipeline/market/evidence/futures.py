@@ -10,7 +10,7 @@ __all__ = ["is_futures", "third_fridays"]
 
 
 def is_futures(instrument: Instrument) -> bool:
-    """Whether the instrument is traded as dated contracts, by its exchange's calendar."""
+    """Return True if the instrument trades as dated contracts, by its exchange's calendar."""
     return has_contracts(instrument)
 
 

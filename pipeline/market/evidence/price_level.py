@@ -85,5 +85,5 @@ def _jumps(bars: pd.DataFrame) -> Iterator[Finding]:
         "price_jump",
         "warning",
         f"the price jumps {times}from {close[row - 1]:g} to {opens[row]:g} at {moment}: a change of unit, an "
-        "unadjusted split, or two series in one file; mend the file, or give its parts apart",
+        "unadjusted split, or two series in one file; fix the file, or give its parts apart",
     )

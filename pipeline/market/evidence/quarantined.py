@@ -33,7 +33,7 @@ def look(data: Evidence) -> Iterator[Finding]:
     for reason, count in data.clean.report.quarantined.items():
         if count <= 1 or count <= _SHARE * rows:
             continue
-        said = f"{count:,} of {rows:,} rows are quarantined as {reason}"
+        text = f"{count:,} of {rows:,} rows are quarantined as {reason}"
         if reason == "bad_ohlc":
             order = _order(data)
             meant = (
@@ -42,11 +42,11 @@ def look(data: Evidence) -> Iterator[Finding]:
                 if order
                 else "highs below or lows above other prices: are the columns the right ones? Name them with --columns"
             )
-            yield Finding("column_order", "warning", f"{said}: {meant}")
+            yield Finding("column_order", "warning", f"{text}: {meant}")
         elif reason == "outside_session" and _volume_outside(data) <= 0.5:
             continue  # a stock's bars before and after hours; times of another zone have a kind of their own
         elif reason in _MEANING:
-            yield Finding(f"many_{reason}", "warning", f"{said}: {_MEANING[reason]}")
+            yield Finding(f"many_{reason}", "warning", f"{text}: {_MEANING[reason]}")
 
 
 def _volume_outside(data: Evidence) -> float:
@@ -73,7 +73,7 @@ def _order(data: Evidence) -> tuple[str, ...] | None:
 
 
 def _one_apart(prices: NDArray[np.float64]) -> bool:
-    """Whether one of the four lies at another level than the rest, as an adjusted close does: no order of a bar."""
+    """Return True if one of the four prices lies at another level than the rest, as an adjusted close does."""
     for place in range(len(_PRICES)):
         others = np.delete(prices, place, axis=1)
         away = np.median(np.abs(prices[:, place] - np.median(others, axis=1)))

@@ -33,7 +33,7 @@ def look(data: Evidence) -> Iterator[Finding]:
         return
     meant = (
         "the file has no column of contracts, so returns, profiles and orders run across rolls and the price step "
-        "there counts as a move of the market; give the contract in a column named contract, or one file a contract"
+        "there counts as a move of the market; give the contract in a column named contract, or one file per contract"
     )
     if rolls.empty:
         yield Finding("rolls", "note", meant)
@@ -44,7 +44,7 @@ def look(data: Evidence) -> Iterator[Finding]:
 
 
 def likely_rolls(bars: pd.DataFrame, instrument: Instrument) -> pd.DataFrame:
-    """Where a continuous series of quarterly futures probably changes contract.
+    """Find where a continuous series of quarterly futures probably changes contract.
 
     Around each third Friday of March, June, September and December that is the step from one session to the next that
     stands out most from the usual one, or a session that ends with the expiring contract, hours before its close.
@@ -97,7 +97,7 @@ def _usual(jump: NDArray[np.float64], sessions: pd.DatetimeIndex, tick: float) -
 
 
 def _spans_a_roll(bars: pd.DataFrame) -> bool:
-    """Whether the bars begin before and end after the days in which a quarter's contract is left for the next."""
+    """Return True if the bars cover all the days in which a quarter's contract is left for the next."""
     first, last = (bars["timestamp"].iloc[place].tz_localize(None) for place in (0, -1))
     fridays = third_fridays(first, last)
     return bool(((fridays - _BEFORE >= first) & (fridays + _AFTER <= last)).any())

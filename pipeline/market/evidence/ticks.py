@@ -21,29 +21,29 @@ def look(data: Evidence) -> Iterator[Finding]:
     report, instrument = data.clean.report, data.instrument
     if report.snapped:
         many = report.snapped > report.kept / 2
-        said = (
+        message = (
             f"{report.snapped:,} of {report.kept:,} bars have prices off {instrument.symbol}'s tick of "
             f"{instrument.tick_size:g}, which are rounded to it"
         )
         grid = _grid(_sample(data))
         if many and is_futures(instrument):
-            said += ": futures trade on their tick, so these are adjusted prices, or another instrument's"
+            message += ": futures trade on their tick, so these are adjusted prices, or another instrument's"
         elif many:
-            said += ": adjusted prices, or trades inside the tick"
+            message += ": adjusted prices, or trades inside the tick"
         if grid is not None and grid < instrument.tick_size:
-            said += (
+            message += (
                 f"; to keep them, give {instrument.symbol} 'tick_size: {grid:.10g}' in a file of instruments that "
                 "VPOC_INSTRUMENTS names"
             )
-        yield Finding("off_tick", "warning" if many else "note", said)
+        yield Finding("off_tick", "warning" if many else "note", message)
     if report.off_step_volume:
         yield _volumes(data)
 
 
 def _volumes(data: Evidence) -> Finding:
     report, instrument = data.clean.report, data.instrument
-    said = (
-        f"{report.off_step_volume:,} of {report.kept:,} bars have a volume that is no whole number of "
+    message = (
+        f"{report.off_step_volume:,} of {report.kept:,} bars have a volume that is not a whole number of "
         f"{instrument.symbol}'s steps of {instrument.volume_step:g}; profiles round it"
     )
     volume = data.clean.bars["volume"].to_numpy()
@@ -53,10 +53,10 @@ def _volumes(data: Evidence) -> Finding:
         return Finding(
             "thousands",
             "warning",
-            f"{said}: all of them have three decimals at most and no volume is 1000 or more, so the point (1.029) "
+            f"{message}: all of them have three decimals at most and no volume is 1000 or more, so the point (1.029) "
             "probably groups thousands; write the file's volumes without it",
         )
-    return Finding("off_step_volume", "note", said)
+    return Finding("off_step_volume", "note", message)
 
 
 def _thousandths(values: NDArray[np.float64]) -> bool:

@@ -30,7 +30,7 @@ _REGULAR, _NOT_REGULAR = 0.95, 0.90
 
 @dataclass(frozen=True)
 class _Fit:
-    """How times agree with the exchange's hours: shares of all volume (of all rows where there is none)."""
+    """Agreement of times with the exchange's hours: shares of all volume (of all rows where there is none)."""
 
     outside: float
     regular: float

@@ -38,12 +38,12 @@ def look(data: Evidence) -> Iterator[Finding]:
 
 
 def _count(data: Evidence, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many different times lie in each span, its end left out."""
+    """Count the different times in each span, its end excluded."""
     return np.searchsorted(data.instants, end) - np.searchsorted(data.instants, begin)
 
 
 def _turns(data: Evidence) -> int:
-    """How often the rows, as they stand in the file, go back by most of a day; by its other end where they fall."""
+    """Count how often the file's rows go back by most of a day; from its other end where times fall."""
     places = [name for name in ("source_file", "source_line") if name in data.raw]
     rows = data.raw.sort_values(places, kind="stable") if places else data.raw
     steps = np.diff(pd.DatetimeIndex(rows["timestamp"].dropna()).as_unit("ns").asi8)

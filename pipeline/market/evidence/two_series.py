@@ -26,18 +26,18 @@ def look(data: Evidence) -> Iterator[Finding]:
     theirs = clashing["close"].to_numpy(dtype=np.float64)
     ours = kept.reindex(times).to_numpy()
     apart = np.abs(theirs - ours) > _APART * np.abs(ours)
-    said = f"{len(clashing):,} of {rows:,} rows have the time of another row and other values"
+    text = f"{len(clashing):,} of {rows:,} rows have the time of another row and other values"
     if apart.mean() > 0.5:
         yield Finding(
             "two_series",
             "warning",
-            f"{said}, at {np.nanmedian(theirs):g} where the rows kept are at {np.nanmedian(ours):g}: the file probably "
+            f"{text}, at {np.nanmedian(theirs):g} where the rows kept are at {np.nanmedian(ours):g}: the file probably "
             "holds several symbols; name their column and the one to take, --columns symbol=NAME --file-symbol SYMBOL",
         )
     else:
         yield Finding(
             "two_series",
             "warning",
-            f"{said}, at about the same prices: files that overlap, or several contracts; keep one row a time, or give "
-            "one contract a file",
+            f"{text}, at about the same prices: files that overlap, or several contracts; keep one row per time, or "
+            "give one contract per file",
         )

@@ -39,7 +39,7 @@ def look(data: Evidence) -> Iterator[Finding]:
 
 
 def _closed(data: Evidence, instants: NDArray[np.int64]) -> int:
-    """How many instants lie in no session."""
+    """Count the instants that lie in no session."""
     opens, closes = data.bounds("open"), data.bounds("close")
     session = np.searchsorted(opens, instants, side="right") - 1
     return int(((session < 0) | (instants >= closes[np.maximum(session, 0)])).sum())

@@ -1,7 +1,7 @@
 """Bars from files: one module a format, one function to read them all.
 
 A new format is a module of this package with a ``FORMAT`` (:class:`pipeline.market.readers.format.Format`): it is found
-by itself.
+automatically.
 """
 
 from pipeline.market.readers.options import ReadOptions

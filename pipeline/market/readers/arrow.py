@@ -18,7 +18,7 @@ _STREAM = b"\xff\xff\xff\xff"
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the file begins as Arrow's do, or is called so."""
+    """Return True if the file begins as Arrow files do, or has their suffix."""
     return head.startswith((*_FILES, _STREAM)) or path.suffix.lower() in FORMAT.suffixes
 
 
@@ -30,7 +30,9 @@ def read(path: Path, options: ReadOptions) -> FileBars:
         table = _table(path)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = str(error).split("\n")[0].strip().rstrip(".")[:200]
-        raise DataError(f"{path} is not a whole Arrow file ({reason}); fetch or write it again") from error
+        raise DataError(
+            f"{path} is an incomplete or damaged Arrow file ({reason}); download or write it again"
+        ) from error
     refuse_size(path, table.num_rows, table.num_columns)
     return columnar_bars(path, options, FORMAT.name, table.column_names, table.select)
 

@@ -1,4 +1,4 @@
-"""Where the table begins in a text, and what its line of names says."""
+"""Beginning of a text's table, and its line of column names."""
 
 import re
 from collections.abc import Sequence
@@ -21,35 +21,35 @@ _TITLE = re.compile(r"(?i)^(columns?|fields?|header|names?|format)\s*[:=]\s*")  
 
 
 class Beginning(NamedTuple):
-    """How a text begins.
+    """Beginning of a text.
 
     Attributes
     ----------
     before
-        Lines above the table: skipped because the user said so, because they are blank or comments, or because the
+        Lines above the table: skipped on the user's request, because they are blank or comments, or because the
         names of columns come later.
-    told
+    above
         How many of them were skipped unasked and not blank.
     lines
-        Of what was looked at, the lines of the table, from its names or first row on.
+        The table's lines among those examined, from its names or first row on.
     """
 
     before: int
-    told: int
+    above: int
     lines: list[str]
 
     def left_out(self, options: TextOptions) -> dict[str, int]:
         """Lines around the table that are left out, and how many."""
         counts = {
             "line skipped at the beginning": options.skip_rows,
-            "line above the table": self.told,
+            "line above the table": self.above,
             "line skipped at the end": options.skip_footer,
         }
         return {what: count for what, count in counts.items() if count}
 
 
 def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Beginning:
-    """Where the table begins in a text's first bytes: below comments, an address, and other lines above the names.
+    """Find where the table begins in a text's first bytes: below comments, an address, and lines above the names.
 
     Names of columns may stand in a comment, as NumPy writes them: ``# timestamp,open,high,low,close,volume``.
     """
@@ -61,9 +61,9 @@ def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Begin
         start = _place_of_names(lines, before, start, options.delimiter)
     elif options.names is not None and start < len(lines) and _stands_for_names(lines, start, options.delimiter):
         start += 1  # the user's names stand for it
-    told = sum(bool(line.strip()) for line in lines[before:start])
+    above = sum(bool(line.strip()) for line in lines[before:start])
     first = [line_of_names(line, _row_below(lines, start), options.delimiter) for line in lines[start : start + 1]]
-    return Beginning(start, told, [line for line in (*first, *lines[start + 1 :]) if line.strip()])
+    return Beginning(start, above, [line for line in (*first, *lines[start + 1 :]) if line.strip()])
 
 
 def line_of_names(line: str, row: str, delimiter: str | None) -> str:
@@ -91,7 +91,7 @@ def line_of_names(line: str, row: str, delimiter: str | None) -> str:
 
 
 def _width(row: str, delimiter: str) -> int:
-    """How many fields a row has, without the empty one behind a delimiter that ends it."""
+    """Return the number of fields in a row, without the empty one behind a trailing delimiter."""
     fields = split_line(row, delimiter)
     return len(fields) - (len(fields) > 1 and fields[-1] == "")
 
@@ -129,7 +129,7 @@ def _row_below(lines: Sequence[str], place: int) -> str:
 
 
 def is_aside(line: str) -> bool:
-    """Whether a line is a comment or an address."""
+    """Return True if a line is a comment or an address."""
     return _NO_ROW.match(line.strip()) is not None
 
 
@@ -143,7 +143,7 @@ def _next_row(lines: Sequence[str], start: int) -> int:
 
 
 def is_names(fields: Sequence[str]) -> bool:
-    """Whether fields are names of columns, in whatever language: words alone, none of which says that it is empty.
+    """Return True if fields are column names, in whatever language: words only, none of which means "empty".
 
     Or the places 0, 1, 2, as pandas writes them of columns without names.
     """

@@ -20,7 +20,7 @@ _FIRST_MILLISECOND = 10**11
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether its lines have twelve fields and begin with an epoch number or ``open_time``."""
+    """Return True if its lines have twelve fields and begin with an epoch number or ``open_time``."""
     lines = head_lines(head)
     fields = split_line(lines[0], ",") if lines else []
     if len(fields) != len(_KLINE):

@@ -25,7 +25,7 @@ def columnar_bars(
     Parameters
     ----------
     path, options
-        The file, and what the user said of it.
+        The file, and the user's options for it.
     kind
         What to call such a file.
     names

@@ -1,4 +1,4 @@
-"""Which column of a file is which of ours, by its name or by what the user said."""
+"""Mapping of a file's columns to ours, by name or as the user states."""
 
 import re
 from collections import Counter
@@ -70,7 +70,7 @@ class Layout:
 
     @property
     def renamed(self) -> str:
-        """Which of our columns have another name in the file."""
+        """List those of our columns that have another name in the file."""
         pairs = {"timestamp": " + ".join(self.time), **self.columns}
         if self.volume_parts:
             pairs["volume"] = " + ".join(self.volume_parts)
@@ -91,14 +91,14 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 
 
 def names_of_prices(fields: Iterable[str]) -> bool:
-    """Whether fields are names of a table of bars or trades: open, high and low among them, or a price."""
+    """Return True if fields name a table of bars or trades: open, high and low among them, or a price."""
     bare = {bare_name(field) for field in fields}
     bars = all(bare & set(SYNONYMS[ours]) for ours in ("open", "high", "low"))
     return bars or (len(bare) > 2 and bool(bare & set(TRADE_PRICES)) and bool(bare & set(TRADE_VOLUMES)))
 
 
 def names_of_bars(fields: Iterable[str]) -> bool:
-    """Whether fields name everything a bar has: a time, open, high, low, close and volume."""
+    """Return True if fields name everything a bar has: a time, open, high, low, close and volume."""
     bare = {bare_name(field) for field in fields}
     time = any(bare & set(SYNONYMS[ours]) for ours in ("timestamp", "date", "time"))
     return time and all(bare & set(SYNONYMS[ours]) for ours in BAR_COLUMNS[1:])

@@ -27,10 +27,10 @@ def contract_from_month(path: Path) -> str | None:
 
 
 def ids_are_contracts(ids: pa.ChunkedArray, instants: NDArray[np.int64]) -> bool:
-    """Whether a vendor's numbers of the instrument tell contracts that follow each other.
+    """Return True if a vendor's instrument numbers identify contracts that follow each other.
 
     Databento's ``instrument_id`` does in a continuous series. The number of a stock tells nothing where it stays, and
-    is drawn anew every day by some exchanges.
+    is drawn again every day by some exchanges.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ __all__ = ["FORMAT"]
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the names have a date, a symbol, and two volumes called after a currency each."""
+    """Return True if the names have a date, a symbol, and two volumes each named after a currency."""
     lines = head_lines(head)
     names = split_line(lines[0], ",") if lines else []
     return {"date", "symbol"} <= {bare_name(name) for name in names} and len(_volumes(names)) == 2

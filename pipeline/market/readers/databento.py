@@ -26,7 +26,7 @@ _PRICES = ("open", "high", "low", "close")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line has the names that each of Databento's records has."""
+    """Return True if the first line has the names that each of Databento's records has."""
     lines = head_lines(head)
     names = {bare_name(name) for name in split_line(lines[0], ",")} if lines else set()
     return names >= {"tsevent", "publisherid", "instrumentid", "open"}

@@ -1,4 +1,4 @@
-"""Dates of which day, month and year may stand in any order: told by numbers above 12 or by the days around."""
+"""Order of day, month and year in dates: decided by numbers above 12 or by neighbouring days."""
 
 import re
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def year_first(times: TimeColumns, texts: pa.ChunkedArray) -> tuple[pa.ChunkedAr
 
 
 def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
-    """The order of dates such as 03/02/2022: told by a number above 12, or by days that follow one another."""
+    """Find the order of dates such as 03/02/2022: by a number above 12, or by days that follow one another."""
     dates = pc.replace_substring_regex(texts, r"[T ,].*$", "").drop_null()
     matches = [found for each in dates.unique().to_pylist() if (found := _DAY_OR_MONTH.match(each))]
     if _year_comes_first(times, texts, matches):
@@ -75,7 +75,7 @@ def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
         if clock and gaps[decided] >= 0.5 and gaps[other] <= 0.1:
             # One mistyped day must not turn all others around.
             odd = matches[int(np.argmax(firsts if decided is _DAY_FIRST else seconds))].group()
-            what = "has another order of day and month than the dates around it; mend it"
+            what = "has another order of day and month than the dates around it; fix it"
             raise times.fault(_row_of(texts, odd), what)
         _refuse_both_orders(times, texts, matches, decided, other)
         return decided
@@ -95,7 +95,7 @@ def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
 
 
 def _year_comes_first(times: TimeColumns, texts: pa.ChunkedArray, dates: Sequence[re.Match[str]]) -> bool:
-    """Whether dates such as 19/03/04 begin with the year.
+    """Return True if dates such as 19/03/04 begin with the year.
 
     Raises
     ------

@@ -29,7 +29,7 @@ _FIELDS = ("ts_event", "instrument_id", "open", "high", "low", "close", "volume"
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the file, unpacked, begins as DBN does."""
+    """Return True if the file, decompressed, begins as DBN does."""
     return head.startswith(_MAGIC)
 
 
@@ -45,13 +45,15 @@ def read(path: Path, options: ReadOptions) -> FileBars:
                 bars.append(tuple(getattr(record, name) for name in _FIELDS))
             elif type(record).__name__ not in ("SymbolMappingMsg", "SystemMsg"):
                 raise DataError(
-                    f"{path} holds {type(record).__name__} records, not bars; fetch one of the ohlcv schemas"
+                    f"{path} holds {type(record).__name__} records, not bars; download one of the ohlcv schemas"
                 )
             if len(bars) > MAX_ROWS:
                 raise DataError(f"{path} holds more than {MAX_ROWS:,} bars; split it")
         values = np.array(bars, dtype=np.int64)
     except (databento_dbn.DBNError, RuntimeError, OverflowError) as error:
-        raise DataError(f"{path} is not a whole DBN file ({str(error)[:200]}); fetch it again") from error
+        raise DataError(
+            f"{path} is an incomplete or damaged DBN file ({str(error)[:200]}); download it again"
+        ) from error
     if not bars:
         raise DataError(f"{path} is empty; give a file that holds bars")
     columns: dict[str, Any] = {name: values[:, place] for place, name in enumerate(_FIELDS)}
@@ -71,7 +73,7 @@ def _records(path: Path) -> Iterator[Any]:
             decoder.write(block)
             yield from decoder.decode()
         if len(decoder.buffer()) > 0:
-            raise DataError(f"{path} is not whole DBN data (it ends early); fetch it again")
+            raise DataError(f"{path} is incomplete DBN data (it ends early); download it again")
 
 
 def _symbols(metadata: Any, instruments: np.ndarray, times: np.ndarray) -> list[str | None] | None:

@@ -17,7 +17,7 @@ _TIMES = ("gmttime", "localtime")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first name is one that Dukascopy gives its times."""
+    """Return True if the first name is one that Dukascopy gives its times."""
     lines = head_lines(head)
     return bool(lines) and bare_name(split_line(lines[0])[0]) in _TIMES
 

@@ -49,7 +49,7 @@ class Epoch:
     in_utc: bool = True
 
     def nanoseconds(self, numbers: NDArray[Any]) -> NDArray[np.int64]:
-        """Since 1970; NaT where it is no date of bars."""
+        """Since 1970; NaT where it is not a date of bars."""
         low, high = (FIRST // SECOND + self.before_1970) * SECOND, (_latest() // SECOND + self.before_1970) * SECOND
         fits = (numbers >= -(-low // self.unit)) & (numbers <= high // self.unit)
         found = np.full(len(numbers), NAT)
@@ -193,7 +193,7 @@ def _one_of_digits(times: TimeColumns, present: NDArray[np.bool_], found: list[N
     if "%H" not in likely[0].name:
         likely = digits  # days of every month may be bars of months
     if any("%Y" in each.name for each in likely):
-        likely = [each for each in likely if "%Y" in each.name]  # whole years are no seconds
+        likely = [each for each in likely if "%Y" in each.name]  # whole years are not seconds
     if len(likely) > 1 and not likely[0].name.startswith("the digits %Y"):
         counts = [each for each in found if not each.name.startswith("the digits") and len(each.nanoseconds) < PROOF]
         row = first_true(likely[0].nanoseconds != likely[1].nanoseconds)
@@ -214,7 +214,7 @@ def _long_gaps(nanoseconds: NDArray[np.int64]) -> float:
 
 
 def _likelier(times: TimeColumns, present: NDArray[np.bool_], one: Numbers, other: Numbers) -> Numbers:
-    """Of two forms that both give dates, the one that gives bars: of a round length, or by many rows' digits."""
+    """Return the likelier of two forms of dates: the one with bars of a round length, or by many rows' digits."""
     digits = other.name.startswith("the digits")
     if digits and not one.name.startswith("the digits"):
         if len(other.nanoseconds) >= PROOF:

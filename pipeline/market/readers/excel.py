@@ -28,7 +28,7 @@ _FEWEST_NUMBERS = 4  # of a row: the prices
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the file is one of the two kinds of container that workbooks are, and called so."""
+    """Return True if the file is one of the two kinds of container that workbooks are, with a workbook's suffix."""
     return head.startswith(_OLE) or (head.startswith(_ZIP) and path.suffix.lower() in FORMAT.suffixes)
 
 
@@ -53,7 +53,7 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     filled = [place for place in range(first, len(rows)) if any(cell != "" for cell in rows[place])]
     filled = filled[: len(filled) - options.skip_footer]
     if not filled:
-        raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
+        raise DataError(f"{path} has a header and no rows; give a file that holds bars")
     layout = match_columns(names, options, path)
     places = {name: names.index(name) for name in layout.needed}
     width = max(at for at, cell in enumerate(rows[filled[0]], start=1) if cell != "")
@@ -92,7 +92,7 @@ def _sheets(path: Path) -> Iterator[tuple[str, list[list[Any]]]]:
         else:
             size = path.stat().st_size
         if size > MAX_DOCUMENT_BYTES:
-            raise DataError(f"{path} unpacks to more than {MAX_DOCUMENT_BYTES // MIB:,} MiB; save it as CSV or Parquet")
+            raise DataError(f"{path} expands to more than {MAX_DOCUMENT_BYTES // MIB:,} MiB; save it as CSV or Parquet")
         with python_calamine.CalamineWorkbook.from_path(str(path)) as book:
             for name in book.sheet_names:
                 sheet = book.get_sheet_by_name(name)

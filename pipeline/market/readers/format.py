@@ -1,4 +1,4 @@
-"""What a file format has to offer, and how its columns become raw bars."""
+"""Interface of a file format, and how its columns become raw bars."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class FileBars:
     reading
         In words, how its times and columns were read.
     contract
-        The contract all rows are of, where the file's name told it.
+        The contract all rows are of, where the file's name gives it.
     styles
         How its columns write numbers, by our names.
     """
@@ -51,7 +51,7 @@ class FileBars:
 class Format:
     """A file format.
 
-    A module of this package that has one as ``FORMAT`` is found by itself.
+    A module of this package that has one as ``FORMAT`` is found automatically.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def raw_bars(
     table, layout
         The file's columns, and which of them is which of ours.
     options
-        What the user said, which wins over the format's habits.
+        The user's options, which take precedence over the format's habits.
     time_zone, label, day_first, decimal
         The format's habits.
     contract
@@ -103,7 +103,7 @@ def raw_bars(
         How the columns write numbers, where earlier rows of the file have shown it.
     """
     if len(table.lines) == 0:
-        raise DataError(f"{table.path} has a line of column names and no rows; give a file that holds bars")
+        raise DataError(f"{table.path} has a header and no rows; give a file that holds bars")
     table, of_symbol = of_one_symbol(table, layout.symbol, options.file_symbol)
     instants = read_instants(
         table,
@@ -118,7 +118,7 @@ def raw_bars(
         length = _bar_length(instants.nanoseconds, certain=side == "close", table=table)
     elif not _on_grid(instants.nanoseconds, length.value):
         raise DataError(
-            f"{table.path}: bar is {options.bar}, but the times of the file do not keep to it; " + to_set("bar", "5min")
+            f"{table.path}: bar is {options.bar}, but the file's times do not fit it; " + to_set("bar", "5min")
         )
     opens = instants.nanoseconds
     if side == "close" and length is not None:
@@ -150,7 +150,7 @@ def raw_bars(
         frame["contract"] = pd.Series(contract, index=frame.index, dtype="str")
     frame["source_file"] = pd.Series(shown(str(table.path)), index=frame.index, dtype="str")
     frame["source_line"] = table.lines
-    said = [
+    parts = [
         f"{_spoken(length)}bars{of_symbol}",
         instants.reading,
         "labelled by their open" if side == "open" else "labelled by their close and shifted to their open",
@@ -158,7 +158,7 @@ def raw_bars(
         *_unusual(styles),
         *(said_left_out(what, count) for what, count in table.notes.items()),
     ]
-    return FileBars(frame, shown(", ".join(filter(None, said))), contract if told_by_name else None, styles)
+    return FileBars(frame, shown(", ".join(filter(None, parts))), contract if told_by_name else None, styles)
 
 
 def _parts(layout: Layout) -> dict[str, str]:
@@ -175,7 +175,7 @@ def _unusual(styles: Mapping[str, NumberStyle]) -> list[str]:
     alike: dict[NumberStyle, list[str]] = {}
     for ours, style in styles.items():
         alike.setdefault(style, []).append(ours)
-    return [style.said(", ".join(names)) for style, names in alike.items()]
+    return [style.describe(", ".join(names)) for style, names in alike.items()]
 
 
 def _bar_length(instants: NDArray[np.int64], *, certain: bool, table: Table) -> pd.Timedelta | None:
@@ -187,7 +187,7 @@ def _bar_length(instants: NDArray[np.int64], *, certain: bool, table: Table) -> 
             return pd.Timedelta(step, unit="ns")
     if certain:
         raise DataError(
-            f"{table.path}: bars are labelled by their close, and the file's times do not tell how long a bar is; "
+            f"{table.path}: bars are labelled by their close, and the file's times do not show how long a bar is; "
             + to_set("bar", "LENGTH")
             + ", such as 5min"
         )

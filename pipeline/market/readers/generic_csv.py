@@ -12,7 +12,7 @@ __all__ = ["FORMAT"]
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line looks like names: two fields or more, each with a letter or none at all."""
+    """Return True if the first line looks like names: two fields or more, none beginning with a digit."""
     lines = head_lines(head)
     if not lines or lines[0].lstrip()[:1] in ("[", "{", "<?"):
         return False

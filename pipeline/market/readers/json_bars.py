@@ -37,12 +37,12 @@ _DEPTH = 4
 
 
 def is_json(head: bytes) -> bool:
-    """Whether a text begins as an array or an object does."""
+    """Return True if a text begins as a JSON array or object does."""
     return head.lstrip()[:1] in (b"[", b"{")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether it begins as JSON does."""
+    """Return True if it begins as JSON does."""
     return is_json(head)
 
 
@@ -63,7 +63,7 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     symbols = [symbol for symbol, (_, part) in zip(_symbols(found), found, strict=True) for _ in part]
     if any(symbols):
         own = columns.get("symbol", [None] * len(rows))
-        columns["symbol"] = [symbol if told is None else told for told, symbol in zip(own, symbols, strict=True)]
+        columns["symbol"] = [symbol if given is None else given for given, symbol in zip(own, symbols, strict=True)]
     arrays = {shown(name): _column(values) for name, values in columns.items()}
     layout = match_columns(list(arrays), options, path)
     needed = {name: arrays[name] for name in layout.needed}
@@ -80,7 +80,7 @@ def _document(path: Path) -> Any:
         if getattr(error, "msg", "") == "Extra data":
             return _lines(path, text)
         raise DataError(
-            f"{path}, line {getattr(error, 'lineno', 1)}: not whole JSON ({error}); fetch it again"
+            f"{path}, line {getattr(error, 'lineno', 1)}: incomplete or invalid JSON ({error}); download it again"
         ) from error
 
 
@@ -92,7 +92,9 @@ def _lines(path: Path, text: str) -> list[Any]:
                 each = json.loads(line)
                 rows.extend(each if _is_objects(each) else [each])  # a stream's message holds several
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}, line {number}: not whole JSON ({error}); fetch it again") from error
+                raise DataError(
+                    f"{path}, line {number}: incomplete or invalid JSON ({error}); download it again"
+                ) from error
     return rows
 
 
@@ -121,7 +123,7 @@ def _found(document: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], list[An
 
 
 def _are_names(value: Any) -> bool:
-    """Whether a list names the columns of the arrays beside it or below it."""
+    """Return True if a list names the columns of the arrays beside it or below it."""
     return isinstance(value, list) and all(isinstance(each, str) for each in value) and names_of_prices(value)
 
 
@@ -161,7 +163,7 @@ def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise DataError(
-                f"{path}, row {number}: {_quoted(row)} is not an object as the first one is; mend or remove it"
+                f"{path}, row {number}: {_quoted(row)} is not an object as the first one is; fix or remove it"
             )
         names.update(dict.fromkeys(row))
         if len(names) > MAX_COLUMNS:
@@ -199,14 +201,14 @@ def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> 
         if not isinstance(row, list) or len(row) < _CANDLE:
             raise DataError(
                 f"{path}, row {number}: {_quoted(row)} is not a candle of time, open, high, low, close and "
-                "volume; mend or remove it"
+                "volume; fix or remove it"
             )
     width = Counter(map(len, rows)).most_common(1)[0][0]
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
             raise DataError(
                 f"{path}, row {number}: {len(row)} values where most rows have {width} ({_quoted(row)}); "
-                "mend or remove it"
+                "fix or remove it"
             )
     if names is not None:
         if len(names) != width:
@@ -255,7 +257,7 @@ def _column(values: list[Any]) -> pa.ChunkedArray:
     try:
         return pa.chunked_array([pa.array(values)])
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        # Numbers and texts mixed: as texts, so that what is no number is found and named.
+        # Numbers and texts mixed: as texts, so that what is not a number is found and named.
         texts = [None if value is None else shown(str(value)) for value in values]
         return pa.chunked_array([pa.array(texts, pa.string())])
 

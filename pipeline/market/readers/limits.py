@@ -1,4 +1,4 @@
-"""How much of a file is read: ends to files made to fill the memory, far above what real data needs.
+"""Limits on how much of a file is read, against files made to fill the memory; far above what real data needs.
 
 Ten years of 1-minute bars around the clock are 5.3 million rows and, as Binance writes them, 0.7 GiB of text. Trades
 are read in chunks and may be of any size.
@@ -29,4 +29,4 @@ MAX_EXPANSION = 200
 EXPANSION_FROM = 64 * MIB  # below this size any growth is harmless
 
 MAX_FILES = 50_000  # that a folder or a glob stands for
-MAX_FOLDER_ENTRIES = 250_000  # that are looked at to find them
+MAX_FOLDER_ENTRIES = 250_000  # that are scanned to find them

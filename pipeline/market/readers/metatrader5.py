@@ -15,7 +15,7 @@ __all__ = ["FORMAT"]
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line has MetaTrader's names, with both volumes or the ticks' alone."""
+    """Return True if the first line has MetaTrader's names, with both volumes or the ticks' alone."""
     lines = head_lines(head)
     names = split_line(lines[0]) if lines else []
     return "<DATE>" in names and "<TICKVOL>" in names

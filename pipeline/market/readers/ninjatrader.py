@@ -16,7 +16,7 @@ _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line has a compact time and five fields after it, between semicolons."""
+    """Return True if the first line has a compact time and five fields after it, separated by semicolons."""
     lines = head_lines(head)
     return bool(lines) and re.fullmatch(r"\d{8} \d{6}(;[^;]*){5}", lines[0].strip()) is not None
 

@@ -27,7 +27,7 @@ _CHECKED = 200
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line is a time, in one field or two, four prices and a volume."""
+    """Return True if the first line is a time, in one field or two, four prices and a volume."""
     lines = head_lines(head)
     return bool(lines) and _names(split_line(lines[0])) is not None
 

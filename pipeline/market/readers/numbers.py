@@ -31,7 +31,7 @@ _FEW = 0.05  # of fractions of a thousandth, one in a thousand is whole
 
 @dataclass(frozen=True)
 class NumberStyle:
-    """How a column writes numbers.
+    """Number format of a column.
 
     Attributes
     ----------
@@ -49,8 +49,8 @@ class NumberStyle:
         """The decimal mark that a number would have."""
         return self.decimal or ("," if self.thousands == "." else ".")
 
-    def said(self, column: str) -> str:
-        """What a reader should know of it, in words; empty for plain numbers."""
+    def describe(self, column: str) -> str:
+        """Describe the format in words; empty for plain numbers."""
         if self.thousands:
             return f"{self.thousands!r} stands between the thousands of {column}"
         return f"decimal commas in {column}" if self.decimal == "," else ""
@@ -61,7 +61,7 @@ NO_MARKS = NumberStyle()
 
 @dataclass(frozen=True)
 class _Marks:
-    """What numbers show of one mark.
+    """Evidence in the numbers about one mark.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def read_numbers(table: Table, column: str, style: NumberStyle = NO_MARKS) -> ND
         what = "is not a number" + (" with a decimal comma" if style.mark == "," else "")
         raise DataError(
             f"{table.where(row, column)}: {table.cell(row, column)[:60]!r} {what}; "
-            "mend the line, or leave the cell empty to have the row quarantined"
+            "fix the line, or leave the cell empty to have the row quarantined"
         ) from error
 
 
@@ -201,7 +201,7 @@ def _shown_style(columns: Sequence[pa.ChunkedArray], name: str, *, counts: bool)
         if commas.as_thousands != dots.as_thousands:
             return NumberStyle(".", ",") if commas.as_thousands else NumberStyle(",", ".")
         raise DataError(
-            f"{name} has numbers with commas and numbers with dots, and neither is plainly the decimal mark; "
+            f"{name} has numbers with commas and numbers with dots, and neither is clearly the decimal mark; "
             "write all of them in one way"
         )
     mark, seen = (".", dots) if dots.any else (",", commas)
@@ -257,7 +257,7 @@ def _count_style(name: str, texts: pa.ChunkedArray, of_prices: NumberStyle, of_c
 
 
 def _prices_differ(prices: Sequence[pa.ChunkedArray], decimal: str) -> bool:
-    """Whether a price has the other mark and not this one, and so can't have this one as its decimal mark."""
+    """Return True if a price has the other mark and not this one, so that this can't be its decimal mark."""
     other = "," if decimal == "." else "."
     return any(_any(each, rf"^[^{decimal}]*[{other}](\d{{0,2}}|\d{{4,}})$") for each in prices)
 

@@ -1,4 +1,4 @@
-"""What a user may say about a source; everything left out is detected or the format's own.
+"""Options of a source; everything left out is detected or the format's own.
 
 Each setting has one name everywhere: ``time_zone`` in ``sources.yaml`` and in Python is ``--time-zone`` on the command
 line.
@@ -39,7 +39,7 @@ _DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semic
 
 
 class TextOptions(BaseModel):
-    """How to read a file of bars or of trades.
+    """Options for reading a file of bars or of trades.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class TextOptions(BaseModel):
     time_zone
         IANA name of the zone that times without one were written in.
     time_format
-        ``strptime`` form of the times, where it can't be told: ``%d/%m/%Y %H:%M``. Of ``date``, a space and
+        ``strptime`` form of the times, where it can't be detected: ``%d/%m/%Y %H:%M``. Of ``date``, a space and
         ``time`` where these are two columns.
     skip_rows, skip_footer
         Lines (rows of Excel) to leave out at the beginning, above the names, and filled ones at the end.
@@ -124,7 +124,7 @@ class TextOptions(BaseModel):
 
 
 class ReadOptions(TextOptions):
-    """How to read a source of bars.
+    """Options for reading a source of bars.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class ReadOptions(TextOptions):
             if not length > pd.Timedelta(0):
                 raise ValueError(f"bar {value!r} must be longer than zero")
             if length < pd.Timedelta(1, "s"):  # pandas takes a number alone for nanoseconds
-                raise ValueError(f"bar {value!r} is no length of a bar; give number and unit, such as 5min")
+                raise ValueError(f"bar {value!r} is not a length of a bar; give number and unit, such as 5min")
         return value
 
     @field_validator("volume_columns", mode="before")

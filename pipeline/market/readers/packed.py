@@ -66,8 +66,8 @@ class Unpacked:
         self._got += len(data)
         if self._packing and self._got > EXPANSION_FROM and self._got > MAX_EXPANSION * self.size:
             raise DataError(
-                f"{self._path} unpacks to more than {MAX_EXPANSION} times its size, which no file of prices does; "
-                "unpack it yourself if you trust it"
+                f"{self._path} expands to more than {MAX_EXPANSION} times its size, which no file of prices does; "
+                "decompress it yourself if you trust it"
             )
         return data
 
@@ -77,7 +77,7 @@ class Unpacked:
             reason = "it ends early"
         elif "Not a gzipped file" in reason:
             reason = "something else follows the packed data"
-        return DataError(f"{self._path} is not whole {self._packing} data ({reason}); fetch it again")
+        return DataError(f"{self._path} is incomplete or damaged {self._packing} data ({reason}); download it again")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ _MAGIC = b"PAR1"
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the file begins as Parquet does, or is called so."""
+    """Return True if the file begins as Parquet does, or has its suffix."""
     return head.startswith(_MAGIC) or path.suffix.lower() in FORMAT.suffixes
 
 
@@ -29,7 +29,9 @@ def read(path: Path, options: ReadOptions) -> FileBars:
             return columnar_bars(path, options, FORMAT.name, names, lambda needed: file.read(columns=needed))
     except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = str(error).split("\n")[0].strip().rstrip(".")[:200]
-        raise DataError(f"{path} is not a whole Parquet file ({reason}); fetch or write it again") from error
+        raise DataError(
+            f"{path} is an incomplete or damaged Parquet file ({reason}); download or write it again"
+        ) from error
 
 
 FORMAT = Format("parquet", recognises, read, priority=10, suffixes=(".parquet", ".pq"))

@@ -71,7 +71,7 @@ def read_bars(
         A file; a folder, of which all files with a suffix of bars are read, in the order of their names; or a
         glob (``data/ES*.csv``, ``data/**/*.parquet``). Text files may be packed with gzip or Zstandard.
     options
-        What can't be told from the files.
+        Options that can't be detected from the files.
     instrument
         Whose bars are wanted: where ``options`` names no symbol and a file holds several, its rows are taken if the
         file calls it so too.
@@ -148,11 +148,11 @@ def _detected(path: Path, options: ReadOptions) -> Format:
     if head.startswith(b"PK\x03\x04"):
         raise DataError(f"{path} is a zip archive; unpack it and give the files that are in it")
     if not text:
-        raise DataError(f"{path} is neither text nor another format that is known ({', '.join(format_names())})")
+        raise DataError(f"{path} is neither text nor a known binary format ({', '.join(format_names())})")
     raise DataError(
-        f"{path}, line 1: {text[0].strip()[:80]!r} is of no known format; "
+        f"{path}, line 1: {text[0].strip()[:80]!r} has no known format; "
         + to_set("format", "FORMAT")
-        + f" to one of {', '.join(format_names())}, or, where the file has no line of names, "
+        + f" to one of {', '.join(format_names())}, or, where the file has no header, "
         + to_set("names", "NAME,NAME,...")
     )
 

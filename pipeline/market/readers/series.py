@@ -55,7 +55,7 @@ def refuse_several_series(table: Table, bars: pd.DataFrame, contract: str | None
 
 
 def _clashes(bars: pd.DataFrame) -> int:
-    """How many rows have the time of an earlier one, and other prices."""
+    """Count the rows with the time of an earlier one and other prices."""
     if not bars["timestamp"].duplicated().any():
         return 0
     known = bars.loc[bars["timestamp"].notna(), ["timestamp", *_PRICES]].drop_duplicates()
@@ -63,7 +63,7 @@ def _clashes(bars: pd.DataFrame) -> int:
 
 
 def _leaps(bars: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether the close leaps to that of the next row, in order of time."""
+    """Mark the rows whose close leaps to that of the next row, in order of time."""
     close = bars["close"].to_numpy()[_order(bars)]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.abs(np.diff(np.log(close))) > _LEAP

@@ -16,7 +16,7 @@ _TRADES = {"numberoftrades", "oftrades"}
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line has Sierra Chart's names."""
+    """Return True if the first line has Sierra Chart's names."""
     lines = head_lines(head)
     names = {bare_name(name) for name in split_line(lines[0])} if lines else set()
     return names >= _NAMES and bool(names & _TRADES)

@@ -45,7 +45,7 @@ def files_of(path: Path, suffixes: Sequence[str]) -> list[Path]:
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror}") from error
     if exists:
-        raise DataError(f"{path} is no ordinary file; give a file, a folder or a glob such as data/*.csv")
+        raise DataError(f"{path} is not an ordinary file; give a file, a folder or a glob such as data/*.csv")
     raise DataError(f"{path} does not exist; give a file, a folder or a glob such as data/*.csv")
 
 
@@ -70,7 +70,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
-    """What a glob matches: as :func:`glob.glob` does, but that it looks at so many entries and no more."""
+    """Yield what a glob matches, as :func:`glob.glob` does, but scan a limited number of entries."""
     parts = pattern.parts
     fixed = next(place for place, part in enumerate(parts) if any(mark in part for mark in "*?["))
     base = Path(*parts[:fixed]) if fixed else Path()
@@ -98,9 +98,7 @@ def _matches(pattern: Path) -> Iterator[Path]:
             yield from look(folder, rest[1:], frozenset())
         seen += len(entries)
         if seen > MAX_FOLDER_ENTRIES:
-            raise DataError(
-                f"{pattern}: more than {MAX_FOLDER_ENTRIES:,} entries to look through; name a folder further down"
-            )
+            raise DataError(f"{pattern}: more than {MAX_FOLDER_ENTRIES:,} entries to scan; name a deeper folder")
         for entry in entries:
             if entry.name.startswith(".") and not rest[0].startswith("."):
                 continue

@@ -47,7 +47,7 @@ def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple
     Raises
     ------
     DataError
-        For several symbols without a choice (:class:`SeveralSymbolsError`), and for one that is not there, and for an
+        For several symbols without a choice (:class:`SeveralSymbolsError`), and for a missing one, and for an
         empty cell.
     """
     if column is None:

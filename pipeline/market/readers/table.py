@@ -46,11 +46,11 @@ class Table:
     unread: Callable[[], Mapping[str, pa.ChunkedArray]] = dict
 
     def where(self, row: int, column: str) -> str:
-        """Where a cell stands, for an error's beginning."""
+        """Locate a cell, for the beginning of an error message."""
         return f"{self.path}, {self.unit} {self.lines[row]}, column {column!r}"
 
     def cell(self, row: int, column: str) -> str:
-        """What stands in a cell, as text."""
+        """Return the content of a cell as text."""
         value = self.columns[column][row]
         try:
             return str(value.as_py())
@@ -105,7 +105,7 @@ def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether a type of Arrow's is text, also where it is written by codes."""
+    """Return True if an Arrow type is text, dictionary-encoded or not."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -68,7 +68,7 @@ def head_lines(head: bytes) -> list[str]:
 
 
 def delimiter_of(line: str) -> str:
-    """What most likely stands between a line's fields; a blank where there are many and nothing else."""
+    """Return the most likely delimiter of a line; a blank where there are many and nothing else."""
     likely = max(_DELIMITERS, key=line.count)
     return likely if likely in line or len(line.split()) < _FEWEST_FIELDS else " "
 
@@ -99,12 +99,12 @@ def read_rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def is_number(text: str) -> bool:
-    """Whether a field is a plain number."""
+    """Return True if a field is a plain number."""
     return re.fullmatch(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", text) is not None
 
 
 def filled_end(data: bytes, end: int | None = None) -> int:
-    """Where the last filled line before ``end`` ends, without its line break; an empty last field stays."""
+    """Return the end of the last filled line before ``end``, without its line break; an empty last field stays."""
     end = len(data) if end is None else end
     stop = end
     while stop > 0:
@@ -128,7 +128,7 @@ def decoded(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
     Raises
     ------
     DataError
-        If it is no text, or larger than ``most``, or has a line beyond :data:`MAX_LINE_BYTES`.
+        If it is not text, or larger than ``most``, or has a line beyond :data:`MAX_LINE_BYTES`.
     """
     data = read_unpacked(path, most)
     if (coding := is_utf16(data[:256])) is not None:
@@ -155,7 +155,7 @@ def check_text(path: Path, data: bytes, line: int) -> None:
         raise DataError(f"{path}, line {at}: not UTF-8 text; save the file as UTF-8") from error
     if (position := data.find(b"\0")) >= 0:
         at = line + data.count(b"\n", 0, position)
-        raise DataError(f"{path}, line {at}: holds a zero byte, so it is no text file; give one that is")
+        raise DataError(f"{path}, line {at}: holds a zero byte, so it is not a text file; give one that is")
 
 
 def _first_undecodable(data: bytes) -> int:
@@ -173,7 +173,7 @@ def refuse_long_lines(path: Path, data: bytes, line: int) -> None:
         if stop <= len(data) and data.find(b"\n", start, stop) < 0:
             at = line + data.count(b"\n", 0, start)
             raise DataError(
-                f"{path}, line {at}: longer than {MAX_LINE_BYTES // MIB} MiB, so it is no row; check the file"
+                f"{path}, line {at}: longer than {MAX_LINE_BYTES // MIB} MiB, so it is not a row; check the file"
             )
 
 

@@ -159,7 +159,7 @@ class TextFile:
                     end = f", or {to_set('skip_rows', str(number))}"
                 raise DataError(
                     f"{self.path}, line {number}: {many} where {len(self.names)} are expected "
-                    f"({line.strip()[:60]!r}); mend or remove the line{end}"
+                    f"({line.strip()[:60]!r}); fix or remove the line{end}"
                 )
 
 
@@ -176,13 +176,13 @@ def read_text(
     Parameters
     ----------
     path, options
-        The file, and what the user said of it.
+        The file, and the user's options for it.
     names
         The format's names of the columns, where its files have no line of them.
     delimiter
         The format's, where the user gives none.
     more_names
-        Lines below that of the names which are no rows.
+        Lines below that of the names which are not rows.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def read_text(
     found = [name.strip('"') for name in split_line(written, by)]
     if not found:
         raise DataError(
-            f"{path}, line {first_line}: {written[:60]!r} can't be split into names of columns; mend its quotes"
+            f"{path}, line {first_line}: {written[:60]!r} can't be split into names of columns; fix its quotes"
         )
     if len(found) > MAX_COLUMNS:
         raise DataError(f"{path} has {len(found):,} columns, over {MAX_COLUMNS:,}; give a file of bars")
@@ -232,7 +232,7 @@ def read_text(
         )
     begin = _after_lines(data, begin, 1 + more_names)
     if begin >= end:
-        raise DataError(f"{path} has a line of column names and no rows; give a file that holds bars")
+        raise DataError(f"{path} has a header and no rows; give a file that holds bars")
     rows, header = data[begin:end], _MARK.sub(b"", header.strip())
     if by == " ":
         rows, header = single_blanks(rows), single_blanks(header)

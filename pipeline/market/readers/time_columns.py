@@ -44,7 +44,7 @@ class TimeColumns:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Name for messages."""
         return " + ".join(self.names)
 
     def written(self, row: int) -> str:
@@ -59,7 +59,7 @@ class TimeColumns:
         """Say that the time of a row can't be read, and what to do."""
         return self.fault(
             row,
-            "can't be read; mend it, or, where all times of the file have this form, "
+            "can't be read; fix it, or, where all times of the file have this form, "
             + to_set("time_format", "FORM")
             + ", such as '%m/%d/%Y %H:%M'",
         )

@@ -54,7 +54,7 @@ class Clock:
 
 
 def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
-    """Read times whose form is to be told from themselves.
+    """Read times in a form that has to be detected.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def read_times_as(times: TimeColumns, texts: pa.ChunkedArray, form: str) -> Cloc
         raise DataError(f"{times.table.path}: time_format {form!r} is not a strptime form: {error}") from error
     present = np.asarray(pc.is_valid(texts).to_numpy(), dtype=bool)
     if (bad := present & np.asarray(parsed.isna())).any():
-        raise times.fault(first_true(bad), f"does not have the form {form!r}; mend it or time_format")
+        raise times.fault(first_true(bad), f"does not have the form {form!r}; fix it or time_format")
     parsed = _moved(times, parsed, next_day)
     return _clock(times, parsed, present & ("%z" in form), present, None, "")
 
@@ -141,7 +141,7 @@ def _moved(times: TimeColumns, parsed: pd.DatetimeIndex, next_day: NDArray[np.bo
 
 
 def _turns(parsed: pd.DatetimeIndex) -> int:
-    """How many steps go against the direction of the others."""
+    """Count the steps against the direction of the others."""
     steps = np.diff(parsed.dropna().asi8)
     return int(min((steps < 0).sum(), (steps > 0).sum()))
 
@@ -181,9 +181,9 @@ def _shifted_to_24_hours(
     hours = np.asarray(parsed.hour)
     unsaid = present & ~np.isin(half.astype(str), ("a", "p"))
     if unsaid.any():
-        raise times.fault(first_true(unsaid), "has neither AM nor PM while others of the column do; mend it")
+        raise times.fault(first_true(unsaid), "has neither AM nor PM while others of the column do; fix it")
     if (odd := present & np.asarray(parsed.notna()) & ((hours < 1) | (hours > 12))).any():
-        raise times.fault(first_true(odd), "has AM or PM and no hour of 1 to 12; mend it")
+        raise times.fault(first_true(odd), "has AM or PM and no hour of 1 to 12; fix it")
     later = np.where(half == "p", 12, 0) - np.where(hours == 12, 12, 0)
     return parsed + pd.to_timedelta(np.where(present, later, 0), unit="h")
 

@@ -114,7 +114,7 @@ def _digits(times: TimeColumns, values: pa.ChunkedArray) -> pa.ChunkedArray:
         except pa.ArrowInvalid as error:
             odd = pc.not_equal(pc.floor(values), values).fill_null(False)
             row = max(int(pc.index(odd, True).as_py()), 0)
-            raise times.fault(row, "is no whole number for time_format to read; leave time_format out") from error
+            raise times.fault(row, "is not a whole number for time_format to read; leave time_format out") from error
     return values.cast(pa.string())
 
 
@@ -185,4 +185,4 @@ def _nanoseconds(times: TimeColumns, parsed: pd.DatetimeIndex) -> pd.DatetimeInd
     except pd.errors.OutOfBoundsDatetime as error:
         year = np.asarray(parsed.year)
         row = first_true((year < 1678) | (year > 2261))
-        raise times.fault(row, "is outside 1678 to 2261; mend it or check its unit") from error
+        raise times.fault(row, "is outside 1678 to 2261; fix it or check its unit") from error

@@ -18,7 +18,7 @@ _NAMES = {"date", "time", "open", "high", "low", "close", "up", "down"}
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line has TradeStation's names, and none for the whole volume."""
+    """Return True if the first line has TradeStation's names, and none for the total volume."""
     lines = head_lines(head)
     names = {bare_name(name) for name in split_line(lines[0])} if lines else set()
     return names >= _NAMES and not names & {"vol", "volume"}

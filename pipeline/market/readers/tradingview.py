@@ -16,7 +16,7 @@ _TIME = re.compile(r"\d{9,10}|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the first line begins with TradingView's names, and the second with a time as it writes them."""
+    """Return True if the first line begins with TradingView's names and the second with a time in its format."""
     lines = head_lines(head)
     if len(lines) < 2 or split_line(lines[0], ",")[:5] != _NAMES:
         return False

@@ -1,4 +1,4 @@
-"""From which day a workbook counts its dates: 1900, or 1904 as Excel for the Mac did."""
+"""Epoch of a workbook's dates: 1900, or 1904 as in Excel for the Mac."""
 
 import datetime as dt
 import re
@@ -20,7 +20,7 @@ _FIRST, _LAST = 27_759, 60_000  # days of bars: 1980 to 2068
 
 
 def counts_from_1904(path: Path) -> bool:
-    """Whether the numbers of a workbook's days count from 1 January 1904; the file is one that can be read."""
+    """Return True if a workbook's day numbers count from 1 January 1904; the file has to be a readable one."""
     if not zipfile.is_zipfile(path):
         return _DATEMODE in path.read_bytes()
     with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""What yfinance's ``download(...).to_csv()`` writes: two lines of names, and one more for the name of the times."""
+"""Reader of yfinance's ``download(...).to_csv()``: two lines of names, and one more for the name of the times."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ _TIMES = ("Datetime", "Date", "Timestamp")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """Whether the second or third line names the times and nothing else."""
+    """Return True if the second or third line names the times and nothing else."""
     return _lines_below_names(head_lines(head)) > 0
 
 
@@ -31,7 +31,7 @@ def read(path: Path, options: ReadOptions) -> FileBars:
 
 
 def _lines_below_names(lines: list[str]) -> int:
-    """How many lines follow that of Open, High, Low and Close before the first row."""
+    """Count the lines between that of Open, High, Low and Close and the first row."""
     for place in (1, 2):
         fields = split_line(lines[place], ",") if len(lines) > place else []
         if len(fields) > 4 and fields[0] in _TIMES and not any(fields[1:]):

@@ -1,4 +1,4 @@
-"""What a simulated market is like: its level, size and rhythm of the day, instrument by instrument.
+"""Character of a simulated market: its level, size and intraday rhythm, instrument by instrument.
 
 The rhythm is ES's own, from five-minute bars of 2015 to 2021 (statistics only): standard deviation of
 returns and median volume by time of day, kept relative to the regular open and close, so that it

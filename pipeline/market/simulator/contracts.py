@@ -17,7 +17,7 @@ _MONTH_CODES = {3: "H", 6: "M", 9: "U", 12: "Z"}
 
 
 def has_contracts(instrument: Instrument) -> bool:
-    """Whether the instrument is traded as dated contracts, by its exchange's calendar."""
+    """Return True if the instrument trades as dated contracts, by its exchange's calendar."""
     return exchange_calendars.resolve_alias(instrument.calendar) in _FUTURES_CALENDARS
 
 

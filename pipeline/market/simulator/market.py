@@ -1,4 +1,4 @@
-"""From an instrument, a date and a seed to clean bars."""
+"""Simulation of clean bars from an instrument, a date and a seed."""
 
 import datetime as dt
 import math
@@ -64,14 +64,14 @@ def simulate_market(
     Returns
     -------
     DataFrame
-        Clean bars, a row a bar: ``timestamp`` (the bar's open, UTC), ``open``, ``high``, ``low``, ``close``,
+        Clean bars, one row per bar: ``timestamp`` (the bar's open, UTC), ``open``, ``high``, ``low``, ``close``,
         ``volume``, ``contract`` (futures only), ``num_trades``, ``bid_volume``, ``ask_volume``. Every bar of
         every session is there, the whole trade date.
 
     Raises
     ------
     ConfigurationError
-        For an argument outside what is said above: names it and its value.
+        For an argument outside the ranges above: names it and its value.
     """
     bar_minutes = _check(sessions, seed, edge, bar)
     schedule = _schedule(instrument, start, int(sessions))

@@ -28,7 +28,7 @@ _NEWS_CHANCE, _NEWS_SIZE, _NEWS_MINUTES = 0.25, 1.05, 60  # an hour before the r
 _FIRST_STEP = 0.21
 _STEPS = 64  # most steps a minute; longer ones from there on
 _GAP_TAIL = 0.8
-# Logarithm of volume: how it follows the session's and the minute's volatility, and what it does by itself.
+# Logarithm of volume: how it follows the session's and the minute's volatility, and what it does on its own.
 _VOLUME_BY_SESSION, _VOLUME_BY_MINUTE, _VOLUME_DAY, _VOLUME_MINUTE = 0.50, 0.8, 0.17, 0.85
 _TRADE_SPREAD = 0.25
 _IMBALANCE_BY_MOVE, _IMBALANCE_SPREAD = 0.09, 0.10

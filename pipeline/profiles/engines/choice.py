@@ -1,4 +1,4 @@
-"""Which engine runs: the one asked for, or by size, or the next one where it isn't there or has no memory."""
+"""Choice of the engine: the one asked for, or by size, or the next where one is missing or out of memory."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Engine(Protocol):
-    """What :func:`pipeline.profiles.profile_sessions` is, on some device."""
+    """Signature of :func:`pipeline.profiles.profile_sessions` on some device."""
 
     def __call__(
         self,
@@ -39,7 +39,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Crossover:
-    """From how many bars on ``device="auto"`` takes an engine, and where that number comes from."""
+    """Number of bars from which ``device="auto"`` takes an engine, and the source of that number."""
 
     device: str
     bars: int
@@ -95,7 +95,7 @@ def on_device(device: str) -> Engine:
     Raises
     ------
     ConfigurationError
-        For any other name. A device that isn't there is no error: the next engine takes its place, with a
+        For any other name. A device that is missing is no error: the next engine takes its place, with a
         warning in the log and the same result.
     """
     if device == "cpu":
@@ -200,7 +200,7 @@ def _torch_name(part: str) -> str:
 
 
 def why_missing(device: str) -> str | None:
-    """Why a device can't be used; None where it can."""
+    """Say why a device can't be used; None where it can."""
     if device in ("cpu", "threads"):
         return None
     try:
@@ -217,4 +217,4 @@ def why_missing(device: str) -> str | None:
     # ROCm's devices bear the name cuda in torch.
     kind = "ROCm" if torch.version.hip else "CUDA"
     there = f"{seen} {kind} device{'' if seen == 1 else 's'}" if seen else "no CUDA or ROCm device"
-    return f"device {' and '.join(absent)} is not there, as torch {torch.__version__} sees {there}"
+    return f"device {' and '.join(absent)} is not available, as torch {torch.__version__} sees {there}"

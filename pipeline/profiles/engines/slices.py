@@ -1,4 +1,4 @@
-"""What every engine takes: integer bars and the slices of them that are sessions."""
+"""Input of every engine: integer bars, and the slices of them that are sessions."""
 
 from itertools import pairwise
 
@@ -23,14 +23,14 @@ def session_slices(
     begins = np.ascontiguousarray(starts, dtype=np.int64)
     ends = np.append(begins, bars)[1:] if stops is None else np.ascontiguousarray(stops, dtype=np.int64)
     if begins.shape != ends.shape or begins.ndim != 1:
-        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry a session")
+        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry per session")
     if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= bars)).all():
         raise DataError(f"sessions must start at 0 or later and stop, not before, at {bars} bars or earlier")
     return begins, ends
 
 
 def split_evenly(lengths: NDArray[np.int64], parts: int) -> list[slice]:
-    """At most ``parts`` runs of neighbouring sessions with about the same number of bars each, none empty."""
+    """Split into at most ``parts`` runs of neighbouring sessions of about equal numbers of bars, none empty."""
     total = np.cumsum(lengths)
     goals = np.arange(1, parts) * (int(total[-1]) if len(total) else 0) // parts
     cuts = np.unique(np.concatenate([[0], np.searchsorted(total, goals, side="right"), [len(lengths)]]))

@@ -22,7 +22,7 @@ _RUNS_A_THREAD = 4  # so that a thread that is held up leaves its share to the o
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -161,7 +161,7 @@ class _Bars:
 
     @property
     def exact(self) -> bool:
-        """Whether every bar has one price."""
+        """Return True if every bar has one price."""
         return self.low is self.high
 
     def forget(self) -> None:
@@ -206,7 +206,7 @@ class _Bars:
 
 @dataclass(frozen=True)
 class _Extent:
-    """Of every session, shape (sessions,): lowest tick, number of ticks, volume steps, and whether it is refused.
+    """Extent of every session, shape (sessions,): lowest tick, number of ticks, volume steps, refused or not.
 
     A session without volume counts as one empty tick at 0, which makes all its levels 0.
     """
@@ -229,7 +229,7 @@ def _bars(
     tops = bottoms if high is low else _integers(high)
     if any(column.ndim != 1 or column.shape != volumes.shape for column in (bottoms, tops)):
         shapes = [tuple(column.shape) for column in (bottoms, tops, volumes)]
-        raise DataError(f"low, high and steps must be of one length, not {shapes}")
+        raise DataError(f"low, high and steps must have the same length, not {shapes}")
     return _Bars(bottoms, tops, volumes, *session_slices(starts, stops, len(volumes)), devices)
 
 
@@ -280,7 +280,7 @@ def _halving(bars: _Bars, work: Callable[[int], _Worked], cells: int, fewest: in
         bars.forget()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        _log.info("out of memory with %d bars or ticks at a time; going on with %d", cells, cells // 2)
+        _log.info("out of memory with %d bars or ticks at a time; continuing with %d", cells, cells // 2)
         cells //= 2
 
 
@@ -332,7 +332,7 @@ def _refuse(bars: _Bars, session: int, name: Callable[[int], str]) -> None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where a batch's sessions lie in the flat array: int64 tensors, shape (sessions,), on one device."""
+    """Position of a batch's sessions in the flat array: int64 tensors, shape (sessions,), on one device."""
 
     lowest: Tensor  # row; before ticks are summed into rows, tick
     first: Tensor  # cells of the lowest and of the highest; the cell after that is empty
@@ -468,7 +468,7 @@ def _vpoc(rows: Tensor, layout: _Layout) -> Tensor:
 
 
 def _enumerate(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For every step of every session: its session, its number from 1; and the steps before each session."""
+    """Number every step of every session: its session, its number from 1; and the steps before each session."""
     before = counts.cumsum(0) - counts
     owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
     number = torch.arange(1, len(owner) + 1, device=counts.device) - before[owner]
@@ -479,7 +479,7 @@ def _least_so_far(above: Tensor, below: Tensor, up_owner: Tensor, down_owner: Te
     """The least volume so far on its side and session, as numbers that rise where those volumes fall.
 
     Ranks stand for the volumes: with them there is room for the session in the same 64 bits, so that one running
-    minimum over all sessions starts anew in each.
+    minimum over all sessions starts again in each.
     """
     values, ranks = torch.unique(torch.cat([above, below]), return_inverse=True)
     falling = ranks - torch.cat([up_owner, down_owner]) * len(values)

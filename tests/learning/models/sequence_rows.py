@@ -12,7 +12,7 @@ SETTINGS = {"epochs": 30, "validation_share": 0.0, "batch_size": 64, "learning_r
 def planted_rows(count: int, seed: int, *, gaps: float = 0.1) -> TrainingRows:
     """Two pulses of one sign in six steps of noise; the trade ends above zero where the greater one came later.
 
-    The sign is drawn anew in each row, so that in both classes every step's mean is zero: no weighted sum of the steps
+    The sign is drawn again in each row, so that in both classes every step's mean is zero: no weighted sum of the steps
     tells them apart.
     """
     rng = np.random.default_rng(seed)

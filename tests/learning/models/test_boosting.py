@@ -152,7 +152,7 @@ def test_classifier_on_noise_is_hardly_worse_than_the_constant() -> None:
 
 
 def steady_losers_and_rare_winners(rows: int, seed: int) -> tuple[TrainingRows, np.ndarray]:
-    """Where ``steady`` is high three of four win 50, one loses 300; elsewhere one of four wins 900, the rest lose 100.
+    """Rows where a high ``steady`` wins 50 three times of four and loses 300 once; else 900 once, −100 three times.
 
     With the rows comes what each is worth: 37.5 lost, or 150 won.
     """
@@ -173,7 +173,7 @@ def test_dollars_make_more_money_than_log_loss_where_frequent_winners_lose_it(se
         made[family], expected[family] = rows.net[tested][taken].sum(), worth[tested][taken].sum()
         ranked[family] = roc_auc_score(worth[tested] > 0, scores)
 
-    # Log loss takes the trades that win most often and ranks those that make money last; no threshold mends that.
+    # Log loss takes the trades that win most often and ranks those that make money last; no threshold fixes that.
     assert expected["lightgbm"] < 0
     assert ranked["lightgbm"] < 0.2
     assert ranked["lightgbm_dollars"] > 0.8
@@ -205,7 +205,7 @@ def test_dollars_model_is_the_same_in_another_currency() -> None:
     assert one.predict_proba(rows.features).tobytes() == other.predict_proba(rows.features).tobytes()
 
 
-def test_dollars_and_regressor_are_no_probabilities_until_calibrated() -> None:
+def test_dollars_and_regressor_are_not_probabilities_until_calibrated() -> None:
     assert make_model("lightgbm").probabilistic
     assert not make_model("lightgbm_dollars").probabilistic
     assert not make_model("lightgbm_r").probabilistic
@@ -407,7 +407,7 @@ def test_rows_too_few_for_a_split_give_all_the_same_score(family: str) -> None:
 def test_no_column_that_tells_rows_apart_is_one_sentence() -> None:
     rows = TrainingRows(pd.DataFrame({"a": np.ones(50), "b": np.zeros(50)}), planted(50).outcome)
 
-    with pytest.raises(DataError, match="none of 2 features tells the 39 training rows apart"):
+    with pytest.raises(DataError, match="none of 2 features varies over the 39 training rows"):
         make_model("lightgbm").fit(rows)
 
 
@@ -563,8 +563,8 @@ def test_text_of_a_model_that_lightgbm_wrote_is_sound(family: str) -> None:
         (r"tree_sizes=\d+", "tree_sizes=99999999", "its tree 0"),
         (r"tree_sizes=[^\n]*", "tree_sizes=-1", "its header"),
         (r"max_feature_idx=\d+", "max_feature_idx=999999", "it is not of"),
-        (r"left_child=\S+", "left_child=7777", "is no tree"),
-        (r"left_child=\S+", "left_child=0", "is no tree"),
+        (r"left_child=\S+", "left_child=7777", "is not a tree"),
+        (r"left_child=\S+", "left_child=0", "is not a tree"),
         (r"split_feature=\d+", "split_feature=7777", "splits on no feature"),
         (r"num_leaves=\d+", "num_leaves=999999", "are not 999998 numbers"),
         (r"num_cat=0", "num_cat=1", "is of another kind"),

@@ -46,7 +46,7 @@ def test_constant_has_no_settings_but_the_common_ones() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
 @pytest.mark.parametrize("family", ["constant", "logistic", "lightgbm", "lightgbm_dollars", "lightgbm_r"])
-def test_every_family_refuses_a_weight_that_is_none(family: str, weight: float) -> None:
+def test_every_family_refuses_an_invalid_weight(family: str, weight: float) -> None:
     rows = noise(60)
     rows.outcome.loc[7, "weight"] = weight
 

@@ -136,5 +136,5 @@ def test_dollar_start_is_the_log_of_the_profit_factor_within_two() -> None:
 
 
 def test_dollar_scale_where_nobody_won_or_lost_is_one_sentence() -> None:
-    with pytest.raises(DataError, match="none of 3 training rows won or lost money; look at the column net"):
+    with pytest.raises(DataError, match="none of 3 training rows won or lost money; check the column net"):
         dollar_scale(np.zeros(3), np.ones(3))

@@ -68,7 +68,7 @@ def test_gradient_is_that_of_the_values_that_were_kept() -> None:
     assert torch.equal(values.grad != 0, found != 0)
 
 
-def test_same_seed_gives_the_same_bits_on_any_number_of_threads_and_each_call_draws_anew() -> None:
+def test_same_seed_gives_the_same_bits_on_any_number_of_threads_and_each_call_draws_again() -> None:
     values = torch.randn(300, 200)
     before = torch.get_num_threads()
     try:

@@ -1,4 +1,4 @@
-"""What both families that read sequences keep: gaps, order of columns, seeds, saved form, and a pattern found."""
+"""Invariants of both families that read sequences: gaps, order of columns, seeds, saved form, a pattern found."""
 
 from functools import cache
 from pathlib import Path
@@ -55,7 +55,7 @@ def network(family: str) -> torch.nn.Module:
 
 
 def tensors(rows: int, seed: int = 0) -> list[torch.Tensor]:
-    """Values and what is known of them: holes, old steps that are not there, rows without a whole timeframe."""
+    """Values and what is known of them: holes, old missing steps, rows without a whole timeframe."""
     drawn = torch.Generator().manual_seed(seed)
     made = []
     for steps, channels in ((9, 3), (4, 2)):
@@ -210,11 +210,11 @@ def test_column_without_a_value_in_training_says_nothing_later(family: str) -> N
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_columns_that_are_no_sequence_are_one_sentence(family: str) -> None:
+def test_columns_that_are_not_a_sequence_are_one_sentence(family: str) -> None:
     rows = planted_rows(150, seed=0)
     model = make_model(family, BRIEF)
 
-    with pytest.raises(DataError, match=f"{family} reads sequences, and momentum_5 is no column of one"):
+    with pytest.raises(DataError, match=f"{family} reads sequences, and momentum_5 is not a column of one"):
         model.fit(TrainingRows(rows.features.assign(momentum_5=1.0), rows.outcome))
     with pytest.raises(DataError, match=r"session_03_range is missing among its columns"):
         model.fit(TrainingRows(rows.features.drop(columns="session_03_range"), rows.outcome))

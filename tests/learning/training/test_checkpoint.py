@@ -52,7 +52,7 @@ def interrupted(one: Job, path: Path, after: int) -> None:
         run(one, CPU, checkpoint=path, observe=stop)
 
 
-def test_run_killed_in_the_middle_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_run_killed_in_the_middle_continues_to_the_same_bits(tmp_path: Path) -> None:
     path, straight = tmp_path / "checkpoint", run(long_job(), CPU)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
@@ -79,7 +79,7 @@ def test_run_killed_in_the_middle_goes_on_to_the_same_bits(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_run_interrupted_at_any_epoch_goes_on_to_the_same_bits(after: int, tmp_path: Path) -> None:
+def test_run_interrupted_at_any_epoch_continues_to_the_same_bits(after: int, tmp_path: Path) -> None:
     one = job(validation=rows(75, seed=1), checkpoint_every=1)
     interrupted(one, tmp_path / "checkpoint", after)
 
@@ -124,7 +124,7 @@ def test_run_checkpoints_only_every_so_many_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["cut off", "bit flipped", "empty", "text"])
-def test_run_with_a_broken_checkpoint_warns_and_trains_anew(
+def test_run_with_a_broken_checkpoint_warns_and_trains_from_scratch(
     harm: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path, one = tmp_path / "checkpoint", job(checkpoint_every=1)
@@ -143,10 +143,10 @@ def test_run_with_a_broken_checkpoint_warns_and_trains_anew(
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "is broken" in record.message
-    assert "moved to checkpoint.broken, trained anew" in record.message
+    assert "moved to checkpoint.broken, training from scratch" in record.message
 
 
-def test_run_with_a_checkpoint_of_other_rows_trains_anew(tmp_path: Path) -> None:
+def test_run_with_a_checkpoint_of_other_rows_trains_from_scratch(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     interrupted(job(checkpoint_every=1), path, 2)
     other = job(train=rows(150, seed=9), checkpoint_every=1)
@@ -158,7 +158,7 @@ def test_run_with_a_checkpoint_of_other_rows_trains_anew(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("other", [Compute(threads=1, precision="bf16"), Compute(threads=2)])
-def test_run_with_a_checkpoint_of_another_precision_or_more_threads_trains_anew(
+def test_run_with_a_checkpoint_of_another_precision_or_more_threads_trains_from_scratch(
     other: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "_WORTH_THREADS", 0)
@@ -168,7 +168,7 @@ def test_run_with_a_checkpoint_of_another_precision_or_more_threads_trains_anew(
     assert run(one, other, checkpoint=tmp_path / "checkpoint").facts["resumed_from_epoch"] == 0
 
 
-def test_run_with_a_batch_halved_before_the_kill_goes_on_with_it(
+def test_run_with_a_batch_halved_before_the_kill_continues_with_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     greedy = job(NetworkSpec("greedy", {"width": 8, "most": 10}), checkpoint_every=1)
@@ -250,7 +250,7 @@ def test_fingerprint_reads_all_code_that_networks_are_made_of() -> None:
     assert {"loop.py", "schedule.py", "dropout.py", "sequence_network.py", "attention.py"} <= read
 
 
-def test_run_offered_more_threads_than_pay_goes_on_from_the_same_checkpoint(tmp_path: Path) -> None:
+def test_run_offered_more_threads_than_pay_continues_from_the_same_checkpoint(tmp_path: Path) -> None:
     one = job(checkpoint_every=1)
     interrupted(one, tmp_path / "checkpoint", 2)
 

@@ -108,7 +108,9 @@ def test_device_of_each_of_torchruns_processes_is_another_gpu(named: tuple[str, 
 
 
 def test_device_that_another_process_has_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="started process 2 of this machine, and no GPU is left for it beside"):
+    with pytest.raises(
+        ConfigurationError, match="started process 2 of this machine, but no GPU is left for it besides"
+    ):
         _device(Compute(devices=("cuda:1",)), 1)
 
 
@@ -139,7 +141,7 @@ def test_train_by_two_processes_gives_the_weights_of_one_also_where_memory_runs_
     with caplog.at_level(logging.WARNING):
         together = train(greedy(8), TWO, checkpoint=spaced / "kept", observe=lambda epoch, figures: told.append(epoch))
 
-    assert "ran out of memory on cpu: goes on from its checkpoint with batches of 16" in caplog.text
+    assert "ran out of memory on cpu: continuing from its checkpoint with batches of 16" in caplog.text
     alone = train(greedy(15), ONE)
     for trained in (together, alone):
         assert trained.facts["batch_size"] == 16

@@ -331,7 +331,7 @@ def test_run_begins_with_the_weights_of_its_seed_alone() -> None:
 
 
 @pytest.mark.parametrize(("dropout", "ways"), [(0.0, 1), (0.5, 3)])
-def test_run_draws_dropout_anew_in_each_epoch(dropout: float, ways: int) -> None:
+def test_run_draws_dropout_again_in_each_epoch(dropout: float, ways: int) -> None:
     # Rows that are all the same, whose order tells nothing, and weights that stay: gradients differ by dropout alone.
     given = rows(64)
     given.inputs.arrays[0][:] = given.inputs.arrays[0][0]
@@ -408,7 +408,7 @@ def test_run_in_bfloat16_keeps_weights_in_float32_and_comes_near() -> None:
 
 
 @pytest.mark.parametrize("ask", [False, True], ids=["torch.OutOfMemoryError", "allocator of the processor"])
-def test_run_out_of_memory_halves_the_batch_and_goes_on(ask: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_run_out_of_memory_halves_the_batch_and_continues(ask: bool, caplog: pytest.LogCaptureFixture) -> None:
     network = NetworkSpec("greedy", {"width": WIDTH, "most": 10, "ask": ask})
 
     trained = run(job(network), CPU)
@@ -442,7 +442,7 @@ def test_run_out_of_memory_for_the_weights_themselves_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "memory"),
+    ("message", "memory"),
     [
         ("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to", True),
         ("CUDA error: out of memory\nCUDA kernel errors might be reported asynchronously", True),
@@ -452,9 +452,9 @@ def test_run_out_of_memory_for_the_weights_themselves_says_so() -> None:
         ("CUDA error: device-side assert triggered", False),
     ],
 )
-def test_is_out_of_memory_by_the_words_of_drivers_and_libraries(said: str, memory: bool) -> None:
-    assert is_out_of_memory(RuntimeError(said)) is memory
-    assert not is_out_of_memory(KeyError(said))
+def test_is_out_of_memory_by_the_words_of_drivers_and_libraries(message: str, memory: bool) -> None:
+    assert is_out_of_memory(RuntimeError(message)) is memory
+    assert not is_out_of_memory(KeyError(message))
 
 
 def test_run_out_of_memory_for_one_row_says_so() -> None:

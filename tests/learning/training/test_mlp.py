@@ -49,7 +49,7 @@ def test_settings_raise_widths_to_multiples_of_32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"layers": [0]}, "layers"),
         ({"dropout": 1.0}, "dropout"),
@@ -58,8 +58,8 @@ def test_settings_raise_widths_to_multiples_of_32() -> None:
         ({"layer": [32]}, "no setting layer"),
     ],
 )
-def test_settings_impossible_name_family_and_setting(settings: dict[str, object], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_settings_impossible_name_family_and_setting(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         make_model("mlp", settings)
 
     assert "mlp" in str(caught.value)
@@ -205,7 +205,7 @@ def test_fit_of_too_few_rows_says_so() -> None:
         make_model("mlp", QUICK).fit(rows.take(both))
 
 
-def test_fit_stopped_in_either_stage_goes_on_by_its_checkpoint(tmp_path: Path) -> None:
+def test_fit_stopped_in_either_stage_continues_by_its_checkpoint(tmp_path: Path) -> None:
     rows, settings = table(300), {**QUICK, "checkpoint_every": 1, "patience": 3}
     straight = make_model("mlp", settings).fit(rows)
     assert isinstance(straight, Perceptron)
@@ -253,7 +253,7 @@ def test_command_trains_from_a_file_and_saves_the_same_model(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (["--settings", '{"layer": 1}'], "mlp has no setting layer"),
         (["--rows", "nowhere.parquet"], r"nowhere.parquet can't be read \(FileNotFoundError\)"),
@@ -261,11 +261,11 @@ def test_command_trains_from_a_file_and_saves_the_same_model(tmp_path: Path) -> 
         (["--device", "gpu"], "device is 'gpu'"),
     ],
 )
-def test_command_given_what_is_wrong_ends_with_one_sentence(wrong: list[str], said: str, tmp_path: Path) -> None:
+def test_command_given_what_is_wrong_ends_with_one_sentence(wrong: list[str], message: str, tmp_path: Path) -> None:
     rows = table(20)
     pd.concat([rows.features, rows.outcome], axis="columns").to_parquet(tmp_path / "rows.parquet")
 
-    with pytest.raises(SystemExit, match=said) as caught:
+    with pytest.raises(SystemExit, match=message) as caught:
         main(["--rows", str(tmp_path / "rows.parquet"), "--save", str(tmp_path / "model"), *wrong])
 
     assert "\n" not in str(caught.value)
@@ -273,7 +273,7 @@ def test_command_given_what_is_wrong_ends_with_one_sentence(wrong: list[str], sa
 
 
 @pytest.mark.parametrize("settings", ["{", "[1]"])
-def test_command_given_settings_that_are_no_json_object_says_so(
+def test_command_given_settings_that_are_not_a_json_object_says_so(
     settings: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

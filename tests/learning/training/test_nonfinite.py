@@ -36,7 +36,7 @@ def test_run_with_a_broken_input_names_column_row_and_step(value: float) -> None
     assert (error.epoch, error.step) == (1, step)
     assert error.culprit == f"input column column 3 is {value} in row row 77"
     assert str(error) == (
-        f"training mlp stopped in epoch 1, step {step} of 5: input column column 3 is {value} in row row 77; mend the "
+        f"training mlp stopped in epoch 1, step {step} of 5: input column column 3 is {value} in row row 77; fix the "
         "feature, or make it missing"
     )
 
@@ -71,20 +71,22 @@ def test_find_culprit_leaves_no_hooks_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss_of", "said"),
+    ("loss_of", "message"),
     [
         (lambda outputs: outputs.sum() + np.inf, "the loss is inf"),
         # Every gradient is NaN: the one nearest to the loss is named.
         (lambda outputs: (outputs * 0).sum().sqrt(), "the gradient of parameter head.bias is not finite"),
     ],
 )
-def test_find_culprit_looks_from_the_loss_backwards(loss_of: Callable[[torch.Tensor], torch.Tensor], said: str) -> None:
+def test_find_culprit_searches_backwards_from_the_loss(
+    loss_of: Callable[[torch.Tensor], torch.Tensor], message: str
+) -> None:
     given, network = rows(10), build(perceptron())
     values = torch.from_numpy(given.inputs.arrays[0])
 
     found = find_culprit(network, [values], given, torch.arange(10), lambda: loss_of(network(values)))
 
-    assert found[0] == said
+    assert found[0] == message
 
 
 def test_run_with_a_broken_validation_row_names_it() -> None:

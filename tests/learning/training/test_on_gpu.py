@@ -66,7 +66,7 @@ def test_run_on_a_gpu_leaves_torch_as_it_was() -> None:
     assert state() == before
 
 
-def test_run_on_a_gpu_goes_on_after_a_kill_to_the_same_bits(tmp_path: Path) -> None:
+def test_run_on_a_gpu_continues_after_a_kill_to_the_same_bits(tmp_path: Path) -> None:
     def stop(epoch: int, figures: object) -> None:
         if epoch == 2:
             raise InterruptedError

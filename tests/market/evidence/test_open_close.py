@@ -32,13 +32,13 @@ def walk(noise: float, bars: int = 400) -> pd.DataFrame:
     return edges.assign(timestamp=times, high=edges.max(axis=1), low=edges.min(axis=1), volume=10.0)
 
 
-def test_swapped_open_and_close_are_told_with_the_remedy(es: Instrument) -> None:
+def test_swapped_open_and_close_are_reported_with_the_remedy(es: Instrument) -> None:
     bars = simulate_market(es, "2023-05-01", 2, 3)
 
     assert KIND not in found(bars, es)
     finding = found(swapped(bars), es)[KIND]
-    assert "open and close are probably swapped" in finding.said
-    assert "--columns 'open=NAME,close=NAME'" in finding.said
+    assert "open and close are probably swapped" in finding.message
+    assert "--columns 'open=NAME,close=NAME'" in finding.message
     assert finding.severity == "warning"
 
 
@@ -97,8 +97,8 @@ def test_file_without_names_read_by_the_remedy_has_no_sign_left(tmp_path: Path, 
     )
 
     read = read_bars(tmp_path / "bars.csv", ReadOptions(time_zone="UTC"))
-    mended = read_bars(tmp_path / "bars.csv", ReadOptions(time_zone="UTC", names=tuple(order)))
+    fixed = read_bars(tmp_path / "bars.csv", ReadOptions(time_zone="UTC", names=tuple(order)))
 
     assert KIND in found(read.frame, es)
-    assert not found(mended.frame, es)
-    assert mended.frame["open"].tolist() == bars["open"].tolist()
+    assert not found(fixed.frame, es)
+    assert fixed.frame["open"].tolist() == bars["open"].tolist()

@@ -15,26 +15,28 @@ def day(es: Instrument) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("factor", [100.0, 10.0, 1e9])
-def test_prices_in_a_smaller_unit_are_told_by_level_and_grid(day: pd.DataFrame, es: Instrument, factor: float) -> None:
+def test_prices_in_a_smaller_unit_are_detected_by_level_and_grid(
+    day: pd.DataFrame, es: Instrument, factor: float
+) -> None:
     findings = found(day.assign(**{name: day[name] * factor for name in PRICES}), es)
 
     # Ten times too high lies within what ES may cost one day, and is not told.
     assert set(findings) == ({"price_unit"} if factor > 10 else set())
     if factor > 10:
-        assert f"{factor:,.0f} times too high" in findings["price_unit"].said
+        assert f"{factor:,.0f} times too high" in findings["price_unit"].message
 
 
-def test_prices_with_thousands_read_as_decimals_are_told(day: pd.DataFrame, es: Instrument) -> None:
+def test_prices_with_thousands_read_as_decimals_are_reported(day: pd.DataFrame, es: Instrument) -> None:
     findings = found(day.assign(**{name: day[name].round() / 1000 for name in PRICES}), es)
 
-    assert "1,000 times too low" in findings["price_unit"].said
-    assert "--decimal ','" in findings["price_unit"].said
+    assert "1,000 times too low" in findings["price_unit"].message
+    assert "--decimal ','" in findings["price_unit"].message
 
 
 def test_prices_of_another_instrument_are_asked_about(day: pd.DataFrame, es: Instrument) -> None:
     bitcoin = day.assign(**{name: day[name] + 60_000 for name in PRICES})
 
-    assert found(bitcoin, es)["price_level"].said.endswith("is this ES's file? If not, name its --symbol")
+    assert found(bitcoin, es)["price_level"].message.endswith("is this ES's file? If not, name its --symbol")
 
 
 def test_prices_of_an_instrument_without_a_range_are_judged_by_their_grid_alone(
@@ -62,17 +64,17 @@ def test_price_that_changes_its_unit_midway_is_named_where_it_jumps(day: pd.Data
 
     finding = found(later, es)["price_jump"]
 
-    assert f"at {day['timestamp'].iloc[half]:%Y-%m-%d %H:%M} UTC" in finding.said
+    assert f"at {day['timestamp'].iloc[half]:%Y-%m-%d %H:%M} UTC" in finding.message
 
 
-def test_series_of_two_markets_in_turn_is_told_by_its_swings(day: pd.DataFrame, es: Instrument) -> None:
+def test_series_of_two_markets_in_turn_is_detected_by_its_swings(day: pd.DataFrame, es: Instrument) -> None:
     half = np.arange(len(day)) % 2 == 0
     turns = day.assign(**{name: np.where(half, day[name], day[name] * 3) for name in PRICES})
 
-    assert found(turns, es)["price_jump"].said.startswith(f"the price jumps {len(day) - 1} times, first ")
+    assert found(turns, es)["price_jump"].message.startswith(f"the price jumps {len(day) - 1} times, first ")
 
 
-def test_price_far_off_after_a_long_gap_is_no_finding(es: Instrument) -> None:
+def test_price_far_off_after_a_long_gap_is_not_a_finding(es: Instrument) -> None:
     early = flat_bars(pd.date_range("2020-05-04 14:30", periods=50, freq="5min", tz="UTC"), 2800.0)
     late = flat_bars(pd.date_range("2025-05-05 14:30", periods=50, freq="5min", tz="UTC"), 5700.0)
 
@@ -92,18 +94,18 @@ def test_stock_prices_off_the_tick_are_accepted_and_counted(
     finding = found(bars, spy)["off_tick"]
 
     assert finding.severity == severity
-    assert finding.said.startswith(f"{100 // every} of 100 bars")
-    assert f"'tick_size: {tick}'" in finding.said
-    assert "another instrument" not in finding.said
+    assert finding.message.startswith(f"{100 // every} of 100 bars")
+    assert f"'tick_size: {tick}'" in finding.message
+    assert "another instrument" not in finding.message
 
 
 def test_futures_prices_off_the_tick_are_asked_about(day: pd.DataFrame, es: Instrument) -> None:
     adjusted = day.assign(**{name: (day[name] * 0.98765).round(4) for name in PRICES})
 
-    assert "adjusted prices, or another instrument's" in found(adjusted, es)["off_tick"].said
+    assert "adjusted prices, or another instrument's" in found(adjusted, es)["off_tick"].message
 
 
-def test_volumes_with_thousands_read_as_decimals_are_told(es: Instrument) -> None:
+def test_volumes_with_thousands_read_as_decimals_are_reported(es: Instrument) -> None:
     times = pd.date_range("2023-05-01 14:30", periods=60, freq="1min", tz="UTC")
     bars = flat_bars(times).assign(volume=[630.0, 1.029] * 30)
 

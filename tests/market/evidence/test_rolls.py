@@ -47,7 +47,7 @@ def test_rolls_of_a_series_rolled_before_expiry_show_as_jumps(es: Instrument) ->
     assert finding.severity == "warning"
     assert len(rolled) == 4
     for session in rolled:
-        assert f"{session:%Y-%m-%d} (+" in finding.said
+        assert f"{session:%Y-%m-%d} (+" in finding.message
     assert not found(bars, es)
 
 
@@ -83,7 +83,7 @@ def _databento(path: Path, ids: list[int], times: pd.DatetimeIndex) -> Path:
     [
         ([1] * 30 + [2] * 30, ["1", "2"]),  # a continuous series rolls
         ([1] * 60, None),  # one contract, or a stock
-        (list(range(60)), None),  # a stock on an exchange that numbers anew each day
+        (list(range(60)), None),  # a stock on an exchange that numbers again each day
         ([1, 2] * 30, None),  # two series in one file
     ],
 )

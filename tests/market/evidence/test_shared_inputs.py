@@ -21,7 +21,7 @@ def kinds(path: Path, symbol: str, options: dict[str, Any]) -> dict[str, str]:
     raw = read_bars(path, ReadOptions(**options))
     instrument = find_instrument(symbol)
     findings = misreadings(Evidence(raw.frame, clean_bars(raw.frame, instrument), instrument, raw.description))
-    return {finding.kind: finding.said for finding in findings}
+    return {finding.kind: finding.message for finding in findings}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def kinds(path: Path, symbol: str, options: dict[str, Any]) -> dict[str, str]:
         ("mutations/price_x100.csv", "ES", {}, "price_unit", "100"),
     ],
 )
-def test_shared_misreading_is_told_with_its_remedy(
+def test_shared_misreading_is_reported_with_its_remedy(
     real_data: Path, name: str, symbol: str, options: dict[str, Any], kind: str, remedy: str
 ) -> None:
     found = kinds(real_data.parent / "failing_inputs" / name, symbol, options)
@@ -99,6 +99,6 @@ def test_findings_are_the_same_whatever_the_order_of_the_rows(real_data: Path) -
 
     def look(frame: pd.DataFrame) -> list[str]:
         findings = misreadings(Evidence(frame, clean_bars(frame, es), es, raw.description))
-        return [finding.said for finding in findings]
+        return [finding.message for finding in findings]
 
     assert look(raw.frame) == look(raw.frame.sample(frac=1, random_state=3).reset_index(drop=True))

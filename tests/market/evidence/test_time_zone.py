@@ -20,7 +20,7 @@ def zone_of(frame: pd.DataFrame, instrument: Instrument, read_in: str) -> str | 
     finding = found(frame, instrument, f"5-minute bars, times read as {read_in}, labelled by their open").get(
         "time_zone"
     )
-    return None if finding is None else finding.said.rpartition("--time-zone ")[2]
+    return None if finding is None else finding.message.rpartition("--time-zone ")[2]
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_summer_times_with_the_letters_of_winter_are_those_of_their_city(es: Ins
 
     finding = found(misread(year, NEW_YORK, "Etc/GMT+5"), es, read)["time_zone"]
 
-    assert "write the times without one, and name --time-zone America/New_York" in finding.said
+    assert "write the times without one, and name --time-zone America/New_York" in finding.message
 
 
 def test_times_whose_own_zone_is_wrong_are_to_be_written_without_it(autumn: pd.DataFrame, es: Instrument) -> None:
     finding = found(misread(autumn, CHICAGO, "UTC"), es)["time_zone"]
 
     assert finding.severity == "warning"
-    assert "write the times without one, and name --time-zone America/Chicago" in finding.said
+    assert "write the times without one, and name --time-zone America/Chicago" in finding.message
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 1.0])
@@ -93,7 +93,7 @@ def test_few_bars_or_one_day_are_silent(autumn: pd.DataFrame, es: Instrument) ->
     assert zone_of(misread(autumn.iloc[:90], NEW_YORK, CHICAGO), es, CHICAGO) is None
 
 
-def test_real_files_of_a_stock_with_extended_hours_are_told_by_their_volume(real_data: Path) -> None:
+def test_real_files_of_a_stock_with_extended_hours_are_detected_by_their_volume(real_data: Path) -> None:
     spy = find_instrument("SPY")
     bars = pd.read_parquet(real_data / "spy_1m_lean.parquet")
 
@@ -103,7 +103,7 @@ def test_real_files_of_a_stock_with_extended_hours_are_told_by_their_volume(real
 
 
 @pytest.mark.parametrize("month", ["2015-03", "2016-11", "2018-06", "2020-03", "2021-09"])
-def test_real_months_of_es_are_told(real_data: Path, es: Instrument, month: str) -> None:
+def test_real_months_of_es_are_reported(real_data: Path, es: Instrument, month: str) -> None:
     whole = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
     bars = whole[whole["timestamp"].dt.tz_convert(CHICAGO).dt.strftime("%Y-%m") == month]
     regular = bars[label_sessions(bars["timestamp"], es).regular]

@@ -22,16 +22,16 @@ def under_trade_dates(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("falling", [False, True])
-def test_evenings_under_their_trade_dates_are_told(es: Instrument, falling: bool) -> None:
+def test_evenings_under_their_trade_dates_are_reported(es: Instrument, falling: bool) -> None:
     bars = simulate_market(es, "2023-05-01", 10, 3)
     read = under_trade_dates(bars)
     read = read[::-1] if falling else read
 
     assert KIND not in found(bars, es)
-    assert found(read, es)[KIND].said.startswith("on 2 weekends there are bars after the last close")
+    assert found(read, es)[KIND].message.startswith("on 2 weekends there are bars after the last close")
 
 
-def test_rows_in_any_order_and_regular_hours_are_no_trade_dates(es: Instrument) -> None:
+def test_rows_in_any_order_and_regular_hours_are_not_trade_dates(es: Instrument) -> None:
     bars = simulate_market(es, "2023-05-01", 10, 3)
     hours = bars["timestamp"].dt.tz_convert(CHICAGO).dt.hour
 
@@ -40,7 +40,7 @@ def test_rows_in_any_order_and_regular_hours_are_no_trade_dates(es: Instrument) 
 
 
 @pytest.mark.parametrize("month", ["2016-11", "2019-03", "2020-06"])
-def test_real_months_of_es_are_told_one_way_only(real_data: Path, es: Instrument, month: str) -> None:
+def test_real_months_of_es_are_reported_one_way_only(real_data: Path, es: Instrument, month: str) -> None:
     bars = read_bars(real_data / "es_5m_2015_2021.parquet").frame
     bars = bars[bars["timestamp"].dt.strftime("%Y-%m") == month]
 

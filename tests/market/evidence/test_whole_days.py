@@ -17,16 +17,16 @@ def later(bars: pd.DataFrame, days: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("days", "said"),
+    ("days", "shift"),
     [(1, "1 day earlier"), (-1, "1 day later"), (3, "3 days earlier"), (-1462, "1 day earlier")],
 )
-def test_dates_on_the_wrong_weekdays_are_told(es: Instrument, days: int, said: str) -> None:
+def test_dates_on_the_wrong_weekdays_are_reported(es: Instrument, days: int, shift: str) -> None:
     bars = simulate_market(es, "2023-05-01", 10, 3)
 
     assert KIND not in found(bars, es)
     finding = found(later(bars, days), es)[KIND]
-    assert f"with dates {said}: the dates are on the wrong weekdays" in finding.said
-    assert ("1,462 days" in finding.said) == (said == "1 day earlier")
+    assert f"with dates {shift}: the dates are on the wrong weekdays" in finding.message
+    assert ("1,462 days" in finding.message) == (shift == "1 day earlier")
 
 
 def test_few_days_and_markets_around_the_clock_tell_no_weekday(es: Instrument) -> None:
@@ -41,7 +41,7 @@ def test_whole_weeks_leave_the_weekdays_as_they_are(es: Instrument) -> None:
 
 
 @pytest.mark.parametrize("month", ["2016-11", "2019-03", "2020-06", "2021-09"])
-def test_real_months_of_es_are_told_a_day_off_only(real_data: Path, es: Instrument, month: str) -> None:
+def test_real_months_of_es_are_reported_a_day_off_only(real_data: Path, es: Instrument, month: str) -> None:
     bars = read_bars(real_data / "es_5m_2015_2021.parquet").frame
     bars = bars[bars["timestamp"].dt.strftime("%Y-%m") == month]
 
@@ -49,7 +49,7 @@ def test_real_months_of_es_are_told_a_day_off_only(real_data: Path, es: Instrume
     assert set(found(later(bars, -1), es)) == set(found(later(bars, 1), es)) == {KIND}
 
 
-def test_days_of_1904_in_a_text_are_told(tmp_path: Path, es: Instrument) -> None:
+def test_days_of_1904_in_a_text_are_reported(tmp_path: Path, es: Instrument) -> None:
     bars = simulate_market(es, "2023-05-01", 10, 3)
     days = (bars["timestamp"] - pd.Timestamp("1904-01-01", tz="UTC")) / pd.Timedelta(days=1)
     bars[["open", "high", "low", "close", "volume"]].assign(date=days.map("{:.8f}".format)).to_csv(
@@ -58,4 +58,4 @@ def test_days_of_1904_in_a_text_are_told(tmp_path: Path, es: Instrument) -> None
 
     raw = read_bars(tmp_path / "bars.csv", ReadOptions(time_zone="UTC"))
 
-    assert "1,462 days too early" in found(raw.frame, es, raw.description)[KIND].said
+    assert "1,462 days too early" in found(raw.frame, es, raw.description)[KIND].message

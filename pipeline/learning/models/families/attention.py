@@ -16,7 +16,7 @@ __all__ = ["Attention", "AttentionSettings"]
 
 
 class AttentionSettings(TrainingSettings):
-    """Of :class:`Attention`.
+    """Settings of :class:`Attention`.
 
     Attributes
     ----------

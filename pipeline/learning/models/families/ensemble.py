@@ -1,4 +1,4 @@
-"""Several models as one: averaged, weighted or stacked, on what they said of rows they had not learned from."""
+"""Several models as one: averaged, weighted or stacked, on their scores of rows they had not learned from."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def _named(member: Any) -> Any:
 
 
 class EnsembleSettings(ModelSettings):
-    """Of :class:`Ensemble`.
+    """Settings of :class:`Ensemble`.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class EnsembleSettings(ModelSettings):
 
 @dataclass(frozen=True)
 class _Judged:
-    """What members fitted on some rows (``train``) say of others (``test``): scores of shape (test rows, members)."""
+    """Scores that members fitted on some rows (``train``) give others (``test``), shape (test rows, members)."""
 
     train: Positions
     test: Positions
@@ -178,9 +178,9 @@ class Ensemble(Model):
 
     def _load(self, folder: Path, extra: Mapping[str, Any]) -> None:
         self.members = tuple(load_model(folder / str(name)) for name in extra["members"])
-        told = [member.family for member in self.settings.members]
-        if (found := [member.family for member in self.members]) != told:
-            raise ValueError(f"the members are {', '.join(found)}, not {', '.join(told)}")
+        expected = [member.family for member in self.settings.members]
+        if (found := [member.family for member in self.members]) != expected:
+            raise ValueError(f"the members are {', '.join(found)}, not {', '.join(expected)}")
         self.combination = combination_from_json(extra["combination"], len(self.members))
 
     def _inner_evidence(self, rows: TrainingRows, options: FitOptions) -> Values:
@@ -193,7 +193,7 @@ class Ensemble(Model):
         return evidence
 
     def _combinations(self, rows: TrainingRows, judged: list[_Judged], options: FitOptions) -> list[Combination]:
-        """For each fold, the combination that was learned without it.
+        """Return for each fold the combination learned without it.
 
         It is taught by the other folds' scores, by members that saw neither that fold nor the scored one, at the level
         of the members it is to combine.
@@ -260,7 +260,7 @@ class Ensemble(Model):
         )
 
     def _gives_probabilities(self) -> bool:
-        """Whether the combined scores are probabilities.
+        """Return True if the combined scores are probabilities.
 
         Raises
         ------
@@ -274,7 +274,7 @@ class Ensemble(Model):
             other = next(member.family for member in self.members if not member.probabilistic)
             how = "weighted" if self.settings.method == "weighted" else "averaged"
             raise ConfigurationError(
-                f"ensemble: the scores of its member {other} are no probabilities and can't be {how} with others; "
+                f"ensemble: the scores of its member {other} are not probabilities and can't be {how} with others; "
                 f"set calibration: platt in the settings of {other}, or method: stacked"
             )
         return False

@@ -40,8 +40,8 @@ class BoostedDollarsSettings(BoostingSettings):
 class BoostedDollars(BoostedModel):
     """LightGBM on net dollars: the score is the share of a trade to take, and the trees raise what that makes.
 
-    Above 0.5 the trees expect a profit after costs, below it a loss; a score is no probability. Loss, gradient and the
-    curvature that stands in for the hessian are derived in ``docs/dollar_objective.md``. Losses in the training log are
+    Above 0.5 the trees expect a profit after costs, below it a loss; scores are not probabilities. Loss, gradient and
+    the curvature that replaces the hessian are derived in ``docs/dollar_objective.md``. Losses in the training log are
     minus the dollars a candidate makes, over the training rows' mean size of a result.
     """
 

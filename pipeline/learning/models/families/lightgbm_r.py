@@ -29,7 +29,7 @@ class BoostedRSettings(BoostingSettings):
 class BoostedR(BoostedModel):
     """LightGBM on the squared error of the R multiple; the score is σ(r̂ / scale): 0.5 where r̂ is zero.
 
-    A score is no probability; :meth:`predict_r` gives r̂ itself.
+    A score is not a probability; :meth:`predict_r` gives r̂ itself.
     """
 
     family: ClassVar[str] = "lightgbm_r"

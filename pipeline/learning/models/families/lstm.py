@@ -16,7 +16,7 @@ __all__ = ["LongShortTermMemory", "LongShortTermMemorySettings"]
 
 
 class LongShortTermMemorySettings(TrainingSettings):
-    """Of :class:`LongShortTermMemory`.
+    """Settings of :class:`LongShortTermMemory`.
 
     Attributes
     ----------

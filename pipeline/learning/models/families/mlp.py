@@ -17,7 +17,7 @@ Width = Annotated[int, Field(ge=1, le=65_536), AfterValidator(aligned)]
 
 
 class PerceptronSettings(TrainingSettings):
-    """Of :class:`Perceptron`.
+    """Settings of :class:`Perceptron`.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ __all__ = ["NetworkSpec", "build"]
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network is made from; plain JSON values, so that it is saved, hashed and sent as text.
+    """Specification of a network in plain JSON values, so that it can be saved, hashed and sent as text.
 
     Attributes
     ----------
@@ -30,12 +30,12 @@ class NetworkSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return plain values."""
         return {"name": self.name, "arguments": dict(self.arguments)}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "NetworkSpec":
-        """What :meth:`to_json` gave."""
+        """Rebuild a specification from what :meth:`to_json` returned."""
         return cls(str(saved["name"]), dict(saved["arguments"]))
 
 
@@ -52,6 +52,6 @@ def build(spec: NetworkSpec) -> "nn.Module":
     """
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))
     if spec.name not in known:
-        raise DataError(f"there is no network {spec.name!r}; there are {', '.join(known)}")
+        raise DataError(f"there is no network {spec.name!r}; choose from {', '.join(known)}")
     network: nn.Module = importlib.import_module(f"{__name__}.{spec.name}").make(**spec.arguments)
     return network

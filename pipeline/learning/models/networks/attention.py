@@ -1,4 +1,4 @@
-"""Multi-head attention over each timeframe's steps; steps that are not there get no attention."""
+"""Multi-head attention over each timeframe's steps; missing steps get no attention."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from pipeline.learning.models.sequence_network import SequenceNetwork
 
 __all__ = ["StepAttention", "attend", "make"]
 
-# Subtracted from the score of a step that is not there, before the division by √width: exp() of it is zero exactly,
+# Subtracted from the score of a missing step, before the division by √width: exp() of it is zero exactly,
 # in bfloat16 too, and where no step is there at all the result is still a number.
 _FAR = 16_384.0
 # Flash kernels want head widths in multiples of this.
@@ -22,7 +22,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, there: Tensor) -> Tensor:
     """Scaled dot-product attention (Vaswani et al. 2017) to the steps that are there.
 
     Flash kernels take no mask. So the mask is made part of the product: one more dimension, 1 in every query and
-    far below zero in the keys of steps that are not there, which leaves other scores as they are. Where a
+    far below zero in the keys of missing steps, which leaves other scores as they are. Where a
     device has flash kernels torch can then choose them.
 
     Parameters
@@ -61,9 +61,9 @@ class _Heads(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.back = nn.Linear(width, width)
 
-    def forward(self, asking: Tensor, told: Tensor, there: Tensor) -> Tensor:
-        """From (n, queries, width) and (n, steps, width) to (n, queries, width)."""
-        key, value = self.key_value(told).chunk(2, dim=-1)
+    def forward(self, asking: Tensor, memory: Tensor, there: Tensor) -> Tensor:
+        """Map (n, queries, width) and (n, steps, width) to (n, queries, width)."""
+        key, value = self.key_value(memory).chunk(2, dim=-1)
         query, key, value = (self._split(each) for each in (self.query(asking), key, value))
         answers: Tensor = self.back(attend(query, key, value, there).transpose(1, 2).flatten(2))
         return answers
@@ -88,7 +88,7 @@ class _Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, steps: Tensor, there: Tensor) -> Tensor:
-        """From and to (n, steps, width)."""
+        """Map (n, steps, width) to the same shape."""
         normed = self.before_attention(steps)
         steps = steps + self.dropout(self.attention(normed, normed, there))
         added: Tensor = steps + self.dropout(self.layers(steps))

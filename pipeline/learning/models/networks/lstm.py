@@ -1,4 +1,4 @@
-"""Long short-term memory over each timeframe's steps; steps that are not there are passed over."""
+"""Long short-term memory over each timeframe's steps; missing steps are passed over."""
 
 from collections.abc import Sequence
 

@@ -41,7 +41,7 @@ class Steep(nn.Module):
 
 
 class Unlearned(nn.Module):
-    """What is finite in training alone."""
+    """Network that is finite in training alone."""
 
     def forward(self, values: Tensor) -> Tensor:
         return values if self.training else values * 1e38 * 1e38
