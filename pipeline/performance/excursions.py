@@ -41,8 +41,8 @@ def excursions(trades: pd.DataFrame, orders: pd.DataFrame, bars: pd.DataFrame, i
     -------
     DataFrame
         Indexed as ``trades``: ``mae``, ``mfe`` (R, ≥ 0; R is the order's distance from entry to stop), and
-        ``mae_exact``, ``mfe_exact``: False where a price of the entry or exit bar that may have come while the position was held, or
-        may not, lies further out.
+        ``mae_exact``, ``mfe_exact``: False where a price of the entry or exit bar lies further out that came while the
+        position was held, or did not: bars cannot tell.
     """
     if not len(trades):
         empty = {"mae": float, "mfe": float, "mae_exact": bool, "mfe_exact": bool}

@@ -1,6 +1,5 @@
 """Buying and holding the instrument, what any strategy on it is measured against."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ __all__ = ["BuyAndHold", "buy_and_hold"]
 
 @dataclass(frozen=True)
 class BuyAndHold:
-    """A position bought at the first bar, carried from contract to contract, and sold at the last.
+    """The whole capital in the instrument from the first bar to the last, carried from contract to contract.
 
     Attributes
     ----------
@@ -25,29 +24,26 @@ class BuyAndHold:
         At the last bar of every session, indexed by session.
     daily_returns
         As of :class:`~pipeline.backtest.ledger.BacktestResult`.
-    quantity
-        Contracts held throughout.
+    one_contract
+        What a single contract made after its costs, in money, over the same bars.
     rolls
         How often the position changed contracts.
-    costs
-        Commission and slippage of all of it, in money.
     """
 
     equity: pd.Series
     session_equity: pd.Series
     daily_returns: pd.Series
-    quantity: int
+    one_contract: float
     rolls: int
-    costs: float
 
 
 def buy_and_hold(bars: pd.DataFrame, instrument: Instrument, account: Account) -> BuyAndHold:
-    """Hold the instrument over all bars given.
+    """Hold the instrument, without borrowing, over all bars given.
 
-    As many whole contracts as the initial capital pays for in full at the first open, at least one; the number is never
-    changed. In each contract the position is bought at its first bar's open and sold at its last bar's close, so no
-    return spans two contracts: the price gap of a roll earns nothing, and neither does what the new contract did
-    before its first bar. Every purchase and sale pays commission and the account's slippage. Margin calls are left out.
+    In each contract the position is bought at its first bar's open, for all the equity there is (fractions of a
+    contract included), and sold at its last bar's close. So no return spans two contracts: the price gap of a roll
+    earns nothing. Every purchase and sale pays commission and the account's slippage. A contract whose first price is
+    not above 0 is left out.
 
     Parameters
     ----------
@@ -56,14 +52,10 @@ def buy_and_hold(bars: pd.DataFrame, instrument: Instrument, account: Account) -
     instrument, account
         Point value and costs; initial capital and slippage.
     """
-    opens, closes = (bars[name].to_numpy(np.float64) for name in ("open", "close"))
-    capital = account.initial_capital
     index = pd.DatetimeIndex(bars["timestamp"], name="timestamp")
-    point = instrument.point_value
-    quantity, costs, last = 1, 0.0, np.zeros(0, np.int64)
-    values = np.full(len(bars), float(capital))
+    values, made, rolls = np.zeros(0), 0.0, 0
     if len(bars):
-        quantity = max(1, math.floor(capital / (opens[0] * point))) if opens[0] > 0 else 1
+        opens, closes = (bars[name].to_numpy(np.float64) for name in ("open", "close"))
         changed = np.zeros(len(bars), dtype=bool)
         if "contract" in bars:
             names = bars["contract"].astype(str).to_numpy()
@@ -71,23 +63,18 @@ def buy_and_hold(bars: pd.DataFrame, instrument: Instrument, account: Account) -
         run = changed.cumsum()
         first = np.flatnonzero(np.append(True, changed[1:]))
         last = np.append(first[1:] - 1, len(bars) - 1)
-        fixed = quantity * (instrument.commission_per_side + account.slippage_ticks * instrument.tick_value)
+        point = instrument.point_value
+        fixed = instrument.commission_per_side + account.slippage_ticks * instrument.tick_value
         buying, selling = (
-            fixed + instrument.commission_rate * np.abs(prices) * point * quantity
-            for prices in (opens[first], closes[last])
+            fixed + instrument.commission_rate * np.abs(prices) * point for prices in (opens[first], closes[last])
         )
-        gains = quantity * point * (closes[last] - opens[first]) - buying - selling
-        before = np.append(0.0, gains.cumsum()[:-1])
-        values = capital + before[run] + quantity * point * (closes - opens[first][run]) - buying[run]
-        values[last] -= selling
-        costs = float(buying.sum() + selling.sum())
+        made = float((point * (closes[last] - opens[first]) - buying - selling).sum())
+        paid = opens[first] * point
+        bought = np.where(paid > 0, paid, np.inf)
+        growth = 1 + (point * (closes - opens[first][run]) - buying[run]) / bought[run]
+        growth[last] -= selling / bought
+        values = account.initial_capital * np.append(1.0, growth[last].cumprod()[:-1])[run] * growth
+        rolls = len(first) - 1
     equity = pd.Series(values, index=index, name="equity")
     sessions = equity_by_session(equity, label_sessions(index, instrument))
-    return BuyAndHold(
-        equity=equity,
-        session_equity=sessions,
-        daily_returns=daily_returns(sessions, account),
-        quantity=quantity,
-        rolls=max(0, len(last) - 1),
-        costs=costs,
-    )
+    return BuyAndHold(equity, sessions, daily_returns(sessions, account), made, rolls)

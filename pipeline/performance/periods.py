@@ -26,9 +26,7 @@ def monthly_returns(returns: pd.Series) -> pd.DataFrame:
     """
     finite_values(returns)
     sessions = pd.DatetimeIndex(returns.index)
-    frame = pd.DataFrame(
-        {"year": sessions.year, "month": sessions.month, "growth": 1.0 + returns.to_numpy(np.float64)}
-    )
+    frame = pd.DataFrame({"year": sessions.year, "month": sessions.month, "growth": 1.0 + returns.to_numpy(np.float64)})
     table = frame.pivot_table(index="year", columns="month", values="growth", aggfunc="prod")
     table = table.reindex(columns=range(1, 13)).astype(np.float64)
     table["year"] = table.prod(axis=1)

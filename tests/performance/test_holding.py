@@ -23,31 +23,30 @@ def roll(es):
 
 def test_buy_and_hold_over_a_roll_earns_nothing_of_its_gap(es):
     found = buy_and_hold(roll(es), es, Account())
-    cost = 5.0 + 12.5  # a side: commission and one tick
-    first = 100_000 + 10 * 50 - 2 * cost  # 4000 to 4010
-    assert found.equity.tolist() == [
-        100_000 + 5 * 50 - cost,
-        first,
-        first + 2 * 50 - cost,
-        first + 5 * 50 - 2 * cost,
-    ]
-    assert found.session_equity.tolist() == [first, first + 250 - 2 * cost]
-    assert found.daily_returns.tolist() == pytest.approx([465 / 100_000, 215 / 100_465])
-    assert (found.quantity, found.rolls, found.costs) == (1, 1, 4 * cost)
+    side = 5.0 + 12.5  # commission and one tick, of one contract
+    first, second = 4000.0 * 50, 4110.0 * 50
+    capital = 100_000.0
+    rolled = capital * (1 + (10 * 50 - 2 * side) / first)
+    assert found.equity.tolist() == pytest.approx(
+        [
+            capital * (1 + (5 * 50 - side) / first),
+            rolled,
+            rolled * (1 + (2 * 50 - side) / second),
+            rolled * (1 + (5 * 50 - 2 * side) / second),
+        ]
+    )
+    assert found.session_equity.tolist() == found.equity.iloc[[1, 3]].tolist()
+    assert found.daily_returns.tolist() == pytest.approx([465 / first, 215 / second])
+    assert (found.one_contract, found.rolls) == (465 + 215, 1)
 
 
 def test_buy_and_hold_without_contracts_is_one_position(es):
     found = buy_and_hold(roll(es).drop(columns="contract"), es, Account(slippage_ticks=0))
-    assert found.equity.iloc[-1] == 100_000 + 115 * 50 - 2 * 5
-    assert found.rolls == 0
+    assert found.equity.iloc[-1] == pytest.approx(100_000 * (1 + (115 * 50 - 10) / 200_000))
+    assert (found.one_contract, found.rolls) == (115 * 50 - 10, 0)
 
 
-def test_buy_and_hold_holds_as_many_contracts_as_the_capital_pays_for(es):
-    assert buy_and_hold(roll(es), es, Account(initial_capital=999_999.0)).quantity == 4
-    assert buy_and_hold(roll(es), es, Account(initial_capital=1_000_000.0)).quantity == 5
-
-
-def test_buy_and_hold_without_bars_is_the_capital(es):
+def test_buy_and_hold_without_bars_earns_nothing(es):
     found = buy_and_hold(roll(es).iloc[:0], es, Account())
     assert found.equity.empty
-    assert (found.rolls, found.costs) == (0, 0.0)
+    assert (found.one_contract, found.rolls) == (0.0, 0)

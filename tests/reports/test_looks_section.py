@@ -12,7 +12,7 @@ from pipeline.performance import deflated_sharpe_ratio, format_value
 from pipeline.reports import ReportInputs, build_report
 from pipeline.reports.looks_section import deflation, looks_figure, looks_section
 from pipeline.reports.model_section import model_section
-from pipeline.reports.theme import FADED, GOOD
+from pipeline.reports.theme import GOOD
 from pipeline.tuning.looks import Looks
 from tests.reports.chain import FADES, RULES, report_inputs, walk, with_models
 from tests.reports.outline import Outline
@@ -182,8 +182,9 @@ def test_page_with_looks_has_their_section_and_deflates_the_verdict(inputs):
     assert "#looks" in shown.links
     text = shown.text.replace("\N{NO-BREAK SPACE}", " ")
     deflated = deflation(five(), inputs.results, inputs.summaries).loc[FADES, "deflated_sharpe_ratio"]
-    assert f", and {format_value(deflated, '%')} as the best of 5 trials (deflated)." in text
-    assert "over all the trials, under “How many looks”." in text
+    chance = inputs.summaries[FADES].loc["probabilistic_sharpe_ratio", "value"]
+    assert f"{format_value(chance, '%')} {format_value(deflated, '%')} {len(inputs.results[FADES].trades)} " in text
+    assert "the best of the 5 trials recorded on this market" in text
     assert build_report(replace(inputs, looks=five())) == page
 
 
@@ -191,19 +192,19 @@ def test_page_whose_count_is_unknown_is_whole(inputs):
     shown = Outline(build_report(replace(inputs, why_no_looks="the ledger of trials does not answer")))
     assert "#looks" in shown.links
     assert "the ledger of trials does not answer" in shown.text
-    assert "(deflated)" not in shown.text
+    assert "trials recorded on this market" not in shown.text
 
 
-def test_verdict_of_an_edge_that_luck_explains_is_set_in_grey(inputs):
+def test_verdict_of_an_edge_that_luck_explains_has_no_colour(inputs):
     table = inputs.summaries[FADES].copy()
     table.loc["sharpe_ratio", ["value", "low", "high"]] = [1.0, 0.2, 1.8]
     lucky = replace(inputs, summaries={FADES: table, RULES: inputs.summaries[RULES]})
 
     def colors(page: str) -> list[str]:
-        return re.findall(r'class="verdict" style="border-color:(#\w+)"', page)
+        return re.findall(r'class="says" style="color:(#\w+)"', page)
 
-    assert colors(build_report(lucky)) == [GOOD, FADED]
-    assert colors(build_report(replace(lucky, looks=five()))) == [FADED, FADED]
+    assert colors(build_report(lucky)) == [GOOD]
+    assert colors(build_report(replace(lucky, looks=five()))) == []
 
 
 def test_model_section_says_how_a_family_was_tuned(inputs):

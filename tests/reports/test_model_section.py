@@ -275,9 +275,9 @@ def page(inputs) -> str:
     return build_report(with_eight_strategies(inputs))
 
 
-def test_page_with_models_has_their_section_after_equity(page):
+def test_page_with_models_has_their_section_after_the_returns(page):
     links = Outline(page).links
-    assert links.index("#models") == links.index("#equity") + 1
+    assert links.index("#models") == links.index("#returns") + 1
 
 
 @pytest.mark.parametrize("width", [1280, 400])
