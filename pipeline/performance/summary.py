@@ -45,7 +45,7 @@ HEADLINE_METRICS = (
     "commission",
     "pnl",
 )
-# From what the prices gave to what the account got; each also in ticks a contract, as ``<name>_ticks``.
+# From what the prices gave to what the account got; each also in ticks per contract, as ``<name>_ticks``.
 COST_LINES = ("pnl_before_costs", "slippage", "pnl_before_commission", "commission", "pnl")
 # Below it resamples repeat a handful of outcomes: an interval would be too narrow and look surer than the data are.
 FEWEST_TRADES = 30
@@ -55,7 +55,7 @@ ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cance
 
 _PAYS_SLIPPAGE = ("stop", "close", "margin_call")  # a target is a limit order
 
-_EACH_ONCE = "mean a contract after costs; each trade counts once here, in money larger positions weigh more"
+_EACH_ONCE = "mean per contract after costs; each trade counts once here, in money larger positions weigh more"
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -224,8 +224,8 @@ def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency
     statistics: dict[str, tuple[NDArray[np.float64], Kernel, str, str]] = {
         "win_rate": (pnl, lambda v: 100 * kernels.positive_share(v), "%", "trades with a profit after commission"),
         "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
-        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss a trade"),
-        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple a trade"),
+        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss per trade"),
+        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple per trade"),
         "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
     }
     samples = {name: entry[:2] for name, entry in statistics.items()}
@@ -268,7 +268,7 @@ def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray
     notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
     years = len(result.daily_returns) / result.instrument.periods_per_year
     average = float(result.equity.mean()) if len(result.equity) else math.nan
-    table.add("turnover", metrics.turnover(notional, average, years), "× a year", "notional, both sides, over equity")
+    table.add("turnover", metrics.turnover(notional, average, years), "× per year", "notional, both sides, over equity")
 
 
 def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
@@ -282,7 +282,7 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
         "slippage": (
             slippage,
-            f"estimated: {_counted(ticks, 'tick')} a contract on each stop, close and margin call; "
+            f"estimated: {_counted(ticks, 'tick')} per contract on each stop, close and margin call; "
             "the prices of the fills hold it",
         ),
         "pnl_before_commission": (net + commission, "from the prices of the fills"),
@@ -294,7 +294,7 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         table.add(name, amounts[name][0], currency, amounts[name][1])
     for name in COST_LINES:
         each = amounts[name][0] / (contracts * tick_value) if contracts else math.nan
-        table.add(f"{name}_ticks", each, "ticks", "a contract" if contracts else "no trades")
+        table.add(f"{name}_ticks", each, "ticks", "per contract" if contracts else "no trades")
 
 
 def _add_orders(table: MetricTable, result: SupportsSummary) -> None:

@@ -121,7 +121,7 @@ def profile_figure(
         tickvals=places, ticktext=texts, rangeslider_visible=False, range=_candle_range(chart), row=1, col=1
     )
     figure.update_yaxes(
-        gridcolor=palette.GRID, tickformat=".12~g", zeroline=False, range=instrument.to_prices([chart.low, chart.high])
+        gridcolor=palette.GRID, tickformat=",.12~g", zeroline=False, range=instrument.to_prices([chart.low, chart.high])
     )
     figure.update_layout(
         title={"text": title or chart.title, "x": 0.01, "y": 0.985, "yanchor": "top", "font": {"size": 16}},

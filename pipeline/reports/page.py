@@ -171,9 +171,9 @@ def _equity(inputs: ReportInputs) -> str:
 
 def _panels(inputs: ReportInputs) -> Iterator[str]:
     yield (
-        '<p class="note">The last sessions with trades, in the exchange\'s time. Band, dashed line and the profile on '
-        "the left are the value area, VPOC and volume of the session <em>before</em>, which is all the orders knew. "
-        "Triangles are entries (up long, down short), dots exits (green with a profit); dotted lines the stop and the "
+        '<p class="note">The latest sessions with trades, in exchange time. Band, dashed line and the profile on the '
+        "left are the value area, VPOC and volume of the session <em>before</em>, which is all the orders knew. "
+        "Triangles are entries (up long, down short), dots exits (green with a profit); dotted lines are stop and "
         "target. Hover for the trade.</p>"
     )
     count = _PANELS if len(inputs.results) <= _FEW else _PANELS_OF_MANY
@@ -194,8 +194,8 @@ def _breakdown(inputs: ReportInputs) -> str:
         return '<p class="note">No trades.</p>'
     counted = "the number at each bar is its trades" if len(inputs.results) <= MOST_NUMBERED else "hover for the trades"
     note = (
-        f"Sum of profit and loss after costs; {counted}. Twenty-odd bars always hold a few that look good: with no "
-        "edge at all, one weekday in two ends above zero."
+        f"Net profit and loss; {counted}. Among twenty-odd bars a few always look good: with no edge at all, about "
+        "every second weekday ends above zero."
     )
     figure = _grid(breakdown_figure(inputs), "breakdown-chart", 4)
     return f'<p class="note">{note}</p>{figure}'
@@ -210,8 +210,8 @@ def _multiples(inputs: ReportInputs) -> str:
     if not any(len(result.trades) for result in inputs.results.values()):
         return '<p class="note">No trades.</p>'
     note = (
-        "Result of each trade over what its order put at risk. A full stop is a little worse than −1 R, because of "
-        "slippage and commission; a target is about 2 R or more before them."
+        "Result of each trade divided by what its order put at risk. A full stop is a little worse than −1 R, because "
+        "of slippage and commission; a target is about 2 R or more before costs."
     )
     return f'<p class="note">{note}</p>{figure_html(multiples_figure(inputs), "multiples-chart")}'
 
@@ -219,8 +219,8 @@ def _multiples(inputs: ReportInputs) -> str:
 def _gates(inputs: ReportInputs) -> str:
     paths = int(inputs.null_rates["paths"].max()) if len(inputs.null_rates) else 0
     note = (
-        f"How often each gate opened, beside how often it opens on {paths:,} simulated random walks without drift. A "
-        "gate that opens as often on chance selects nothing. Bars are 95 % by the binomial formula; the market's "
+        f"How often each gate passed, beside how often it passes on {paths:,} simulated random walks without drift. A "
+        "gate that passes as often by chance selects nothing. Error bars are binomial 95 % intervals; the market's "
         "windows overlap from session to session, so its true uncertainty is several times wider."
     )
     chosen = int(inputs.signals["rule_signal"].sum())
@@ -232,7 +232,7 @@ def _gates(inputs: ReportInputs) -> str:
 
 def _margin(rule: object, currency: str) -> str:
     if isinstance(rule, dict):
-        return f"a dated table of {currency} a contract"
+        return f"a dated table of {currency} per contract"
     return f"{100 * float(str(rule)):g} % of notional"
 
 
@@ -252,8 +252,9 @@ def _assumptions(inputs: ReportInputs) -> str:
         "opens past the limit, it fills at that open. Limit fills pay no slippage.",
         f"Stops and closes pay {_count(ticks, 'tick')} of slippage "
         f"({format_value(ticks * instrument.tick_value, currency)} per contract). An order still waiting when a bar "
-        "opens beyond its stop is called off, never filled.",
-        "A bar that reaches stop and target counts as stopped; a bar entered part-way gives no target.",
+        "opens beyond its stop is cancelled, never filled.",
+        "A bar that reaches stop and target counts as stopped; a target inside the entry bar counts only if the bar "
+        "closes beyond it.",
         f"Commission: {commission}.",
         f"Size: {100 * account.risk_per_trade:g} % of equity at risk, whole contracts, rounded down; at most "
         f"{account.max_contracts or 'what margin allows'}, with margin of "
@@ -264,9 +265,9 @@ def _assumptions(inputs: ReportInputs) -> str:
     ]
     promised = [
         "The past of one market is one sample. An interval says how far chance alone could have moved the number on "
-        "data like this; it knows nothing of a market that changes.",
+        "data like this; it says nothing about a market that changes.",
         "Intervals and probabilities here hold for a strategy fixed beforehand. The more settings were tried before "
-        "this one, the less they mean: that takes the deflated Sharpe ratio over all the trials"
+        "this one, the less they mean: see the deflated Sharpe ratio over all trials"
         f"{', under “Trials on this market”' if _looked(inputs) else ''}.",
         "Within a bar the order of prices is unknown, and nothing is known of the place in the queue at a limit. Both "
         "are resolved against the trader, but a real fill can still be worse.",

@@ -148,14 +148,14 @@ class Looks:
                 f"was lost or replaced), so {self.proven:,} are counted."
             )
         if not self.count:
-            return f"No trial has been made on {where}."
+            return f"No trial recorded on {where}."
         seen = self.trials[self.trials["state"].isin(_COUNTED)]
         pruned, failed = (int(self.trials["state"].eq(state).sum()) for state in ("pruned", "failed"))
         asides = [f"{pruned:,} of them pruned"] * bool(pruned) + [f"{failed:,} more failed and not counted"] * bool(
             failed
         )
         trials, studies = _some(self.count, "trial"), _some(seen["study"].nunique(), "study", "studies")
-        return f"{trials} of {studies} looked at {where}{''.join(', ' + aside for aside in asides)}."
+        return f"{trials} in {studies} recorded on {where}{''.join(', ' + aside for aside in asides)}."
 
 
 def _some(count: int, one: str, several: str | None = None) -> str:

@@ -160,7 +160,7 @@ def test_backtest_says_how_many_looks_were_counted_after_a_lost_ledger_too(
 ) -> None:
     code, out, _ = vpoc("backtest", str(bars_file))
     assert code == 0
-    assert "1 trial of 1 study looked at ES between" in out
+    assert "1 trial in 1 study recorded on ES between" in out
     vpoc("backtest", str(bars_file), settings="strategy: {trend_window: 15}\n")
     next(tmp_path.rglob("optuna.db")).unlink()
 
@@ -191,7 +191,7 @@ def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Pa
     assert document["simulated"] is False
     assert set(document["strategies"]) == {"All fades", "Rule signals"}
     assert document["looks"]["trials"] == 1
-    assert document["looks"]["said"].startswith("1 trial of 1 study looked at ES between ")
+    assert document["looks"]["said"].startswith("1 trial in 1 study recorded on ES between ")
     assert Path(document["report"]).exists()
     again = vpoc("run", "--symbol", "ES", "--json")
     assert json.loads(again[1]) == document

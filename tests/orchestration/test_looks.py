@@ -49,7 +49,7 @@ def test_first_run_counts_its_rules_and_families_and_says_what_is_left_of_them(m
     assert 100_000 * (1 + own.astype(float)).prod() == pytest.approx(equity.iloc[-1], rel=0.2)
     assert rules["state"] == "complete"
     page = (made.home.reports / "ES-SIM.html").read_text()
-    assert "3 trials of 3 studies looked at ES-SIM between 2021-01-04 and " in page
+    assert "3 trials in 3 studies recorded on ES-SIM between 2021-01-04 and " in page
     client = MlflowClient(tracking_uri(made.home))
     experiment = client.get_experiment_by_name("vpoc-ES-SIM")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`vpoc.kind` = 'research'")
@@ -79,7 +79,7 @@ def test_the_same_settings_again_are_no_further_look_and_changed_ones_are(
     done = judge(instance, "backtest_summary")
     changed = metadata_of(done, "backtest_summary")
     assert changed["trials"] == 5  # the rules know no threshold
-    assert changed["looks"].startswith("5 trials of 3 studies looked at ES-SIM between 2021-01-04 and ")
+    assert changed["looks"].startswith("5 trials in 3 studies recorded on ES-SIM between 2021-01-04 and ")
     (told,) = done.asset_materializations_for_node("backtest_summary")
     shown = [record.data for record in told.metadata["deflated_sharpe_ratio"].records]
     assert [row["strategy"] for row in shown] == [FADES, RULES, "Rules, same time", "ML lightgbm", "ML mlp"]

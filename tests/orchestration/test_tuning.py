@@ -156,7 +156,7 @@ def test_tune_mistakes_are_one_sentence(
 def test_tune_says_what_many_looks_leave_of_the_best(made: Home) -> None:
     done = CliRunner().invoke(app, ["tune", "strategy", "--symbol", "ES-SIM", "--trials", "6"])
 
-    assert "looked at ES-SIM between" in done.stdout
+    assert "recorded on ES-SIM between" in done.stdout
     assert "Deflated Sharpe ratio of the best" in done.stdout
     assert "Probability of overfitting of all these trials (CSCV)" in done.stdout
 

@@ -101,7 +101,7 @@ def test_panel_figure_marks_every_trade_of_its_sessions_at_its_prices(inputs):
 def test_panel_figure_draws_the_value_area_of_the_session_before(inputs):
     result = inputs.results[FADES]
     session = recent_sessions(result, inputs.profiles, 1)[0]
-    band = next(drawn for drawn in panel_figure(inputs, result, [session]).data if drawn.name == "value area before")
+    band = next(drawn for drawn in panel_figure(inputs, result, [session]).data if drawn.name == "prior value area")
     before = inputs.profiles.iloc[inputs.profiles.index.get_loc(session) - 1]
     low, high = panel_figure(inputs, result, [session]).layout.yaxis.range
     assert (band.y[0], band.y[2]) == (max(before["val"], low), min(before["vah"], high))

@@ -202,7 +202,7 @@ def test_page_leads_from_profit_before_costs_to_net_profit(inputs, outline):
     value = inputs.summaries[FADES]["value"]
     for name, head in zip(COST_LINES, heads, strict=True):
         each = format_value(value[f"{name}_ticks"], "ticks")
-        assert f"{head} {format_value(value[name], '$')} {each} a contract" in outline.text
+        assert f"{head} {format_value(value[name], '$')} {each} per contract" in outline.text
 
 
 def test_page_never_says_the_same_note_twice_in_a_row_of_the_results(inputs):

@@ -285,7 +285,7 @@ def test_looks_count_overlapping_periods_of_the_symbol_and_no_failed_ones(url):
     assert looks.count == 3
     assert ledger.looks("ES", day("2024-01-02"), day("2024-12-31"), target="strategy").count == 2
     assert looks.sentence() == (
-        "3 trials of 2 studies looked at ES between 2024-01-02 and 2024-12-31, 1 of them pruned, "
+        "3 trials in 2 studies recorded on ES between 2024-01-02 and 2024-12-31, 1 of them pruned, "
         "1 more failed and not counted."
     )
     by_study = looks.by_study()
@@ -299,7 +299,7 @@ def test_looks_of_nothing_deflate_nothing_and_make_no_file(file, tmp_path):
     looks = looks_of(Ledger(file))
     returns = np.array([0.01, -0.005, 0.02, 0.003])
     assert looks.count == 0
-    assert looks.sentence() == "No trial has been made on ES between 2024-01-01 and 2024-12-31."
+    assert looks.sentence() == "No trial recorded on ES between 2024-01-01 and 2024-12-31."
     assert looks.expected_best == 0.0
     assert looks.deflated_sharpe(returns) == deflated_sharpe_ratio(returns, trials=1, sharpe_variance=0.0)
     assert math.isnan(looks.sharpe_variance)
