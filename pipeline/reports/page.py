@@ -14,6 +14,7 @@ from pipeline.reports.looks_section import looks_section
 from pipeline.reports.markup import bullets, folded, kept, plain, section
 from pipeline.reports.model_section import model_section
 from pipeline.reports.profile_section import profile_section
+from pipeline.reports.replay_section import replay_section
 from pipeline.reports.returns_section import returns_section
 from pipeline.reports.session_panels import PANEL_HEIGHT, panel_figure, recent_sessions
 from pipeline.reports.stacking import stacked
@@ -70,6 +71,7 @@ def build_report(inputs: ReportInputs) -> str:
         *([("models", "Models", model_section(inputs))] if inputs.models else []),
         *([("looks", "Trials on this market", looks_section(inputs))] if _looked(inputs) else []),
         ("trades", "Trades on price", "\n".join(_panels(inputs))),
+        ("replay", "Any session", replay_section(inputs, trades)),
         ("sessions", "Latest sessions", profile_section(inputs)),
         ("breakdown", "Sources of profit and loss", _breakdown(inputs)),
         ("sides", "Long and short", sides_table(inputs, trades)),

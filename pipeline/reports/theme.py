@@ -103,6 +103,9 @@ tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
 tr.group th {{ padding-top: 16px; color: {MUTED}; font-size: .8rem; text-transform: uppercase; letter-spacing: .05em; }}
 .months th, .months td {{ padding: 5px 7px; }} .months td {{ font-size: .86rem; }}
 .months td.total {{ font-weight: 600; }} .months tbody th {{ min-width: 0; padding-right: 12px; }}
+.picker {{ display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; margin: 8px 0; }}
+.picker select, .picker button {{ font: inherit; font-size: .9rem; padding: 3px 8px; }}
+.picker span {{ font-weight: 600; }}
 .facts {{ display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 12px 0 0; }} .facts div {{ display: flex; gap: 8px; }}
 .facts dt {{ color: {MUTED}; }} .facts dd {{ margin: 0; font-weight: 600; }}
 tbody th .says {{ font-weight: 400; font-size: .86rem; color: {MUTED}; }}

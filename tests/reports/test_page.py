@@ -27,6 +27,7 @@ SECTIONS = [
     "equity",
     "returns",
     "trades",
+    "replay",
     "sessions",
     "breakdown",
     "sides",
