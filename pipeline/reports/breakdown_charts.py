@@ -68,7 +68,7 @@ def breakdown_figure(inputs: ReportInputs) -> "go.Figure":
         "exit": "By exit reason",
     }
     figure = make_subplots(
-        rows=2, cols=2, subplot_titles=list(titles.values()), horizontal_spacing=0.09, vertical_spacing=0.18
+        rows=2, cols=2, subplot_titles=list(titles.values()), horizontal_spacing=0.12, vertical_spacing=0.18
     )
     parts = {name: breakdown(result.trades, inputs.instrument) for name, result in inputs.results.items()}
     for number, kind in enumerate(titles):

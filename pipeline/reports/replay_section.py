@@ -29,7 +29,7 @@ const bytes=Uint8Array.from(atob(document.getElementById('replay-data').textCont
 const unpacked=new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
 const data=JSON.parse(await new Response(unpacked).text());
 const days=document.getElementById('replay-session'),books=document.getElementById('replay-strategy');
-const chart=document.getElementById('replay-chart'),title=document.getElementById('replay-title');
+const chart=document.getElementById('replay-chart'),title=document.getElementById('replay-result');
 data.sessions.forEach((day,i)=>days.add(new Option(day,i)));
 data.strategies.forEach((name,i)=>books.add(new Option(name,i)));
 const begins=[0];data.counts.forEach(n=>begins.push(begins[begins.length-1]+n));
@@ -73,7 +73,7 @@ const jump=by=>{const own=new Set(data.trades[+books.value].map(t=>t[0]));
  .forEach(([name,act])=>document.getElementById(name).addEventListener('click',act));
 days.addEventListener('change',draw);books.addEventListener('change',draw);
 days.value=data.sessions.length-1;jump(-1);draw();
-})().catch(()=>{document.getElementById('replay-title').textContent='This browser cannot unpack the sessions.';});
+})().catch(()=>{document.getElementById('replay-result').textContent='This browser cannot unpack the sessions.';});
 """
 
 
@@ -114,7 +114,7 @@ def replay_section(inputs: ReportInputs, trades: Mapping[str, pd.DataFrame]) -> 
     )
     return (
         f'<p class="note">{note}</p><div class="picker"><select id="replay-session" aria-label="Session"></select>'
-        f'<select id="replay-strategy" aria-label="Backtest"></select>{buttons}<span id="replay-title"></span></div>'
+        f'<select id="replay-strategy" aria-label="Backtest"></select>{buttons}<span id="replay-result"></span></div>'
         f'<div id="replay-chart" class="plot" style="height:{_HEIGHT}px"></div>'
         f'<script type="text/plain" id="replay-data">{packed}</script>\n<script>{script}</script>'
     )

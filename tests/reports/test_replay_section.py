@@ -97,7 +97,7 @@ def test_replay_section_in_a_browser_moves_from_session_to_session_and_trade_to_
         before = sessions[sessions < inputs.profiles.index[-2]]
         page.click("#replay-trade-back")
         assert chosen().startswith(f"{before.iloc[-1]:%Y-%m-%d}")
-        assert "trade" in page.inner_text("#replay-title")
+        assert "trade" in page.inner_text("#replay-result")
         drawn = page.evaluate("document.getElementById('replay-chart').data.map(each => each.name)")
         browser.close()
     assert drawn[:4] == ["bars", "prior VAL", "prior VPOC", "prior VAH"]
