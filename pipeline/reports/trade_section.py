@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from pipeline.performance import expectancy, format_value, profit_factor, win_rate
+from pipeline.profiles.pictures import tick_decimals
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import cell, folded, kept, key, plain, row, table
 from pipeline.reports.stacking import legend_down
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["excursion_figure", "excursion_section", "sides_table", "trade_list_section"]
 
 _LISTED = 200
+_HOUR, _DAY = "%H:%M", "%Y-%m-%d %H:%M"
 _FURTHEST = 6.0  # R, beyond which a favourable excursion is drawn at the edge
 _EXCURSIONS = (
     "Each trade's worst and best price while it was held, in R: maximum adverse excursion (MAE) across, maximum "
@@ -131,15 +133,14 @@ def trade_list_section(inputs: ReportInputs, trades: Mapping[str, pd.DataFrame])
 
 
 def _list(inputs: ReportInputs, trades: pd.DataFrame) -> str:
-    body = []
+    body, digits = [], tick_decimals(inputs.instrument)
     for trade in trades.iloc[: -_LISTED - 1 : -1].itertuples():
         color = GOOD if trade.pnl > 0 else BAD
         cells = [cell(f"{trade.session:%Y-%m-%d}", tag="th", scope="row"), cell(trade.side)]
         cells += [cell(f"{trade.quantity:,}", "number")]
-        cells += [
-            cell(f"{time:%H:%M} at {_price(price)}", "number")
-            for time, price in ((trade.entry_time, trade.entry_price), (trade.exit_time, trade.exit_price))
-        ]
+        later = trade.exit_time.date() != trade.entry_time.date()
+        cells.append(cell(f"{trade.entry_time:%H:%M} at {trade.entry_price:,.{digits}f}", "number"))
+        cells.append(cell(f"{trade.exit_time:{_DAY if later else _HOUR}} at {trade.exit_price:,.{digits}f}", "number"))
         cells += [cell(plain(trade.exit_reason).replace("_", " "))]
         pnl = plain(format_value(trade.pnl, inputs.currency))
         cells += [cell(f'<span style="color:{color}">{pnl}</span>', "number")]
@@ -151,7 +152,3 @@ def _list(inputs: ReportInputs, trades: pd.DataFrame) -> str:
     words = ("Session", "Side", "Reason")
     head = [cell(name, "" if name in words else "number", tag="th", scope="col") for name in names]
     return table(head, body)
-
-
-def _price(price: float) -> str:
-    return f"{price:,.10g}" if price % 1 else f"{price:,.0f}"
