@@ -91,7 +91,7 @@ def model_comparison(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"parquet", "mlflow"},
-    code_version="2",
+    code_version="3",
 )
 def backtest_summary(
     context: dg.AssetExecutionContext,
@@ -166,7 +166,7 @@ def backtest_summary(
     group_name=GROUP,
     owners=OWNERS,
     kinds={"plotly", "mlflow"},
-    code_version="2",
+    code_version="3",
 )
 def report(
     context: dg.AssetExecutionContext,

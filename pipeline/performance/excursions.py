@@ -67,9 +67,12 @@ def excursions(trades: pd.DataFrame, orders: pd.DataFrame, bars: pd.DataFrame, i
     several = left > entered
     at_close = (trades["exit_reason"] == "close").to_numpy(bool)
     at_target = (trades["exit_reason"] == "target").to_numpy(bool)
+    at_stop = trades["exit_reason"].astype(str).str.endswith("stop").to_numpy(bool)
     outlived = several | at_close
     whole_entry = first.open <= limit
-    at_open = several & ~at_close & np.where(at_target, last.open >= exit_, last.open <= stop)
+    # Whatever is neither stop nor target nor close, such as a margin call, leaves at an open.
+    gapped = np.where(at_target, last.open >= exit_, ~at_stop | (last.open <= stop))
+    at_open = several & ~at_close & gapped
 
     best, worst = np.maximum(entry, exit_), np.minimum(entry, exit_)
     best = np.where(outlived, np.maximum(best, np.where(whole_entry, first.best, first.close)), best)

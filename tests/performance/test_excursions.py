@@ -73,6 +73,12 @@ CASES = {
         (0, 1, 100, 96.75, "stop"),
         (1.625, 0.0, True, False),
     ),
+    # A margin call is met at the next open, before anything the bar does.
+    "liquidated_at_the_open": (
+        [(100.25, 100.25, 99.5, 99.75), (99.25, 103, 98.5, 102)],
+        (0, 1, 100, 99, "margin_call"),
+        (0.5, 0.0, True, False),
+    ),
     "target_at_the_open": (
         [(100.25, 100.25, 99.5, 100.25), (105, 106, 90, 95)],
         (0, 1, 100, 105, "target"),
