@@ -28,7 +28,7 @@ from pipeline.performance import (
     scored_rows,
     summary,
 )
-from pipeline.reports import ModelFindings, ReportInputs, build_report
+from pipeline.reports import ModelFindings, ReportInputs, build_report, trades_csv, trades_file
 from pipeline.reports.model_pictures import differences_picture
 from pipeline.reports.pictures import equity_picture, picture_markdown
 from pipeline.research import FADES, RULES, bars_from, model_strategy, orders_of
@@ -92,7 +92,7 @@ def model_comparison(
     group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"parquet", "mlflow"},
-    code_version="2",
+    code_version="3",
 )
 def backtest_summary(
     context: dg.AssetExecutionContext,
@@ -179,7 +179,7 @@ def backtest_summary(
     group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"plotly", "mlflow"},
-    code_version="2",
+    code_version="3",
 )
 def report(
     context: dg.AssetExecutionContext,
@@ -225,39 +225,42 @@ def report(
         )
         summaries = {str(name): part.droplevel(0) for name, part in backtest_summary.groupby(level=0, sort=False)}
         looked = count_looks(context, dataset, results, summaries)
-        page = build_report(
-            ReportInputs(
-                title=f"{dataset.key}: value-area fades",
-                symbol=dataset.key,
-                source=dataset.identity,
-                simulated=dataset.simulated,
-                instrument=dataset.instrument,
-                account=chosen.account_for(dataset.instrument),
-                settings=chosen.strategy,
-                bars=whole_bars,
-                profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
-                history=session_history,
-                results=results,
-                summaries=summaries,
-                signals=rule_signals,
-                null_rates=gate_null_rates,
-                models=_findings(models, model_importance, training_set, version, chosen, dataset),
-                model_differences=model_comparison,
-                cleaning=_cleaning(bars, quarantine),
-                findings=_misreadings(bars),
-                currency=dataset.instrument.currency,
-                looks=looked.looks,
-                why_no_looks=looked.why_unknown,
-            )
+        inputs = ReportInputs(
+            title=f"{dataset.key}: value-area fades",
+            symbol=dataset.key,
+            source=dataset.identity,
+            simulated=dataset.simulated,
+            instrument=dataset.instrument,
+            account=chosen.account_for(dataset.instrument),
+            settings=chosen.strategy,
+            bars=whole_bars,
+            profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
+            history=session_history,
+            results=results,
+            summaries=summaries,
+            signals=rule_signals,
+            null_rates=gate_null_rates,
+            models=_findings(models, model_importance, training_set, version, chosen, dataset),
+            model_differences=model_comparison,
+            cleaning=_cleaning(bars, quarantine),
+            findings=_misreadings(bars),
+            currency=dataset.instrument.currency,
+            looks=looked.looks,
+            why_no_looks=looked.why_unknown,
         )
+        page = build_report(inputs)
         path = vpoc_home().reports / f"{dataset.key}.html"
+        listed = path.with_name(trades_file(inputs))
+        write_whole(listed, trades_csv(inputs))
         write_whole(path, page)
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_metrics(look_metrics(looked, _metric_prefix))
             run.log_file(path)
+            run.log_file(listed)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),
+            "trades": dg.MetadataValue.path(str(listed)),
             "bytes": len(page.encode()),
             **look_metadata(looked),
             "mlflow_run": run.run_id or "none: MLflow is away",

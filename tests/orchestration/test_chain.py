@@ -69,8 +69,8 @@ def test_chain_twice_gives_the_same_bytes(made: Made, copied: Home) -> None:
     run_chain(defs, "ES-SIM", copied, nothing)
 
     assert digests(copied.assets) == digests(made.home.assets)
-    pages = [(home.reports / "ES-SIM.html").read_bytes() for home in (copied, made.home)]
-    assert pages[0] == pages[1]
+    for file in ("ES-SIM.html", "ES-SIM-trades.csv"):
+        assert (copied.reports / file).read_bytes() == (made.home.reports / file).read_bytes()
 
 
 def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(made: Made) -> None:
@@ -87,7 +87,10 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(mad
     assert logged[0].data.metrics["rules.trades"] == summary.loc[(RULES, "trades"), "value"]
     assert logged[0].data.metrics["fades.win_rate"] == summary.loc[(FADES, "win_rate"), "value"]
     assert logged[0].data.params["account.risk_per_trade"] == "0.01"
-    assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == ["ES-SIM.html"]
+    assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == [
+        "ES-SIM-trades.csv",
+        "ES-SIM.html",
+    ]
 
 
 def test_chain_tells_its_steps_in_order(made: Made) -> None:
