@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from assets.groups import BACKTESTS
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import check_choice_replay, check_fill_replay, fill_cutoffs
@@ -19,7 +20,6 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["backtest_checks", "backtest_outputs", "backtest_outs", "fade_backtest", "replayed_fills", "rule_backtest"]
 
-GROUP = "backtests"
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 
@@ -27,7 +27,7 @@ WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_par
 def backtest_outs(prefix: str, description: str, group: str) -> dict[str, dg.AssetOut]:
     """The three assets of a backtest: trades, orders and equity."""
     names = {
-        f"{prefix}_backtest": "a row a trade",
+        f"{prefix}_backtest": "one row per trade",
         f"{prefix}_orders": "every order and how it ended",
         f"{prefix}_equity": "equity at each bar's close",
     }
@@ -100,7 +100,7 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
     @dg.multi_asset(
         name=f"{prefix}_backtest",
         ins={"bars": WHOLE},
-        outs=backtest_outs(prefix, description, GROUP),
+        outs=backtest_outs(prefix, description, BACKTESTS),
         partitions_def=SYMBOLS,
         check_specs=backtest_checks(prefix),
     )
@@ -125,7 +125,7 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
     return backtest
 
 
-fade_backtest = _backtest("fade", FADES, "Every candidate traded, without gates: the baseline")
+fade_backtest = _backtest("fade", FADES, "All value-area fades traded without gates, the baseline")
 rule_backtest = _backtest("rule", RULES, "The rule signals traded")
 
 
@@ -136,7 +136,7 @@ def _trade_metadata(result: BacktestResult, dataset: Dataset, strategy: str) -> 
         "pnl": float(result.trades["pnl"].sum()),
         "ambiguous": int(result.trades["ambiguous"].sum()),
         "last_trades": table(result.trades.tail(10)),
-        "equity": dg.MetadataValue.md(equity_picture({strategy: result.equity}, f"{dataset.key}: {strategy}")),
+        "equity": dg.MetadataValue.md(equity_picture({strategy: result.equity}, f"{dataset.title}: {strategy}")),
     }
 
 

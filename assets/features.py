@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from assets.groups import FEATURES
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import AuditReport, audit, audit_folds, audit_separation, last_sessions
@@ -24,7 +25,6 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["features", "labels", "sequences", "training_set", "volatility_index"]
 
-GROUP = "features"
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 MOST_DRIFTED = 25
@@ -34,9 +34,9 @@ CUTOFFS = 2
 FEWEST_AUDITED = 3
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"parquet"}, code_version="1")
+@dg.asset(group_name=FEATURES, owners=OWNERS, kinds={"parquet"}, code_version="1")
 def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
-    """The VIX by day, from the file that the settings name; empty where they name none, and its features absent."""
+    """Daily closes of the VIX from the file named in settings.yaml; without one it is empty, its features left out."""
     with user_errors():
         path = settings.load().volatility_index
         if path is None:
@@ -50,7 +50,7 @@ def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettin
 @dg.asset(
     ins={"bars": WHOLE},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=FEATURES,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -71,7 +71,7 @@ def features(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """Every registered feature at each session's close (docs/feature_dictionary.md)."""
+    """Every registered feature at each session's close (see docs/feature_dictionary.md)."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -105,10 +105,12 @@ def features(
             "missing": table(described.sort_values("missing", ascending=False).head(MOST_DRIFTED).reset_index()),
             "drift": table(described.sort_values("drift", ascending=False).head(MOST_DRIFTED).reset_index()),
             "distributions": dg.MetadataValue.md(
-                drift_picture(frame, described["drift"], f"{dataset.key}: the most drifted features")
+                drift_picture(frame, described["drift"], f"{dataset.title}: the most drifted features")
             ),
             "say_the_same": dg.MetadataValue.json(clusters),
-            "correlations": dg.MetadataValue.md(correlation_picture(frame, f"{dataset.key}: correlations of features")),
+            "correlations": dg.MetadataValue.md(
+                correlation_picture(frame, f"{dataset.title}: correlations of features")
+            ),
         },
     )
     yield _no_look_ahead(audited)
@@ -117,7 +119,7 @@ def features(
 @dg.asset(
     ins={"bars": WHOLE},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=FEATURES,
     owners=OWNERS,
     kinds={"parquet", "numba"},
     code_version="1",
@@ -129,7 +131,7 @@ def labels(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Each candidate's outcome, traded alone by the backtest's own fills, with when it was decided and known."""
+    """Each candidate's outcome, traded on its own under the backtest's fill rules; when it was decided and known."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -158,7 +160,7 @@ def labels(
 @dg.asset(
     ins={"bars": WHOLE, "volume_profiles": WHOLE},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=FEATURES,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -172,7 +174,7 @@ def sequences(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """What each candidate's decision could see step by step: sessions, weeks and half hours (docs/sequences.md)."""
+    """Past sessions, weeks and half hours as known when each candidate was decided (see docs/sequences.md)."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -198,7 +200,7 @@ def sequences(
 
 @dg.asset(
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=FEATURES,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -219,7 +221,7 @@ def training_set(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """A row a candidate that became a trade: side-aware features, label, times for purging, and weight."""
+    """One row per candidate that became a trade: side-aware features, label, times for purging, and weight."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 import dagster as dg
 import pandas as pd
 
+from assets.groups import JUDGEMENT
 from assets.looks import count_looks, look_metadata, look_metrics, remember_looks
 from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
+from assets.training_overrides import with_changes
 from pipeline.backtest import Account, BacktestResult, restored, simulate
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
@@ -26,7 +28,7 @@ from pipeline.performance import (
     scored_rows,
     summary,
 )
-from pipeline.reports import ModelFindings, ReportInputs, build_report
+from pipeline.reports import ModelFindings, ReportInputs, build_report, trades_csv, trades_file
 from pipeline.reports.model_pictures import differences_picture
 from pipeline.reports.pictures import equity_picture, picture_markdown
 from pipeline.research import FADES, RULES, bars_from, model_strategy, orders_of
@@ -35,7 +37,6 @@ from resources import BarSource, MLflowTracking, PartitionedFrames, ResearchSett
 
 __all__ = ["backtest_summary", "model_comparison", "report"]
 
-GROUP = "judgement"
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 EVERY_FAMILY = dg.AssetIn(partition_mapping=OF_SYMBOL, metadata={"allow_missing_partitions": True})
@@ -46,7 +47,7 @@ RULES_IN_THEIR_TIME = "Rules, same time"
 @dg.asset(
     ins={"models": EVERY_FAMILY},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -61,7 +62,7 @@ def model_comparison(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Every trained family less the baselines, on the same trades and folds, with the difference's interval."""
+    """Every trained family against the baselines on the same trades and folds, with the difference's interval."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -73,7 +74,7 @@ def model_comparison(
             seed=chosen.seed,
             currency=dataset.instrument.currency,
         )
-    picture = differences_picture(frame, f"{dataset.key}: models less the baselines")
+    picture = differences_picture(frame, f"{dataset.title}: models less the baselines")
     return dg.Output(
         frame,
         metadata={
@@ -88,10 +89,10 @@ def model_comparison(
 @dg.asset(
     ins={"bars": WHOLE, **MODEL_BOOKS},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"parquet", "mlflow"},
-    code_version="2",
+    code_version="3",
 )
 def backtest_summary(
     context: dg.AssetExecutionContext,
@@ -114,17 +115,18 @@ def backtest_summary(
 ) -> dg.Output[pd.DataFrame]:
     """Every metric of each backtest with its 95 % interval, rules and models side by side; logged to MLflow.
 
-    Each is a look at the market, which goes into the ledger that tuning keeps, once for the same settings.
+    Each backtest counts as a trial on this market, once for the same settings.
     """
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
+        version = learning_version(training_set, candidates, dataset.identity)
         results = _results(
             dataset,
             chosen,
             {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
             (model_backtest, model_orders, model_equity),
-            learning_version(training_set, candidates, dataset.identity),
+            version,
             bars=concatenated(bars, dataset, "bars"),
             signals=rule_signals,
         )
@@ -133,18 +135,29 @@ def backtest_summary(
             for name, result in results.items()
         }
         whole = pd.concat(summaries, names=["strategy", "metric"])
-        tuned = {key.partition("|")[0]: _tuned(frame) for key, frame in model_backtest.items()}
-        failed = remember_looks(context, dataset, chosen, results, tuned)
+        trained = {
+            key.partition("|")[0]: (_tuned(frame), with_changes(chosen, frame.attrs.get("changes", {})))
+            for key, frame in model_backtest.items()
+        }
+        failed = remember_looks(context, dataset, chosen, results, trained)
         looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
         whole.attrs = {"looks": looked.document(), "findings": [each.to_dict() for each in _misreadings(bars)]}
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_parameters(_parameters(chosen, dataset))
             run.log_metrics(_metrics(summaries) | look_metrics(looked, _metric_prefix))
+            run.log_headline(_headlines(summaries))
+        for family in trained:
+            if (judged := summaries.get(model_strategy(family))) is not None:
+                sharpe = judged.loc["sharpe_ratio"]
+                ends = {"": sharpe["value"], ".low": sharpe["low"], ".high": sharpe["high"]}
+                figures = {f"sharpe_ratio{end}": float(value) for end, value in ends.items()}
+                headline = {"sharpe_ratio": _shown(sharpe)}
+                mlflow_tracking.add_to_training(context, dataset.key, family, version, figures, headline)
     return dg.Output(
         whole,
         metadata={
             "equity": dg.MetadataValue.md(
-                equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.key}: equity")
+                equity_picture({name: result.equity for name, result in results.items()}, f"{dataset.title}: equity")
             ),
             "headline": table(_headline(summaries)),
             **look_metadata(looked),
@@ -163,10 +176,10 @@ def backtest_summary(
         **MODEL_BOOKS,
     },
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=JUDGEMENT,
     owners=OWNERS,
     kinds={"plotly", "mlflow"},
-    code_version="2",
+    code_version="3",
 )
 def report(
     context: dg.AssetExecutionContext,
@@ -195,7 +208,7 @@ def report(
     settings: ResearchSettings,
     mlflow_tracking: MLflowTracking,
 ) -> dg.MaterializeResult:
-    """One page with everything: results with intervals, models, trades on price, gates, order ends, data quality."""
+    """The report: results with intervals, models, trades on price, gates, order ends and data quality on one page."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -212,39 +225,42 @@ def report(
         )
         summaries = {str(name): part.droplevel(0) for name, part in backtest_summary.groupby(level=0, sort=False)}
         looked = count_looks(context, dataset, results, summaries)
-        page = build_report(
-            ReportInputs(
-                title=f"{dataset.key}: value-area fades",
-                symbol=dataset.key,
-                source=dataset.identity,
-                simulated=dataset.simulated,
-                instrument=dataset.instrument,
-                account=chosen.account_for(dataset.instrument),
-                settings=chosen.strategy,
-                bars=whole_bars,
-                profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
-                history=session_history,
-                results=results,
-                summaries=summaries,
-                signals=rule_signals,
-                null_rates=gate_null_rates,
-                models=_findings(models, model_importance, training_set, version, chosen, dataset),
-                model_differences=model_comparison,
-                cleaning=_cleaning(bars, quarantine),
-                findings=_misreadings(bars),
-                currency=dataset.instrument.currency,
-                looks=looked.looks,
-                why_no_looks=looked.why_unknown,
-            )
+        inputs = ReportInputs(
+            title=f"{dataset.key}: value-area fades",
+            symbol=dataset.key,
+            source=dataset.identity,
+            simulated=dataset.simulated,
+            instrument=dataset.instrument,
+            account=chosen.account_for(dataset.instrument),
+            settings=chosen.strategy,
+            bars=whole_bars,
+            profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
+            history=session_history,
+            results=results,
+            summaries=summaries,
+            signals=rule_signals,
+            null_rates=gate_null_rates,
+            models=_findings(models, model_importance, training_set, version, chosen, dataset),
+            model_differences=model_comparison,
+            cleaning=_cleaning(bars, quarantine),
+            findings=_misreadings(bars),
+            currency=dataset.instrument.currency,
+            looks=looked.looks,
+            why_no_looks=looked.why_unknown,
         )
+        page = build_report(inputs)
         path = vpoc_home().reports / f"{dataset.key}.html"
+        listed = path.with_name(trades_file(inputs))
+        write_whole(listed, trades_csv(inputs))
         write_whole(path, page)
         with mlflow_tracking.run(context, dataset.key, _tags(dataset)) as run:
             run.log_metrics(look_metrics(looked, _metric_prefix))
             run.log_file(path)
+            run.log_file(listed)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(path)),
+            "trades": dg.MetadataValue.path(str(listed)),
             "bytes": len(page.encode()),
             **look_metadata(looked),
             "mlflow_run": run.run_id or "none: MLflow is away",
@@ -259,6 +275,18 @@ def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for strategy, summary in summaries.items()
     }
     return pd.DataFrame({"metric": [name.replace("_", " ") for name in HEADLINE_METRICS], **columns})
+
+
+def _headlines(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Sharpe ratio, net profit and trades of rules, models and fades, for MLflow's list of backtests."""
+
+    def sentence(name: str) -> str:
+        rows = summaries[name].loc
+        pnl, trades = (format_value(rows[metric]["value"], rows[metric]["unit"]) for metric in ("pnl", "trades"))
+        return f"Sharpe {_shown(rows['sharpe_ratio'])}, {pnl}, {trades} trades"
+
+    models = [f"{name}: {sentence(name)}" for name in summaries if name not in (FADES, RULES, RULES_IN_THEIR_TIME)]
+    return {"rules": sentence(RULES), "models": "; ".join(models) or "none", "fades": sentence(FADES)}
 
 
 def _shown(row: pd.Series) -> str:

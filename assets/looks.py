@@ -51,7 +51,7 @@ def remember_looks(
     dataset: Dataset,
     settings: Settings,
     results: Mapping[str, BacktestResult],
-    tuned: Mapping[str, str],
+    trained: Mapping[str, tuple[str, Settings]],
 ) -> str:
     """Put the backtests of the rules and of the model families into the ledger; why not, where that failed.
 
@@ -63,14 +63,15 @@ def remember_looks(
         What was traded, and how.
     results
         Backtests by name.
-    tuned
-        Family → how it was tuned inside each fold, empty where it was not. Those not among the results are left out.
+    trained
+        Family → how it was tuned inside each fold, empty where it was not, and the settings that it was trained with.
+        Those not among the results are left out.
     """
     symbol, instrument = dataset.key, dataset.instrument
     looks = [backtest_look(symbol, "rules", rule_choices(settings, instrument), results[RULES])]
-    for family, how in tuned.items():
+    for family, (how, own) in trained.items():
         if (name := model_strategy(family)) in results:
-            choices = model_choices(settings, instrument, family, tuned=how)
+            choices = model_choices(own, instrument, family, tuned=how)
             looks.append(backtest_look(symbol, family, choices, results[name]))
     if failed := record_backtests(looks):
         context.log.warning(f"{failed}; this run's looks are not counted")

@@ -1,16 +1,18 @@
 """Market data: clean bars and the quarantine, by month of trade dates and symbol."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from assets.groups import MARKET_DATA
 from assets.partitions import GRID, SINGLE_RUN, by_symbol, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
+from pipeline.errors import DataError
 from pipeline.market import label_sessions
 from pipeline.market.cleaning import CleanBars, clean_bars, joined
 from pipeline.market.evidence import Evidence, Finding, misreadings
@@ -19,9 +21,9 @@ from resources import BarSource, ResearchSettings
 
 __all__ = ["market_data"]
 
-GROUP = "market_data"
 OWNERS = ["team:market-data"]
 EXAMPLES = 20
+NOTHING_ODD = "nothing in the data says that it was read wrongly"
 CLEANING_COUNTS = (
     "rows_in",
     "kept",
@@ -38,16 +40,16 @@ CLEANING_COUNTS = (
     outs={
         "bars": dg.AssetOut(
             is_required=False,
-            description="Clean bars (contract §2): on tick, in session, strictly increasing, UTC, labelled by open.",
-            group_name=GROUP,
+            description="Clean bars: on the tick, inside a session, in order, in UTC, labelled by their open.",
+            group_name=MARKET_DATA,
             kinds={"parquet", "pandas"},
             owners=OWNERS,
             code_version="1",
         ),
         "quarantine": dg.AssetOut(
             is_required=False,
-            description="Rows that are not used, each with its reason, source file and line: nothing is lost.",
-            group_name=GROUP,
+            description="Rows that were left out, each with its reason, source file and line; none is lost.",
+            group_name=MARKET_DATA,
             kinds={"parquet", "pandas"},
             owners=OWNERS,
             code_version="1",
@@ -88,6 +90,7 @@ def market_data(
             raw = bar_source.read(symbol)
             off_tick = settings.load().off_tick
             rows = split_by_month(raw.frame, dataset.instrument)
+            _require_overlap(list(months), list(rows), dataset)
             for month, key in months.items():
                 own = rows.get(month, raw.frame.iloc[:0])
                 cleaned[key] = clean_bars(own, dataset.instrument, off_tick=off_tick)
@@ -100,6 +103,8 @@ def market_data(
             for key in months.values():
                 _label(context, key, cleaned[key], dataset, findings[symbol])
         context.log.info("%s: %s", symbol, raw.description)
+        if without := [month for month in months if month not in rows]:
+            context.log.info("%s: %d of these %d months have no bars", symbol, len(without), len(months))
         descriptions.append(f"{symbol}: {raw.description}")
     if not cleaned:
         raise dg.Failure(
@@ -129,6 +134,18 @@ def market_data(
             "first_rows": table(_examples(refused)),
         },
     )
+
+
+def _require_overlap(months: Sequence[str], present: Sequence[str], dataset: Dataset) -> None:
+    """Refuse months that all lie before or after the source's bars; a month without bars amid them is made empty."""
+    asked = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+    if not present:
+        raise DataError(f"{dataset.key} has no bars for {asked}: {dataset.identity} holds none at all")
+    if months[-1] < present[0] or months[0] > present[-1]:
+        raise DataError(
+            f"{dataset.key} has no bars for {asked}: its source, {dataset.identity}, has them from {present[0]} to "
+            f"{present[-1]}; choose months among those"
+        )
 
 
 def _label(
@@ -225,14 +242,18 @@ def _fits_instrument(
 
 def _reading(findings: Mapping[str, tuple[Finding, ...]]) -> dg.AssetCheckResult:
     said = [
-        f"{symbol}: {finding.severity}: {finding.message}" for symbol, found in findings.items() for finding in found
+        f"{symbol}: {finding.severity}: {finding.message}"
+        for symbol, found in findings.items()
+        for finding in found
+        if finding.severity != "error"  # which the check fits_instrument tells, and stops the run for
     ]
+    stopped = any(finding.severity == "error" for found in findings.values() for finding in found)
     return dg.AssetCheckResult(
         check_name="reading",
         asset_key="bars",
-        passed=all(finding.severity == "note" for found in findings.values() for finding in found),
+        passed=all(finding.severity != "warning" for found in findings.values() for finding in found),
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(said) or "nothing in the data says that it was read wrongly",
+        description="; ".join(said) or ("see fits_instrument" if stopped else NOTHING_ODD),
     )
 
 

@@ -7,9 +7,11 @@ import dagster as dg
 import pandas as pd
 
 from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
+from assets.groups import MODELS
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.progress import Reporter
 from assets.tables import table
+from assets.training_overrides import TrainingOverrides, with_changes
 from pipeline.audit import TrainingProof, WholeRun, check_choice_replay, prove_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
@@ -38,7 +40,6 @@ from resources.mlflow_tracking import TrackedTraining
 
 __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 
-GROUP = "models"
 OWNERS = ["team:research"]
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BARS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
@@ -63,17 +64,17 @@ def training_pool_of() -> str | None:
     },
     outs={
         "models": dg.AssetOut(
-            description="Each candidate's score by a model that learned only from what was known before, fold by fold; "
-            "the final model, of all that is known before the coming session, is registered in MLflow.",
-            group_name=GROUP,
+            description="Each candidate's score by a model that learned only from what was known before it, fold by "
+            "fold. The final model, trained on everything known before the next session, is registered in MLflow.",
+            group_name=MODELS,
             owners=OWNERS,
             kinds={"parquet", "mlflow"},
             code_version="2",
             is_required=False,
         ),
         "model_importance": dg.AssetOut(
-            description="Which features each fold's model leans on: gain, permutation and SHAP.",
-            group_name=GROUP,
+            description="Importance of each feature in each fold's model: gain, permutation and SHAP.",
+            group_name=MODELS,
             owners=OWNERS,
             kinds={"parquet"},
             code_version="1",
@@ -106,6 +107,7 @@ def training_pool_of() -> str | None:
 )
 def models(
     context: dg.AssetExecutionContext,
+    config: TrainingOverrides,
     bars: PartitionedFrames,
     volatility_index: pd.DataFrame,
     training_set: pd.DataFrame,
@@ -126,7 +128,10 @@ def models(
     family, symbol = _names(context)
     with user_errors():
         dataset = bar_source.dataset(symbol)
-        chosen = settings.load()
+        changes = config.changes(family)
+        chosen = with_changes(settings.load(), changes)
+        if changes:
+            context.log.info(f"otherwise than in settings.yaml, for this run: {changes}")
         made = {
             "rule_signals": rule_signals,
             "candidates": candidates,
@@ -176,7 +181,7 @@ def models(
                     raise _RefusedError(checks)
                 pictures = model_pictures(
                     trained.judgement,
-                    f"{symbol} {family}",
+                    f"{dataset.title} {family}",
                     currency=dataset.instrument.currency,
                     importance=trained.importance,
                     logs=trained.walk.logs,
@@ -185,7 +190,7 @@ def models(
         except _RefusedError as error:
             yield from error.checks
             return
-    yield from _outputs(trained, inputs, candidates, dataset, chosen, tracked, usage, pictures)
+    yield from _outputs(trained, inputs, candidates, dataset, chosen, changes, tracked, usage, pictures)
     yield from checks
 
 
@@ -203,6 +208,7 @@ def _outputs(
     candidates: pd.DataFrame,
     dataset: Dataset,
     chosen: Settings,
+    changes: Mapping[str, Any],
     tracked: TrackedTraining,
     usage: Usage,
     pictures: Mapping[str, bytes],
@@ -215,6 +221,8 @@ def _outputs(
         "folds": chosen.models.folds,
         "tuned": _how_tuned(family, chosen),
         "probabilistic": trained.judgement.probabilistic,
+        # Kept with the scores: what trades by them is another trial than one by the settings.
+        **({"changes": dict(changes)} if changes else {}),
     }
     summary = trained.judgement.summary
     yield dg.Output(
@@ -243,7 +251,7 @@ def _outputs(
 @dg.asset(
     ins={"rule_signals": SYMBOLS_OWN},
     partitions_def=MODEL_GRID,
-    group_name=GROUP,
+    group_name=MODELS,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -262,7 +270,7 @@ def model_signals(
     models: pd.DataFrame,
     settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """Candidates whose out-of-fold score passes the threshold (contract §5); those of the coming session too."""
+    """Candidates whose out-of-fold score passes the threshold, those for the next session included."""
     with user_errors():
         chosen = settings.load()
 
@@ -290,7 +298,7 @@ def model_signals(
 @dg.multi_asset(
     name="model_backtest",
     ins={"bars": BARS},
-    outs=backtest_outs("model", "The model's signals traded, from the first session that a fold scored", GROUP),
+    outs=backtest_outs("model", "The model's signals traded, from the first session scored out of fold", MODELS),
     partitions_def=MODEL_GRID,
     check_specs=backtest_checks("model"),
 )

@@ -3,6 +3,7 @@
 import dagster as dg
 import pandas as pd
 
+from assets.groups import PROFILES
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
 from assets.tables import table
 from assets.volume_profiles import all_profiles
@@ -18,7 +19,6 @@ __all__ = ["composite_profiles", "developing_levels", "naked_vpocs", "profile_st
 
 COMPOSITES: tuple[CompositePeriod, ...] = ("week", "month", "roll")
 
-GROUP = "volume_profiles"
 OWNERS = ["team:research"]
 WHOLE = {
     name: dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
@@ -27,7 +27,7 @@ WHOLE = {
 
 
 @dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=PROFILES, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
 )
 def profile_structure(
     context: dg.AssetExecutionContext,
@@ -36,7 +36,7 @@ def profile_structure(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Nodes, shape, initial balance, single prints, poor extremes, relation to the session before, naked VPOCs near."""
+    """Each session's nodes, shape, initial balance, single prints, poor extremes and nearby naked VPOCs."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -59,7 +59,7 @@ def profile_structure(
 
 
 @dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
+    ins=WHOLE, partitions_def=SYMBOLS, group_name=PROFILES, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
 )
 def naked_vpocs(
     context: dg.AssetExecutionContext,
@@ -68,7 +68,7 @@ def naked_vpocs(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Every session's VPOC, whether it has been traded since, when, and its age."""
+    """Each session's VPOC: whether and when it has been traded since, and its age."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -93,7 +93,7 @@ def naked_vpocs(
 @dg.asset(
     ins={"bars": WHOLE["bars"]},
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=PROFILES,
     owners=OWNERS,
     kinds={"parquet", "numba"},
     code_version="2",
@@ -101,7 +101,7 @@ def naked_vpocs(
 def composite_profiles(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
 ) -> dg.Output[pd.DataFrame]:
-    """Profiles of weeks, months and whole contracts, by adding the sessions' profiles; never across a roll."""
+    """Profiles of weeks, months and whole contracts, added up from their sessions; none spans a roll."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         strategy = settings.load().strategy
@@ -131,7 +131,7 @@ def composite_profiles(
 @dg.asset(
     partitions_def=GRID,
     backfill_policy=SINGLE_RUN,
-    group_name=GROUP,
+    group_name=PROFILES,
     owners=OWNERS,
     kinds={"parquet", "numba"},
     code_version="2",
@@ -139,7 +139,7 @@ def composite_profiles(
 def developing_levels(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
 ) -> dg.Output[dict[str, pd.DataFrame]]:
-    """VPOC and value area of the session so far, after every bar: what a trader saw on the screen then."""
+    """VPOC and value area of the session so far, after every bar: what a trader saw at that moment."""
     made: dict[str, pd.DataFrame] = {}
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
@@ -160,9 +160,9 @@ def developing_levels(
     return dg.Output(made)
 
 
-@dg.asset(partitions_def=SYMBOLS, group_name=GROUP, owners=OWNERS, kinds={"parquet", "numba"}, code_version="2")
+@dg.asset(partitions_def=SYMBOLS, group_name=PROFILES, owners=OWNERS, kinds={"parquet", "numba"}, code_version="2")
 def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
-    """Profiles from trades at their exact prices, with bought, sold and delta; streamed, whatever the file's size."""
+    """Profiles from individual trades, with volume bought, sold and delta; files of any size are streamed."""
     with user_errors():
         instrument, trades = find_trades(context.partition_key, vpoc_home())
         chosen = settings.load()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
+from assets.groups import SIGNALS
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import check_signal_replay, signal_cutoffs
@@ -15,14 +16,13 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["candidates", "gate_null_rates", "rule_signals"]
 
-GROUP = "signals"
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 
 
 @dg.asset(
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=SIGNALS,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -33,7 +33,7 @@ def candidates(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Two bracket orders a session, for the session after: fades of the value area's edges (contract §5)."""
+    """Two bracket orders per session, for the next one: fades of both edges of the value area."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -51,7 +51,7 @@ def candidates(
     )
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"parquet", "numpy"}, code_version="1")
+@dg.asset(group_name=SIGNALS, owners=OWNERS, kinds={"parquet", "numpy"}, code_version="1")
 def gate_null_rates(settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
     """How often each gate passes on driftless random walks, where there is nothing to find."""
     with user_errors():
@@ -62,7 +62,7 @@ def gate_null_rates(settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
 
 @dg.asset(
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=SIGNALS,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -86,7 +86,7 @@ def rule_signals(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """Each candidate with its gates, confidence and whether the rules take it, the null rates beside."""
+    """Each candidate with its gates, its confidence and whether the rules take it."""
     with user_errors():
         chosen = settings.load()
         strategy, dataset = chosen.strategy, bar_source.dataset(context.partition_key)

@@ -10,10 +10,13 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 from dagster import DagsterExecutionInterruptedError
+from pydantic import Field
 
+from assets.groups import STUDIES
 from assets.models import training_pool_of
 from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, grid_names, user_errors
 from assets.progress import Reporter
+from assets.shown_settings import shown_settings
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
@@ -45,25 +48,38 @@ from resources.model_registry import champion_parameters
 
 __all__ = ["StudyOverrides", "studies"]
 
-GROUP = "tuning"
 OWNERS = ["team:research"]
 LOG_SECONDS = 2.0
 OF_ALL_MONTHS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BEST_SHOWN = 20
+_SHOWN = shown_settings()
 
 
 class StudyOverrides(dg.Config):
-    """What of a study is otherwise than in ``tuning`` of ``settings.yaml``, for one run; None as it is there."""
+    """How a study differs from ``tuning`` in ``settings.yaml``, for this run only."""
 
-    trials: int | None = None
-    seconds: float | None = None
-    objectives: list[str] | None = None
-    sampler: str | None = None
-    pruner: str | None = None
-    patience: int | None = None
-    workers: int | None = None
-    seed: int | None = None
+    trials: int = Field(default=_SHOWN.tuning.trials, description="How many trials the study is to have in the end.")
+    seconds: float | None = Field(default=_SHOWN.tuning.seconds, description="Ends it earlier, after so many seconds.")
+    objectives: list[str] | None = Field(
+        default=None, description="What trials are judged by, such as [net, drawdown]; by default the target's own."
+    )
+    sampler: str = Field(default=_SHOWN.tuning.sampler, description="How values are suggested: tpe, cmaes or random.")
+    pruner: str | None = Field(
+        default=None,
+        description="How poor trials are ended early: hyperband, median or none; by default as in settings.yaml for "
+        "models, none for a strategy.",
+    )
+    patience: int | None = Field(
+        default=_SHOWN.tuning.patience, description="Ends it after so many trials without a better one."
+    )
+    workers: int = Field(default=_SHOWN.tuning.workers, description="Processes that share the study.")
+    seed: int = Field(default=_SHOWN.seed, description="Of the sampler.")
+
+    def changes(self) -> dict[str, Any]:
+        """Return what differs from the defaults, which are the settings as the page shows them."""
+        fields = type(self).model_fields
+        return {name: value for name, value in self.model_dump().items() if value != fields[name].default}
 
 
 @dg.asset(
@@ -73,7 +89,7 @@ class StudyOverrides(dg.Config):
         **dict.fromkeys(("training_set", "candidates", "features", "labels", "sequences"), SYMBOLS_OWN),
     },
     partitions_def=STUDY_GRID,
-    group_name=GROUP,
+    group_name=STUDIES,
     owners=OWNERS,
     kinds={"parquet", "optuna", "mlflow"},
     code_version="1",
@@ -95,7 +111,7 @@ def studies(
     compute_device: ComputeDevice,
     mlflow_tracking: MLflowTracking,
 ) -> dg.Output[pd.DataFrame]:
-    """A study's trials: its budget is run, or what is missing of it; every look is remembered for good."""
+    """A study's trials: runs its budget, or what is left of it; every trial counts for good."""
     name, symbol = _names(context)
     home = vpoc_home()
     with user_errors():
@@ -112,8 +128,8 @@ def studies(
         if target.kind in ("model", "scored"):  # the others make their frames of the bars, trial by trial
             require_same_settings(made, chosen, dataset)
         compute = compute_device.choose(chosen.compute)
-        overrides = config.model_dump()
-        workers = overrides.pop("workers") or chosen.tuning.workers
+        overrides = config.changes()
+        workers = overrides.pop("workers", chosen.tuning.workers)
         how = study_settings(target, chosen, **overrides)
         inputs = StudyInputs(
             dataset,
@@ -152,7 +168,7 @@ def studies(
                 )
             result = campaign.result
             document = study_document(study, campaign, chosen)
-            pictures = _pictures(study, result)
+            pictures = _pictures(study, result, dataset)
             model = best_model(study, result.best.params, compute)
             folder = write_best(study, model, document, pictures)
             tracked.keep(StudyFindings.of(campaign, plots=pictures, model=folder))
@@ -281,7 +297,7 @@ def _reporter(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
     return of_study
 
 
-def _pictures(study: Study, result: StudyResult) -> dict[str, bytes]:
+def _pictures(study: Study, result: StudyResult, dataset: Dataset) -> dict[str, bytes]:
     rows = [
         {
             "number": trial.position,
@@ -293,7 +309,7 @@ def _pictures(study: Study, result: StudyResult) -> dict[str, bytes]:
         for trial in result.trials
     ]
     objectives = dict(zip(result.objectives, result.directions, strict=True))
-    return study_pictures(pd.DataFrame(rows), objectives, f"{study.subject.symbol} {study.subject.target}")
+    return study_pictures(pd.DataFrame(rows), objectives, f"{dataset.title} {study.subject.target}")
 
 
 def _picture(name: str, png: bytes) -> dg.MetadataValue:

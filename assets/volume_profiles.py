@@ -1,13 +1,15 @@
 """Volume profiles by session, and the history of a symbol that they add up to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from assets.groups import PROFILES
 from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.made_under import made_under
 from pipeline.market import Instrument, label_sessions
@@ -20,16 +22,16 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["all_profiles", "session_history", "volume_profiles"]
 
-GROUP = "volume_profiles"
 OWNERS = ["team:research"]
 COLLAPSE_SHARE = 0.35
 COLLAPSE_WINDOW = 60
+LAST_SESSIONS = 10
 
 
 @dg.asset(
     partitions_def=GRID,
     backfill_policy=SINGLE_RUN,
-    group_name=GROUP,
+    group_name=PROFILES,
     owners=OWNERS,
     kinds={"parquet", "numba"},
     code_version="2",
@@ -45,7 +47,7 @@ COLLAPSE_WINDOW = 60
 def volume_profiles(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
 ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-    """VPOC, value area, range and volume (or TPOs) of each session (contract §3)."""
+    """Point of control (VPOC), value area, range and volume (or TPOs) of each session."""
     made: dict[str, pd.DataFrame] = {}
     off: list[str] = []
     for symbol, months in by_symbol(context.partition_keys).items():
@@ -60,23 +62,11 @@ def volume_profiles(
                 off += _wrong_mass(month_bars, profiles, instrument, strategy)
                 profiles.attrs |= {**under, "source": month_bars.attrs["source"]}
                 made[key] = profiles
-                context.add_asset_metadata({"dagster/row_count": len(profiles)}, "volume_profiles", partition_key=key)
-            with_sessions = [key for key in months.values() if len(made[key])]
-            if with_sessions:
-                # One picture a run: a range of years would carry one a month otherwise. The month before, where it
-                # is in the run, gives the composite and the naked VPOCs their past.
-                last = with_sessions[-1]
-                picture = profile_markdown(
-                    pd.concat([bars[key] for key in with_sessions[-2:]], ignore_index=True),
-                    instrument,
-                    hours=strategy.hours,
-                    value_area_basis_points=strategy.value_area_basis_points,
-                    expansion_rows=strategy.expansion_rows,
-                    **strategy.row_rule(instrument).options,
-                )
-                context.add_asset_metadata(
-                    {"last_session": dg.MetadataValue.md(picture)}, "volume_profiles", partition_key=last
-                )
+            latest = _latest({key: made[key] for key in months.values()}, bars, dataset, strategy)
+            for key in months.values():
+                # The page shows one of the months, whichever was stored last, so that all of them carry the picture.
+                own = {"dagster/row_count": len(made[key]), "sessions": len(made[key]), **_span(made[key])}
+                context.add_asset_metadata({**own, **latest}, "volume_profiles", partition_key=key)
     yield dg.Output(made)
     yield dg.AssetCheckResult(check_name="profile_mass", passed=not off, metadata={"sessions_off": ", ".join(off[:50])})
 
@@ -87,7 +77,7 @@ def volume_profiles(
         for name in ("bars", "volume_profiles")
     },
     partitions_def=SYMBOLS,
-    group_name=GROUP,
+    group_name=PROFILES,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="2",
@@ -107,7 +97,7 @@ def session_history(
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """One row a session: prices, profile, ATR, VPOC moves and the gates' statistics, as known at its close."""
+    """One row per session, as known at its close: prices, profile, ATR, VPOC moves and the gates' statistics."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
@@ -145,6 +135,40 @@ def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, settings:
         why_empty=f"no session has volume in its {settings.strategy.hours} hours; "
         "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
     )
+
+
+def _span(profiles: pd.DataFrame) -> dict[str, str]:
+    """The first and the last session of a month."""
+    if profiles.empty:
+        return {"first": "no sessions with volume in this month"}
+    return {name: f"{profiles.index[place]:%Y-%m-%d}" for name, place in (("first", 0), ("last", -1))}
+
+
+def _latest(
+    made: Mapping[str, pd.DataFrame], bars: PartitionedFrames, dataset: Dataset, strategy: StrategySettings
+) -> dict[str, Any]:
+    """The last sessions of a run's months as a table, and the last of all as a picture."""
+    months = [key for key, profiles in made.items() if len(profiles)]
+    if not months:
+        return {}
+    profiles = pd.concat([made[key] for key in months[-2:]])
+    rule = strategy.row_rule(dataset.instrument)
+    counted = "TPOs" if rule.by_time else "volume"
+    last = profiles.iloc[-1]
+    picture = profile_markdown(
+        # The month before, where it is in the run, gives the composite and the naked VPOCs their past.
+        pd.concat([bars[key] for key in months[-2:]], ignore_index=True),
+        dataset.instrument,
+        hours=strategy.hours,
+        title=f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {strategy.hours}: {counted} {last['volume']:,.10g}",
+        value_area_basis_points=strategy.value_area_basis_points,
+        expansion_rows=strategy.expansion_rows,
+        **rule.options,
+    )
+    return {
+        "last_session": dg.MetadataValue.md(picture),
+        "last_sessions": table(profiles.tail(LAST_SESSIONS).reset_index()),
+    }
 
 
 def _wrong_mass(

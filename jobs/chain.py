@@ -287,13 +287,16 @@ def _interrupted(result: dg.ExecuteInProcessResult) -> bool:
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """Return the message of the first failed step, without its traceback (Dagster's page has that)."""
+    """The words of the checks that stopped it, or of the first failed step; its traceback is in Dagster's page."""
+    stopped = []
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
                 name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-                return f"the check {name} stopped the run: {check.description or 'it did not pass'}"
+                stopped.append(f"the check {name} stopped the run: {check.description or 'it did not pass'}")
+    if stopped:
+        return "; ".join(stopped)
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipeline.dagster_internals import RUN_KEY_TAG, LaunchRunContext
+from pipeline.dagster_internals import HIDDEN_TAG_PREFIX, RUN_KEY_TAG, LaunchRunContext
 from pipeline.locks import locked
 
 __all__ = ["OnceLauncher"]
 
-LAUNCHED_TAG = "vpoc/launched"
+LAUNCHED_TAG = f"{HIDDEN_TAG_PREFIX}vpoc-launched"
 """With the run's id, for Dagster copies tags to a run that is executed again."""
 
 

@@ -145,6 +145,8 @@ def _step_event(entry: dg.EventLogEntry) -> StepEvent | None:
         return StepEvent(event.step_key, "finished")
     if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
+        if not check.passed and check.blocking and check.severity == dg.AssetCheckSeverity.ERROR:
+            return None  # why the run has failed, which is told then
         if not check.passed:
             name = f"{check.asset_key.to_user_string()}.{check.check_name}"
             return StepEvent(event.step_key, "check", f"{name}: {check.description or 'did not pass'}")

@@ -100,6 +100,11 @@ class Dataset:
         return isinstance(self.source, SimulatorSettings)
 
     @property
+    def title(self) -> str:
+        """What pictures call it."""
+        return f"{self.key} (simulated)" if self.simulated else self.key
+
+    @property
     def identity(self) -> str:
         """Source of the bars in one line; stored with everything made from them."""
         if isinstance(self.source, FileSource):

@@ -12,6 +12,7 @@ from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
 from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
 from resources.mlflow_store import StoreUnreachableError, mlflow_errors, open_store, sentence
+from resources.mlflow_views import runs_page
 from resources.model_registry import Registered, registered_models, upload
 from schedules import (
     dead_runs,
@@ -34,6 +35,7 @@ __all__ = [
     "registered_models",
     "run_chain",
     "run_study",
+    "runs_page",
     "sentence",
     "study_key",
     "train_families",

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -54,10 +55,10 @@ def sentence_of_fault(error: BaseException, home: Home) -> str | None:
 def sentence_of_words(words: str, home: Home) -> str | None:
     """Do as :func:`sentence_of_fault` from an error's text alone; None where the cause is not outside."""
     if any(phrase in words for phrase in FULL_WORDS):
-        return _full(str(home.root))
+        return _full(_without_room(home), home)
     # SQLite has many words for a disk without room.
     if "disk I/O error" in words and shutil.disk_usage(home.root).free < LEAST_ROOM:
-        return _full(str(home.root))
+        return _full(str(home.root), home)
     if any(phrase in words for phrase in DAMAGED_WORDS):
         return _damaged(home, words)
     if any(phrase in words for phrase in READ_ONLY_WORDS):
@@ -85,7 +86,7 @@ def _of_system(error: OSError, home: Home) -> str:
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     reason = error.strerror or str(error)
     if error.errno in FULL:
-        return _full(place or str(home.root))
+        return _full(place or _without_room(home), home)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (
             f"{place or home.root} can't be used ({reason}): change its permissions, or set VPOC_HOME to another folder"
@@ -93,10 +94,21 @@ def _of_system(error: OSError, home: Home) -> str:
     return f"{place}: {reason}" if place else reason
 
 
-def _full(place: str) -> str:
+def _without_room(home: Home) -> str:
+    """The folder that was written to, where an error does not name it: the home, or that of temporary files."""
+    temporary = Path(tempfile.gettempdir())
+    there = (folder for folder in (home.root, temporary) if folder.is_dir())
+    full = (folder for folder in there if shutil.disk_usage(folder).free < LEAST_ROOM)
+    return str(next(full, home.root))
+
+
+def _full(place: str, home: Home) -> str:
+    path = Path(place)
+    is_temporary = path.is_relative_to(tempfile.gettempdir()) and not path.is_relative_to(home.root)
+    variable = "TMPDIR" if is_temporary else "VPOC_HOME"
     return (
         f"there is no room left on the disk of {place}: make room there, or name a folder on another disk in "
-        "VPOC_HOME, and run the same command again; what was finished is kept"
+        f"{variable}, and run the same command again; what was finished is kept"
     )
 
 

@@ -21,12 +21,16 @@ from pipeline.environment import make_tracking_store, tracking_uri
 from pipeline.errors import DataError
 from pipeline.home import Home
 from pipeline.outside import sentence_of_fault
+from resources.mlflow_limits import pages
+from resources.mlflow_views import BACKTESTS, STUDIES, TRAININGS, runs_page, save_views
 
 __all__ = ["FAILURE_TAG", "Store", "StoreUnreachableError", "mlflow_errors", "open_store", "sentence"]
 
 FAILURE_TAG = "vpoc.failure"
 """What ended a run."""
 
+EXPERIMENT_PREFIX = "vpoc-"
+STUDIES_SUFFIX = "-studies"
 PROBE_SECONDS = 2
 # Name resolution keeps no time limit of its own.
 GIVE_UP_SECONDS = 3
@@ -84,18 +88,38 @@ class Store:
         """
         from mlflow.exceptions import MlflowException
 
-        name = f"vpoc-{symbol}-studies" if studies else f"vpoc-{symbol}"
+        name = f"{EXPERIMENT_PREFIX}{symbol}{STUDIES_SUFFIX if studies else ''}"
         found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        # A server knows where its artifacts lie.
-        place = None if self.is_server else (self.home.mlflow / "artifacts" / name).as_uri()
-        try:
-            return str(self.client.create_experiment(name, artifact_location=place))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            return str(self.client.get_experiment_by_name(name).experiment_id)  # another process was first
+        if found is None:
+            # A server knows where its artifacts lie.
+            place = None if self.is_server else (self.home.mlflow / "artifacts" / name).as_uri()
+            try:
+                self.client.create_experiment(name, artifact_location=place)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was first
+                    raise
+            found = self.client.get_experiment_by_name(name)
+        save_views(self.client, found, (STUDIES,) if studies else (TRAININGS, BACKTESTS))
+        return str(found.experiment_id)
+
+    def newest_runs(self) -> str:
+        """Return the part of an address, after the server's, that shows the runs of the newest symbol in MLflow's page.
+
+        Those of its trainings; of its backtests where it has no training; the list of experiments before any run.
+        """
+        symbols = {
+            str(one.experiment_id): one
+            for one in pages(self.client.search_experiments, filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'")
+            if not one.name.endswith(STUDIES_SUFFIX)
+        }
+        newest = {"order_by": ["attributes.start_time DESC"], "max_results": 1}
+        found = self.client.search_runs(list(symbols), **newest) if symbols else []
+        if not found:
+            return runs_page()
+        experiment_id = str(found[0].info.experiment_id)
+        save_views(self.client, symbols[experiment_id], (TRAININGS, BACKTESTS))
+        trainings = self.client.search_runs([experiment_id], f"tags.`vpoc.kind` = '{TRAININGS.kind}'", **newest)
+        return runs_page(experiment_id, TRAININGS if trainings else BACKTESTS)
 
     def find_runs(self, experiment_id: str, tags: Mapping[str, str]) -> list[Any]:
         """Runs that bear all these tags, the latest first."""

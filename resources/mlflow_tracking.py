@@ -26,9 +26,12 @@ from pipeline.learning.record import (
     pending_records,
     write_record,
 )
+from resources.mlflow_limits import cut_tag, milliseconds, safe_name
 from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
 from resources.mlflow_studies import StudyToLog, TrackedStudy
-from resources.model_registry import KIND_TAG, TRAINING, identity_tags, upload
+from resources.mlflow_system import SystemMetrics
+from resources.mlflow_views import HEADLINE_PREFIX
+from resources.model_registry import FAMILY_TAG, KIND_TAG, TRAINING, identity_tags, upload
 
 __all__ = ["MLflowTracking", "TrackedRun", "TrackedStudy", "TrackedTraining"]
 
@@ -39,9 +42,6 @@ ASSET_TAG = "dagster.asset"
 PARTITION_TAG = "dagster.partition"
 SYMBOL_TAG = "vpoc.symbol"
 RESEARCH = "research"
-# A sample a second, ten to a record; MLflow's own ten seconds would miss most trainings whole.
-SAMPLING_SECONDS = 1
-SAMPLES_A_RECORD = 10
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,31 @@ class TrackedRun:
 
         self.client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in parameters.items()])
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Record figures; those that are not finite are left out, since MLflow's stores differ in them."""
+    def log_metrics(self, metrics: Mapping[str, float], when: int | None = None) -> None:
+        """Record figures; those that are not finite are left out, since MLflow's stores differ in them.
+
+        Parameters
+        ----------
+        metrics
+            By name.
+        when
+            Milliseconds since 1970; by default the run's start, so that figures logged again are those that are there.
+        """
         if self.run_id is None:
             return
         from mlflow.entities import Metric
 
-        timestamp = self.client.get_run(self.run_id).info.start_time
+        timestamp = self.client.get_run(self.run_id).info.start_time if when is None else when
         finite = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
         self.client.log_batch(
             self.run_id, metrics=[Metric(name, value, timestamp, 0) for name, value in finite.items()]
         )
+
+    def log_headline(self, headline: Mapping[str, str]) -> None:
+        """Record the few figures to choose by as text, which MLflow's list of runs shows."""
+        if self.run_id is not None:
+            for name, text in headline.items():
+                self.client.set_tag(self.run_id, f"{HEADLINE_PREFIX}{safe_name(name)}", cut_tag(text))
 
     def log_file(self, path: Path) -> None:
         """Record a file as an artifact."""
@@ -193,6 +207,34 @@ class MLflowTracking(dg.ConfigurableResource):
             raise
         store.client.set_terminated(run_id, status="FINISHED")
 
+    def add_to_training(
+        self,
+        context: dg.AssetExecutionContext,
+        symbol: str,
+        family: str,
+        version: str,
+        metrics: Mapping[str, float],
+        headline: Mapping[str, str],
+    ) -> None:
+        """Add to a training's run what was found out about its model afterwards: how its backtest went.
+
+        It is the run of the family's newest finished training on data of that version
+        (:func:`pipeline.modelling.learning_version`). Where MLflow is away, or the training's record still waits
+        for it, nothing is added.
+        """
+        own = {KIND_TAG: TRAINING, FAMILY_TAG: family, "vpoc.data_version": version}
+        try:
+            store = open_store(vpoc_home())
+            experiment_id = store.experiment(symbol)
+            finished = [run for run in store.find_runs(experiment_id, own) if run.info.status == "FINISHED"]
+            if finished:
+                run = TrackedRun(store.client, str(finished[0].info.run_id), experiment_id)
+                # Of two values at one time MLflow would show the larger, not the later.
+                run.log_metrics(metrics, milliseconds(dt.datetime.now(tz=dt.UTC)))
+                run.log_headline(headline)
+        except mlflow_errors() as error:
+            context.log.info(f"{sentence(error)}: the training of {family} is shown without its backtest")
+
     @contextmanager
     def training(
         self,
@@ -216,15 +258,17 @@ class MLflowTracking(dg.ConfigurableResource):
             training.store = None
             # No warning yet: it may be back when the training ends.
             context.log.info(f"{sentence(error)}: the training goes on, and is kept in {training.home.models}")
-        monitor = _monitor(training)
+        system = SystemMetrics(training.store, training.run_id) if training.store and training.run_id else None
         try:
             yield training
         except BaseException as error:
-            _stop(monitor, training)
+            if system is not None:
+                system.end(training.store)
             if training.store is not None and training.run_id is not None:
                 training.store.end_failed(training.run_id, error)
             raise
-        _stop(monitor, training)
+        if system is not None:
+            system.end(training.store)
         if training.record is None and training.store is not None:
             with suppress(*mlflow_errors()):
                 training.store.client.set_terminated(training.run_id, status="FINISHED")
@@ -314,33 +358,3 @@ def _close_dead(store: Store, experiment_id: str, instance: dg.DagsterInstance) 
         run = instance.get_run_by_id(one.data.tags.get(DAGSTER_RUN_TAG, ""))
         if run is not None and run.status in gone:
             store.client.set_terminated(one.info.run_id, status="FAILED")
-
-
-def _monitor(training: TrackedTraining) -> Any:
-    """MLflow's own monitor of processor, memory, disk, network and GPU, started; None where it can't be."""
-    if training.store is None:
-        return None
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-
-    monitor = SystemMetricsMonitor(
-        training.run_id,
-        sampling_interval=SAMPLING_SECONDS,
-        samples_before_logging=SAMPLES_A_RECORD,
-        resume_logging=True,
-        tracking_uri=training.store.uri,
-    )
-    monitor.start()
-    return monitor
-
-
-def _stop(monitor: Any, training: TrackedTraining) -> None:
-    """Stop sampling; what was sampled since the last record is recorded too."""
-    if monitor is None:
-        return
-    monitor.finish()
-    if training.store is None:  # gone meanwhile
-        return
-    with suppress(*mlflow_errors()):
-        monitor.collect_metrics()
-        monitor.publish_metrics(monitor.aggregate_metrics())
-        monitor.mlflow_logger.flush()

@@ -31,10 +31,12 @@ from pipeline.locks import locked
 from pipeline.yaml_files import yaml_value
 from resources.mlflow_limits import METRICS_A_BATCH, PARAMETERS_A_BATCH, batches, cut, milliseconds, pages, safe_name
 from resources.mlflow_store import Store, sentence
+from resources.mlflow_views import HEADLINE_PREFIX
 
 __all__ = [
     "ALIAS",
     "CHAMPION",
+    "FAMILY_TAG",
     "KIND_TAG",
     "SIMULATED_TAG",
     "SYMBOL_TAG",
@@ -60,7 +62,6 @@ FAMILY_TAG = "vpoc.family"
 TRAINING_TAG = "vpoc.training"
 TRAINED_TAG = "vpoc.trained"
 FINGERPRINT_TAG = "vpoc.fingerprint"
-HEADLINE_PREFIX = "headline."
 SIMULATED_TAG = "vpoc.simulated"
 # The model's settings as JSON, from which they are read back; MLflow's parameters are text to look at.
 SETTINGS_TAG = "vpoc.settings"
@@ -295,7 +296,10 @@ def _log_run(store: Store, run_id: str, record: StoredRecord) -> None:
         client.log_batch(run_id, params=part)
     # One time for all, so that what is logged again is what is there already.
     when = milliseconds(record.trained)
-    metrics = [Metric(safe_name(name), value, when, 0) for name, value in record.metrics.items()]
+    # Those to choose by first: MLflow's page compares runs by the metric that was logged first.
+    first = {name: place for place, name in enumerate(record.headline)}
+    names = sorted(record.metrics, key=lambda name: first.get(name, len(first)))
+    metrics = [Metric(safe_name(name), record.metrics[name], when, 0) for name in names]
     metrics += [Metric(safe_name(one.name), one.value, when, one.step) for one in record.steps]
     for part in batches(metrics, METRICS_A_BATCH):
         client.log_batch(run_id, metrics=part)

@@ -15,4 +15,6 @@ __all__ = ["dead_runs"]
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Close the runs that nobody does any more."""
     closed = close_dead_runs(context.instance)
-    return dg.SkipReason(f"closed {', '.join(closed)}" if closed else "every running run has its process")
+    if closed:
+        return dg.SkipReason(f"Marked as failed, since the process was killed: {', '.join(closed)}.")
+    return dg.SkipReason("Nothing to do: every run in progress has its process.")

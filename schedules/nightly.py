@@ -89,21 +89,21 @@ def _requests(
     # Round the clock, the session that has just ended is yesterday's.
     day = local.date() - dt.timedelta(days=1) if any_instrument.always_open else local.date()
     if session_schedule(any_instrument, day, day).empty:
-        yield dg.SkipReason(f"{day} is not a session of {calendar}")
+        yield dg.SkipReason(f"{day} is not a session of {calendar}.")
         return
     sources = load_sources(vpoc_home())
     wanted = [symbol for symbol in instruments if symbol in sources]
     if not wanted:
         yield dg.SkipReason(
-            f"no symbol on {calendar} ({', '.join(instruments)}) has a source of bars; "
-            "give it one with 'vpoc run --symbol SYMBOL --data FILE'"
+            f"No symbol on {calendar} ({', '.join(instruments)}) has a source of bars; "
+            "give it one with 'vpoc run --symbol SYMBOL --data FILE'."
         )
         return
     known = MONTHS.get_partition_keys(current_time=local)
     # A vendor's late bars of a month's last sessions are still taken in the week after.
     first, last = f"{day - LATE_BARS:%Y-%m}", f"{day:%Y-%m}"
     if last not in known:
-        yield dg.SkipReason(f"{last} is outside the months that are kept; see VPOC_FIRST_MONTH")
+        yield dg.SkipReason(f"{last} is before the first month that is kept; VPOC_FIRST_MONTH moves it.")
         return
     for symbol in wanted:
         begin = _first_of_other_settings(symbol) or first

@@ -19,7 +19,7 @@ def research_after_ingest(context: dg.RunStatusSensorContext) -> dg.RunRequest |
     """Request the research of the symbol whose ingest asked for it."""
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != "research":
-        return dg.SkipReason("the ingest did not ask for research")
+        return dg.SkipReason(f"Ingest {run.run_id[:8]} was not a nightly one, so no research follows it.")
     symbol = run.tags[SYMBOL_TAG]
     tags = {SYMBOL_TAG: symbol, THEN_TAG: "train", **RETRY_TAGS}
     return dg.RunRequest(run_key=run.run_id, partition_key=symbol, tags=tags)

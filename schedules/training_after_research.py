@@ -35,7 +35,7 @@ def training_after_research(context: dg.RunStatusSensorContext) -> Iterator[dg.R
     """Request a training a family; where there is none, what comes after them."""
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != "train":
-        yield dg.SkipReason("the research did not ask for training")
+        yield dg.SkipReason(f"Research {run.run_id[:8]} was not a nightly one, so no training follows it.")
         return
     symbol = run.tags[SYMBOL_TAG]
     families = load_settings(vpoc_home()).models.families
@@ -72,12 +72,14 @@ def _after_trainings(
 def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != JUDGE:
-        yield dg.SkipReason("the run did not ask for judgement")
+        yield dg.SkipReason(f"{run.job_name} {run.run_id[:8]} was not a nightly run, so no judgement follows it.")
         return
     batch, symbol = run.tags[BATCH_TAG], run.tags[SYMBOL_TAG]
     record = context.instance.get_run_record_by_id(run.run_id)
     if record is not None and record.dagster_run.tags.get(WILL_RETRY_TAG) == "true":
-        yield dg.SkipReason("its process was killed: it is run again")
+        yield dg.SkipReason(
+            f"The process of {run.job_name} {run.run_id[:8]} was killed: the run is repeated, and judged after that."
+        )
         return
     going = [
         other
@@ -85,12 +87,12 @@ def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | d
         if other.job_name in (train.name, tune.name)
     ]
     if going:
-        yield dg.SkipReason(f"{len(going)} more trainings and studies of {symbol} are running")
+        yield dg.SkipReason(f"Waiting for {len(going)} more of {symbol}'s trainings and studies.")
         return
     ended = (record.end_time if record is not None else None) or 0.0
     judged = context.instance.get_run_records(dg.RunsFilter(job_name=judge.name, tags={BATCH_TAG: batch}), limit=1)
     if judged and judged[0].create_timestamp.timestamp() >= ended:
-        yield dg.SkipReason(f"{symbol} has been judged after these runs")  # by the other sensor
+        yield dg.SkipReason(f"{symbol} was already judged after the last of these runs.")  # by the other sensor
         return
     # By its own key: one that was executed again from the page, after the batch was judged, is judged as well.
     yield from _after_trainings(context, symbol, batch, run.run_id)

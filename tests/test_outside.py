@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_full_disk_is_reported_with_its_place_and_leaves_the_old_file_whole(full
     assert f"no room left on the disk of {full_disk}" in message
     assert (full_disk / "settings.yaml").read_text() == "seed: 1\n"
     assert [path.name for path in full_disk.iterdir()] == ["settings.yaml"]
+
+
+def test_full_disk_of_temporary_files_is_told_as_such(
+    full_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(full_disk))
+    (full_disk / "any").write_bytes(bytes(600_000))
+    with (full_disk / "any").open("ab", buffering=0) as file:
+        os.write(file.fileno(), bytes(200_000))  # as much as there is room for
+        with pytest.raises(OSError, match="No space left") as failed:
+            os.write(file.fileno(), b"one more")
+    assert failed.value.filename is None
+
+    said = sentence_of_fault(failed.value, Home(tmp_path / "home"))
+
+    assert said is not None
+    assert f"no room left on the disk of {full_disk}" in said
+    assert "TMPDIR" in said
 
 
 def test_run_on_a_full_disk_ends_in_one_sentence(full_disk: Path) -> None:

@@ -10,9 +10,25 @@ from pipeline.backtest.account import Account
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
 
-__all__ = ["OrderBatch", "read_orders"]
+__all__ = ["OrderBatch", "OrderError", "read_orders"]
 
 _REQUIRED = ("session", "side", "entry", "stop", "target")
+
+
+class OrderError(DataError):
+    """An order that can't be.
+
+    Attributes
+    ----------
+    row
+        Its position among the orders, from 0.
+    reason
+        What is wrong with it.
+    """
+
+    def __init__(self, row: int, label: object, reason: str) -> None:
+        super().__init__(f"orders row {label}: {reason}")
+        self.row, self.reason = row, reason
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,7 @@ def _refuse(orders: pd.DataFrame, name: str, wrong: NDArray[np.bool_], advice: s
     row = int(np.argmax(wrong))
     label, value = orders.index[row], orders[name].iloc[row]
     context = f" with {beside} {orders[beside].iloc[row]}" if beside else ""
-    raise DataError(f"orders row {label}: {name} is {value}{context}; {advice}")
+    raise OrderError(row, label, f"{name} is {value}{context}; {advice}")
 
 
 def _sessions(orders: pd.DataFrame) -> pd.DatetimeIndex:

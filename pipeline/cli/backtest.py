@@ -1,7 +1,8 @@
 """``vpoc backtest``: the strategy, or your own orders, on a file of bars, without Dagster."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,8 @@ def backtest(
     print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         own = None if orders is None else _own_orders(orders)
-        results = _run(taken, own, "" if orders is None else orders.name)
+        with _named_lines(orders):
+            results = _run(taken, own, "" if orders is None else orders.name)
         parts = _summaries(results, taken)
         counted = _counted(symbol, taken, results, parts, own)
         summary = pd.concat(parts, names=["strategy", "metric"])
@@ -122,6 +124,20 @@ def _ends(results: "dict[str, BacktestResult]") -> pd.DataFrame:
     """Count the orders of each strategy by status and reason."""
     counts = {name: result.orders.groupby(["status", "reason"]).size() for name, result in results.items()}
     return pd.DataFrame(counts).fillna(0).astype(int).reset_index()
+
+
+@contextmanager
+def _named_lines(path: Path | None) -> Iterator[None]:
+    """Say of a wrong order where in the file it stands."""
+    from pipeline.backtest.orders import OrderError
+
+    try:
+        yield
+    except OrderError as error:
+        if path is None:
+            raise
+        lines = [number for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
+        raise DataError(f"{path}, line {lines[error.row + 1]}: {error.reason}") from error  # after the line of names
 
 
 def _own_orders(path: Path) -> pd.DataFrame:

@@ -80,8 +80,7 @@ def _serve(home: Home, ports: dict[str, int], pages: dict[str, str]) -> None:
             for name, address in pages.items():
                 if name.lower() in ports:
                     _wait_for(f"{address}/{'server_info' if name == 'Dagster' else 'health'}", servers, str(log))
-                # MLflow opens on its assistants' view; the runs are in the other one.
-                shown = f"{address}/#/experiments?workflowType=machine_learning" if name == "MLflow" else address
+                shown = f"{address.rstrip('/')}/{_newest_runs(home)}" if name == "MLflow" else address
                 console.print(f"{name:10} {shown}", soft_wrap=True)
             console.print("Ctrl-C stops both.")
             while all(server.poll() is None for server in servers):
@@ -94,6 +93,16 @@ def _serve(home: Home, ports: dict[str, int], pages: dict[str, str]) -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
             stop_servers(servers)
+
+
+def _newest_runs(home: Home) -> str:
+    """The part of MLflow's address that opens the newest runs: by itself its page opens on one that shows none."""
+    from pipeline.definitions import mlflow_errors, open_store, runs_page
+
+    try:
+        return open_store(home).newest_runs()
+    except mlflow_errors():  # its page says so itself
+        return runs_page()
 
 
 def _close_dead_runs() -> None:

@@ -11,14 +11,14 @@ from pipeline.performance.classification import (
     model_verdict,
 )
 from pipeline.performance.display import format_interval, format_value
+from pipeline.performance.drawdowns import Drawdown, drawdown_series, maximum_drawdown, worst_drawdowns
+from pipeline.performance.excursions import excursions
+from pipeline.performance.holding import BuyAndHold, buy_and_hold
 from pipeline.performance.metric_table import MODEL_DIGITS
 from pipeline.performance.metrics import (
-    Drawdown,
     annual_return,
-    drawdown_series,
     expectancy,
     exposure,
-    maximum_drawdown,
     profit_factor,
     sharpe_ratio,
     sortino_ratio,
@@ -30,6 +30,7 @@ from pipeline.performance.metrics import (
 from pipeline.performance.model_comparison import BASELINES, COMPARED_METRICS, baseline_verdict, compare_models
 from pipeline.performance.model_curves import calibration_curve, threshold_curve
 from pipeline.performance.overfitting import overfitting_logits, probability_of_backtest_overfitting
+from pipeline.performance.periods import monthly_returns, rolling_sharpe_ratio
 from pipeline.performance.scored import SCORED_COLUMNS, require_scored, scored_rows
 from pipeline.performance.sharpe import (
     deflated_sharpe_ratio,
@@ -67,6 +68,7 @@ __all__ = [
     "MODEL_METRICS",
     "NO_EDGE_BY_ITSELF",
     "SCORED_COLUMNS",
+    "BuyAndHold",
     "Drawdown",
     "Interval",
     "ModelJudgement",
@@ -75,11 +77,13 @@ __all__ = [
     "baseline_verdict",
     "block_length",
     "bootstrap_interval",
+    "buy_and_hold",
     "calibration_curve",
     "compare_models",
     "covering_level",
     "deflated_sharpe_ratio",
     "drawdown_series",
+    "excursions",
     "expectancy",
     "expected_maximum_sharpe",
     "exposure",
@@ -91,12 +95,14 @@ __all__ = [
     "model_summary",
     "model_summary_by_fold",
     "model_verdict",
+    "monthly_returns",
     "overfitting_logits",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
     "profit_factor",
     "regime_block_length",
     "require_scored",
+    "rolling_sharpe_ratio",
     "scored_rows",
     "sharpe_probability",
     "sharpe_ratio",
@@ -110,4 +116,5 @@ __all__ = [
     "variance_inflation",
     "verdict",
     "win_rate",
+    "worst_drawdowns",
 ]

@@ -4,8 +4,6 @@ Ratios come from the returns of **all** sessions, idle ones included, never from
 trades comes from their profit or loss after commission. Definitions, units and limits: ``docs/statistics.md``.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +12,11 @@ from pipeline.errors import DataError
 from pipeline.performance import kernels
 
 __all__ = [
-    "Drawdown",
     "annual_return",
-    "drawdown_series",
     "expectancy",
+    "expected_longest_run",
     "exposure",
-    "maximum_drawdown",
+    "longest_run",
     "profit_factor",
     "sharpe_ratio",
     "sortino_ratio",
@@ -120,6 +117,24 @@ def expectancy(values: ArrayLike) -> float:
     return float(kernels.mean(finite_values(values, "trade results")))
 
 
+def longest_run(hits: ArrayLike) -> int:
+    """Length of the longest unbroken run of true values; 0 of none."""
+    edges = np.flatnonzero(np.diff(np.asarray(hits, dtype=bool), prepend=False, append=False))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def expected_longest_run(count: int, probability: float) -> float:
+    """Approximate the expected longest run of hits in independent trials.
+
+    ``log(n (1 − p)) / log(1 / p) + γ / log(1 / p) − ½`` (Schilling 1990, "The Longest Run of Heads", The College
+    Mathematics Journal 21). NaN unless 0 < p < 1 and more than one miss is expected.
+    """
+    if not 0 < probability < 1 or count * (1 - probability) <= 1:
+        return float("nan")
+    rate = -np.log(probability)
+    return float((np.log(count * (1 - probability)) + np.euler_gamma) / rate - 0.5)
+
+
 def exposure(timestamps: pd.DatetimeIndex, entries: pd.DatetimeIndex, exits: pd.DatetimeIndex) -> float:
     """Share of bars in which a position was held at any moment, as a fraction; NaN without bars.
 
@@ -145,79 +160,3 @@ def turnover(traded_notional: float, average_equity: float, years: float) -> flo
     if not (average_equity > 0 and years > 0):
         return float("nan")
     return traded_notional / average_equity / years
-
-
-@dataclass(frozen=True)
-class Drawdown:
-    """The deepest fall of the equity below its peak.
-
-    Attributes
-    ----------
-    amount
-        Largest fall from a peak in money, ≥ 0.
-    fraction
-        Largest fall as a fraction of the peak it fell from, ≥ 0; it need not be the same fall as ``amount``.
-    start, trough, recovery
-        Of the fall with the largest fraction: the last bar at its peak, its lowest bar, and the first bar back at the
-        peak; None where there was no fall, or no recovery yet. ``start`` is None also where the fall began with the
-        first bar.
-    end
-        ``recovery``, or the last bar where there is none yet; None where there was no fall.
-    """
-
-    amount: float
-    fraction: float
-    start: pd.Timestamp | None = None
-    trough: pd.Timestamp | None = None
-    recovery: pd.Timestamp | None = None
-    end: pd.Timestamp | None = None
-
-
-def drawdown_series(equity: pd.Series, *, initial: float | None = None) -> pd.Series:
-    """Fall below the running peak as a fraction of it, ≥ 0, indexed as the equity.
-
-    ``initial`` is the capital before the first bar, itself the first peak.
-    """
-    values, peak = _running_peak(equity, initial)
-    return pd.Series((peak - values) / peak, index=equity.index, name="drawdown")
-
-
-def maximum_drawdown(equity: pd.Series, *, initial: float | None = None) -> Drawdown:
-    """The deepest drawdown of an equity curve, marked at every bar.
-
-    Parameters
-    ----------
-    equity
-        Account value at each bar's close, positive at its peaks, indexed by timestamp.
-    initial
-        Capital before the first bar, itself the first peak.
-    """
-    if not len(equity):
-        return Drawdown(float("nan"), float("nan"))
-    values, peak = _running_peak(equity, initial)
-    fall = (peak - values) / peak
-    trough = int(fall.argmax())
-    if fall[trough] == 0:
-        return Drawdown(0.0, 0.0)
-    at_peak = np.flatnonzero(values[:trough] == peak[trough])
-    back = np.flatnonzero(values[trough:] >= peak[trough])
-    index = equity.index
-    recovery = index[trough + back[0]] if len(back) else None
-    return Drawdown(
-        amount=float((peak - values).max()),
-        fraction=float(fall[trough]),
-        start=index[at_peak[-1]] if len(at_peak) else None,
-        trough=index[trough],
-        recovery=recovery,
-        end=index[-1] if recovery is None else recovery,
-    )
-
-
-def _running_peak(equity: pd.Series, initial: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    values = finite_values(equity, "equity")
-    peak = np.maximum.accumulate(values)
-    if initial is not None:
-        peak = np.maximum(peak, initial)
-    if len(peak) and peak[0] <= 0:
-        raise DataError(f"equity starts at {peak[0]}; a drawdown needs a capital above 0")
-    return values, peak

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import session_schedule
 from pipeline.performance import kernels, metrics
+from pipeline.performance.drawdowns import maximum_drawdown
 from pipeline.performance.metric_table import MetricTable, noted
 from pipeline.performance.sharpe import probabilistic_sharpe_ratio
 from pipeline.performance.uncertainty import resampled_intervals
@@ -183,10 +184,14 @@ def _why_nan(name: str, returns: NDArray[np.float64]) -> str:
 
 
 def _add_drawdown(table: MetricTable, result: SupportsSummary, currency: str) -> None:
-    worst = metrics.maximum_drawdown(result.equity, initial=result.account.initial_capital)
+    worst = maximum_drawdown(result.equity, initial=result.account.initial_capital)
     note = "no bars" if math.isnan(worst.fraction) else "from equity at every bar's close"
     table.add("maximum_drawdown", 100 * worst.fraction, "%", note)
     table.add("maximum_drawdown_amount", worst.amount, currency, note)
+    growth = metrics.annual_return(result.daily_returns, periods_per_year=result.instrument.periods_per_year)
+    calmar = growth / worst.fraction if worst.fraction > 0 else math.nan
+    why = "" if worst.fraction > 0 else "no drawdown"
+    table.add("calmar_ratio", calmar, "", noted("CAGR over maximum drawdown, of the whole period", why))
     if worst.end is None:
         table.add("drawdown_length", 0.0 if worst.fraction == 0 else math.nan, "sessions", "no drawdown")
         table.add("drawdown_days", 0.0 if worst.fraction == 0 else math.nan, "days", "no drawdown")
@@ -232,6 +237,7 @@ def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency
         table.add(name, value, unit, noted(note, why), intervals.get(name))
     for name, part in (("average_win", pnl[pnl > 0]), ("average_loss", pnl[pnl < 0])):
         table.add(name, float(kernels.mean(part)), currency, _counted(len(part), "trade"))
+    _add_streaks(table, trades)
     entries = pd.DatetimeIndex(pd.to_datetime(trades["entry_time"], utc=True))
     exits = pd.DatetimeIndex(pd.to_datetime(trades["exit_time"], utc=True))
     held = (exits - entries) / pd.Timedelta(minutes=1)
@@ -245,6 +251,15 @@ def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency
     table.add("exposure", 100 * metrics.exposure(bars, entries, exits), "%", "share of bars with a position")
     _add_turnover(table, result, quantity)
     _add_costs(table, result, quantity, currency)
+
+
+def _add_streaks(table: MetricTable, trades: pd.DataFrame) -> None:
+    """Longest runs of trades won and lost in the order they ended, beside what luck alone is expected to show."""
+    pnl = trades.sort_values("exit_time", kind="stable")["pnl"].to_numpy(dtype=np.float64)
+    for name, hits in (("longest_winning_streak", pnl > 0), ("longest_losing_streak", pnl < 0)):
+        expected = metrics.expected_longest_run(len(hits), float(hits.mean())) if len(hits) else math.nan
+        note = "no trades" if not len(hits) else "" if math.isnan(expected) else f"about {expected:.0f} by luck alone"
+        table.add(name, metrics.longest_run(hits), "trades", note)
 
 
 def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64]) -> None:

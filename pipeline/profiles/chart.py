@@ -29,7 +29,7 @@ __all__ = ["Bracket", "ProfileChart", "Ray", "profile_chart", "spread_labels"]
 
 _BALANCE_MINUTES = 60
 _MINUTE = 60_000_000_000
-_NEAR = 0.4  # of the candles' height: naked VPOCs that near widen the axis, so that they are seen
+_NEAR = 0.12  # of the candles' height: naked VPOCs that near widen the axis, so that they are seen
 _EDGE = 0.04
 
 
@@ -134,7 +134,7 @@ class ProfileChart:
 
     def price(self, tick: int) -> str:
         """A tick as a price, in words."""
-        return f"{float(self.instrument.to_prices(tick)):.{tick_decimals(self.instrument)}f}"
+        return f"{float(self.instrument.to_prices(tick)):,.{tick_decimals(self.instrument)}f}"
 
     def longest(self, drawn: Picture) -> float:
         """Length of the longest row of a profile that lies on the price axis, of any where none does."""

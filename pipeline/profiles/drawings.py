@@ -151,7 +151,7 @@ class _Drawing:
         for price in palette.round_prices(*chart.instrument.to_prices([chart.low, chart.high]).tolist()):
             y = self._y(price / tick)
             self._path(f"M{_LEFT} {y}H{_WIDTH - _GAP}", palette.GRID)
-            self._write(_LEFT - 6, float(y) + 4, f"{price:.12g}", palette.MUTED, "end")
+            self._write(_LEFT - 6, float(y) + 4, f"{price:,.12g}", palette.MUTED, "end")
         between = "".join(f"M{self._x(start - 0.5)} {_TOP}V{_HEIGHT - _BOTTOM}" for start in chart.starts[1:])
         self._path(between, palette.SESSION)
         for place, words in zip(*palette.time_ticks(chart.times, chart.candles["session"], most=6), strict=True):

@@ -25,7 +25,7 @@ _HEIGHT, _TOP, _BOTTOM = 660, 92, 46
 _LABEL = 14  # pixels between two labels
 _ROOM = 0.17  # of the candles' width, to their right, for the labels of naked VPOCs
 _LETTER_PIXELS, _LEAST_LETTER, _MOST_LETTERS = 12, 6, 30  # size at most and at least; a row's at most
-_LONGEST = 0.62  # of its pane a profile's longest row takes; beside it stand the labels of its levels
+_LONGEST = 0.58  # of its pane a profile's longest row takes; beside it stand the labels of its levels
 
 
 def profile_figure(
@@ -121,7 +121,7 @@ def profile_figure(
         tickvals=places, ticktext=texts, rangeslider_visible=False, range=_candle_range(chart), row=1, col=1
     )
     figure.update_yaxes(
-        gridcolor=palette.GRID, tickformat=".12~g", zeroline=False, range=instrument.to_prices([chart.low, chart.high])
+        gridcolor=palette.GRID, tickformat=",.12~g", zeroline=False, range=instrument.to_prices([chart.low, chart.high])
     )
     figure.update_layout(
         title={"text": title or chart.title, "x": 0.01, "y": 0.985, "yanchor": "top", "font": {"size": 16}},

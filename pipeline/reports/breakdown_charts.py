@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.market import Instrument
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import plain
-from pipeline.reports.theme import FADED, MUTED, STRATEGY_COLORS, restyle
+from pipeline.reports.theme import FADED, MUTED, STRATEGY_COLORS, money_ticks, restyle
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -68,7 +68,7 @@ def breakdown_figure(inputs: ReportInputs) -> "go.Figure":
         "exit": "By exit reason",
     }
     figure = make_subplots(
-        rows=2, cols=2, subplot_titles=list(titles.values()), horizontal_spacing=0.09, vertical_spacing=0.18
+        rows=2, cols=2, subplot_titles=list(titles.values()), horizontal_spacing=0.12, vertical_spacing=0.18
     )
     parts = {name: breakdown(result.trades, inputs.instrument) for name, result in inputs.results.items()}
     for number, kind in enumerate(titles):
@@ -96,7 +96,7 @@ def breakdown_figure(inputs: ReportInputs) -> "go.Figure":
                 **place,
             )
         figure.update_xaxes(type="category", **place)
-        figure.update_yaxes(title={"text": f"P&L, {plain(inputs.currency)}"}, tickformat=",.0f", **place)
+        figure.update_yaxes(title={"text": "P&L"}, tickformat=money_ticks(inputs.currency), **place)
     figure.add_hline(y=0, line={"color": FADED, "width": 1})
     restyle(figure, height=640, simulated=inputs.simulated)
     figure.update_layout(margin={"t": 84}, legend={"y": 1 - 8 / 640}, bargap=0.25, bargroupgap=0.06)

@@ -10,6 +10,7 @@ from pipeline.backtest import Account, BacktestResult
 from pipeline.market import Instrument
 from pipeline.market.evidence import Finding
 from pipeline.performance import ModelJudgement, judge_model, scored_rows
+from pipeline.reports.theme import STRATEGY_COLORS, STRATEGY_DASHES
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.looks import Looks
 
@@ -107,7 +108,7 @@ class ReportInputs:
     bars, profiles, history
         Clean bars, session profiles and session history.
     results, summaries
-        By name of the strategy, in the order shown, both with the same names: what
+        By name of the strategy, both with the same names, the yardstick for the others first: what
         :func:`pipeline.backtest.simulate` and :func:`pipeline.performance.summary` gave.
     signals
         All candidates with what each gate says of them, from :func:`pipeline.strategy.rule_signals`.
@@ -151,3 +152,14 @@ class ReportInputs:
     looks: Looks | None = None
     why_no_looks: str = ""
     findings: Sequence[Finding] = ()
+
+    @property
+    def by_interest(self) -> list[str]:
+        """Names of the strategies; the first of several is the yardstick for the others and comes last."""
+        names = list(self.results)
+        return [*names[1:], *names[:1]]
+
+    def look(self, name: str) -> tuple[str, str]:
+        """Colour and dash of a strategy in every chart."""
+        place = list(self.results).index(name)
+        return STRATEGY_COLORS[place], STRATEGY_DASHES[place]

@@ -1,4 +1,4 @@
-"""The report's section on how often the market was looked at, and what that leaves of the results shown."""
+"""The report's section on the trials recorded on the market, and what they leave of the results shown."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -27,24 +27,23 @@ _MOST_BINS = 30
 SURE = 95.0  # percent
 _COLUMNS = {
     "sharpe_ratio": "Sharpe ratio",
-    "expected_maximum_sharpe_ratio": "Expected of the best by luck",
+    "expected_maximum_sharpe_ratio": "Best expected by luck",
     "probabilistic_sharpe_ratio": "Probabilistic Sharpe ratio",
     "deflated_sharpe_ratio": "Deflated Sharpe ratio",
 }
 _WHY = (
-    "Whoever tries often enough finds something that looks good. So every trial of every study on this market and "
-    "period is counted, and so is every backtest of settings changed by hand: the same settings on data that has grown "
-    "are no further look."
+    "Try often enough and something will look good. So every trial of every study on this market and period is "
+    "counted, and so is every backtest of settings changed by hand; the same settings on more recent data are not "
+    "counted again."
 )
 _DEFLATED = (
     "The probabilistic Sharpe ratio is the probability that the true Sharpe ratio lies above 0, had this been the only "
-    "trial. The deflated one is that it does although the backtest may have been chosen as the best of all: what the "
-    "best of so many worthless trials shows by luck is taken off first. From about 95 % on, luck and choosing explain "
-    "a result badly."
+    "trial. The deflated one allows for the backtest being the best of all trials: what the best of so many worthless "
+    "ones shows by luck is subtracted first. From about 95 % on, luck and selection are a poor explanation."
 )
 _ASIDES = (
-    "Trials that resemble each other are fewer in effect, so the deflation is rather too strong than too weak; trials "
-    "that aren't in this ledger (changes to the code, studies in another database) aren't taken off at all."
+    "Trials that resemble each other are fewer in effect, so the deflation is too strong rather than too weak; trials "
+    "that are not in this ledger (changes to the code, studies in another database) are not allowed for."
 )
 
 
@@ -53,10 +52,10 @@ def looks_section(inputs: ReportInputs) -> str:
     looks = inputs.looks
     if looks is None:
         return (
-            '<p class="overall">How many looks at this market there were is unknown.</p>'
+            '<p class="overall">The number of trials recorded on this market is unknown.</p>'
             f'<p class="note">{plain(inputs.why_no_looks)}</p>'
-            '<p class="note">Every interval and probability on this page is that of a first look. Each trial that was '
-            "made lowers what it is worth.</p>"
+            '<p class="note">Every interval and probability on this page holds for a single trial; each '
+            "further one lowers what it is worth.</p>"
         )
     return "\n".join(_counted(inputs, looks))
 
@@ -64,7 +63,7 @@ def looks_section(inputs: ReportInputs) -> str:
 def deflation(
     looks: Looks, results: Mapping[str, BacktestResult], summaries: Mapping[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """What the number of looks leaves of each backtest.
+    """Say what the number of trials leaves of each backtest.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ def deflation(
 
 
 def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
-    """How the trials' Sharpe ratios spread, with the backtests shown; None where there are too few trials."""
+    """Draw how the trials' Sharpe ratios spread, with the backtests shown; None where there are too few trials."""
     import plotly.graph_objects as go
 
     a_year = math.sqrt(inputs.instrument.periods_per_year)
@@ -111,7 +110,7 @@ def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
         )
     )
     expected = looks.expected_best * a_year
-    lines = [("expected of the best by luck", expected, INK, "dot")]
+    lines = [("best expected by luck", expected, INK, "dot")]
     for name, color, dash in zip(inputs.results, STRATEGY_COLORS, STRATEGY_DASHES, strict=False):
         lines.append((plain(name), float(inputs.summaries[name].loc["sharpe_ratio", "value"]), color, dash))
     for name, value, color, dash in lines:
@@ -144,30 +143,28 @@ def _counted(inputs: ReportInputs, looks: Looks) -> Iterator[str]:
     yield f"<p>{kept(_overfitting(looks))}</p>"
     figure = looks_figure(inputs, looks)
     if figure is not None:
-        yield '<h3>How the trials spread</h3><p class="note">Lines are the backtests on this page.</p>'
+        yield '<h3>Sharpe ratios of the trials</h3><p class="note">Lines are the backtests on this page.</p>'
         yield figure_html(figure, "looks-chart", narrow=legend_down(figure))
     if len(looks.trials):
-        yield "<h3>Who looked</h3>"
+        yield "<h3>Studies</h3>"
         yield _study_table(looks)
 
 
 def _luck(inputs: ReportInputs, looks: Looks) -> str:
-    """What so many looks do, in a sentence or two."""
+    """Say what luck does in so many trials, in a sentence or two."""
     if not looks.count:
-        return "So nothing was chosen among several, and the deflated Sharpe ratio equals the probabilistic one."
+        return "So nothing was selected, and the deflated Sharpe ratio equals the probabilistic one."
     if looks.count == 1:
-        return (
-            "With one trial nothing was chosen among several: the deflated Sharpe ratio equals the probabilistic one."
-        )
+        return "With one trial nothing was selected: the deflated Sharpe ratio equals the probabilistic one."
     expected = looks.expected_best * math.sqrt(inputs.instrument.periods_per_year)
     if math.isnan(expected):
         return (
             "Fewer than two of these trials have a Sharpe ratio, so how far luck carries the best of them is unknown, "
-            "and with it the deflated Sharpe ratio. It is below the probabilistic one."
+            "and so is the deflated Sharpe ratio. It is below the probabilistic one."
         )
     return (
-        f"Had none of these {looks.count:,} trials an edge, the best of them would still be expected to show a Sharpe "
-        f"ratio of {format_value(expected, '')}."
+        f"If none of these {looks.count:,} trials had an edge, the best of them would still be expected to show a "
+        f"Sharpe ratio of {format_value(expected, '')}."
     )
 
 
@@ -195,12 +192,12 @@ def _overfitting(looks: Looks) -> str:
     chance = looks.overfitting()
     sessions, trials = looks.trial_returns.shape
     if math.isnan(chance):
-        return "It takes at least two trials whose returns are known over the same 32 sessions, which there aren't."
+        return "It takes at least two trials whose returns are known over the same 32 sessions; there are not so many."
     return (
         f"{format_value(100 * chance, '%')} over {trials:,} trials and the {sessions:,} sessions they share: how often "
-        "the trial that is best in one half of the sessions is no better than the middle one in the other half. Where "
-        "nothing but luck parts the trials it is about 50 %; near 0 % what was best stays best. It judges the choosing "
-        "and not the strategy chosen."
+        "the trial that is best in one half of the sessions is no better than the median one in the other half. Where "
+        "only luck separates the trials it is about 50 %; near 0 %, the best stays best. It judges the selection, not "
+        "the strategy selected."
     )
 
 
@@ -213,10 +210,10 @@ def _study_table(looks: Looks) -> str:
     if len(rest):
         summed = {state: rest[state].sum() for state in ("complete", "pruned", "failed")}
         summed |= {"since": rest["since"].min(), "until": rest["until"].max()}
-        body.append(_study_row(f"{len(rest):,} studies more", "", summed))
+        body.append(_study_row(f"{len(rest):,} more studies", "", summed))
     names = ("Study", "Complete", "Pruned", "Failed", "Since", "Until")
     head = [cell(name, "number" if place else "", tag="th", scope="col") for place, name in enumerate(names)]
-    return table(head, body, "The latest first; days are those of UTC. Failed trials showed nothing and don't count.")
+    return table(head, body, "The latest first; dates are UTC. Failed trials showed nothing and don't count.")
 
 
 def _study_row(name: str, what: str, study: Mapping[Any, Any]) -> str:
@@ -228,10 +225,10 @@ def _study_row(name: str, what: str, study: Mapping[Any, Any]) -> str:
 
 
 def _looked(target: str) -> str:
-    """What was tried, in words."""
+    """Name what was tried."""
     kind, _, of = target.partition("/")
     if kind == "backtest" and of:
-        return f"Backtests of settings by hand: {'rule signals' if of == 'rules' else family_name(of)}"
+        return f"Backtests of settings changed by hand: {'rule signals' if of == 'rules' else family_name(of)}"
     strategy, scored, family = target.partition("@")
     if scored:
         return f"Parameters of the {strategy}, traded by the scores of {family_name(family)}"

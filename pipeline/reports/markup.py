@@ -6,9 +6,9 @@ from html import escape
 
 from pipeline.shown import shown
 
-__all__ = ["both", "bullets", "cell", "kept", "plain", "row", "section", "table"]
+__all__ = ["both", "bullets", "cell", "folded", "kept", "key", "plain", "row", "section", "table"]
 
-_FIRST_WIDTH, _EVEN_WIDTH, _PAGE_WIDTH = 150, 104, 1100  # least pixels, and those of a wide page
+_FIRST_WIDTH, _EVEN_WIDTH, _PAGE_WIDTH = 150, 104, 1080  # least pixels, and those of a wide page
 _MOST_FIRST_WIDTH = 220
 
 
@@ -65,6 +65,16 @@ def table(head: Sequence[str], body: Sequence[str], caption: str = "", *, even: 
 def bullets(items: Iterable[str]) -> str:
     """A list of ready HTML items."""
     return f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>"
+
+
+def key(color: str) -> str:
+    """A square of a strategy's colour, before its name."""
+    return f'<span class="key" style="background:{color}"></span>'
+
+
+def folded(summary: str, content: str, *, shown: bool = False) -> str:
+    """Ready HTML below a line that opens and closes it."""
+    return f"<details{' open' if shown else ''}><summary>{summary}</summary>{content}</details>"
 
 
 def section(identifier: str, title: str, *content: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.learning.importance import importance_table
 from pipeline.performance import ModelJudgement
 from pipeline.reports.markup import plain
 from pipeline.reports.model_names import METHOD_NAMES, family_name, importance_methods
-from pipeline.reports.theme import FADED, INK, MUTED, restyle
+from pipeline.reports.theme import FADED, INK, MUTED, money_ticks, restyle
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -32,7 +32,8 @@ _PANEL = 280
 _HISTORY_PANEL = 170
 _TOP = 15
 _FEATURE_HEIGHT = 20
-_LONGEST_NAME = 26  # letters of a feature beside its bar; hovering tells the rest
+_LONGEST_NAME = 24  # letters of a feature beside its bar; hovering tells the rest
+_NAME_ROOM = 0.18  # of the figure's width for the names between two panels
 
 
 def calibration_figure(judgements: Judgements, colors: Mapping[str, str], *, simulated: bool) -> "go.Figure":
@@ -75,12 +76,12 @@ def calibration_figure(judgements: Judgements, colors: Mapping[str, str], *, sim
                     "width": 3,
                 },
                 customdata=curve["trades"].to_numpy(),
-                hovertemplate="score %{x:.1f} %, above zero %{y:.1f} %<br>%{customdata} trades<extra></extra>",
+                hovertemplate="score %{x:.1f} %, winners %{y:.1f} %<br>%{customdata} trades<extra></extra>",
             ),
             **place,
         )
-        figure.update_xaxes(range=[begin, end], nticks=6, **place)
-        figure.update_yaxes(range=[begin, end], nticks=6, title={"text": "above zero, %"}, **place)
+        figure.update_xaxes(range=[begin, end], nticks=6, title={"text": "score, %"}, **place)
+        figure.update_yaxes(range=[begin, end], nticks=6, title={"text": "winners, %"}, **place)
     return _finished(figure, len(curves), simulated)
 
 
@@ -119,18 +120,31 @@ def threshold_figure(
                     [curve["trades"], (100 * curve["precision"]).round(1), curve["mean_r"].round(3)], axis=1
                 ),
                 hovertemplate=f"score at least %{{x:.3f}}: {plain(currency)}%{{y:,.0f}}<br>%{{customdata[0]}} trades, "
-                "%{customdata[1]:.1f} % above zero, mean %{customdata[2]:.2f} R<extra></extra>",
+                "%{customdata[1]:.1f} % winners, mean %{customdata[2]:.2f} R<extra></extra>",
             ),
             **place,
         )
         figure.add_hline(y=0, line={"color": FADED, "width": 1}, **place)
-        for threshold in np.unique(judgement.scored["threshold"].round(4)):
-            figure.add_vline(x=float(threshold), line={"color": INK, "width": 1, "dash": "dot"}, **place)
-        figure.update_xaxes(nticks=6, **place)
-        figure.update_yaxes(title={"text": f"net, {plain(currency)}"}, tickformat=",.0f", **place)
+        for height, (threshold, folds) in enumerate(_fold_thresholds(judgement).items()):
+            figure.add_vline(
+                x=threshold,
+                line={"color": INK, "width": 1, "dash": "dot"},
+                annotation={"text": folds, "font": {"size": 10}, "yshift": -12 * (height % 2), "xshift": 1},
+                annotation_position="top right",
+                **place,
+            )
+        figure.update_xaxes(nticks=6, title={"text": "score threshold"}, **place)
+        figure.update_yaxes(title={"text": "net profit"}, tickformat=money_ticks(currency), **place)
     if len(judgements) > 1:
         figure.update_yaxes(matches="y")
     return _finished(figure, len(judgements), simulated)
+
+
+def _fold_thresholds(judgement: ModelJudgement) -> dict[float, str]:
+    """Thresholds in use, rising, with the folds that used each."""
+    used = judgement.scored.groupby("fold")["threshold"].first().round(4)
+    folds = used.index.to_series().groupby(used).agg(lambda numbers: ", ".join(map(str, numbers)))
+    return {float(str(threshold)): str(text) for threshold, text in folds.items()}
 
 
 def fold_figure(judgements: Judgements, colors: Mapping[str, str], *, simulated: bool) -> "go.Figure":
@@ -194,8 +208,8 @@ def history_figure(judgements: Judgements, colors: Mapping[str, str], *, simulat
         place = {"row": number + 1, "col": 1}
         scored = judgement.scored.sort_values("start")
         looks: tuple[tuple[float, str, dict[str, Any]], ...] = (
-            (0.0, "at or below zero", {"color": "#fff", "line": {"width": 1, "color": FADED}}),
-            (1.0, "above zero", {"color": colors[family], "line": {"width": 0}}),
+            (0.0, "loser", {"color": "#fff", "line": {"width": 1, "color": FADED}}),
+            (1.0, "winner", {"color": colors[family], "line": {"width": 0}}),
         )
         for label, name, look in looks:
             part = scored[scored["label"] == label]
@@ -258,7 +272,7 @@ def importance_figure(importance: pd.DataFrame, color: str, *, simulated: bool) 
         rows=1,
         cols=len(methods),
         subplot_titles=[METHOD_NAMES[method] for method in methods],
-        horizontal_spacing=0.6 / (2 * len(methods) + 1) if len(methods) > 1 else 0,
+        horizontal_spacing=_NAME_ROOM if len(methods) > 1 else 0,
     )
     for number, method in enumerate(methods):
         place = {"row": 1, "col": number + 1}
@@ -318,8 +332,8 @@ def _panels(titles: list[str]) -> "go.Figure":
         rows=rows,
         cols=min(COLUMNS, len(titles)),
         subplot_titles=[plain(title) for title in titles],
-        horizontal_spacing=0.075,
-        vertical_spacing=0.24 / rows,
+        horizontal_spacing=0.11,
+        vertical_spacing=0.3 / rows,
     )
 
 
@@ -329,7 +343,7 @@ def _place(number: int) -> dict[str, int]:
 
 def _finished(figure: "go.Figure", panels: int, simulated: bool) -> "go.Figure":
     rows = -(-panels // COLUMNS)
-    restyle(figure, height=_PANEL * rows + 40, simulated=simulated)
+    restyle(figure, height=(_PANEL + 20) * rows + 60, simulated=simulated)
     figure.update_layout(margin={"t": 40})
     for number in range(panels, rows * min(COLUMNS, panels)):
         figure.update_xaxes(visible=False, **_place(number))

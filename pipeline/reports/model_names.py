@@ -1,4 +1,4 @@
-"""What readers are told model families and importance measures are called, and in which colour they are drawn."""
+"""Names of model families and importance measures as readers see them, and the colours they are drawn in."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,9 +20,9 @@ _FAMILIES = {
     "ensemble": "Ensemble",
 }
 METHOD_NAMES = {
-    "gain": "Gain in training",
-    "permutation": "Lost when shuffled",
-    "shap": "Mean size of SHAP value",
+    "gain": "Gain (training)",
+    "permutation": "Permutation importance",
+    "shap": "Mean |SHAP value|",
 }
 
 

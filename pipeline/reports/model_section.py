@@ -42,60 +42,64 @@ if TYPE_CHECKING:
 __all__ = ["model_section", "overall_verdict"]
 
 _COLUMNS = {
-    "auc_within_folds": "AUC",
+    "auc_within_folds": "AUC within folds",
+    "auc": "AUC, all pairs",
     "log_loss": "Log loss",
     "brier_score": "Brier score",
     "trades_taken": "Trades taken",
-    "precision": "Above zero",
+    "precision": "Win rate",
     "net": "Net, one contract",
     "mean_r": "Mean R",
 }
 _DIFFERENCES = {
     "log_loss": "Log loss",
     "brier_score": "Brier score",
-    "auc_within_folds": "AUC",
+    "auc_within_folds": "AUC within folds",
     "net": "Net, one contract",
     "mean_r": "Mean R",
 }
 _LEARNED = {
-    "train_rows": "Learned from, trades",
-    "trained_until": "Known by",
+    "train_rows": "Training trades",
+    "trained_until": "Trained until",
     "purged": "Purged",
     "embargoed": "Embargoed",
 }
 _TOP_LIST = 20
 _OF_MONEY = ("trades_taken", "precision", "net", "mean_r")
 _ABOUT = (
-    "Every score here was made by a model that learned only from trades whose outcome was known before the decision "
-    "it scores (walk-forward, purged). Each filled candidate counts once, with one contract, whether or not the "
-    "account would have had room for it; the backtests above trade the same signals with the account's rules, and with "
-    "the setting require_rules only those that are rule signals too. AUC is the chance that a winner scores above a "
-    "loser; 0.5 is a coin."
+    "Every score is out of sample: the model was trained only on trades whose outcome was known before the decision it "
+    "scores (walk-forward, purged). Each filled candidate counts once, with one contract, whether or not the account "
+    "had room for it; the backtests above trade the same signals by the account's rules, and with require_rules only "
+    "those that are rule signals too. AUC is the probability that a winner scores above a loser; 0.5 is a coin toss. "
+    "Within folds it compares trades scored by one model, and the verdict goes by it. Over all pairs (auc in "
+    "MLflow) it also compares scores of different folds' models, which lie at different levels: that pulls it a little "
+    "below 0.5 even for a model that knows nothing."
 )
 _COMPARED = (
-    "The model less the baseline on the same trades and the same resampled sessions, so that what both share cancels. "
-    "Less log loss and a lower Brier score are better, more of the rest. Green is better and red worse by the 95 % "
-    "interval; of twenty that hold nothing, one is coloured all the same."
+    "The model minus the baseline on the same trades and the same resampled sessions, so that what both share cancels. "
+    "Lower is better for log loss and Brier score, higher for the rest. Green is better and red worse by the 95 % "
+    "interval; by chance alone one in twenty is coloured."
 )
 _CALIBRATION = (
-    "Trades in bins of about as many by score, which goes across, in percent: on the dotted line a score of 40 % wins "
-    "40 times in 100. Bars are 95 % by Wilson's formula, which takes trades as independent."
+    "Share of winners by score, in bins of about as many trades each; on the dotted line a score of 40 % wins 40 times "
+    "in 100. Error bars are 95 % Wilson intervals, which take trades as independent."
 )
 _THRESHOLDS = (
-    "What every trade scored at or above a threshold, which goes across, made, one contract each, with its 95 % "
-    f"interval from {FEWEST_TRADES} trades on. The dotted line is the threshold in use. The best point of such a curve "
-    "was found with the outcomes known and lies high even for a model that knows nothing: it is no threshold to trade "
-    "by."
+    "Net result of all trades scored at or above a threshold, one contract each, with its 95 % interval from "
+    f"{FEWEST_TRADES} trades on. Dotted lines are the thresholds in use, with the number of the fold. The best point "
+    "of such a curve is found with hindsight and lies high even for a model that knows nothing: it is no threshold to "
+    "trade by."
 )
-_FOLDS = "AUC with its 95 % interval; the line is a coin."
+_FOLDS = "AUC within each fold, and within all of them, with 95 % intervals; the line at 0.5 is a coin toss."
 _HISTORY = (
-    "Filled dots ended above zero, hollow ones did not; the dotted line is the threshold. A model that tells them "
-    "apart has its filled dots on top."
+    "Filled dots are winners, hollow ones losers; the dotted line is the threshold. A model that tells them apart has "
+    "its filled dots on top."
 )
 _IMPORTANCE = (
-    "The first features by mean over the folds, a dot a fold. Gain is counted on training rows, where noise gains "
-    "too. What is lost when a feature is shuffled is out of fold: log loss, or AUC where scores are no probabilities; "
-    "around zero or below it the feature did not help. Features that stand in for each other show little each."
+    "The top features by mean over the folds; each dot is a fold. Gain is measured on training rows, where noise gains "
+    "too. Permutation importance is measured out of fold: how much worse log loss (or AUC, where scores are no "
+    "probabilities) becomes when the feature is shuffled; around zero or below, the feature did not help. Features "
+    "that can replace each other each show little."
 )
 
 
@@ -125,12 +129,12 @@ def overall_verdict(summaries: Mapping[str, pd.DataFrame]) -> str:
     lows = {family: float(table.loc["auc_within_folds", "low"]) for family, table in tried.items()}
     known = [family for family, low in lows.items() if not math.isnan(low)]
     if not known:
-        return "Of no model can it be said whether it tells winners from losers."
+        return "No model can be judged: whether any tells winners from losers is unknown."
     found = [family for family in known if lows[family] > 0.5]
     if not found:
         one = f"{family_name(known[0])} shows no evidence of telling" if len(known) == 1 else ""
         many = f"None of the {len(known)} models{aside} shows evidence of telling"
-        return f"{one or many} winners from losers better than a coin."
+        return f"{one or many} winners from losers better than a coin toss."
     names = " and ".join(family_name(family) for family in found)
     says = f"{names} {'shows' if len(found) == 1 else 'show'} some evidence of telling winners from losers"
     if len(known) == 1:
@@ -209,7 +213,7 @@ def _summary_table(inputs: ReportInputs, judged: Mapping[str, ModelJudgement], c
     first, last = most["session"].min(), most["session"].max()
     caption = (
         f"{_ABOUT} {len(most):,} trades from {first:%Y-%m-%d} to {last:%Y-%m-%d}, 95 % intervals over sessions "
-        "resampled in blocks. The first rows take trades without any model."
+        "resampled in blocks. The first rows use no model."
     )
     return table(head, body, kept(caption), even=True)
 
@@ -242,13 +246,13 @@ def _bare(unit: str) -> str:
 def _difference_table(differences: pd.DataFrame, colors: Mapping[str, str]) -> str:
     if differences.empty:
         return (
-            '<p class="note">No baseline was trained beside these models, so there is nothing to set them against: '
+            '<p class="note">No baseline was trained beside these models, so there is nothing to compare them with: '
             "add constant and logistic to the families.</p>"
         )
     body = []
     for (family, baseline), part in differences.groupby(level=["family", "baseline"], sort=False):
         lines = part.droplevel(["family", "baseline"])
-        pair = f"{family_name(family)} less {_lowered(family_name(baseline))}"
+        pair = f"{family_name(family)} minus {_lowered(family_name(baseline))}"
         name = _key(colors.get(family, FADED)) + plain(pair)
         cells = [cell(name, tag="th", scope="row")]
         for metric in _DIFFERENCES:
@@ -268,11 +272,11 @@ def _charts(inputs: ReportInputs, judged: Mapping[str, ModelJudgement], colors: 
     probable = {family: judgement for family, judgement in judged.items() if len(judgement.calibration)}
     if probable:
         figure = calibration_figure(probable, colors, simulated=simulated)
-        yield f'<h3>What probabilities were worth</h3><p class="note">{kept(_CALIBRATION)}</p>'
+        yield f'<h3>Calibration</h3><p class="note">{kept(_CALIBRATION)}</p>'
         yield _grid(figure, "calibration-chart", len(probable))
     ranking = {family: judgement for family, judgement in judged.items() if _ranks(judgement.scored)}
     if ranking:
-        yield f'<h3>Money by threshold</h3><p class="note">{kept(_THRESHOLDS)}</p>'
+        yield f'<h3>Net profit by threshold</h3><p class="note">{kept(_THRESHOLDS)}</p>'
         figure = threshold_figure(ranking, colors, currency=inputs.currency, simulated=simulated)
         yield _grid(figure, "threshold-chart", len(ranking))
         yield f'<h3>Fold by fold</h3><p class="note">{kept(_FOLDS)}</p>'
@@ -315,7 +319,7 @@ def _fold_table(inputs: ReportInputs, judged: Mapping[str, ModelJudgement]) -> s
             cell(f"{100 * part['label'].mean():.1f} %", "number"),
         ]
         body.append(row(cells))
-    names = [*(_LEARNED[name] for name in told), "Scored", "Trades", "Above zero"]
+    names = [*(_LEARNED[name] for name in told), "Scored", "Trades", "Win rate"]
     head = [cell("", tag="th"), *(cell(name, "number", tag="th", scope="col") for name in names)]
     return table(head, body)
 
@@ -325,14 +329,14 @@ def _importances(inputs: ReportInputs, colors: Mapping[str, str]) -> Iterator[st
     held = {family: importance for family, importance in held.items() if importance_methods(importance)}
     if not held:
         return
-    yield f'<h3>What the models look at</h3><p class="note">{_IMPORTANCE}</p>'
+    yield f'<h3>Feature importance</h3><p class="note">{_IMPORTANCE}</p>'
     for number, (family, importance) in enumerate(held.items()):
         figure = importance_figure(importance, colors[family], simulated=inputs.simulated)
         panels = len(importance_methods(importance))
         chart = _grid(figure, f"importance-chart-{number}", panels, importance_height() - 40)
         state = "" if number else " open"
         yield f"<details{state}><summary>{plain(family_name(family))}</summary>{chart}</details>"
-    yield "<h3>Whether the folds agree on it</h3>"
+    yield "<h3>Agreement between folds</h3>"
     yield _stability_table(held, colors)
 
 
@@ -352,9 +356,9 @@ def _stability_table(held: Mapping[str, pd.DataFrame], colors: Mapping[str, str]
         body.append(row(cells))
     head = [cell("", tag="th"), *(cell(name, "both", tag="th", scope="col") for name in METHOD_NAMES.values())]
     caption = (
-        "Mean over pairs of folds: rank correlation of the importances (1 the same order, 0 none), and how much of the "
-        f"first {_TOP_LIST} two folds have in common, of which {_percent(chance)} would be by chance. Training rows of "
-        "walk-forward folds overlap, so measures on them agree to some extent by themselves."
+        "Mean over pairs of folds: rank correlation of the importances (1 is the same order, 0 none), and how many of "
+        f"the top {_TOP_LIST} features two folds share ({_percent(chance)} by chance). Training rows of walk-forward "
+        "folds overlap, so measures on them agree to some extent anyway."
     )
     return table(head, body, kept(caption), even=True)
 

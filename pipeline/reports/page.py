@@ -1,26 +1,28 @@
 """The report: one HTML file that holds everything, plotly.js too, and opens without a network."""
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from pipeline.backtest import Account
 from pipeline.errors import DataError
-from pipeline.performance import FEWEST_TRADES, format_value, verdict
+from pipeline.performance import buy_and_hold, format_value
 from pipeline.reports.breakdown_charts import MOST_NUMBERED, breakdown_figure, multiples_figure
-from pipeline.reports.equity_chart import equity_figure
+from pipeline.reports.equity_chart import equity_figure, holding_table
 from pipeline.reports.gate_chart import gate_figure
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.looks_section import SURE, deflation, looks_section
-from pipeline.reports.markup import bullets, kept, plain, section
+from pipeline.reports.looks_section import looks_section
+from pipeline.reports.markup import bullets, folded, kept, plain, section
 from pipeline.reports.model_section import model_section
 from pipeline.reports.profile_section import profile_section
+from pipeline.reports.replay_section import replay_section
+from pipeline.reports.returns_section import returns_section
 from pipeline.reports.session_panels import PANEL_HEIGHT, panel_figure, recent_sessions
 from pipeline.reports.stacking import stacked
 from pipeline.reports.tables import gates_table, orders_table, quality_table, results_table
-from pipeline.reports.theme import BAD, FADED, GOOD, NARROW_SCRIPT, STRATEGY_COLORS, STYLE_SHEET, figure_html
+from pipeline.reports.theme import NARROW_SCRIPT, STRATEGY_COLORS, STYLE_SHEET, figure_html
+from pipeline.reports.trade_list import trade_list
+from pipeline.reports.trade_section import excursion_section, sides_table, trade_list_section
+from pipeline.reports.verdict_section import verdict_section
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -60,18 +62,24 @@ def build_report(inputs: ReportInputs) -> str:
             f"a report compares one to {len(STRATEGY_COLORS)} strategies; there are results of {names} and summaries "
             f"of {list(inputs.summaries)}"
         )
+    trades = trade_list(inputs)
     sections = [
-        ("verdict", "Verdict", _verdict(inputs)),
+        ("verdict", "Verdict", verdict_section(inputs)),
         ("results", "Results", results_table(inputs)),
         ("equity", "Equity and drawdown", _equity(inputs)),
+        ("returns", "Returns by period", returns_section(inputs)),
         *([("models", "Models", model_section(inputs))] if inputs.models else []),
-        *([("looks", "How many looks", looks_section(inputs))] if _looked(inputs) else []),
+        *([("looks", "Trials on this market", looks_section(inputs))] if _looked(inputs) else []),
         ("trades", "Trades on price", "\n".join(_panels(inputs))),
-        ("sessions", "The last sessions", profile_section(inputs)),
-        ("breakdown", "Where it came from", _breakdown(inputs)),
+        ("replay", "Any session", replay_section(inputs, trades)),
+        ("sessions", "Latest sessions", profile_section(inputs)),
+        ("breakdown", "Sources of profit and loss", _breakdown(inputs)),
+        ("sides", "Long and short", sides_table(inputs, trades)),
         ("multiples", "R multiples", _multiples(inputs)),
-        ("gates", "Gates against chance", _gates(inputs)),
-        ("orders", "What became of the orders", orders_table(inputs)),
+        ("excursions", "Excursions", excursion_section(inputs, trades)),
+        ("trade-list", "Trade list", trade_list_section(inputs, trades)),
+        ("gates", "Gates vs. random walks", _gates(inputs)),
+        ("orders", "Order outcomes", orders_table(inputs)),
         ("data", "Data", _data(inputs)),
         ("assumptions", "Assumptions", _assumptions(inputs)),
     ]
@@ -94,6 +102,7 @@ def build_report(inputs: ReportInputs) -> str:
 <header>
 <h1>{title}</h1>
 <p class="lead">{_lead(inputs)}</p>
+{_facts(inputs)}
 <nav aria-label="Sections">{links}</nav>
 </header>
 <main>
@@ -127,81 +136,59 @@ def _lead(inputs: ReportInputs) -> str:
         f"{inputs.symbol}: {instrument.description or instrument.symbol}",
         f"{_count(len(held), 'session')} with a profile, {period}, {hours}",
         f"{len(inputs.bars):,} bars",
-        f"account of {format_value(inputs.account.initial_capital, inputs.currency)}",
     ]
     return plain(" · ".join(words))
 
 
-def _verdict(inputs: ReportInputs) -> str:
-    boxes = []
-    deflated = _deflated(inputs)
-    for name, table in inputs.summaries.items():
-        low, high = table.loc["sharpe_ratio", "low"], table.loc["sharpe_ratio", "high"]
-        few = table.loc["trades", "value"] < FEWEST_TRADES
-        color = FADED if few or math.isnan(low) or low <= 0 <= high else GOOD if low > 0 else BAD
-        if color == GOOD and deflated.get(name, SURE) < SURE:
-            color = FADED  # the best of so many looks as good by luck
-        says = verdict(table)
-        if inputs.simulated:
-            says = f"On a simulated market: {says[0].lower()}{says[1:]}"
-        facts = _facts(inputs, table, deflated.get(name))
-        boxes.append(
-            f'<div class="verdict" style="border-color:{color}"><p class="name">{plain(name)}</p>'
-            f'<p class="says">{kept(says)}</p><p class="note">{kept(facts)}</p></div>'
-        )
-    found = "\n".join(boxes)
-    return f'<div class="verdicts">{found}</div>' if len(boxes) > _FEW else found
+def _facts(inputs: ReportInputs) -> str:
+    """Risk, capital and costs in force, at the head of the page."""
+    account, instrument = inputs.account, inputs.instrument
+    slippage = format_value(account.slippage_ticks * instrument.tick_value, inputs.currency)
+    facts = {
+        "Initial capital": format_value(account.initial_capital, inputs.currency),
+        "Risk per trade": f"{100 * account.risk_per_trade:g} % of equity"
+        + (", scaled by volatility" if account.volatility_target is not None else ""),
+        "Commission": _commission(inputs),
+        "Slippage": f"{_count(account.slippage_ticks, 'tick')} ({slippage} per contract) on stops and closes",
+    }
+    lines = "".join(f"<div><dt>{name}</dt><dd>{kept(value)}</dd></div>" for name, value in facts.items())
+    return f'<dl class="facts">{lines}</dl>'
 
 
-def _deflated(inputs: ReportInputs) -> dict[str, float]:
-    """Deflated Sharpe ratio in percent of the strategies that have one; none where nothing was chosen among several."""
-    if inputs.looks is None or inputs.looks.count < 2:
-        return {}
-    found = deflation(inputs.looks, inputs.results, inputs.summaries)["deflated_sharpe_ratio"].dropna()
-    return {str(name): float(value) for name, value in found.items()}
-
-
-def _facts(inputs: ReportInputs, table: pd.DataFrame, deflated: float | None) -> str:
-    """What was measured, in a sentence or two; nothing of a number that does not exist."""
-    value = table["value"]
-    facts = f"{_count(int(value['trades']), 'trade')} in {_count(int(value['sessions']), 'session')} with bars."
-    if math.isnan(value["sharpe_ratio"]):
-        return facts
-    facts += f" The Sharpe ratio measured is {format_value(value['sharpe_ratio'], '')}"
-    if not math.isnan(chance := value["probabilistic_sharpe_ratio"]):
-        facts += f"; the probability that the true one is above 0 is {format_value(chance, '%')}"
-        if deflated is not None and inputs.looks is not None:
-            facts += (
-                f", and {format_value(deflated, '%')} as the best of {_count(inputs.looks.count, 'trial')} (deflated)"
-            )
-    return f"{facts}."
+def _commission(inputs: ReportInputs) -> str:
+    fixed = f"{format_value(inputs.instrument.commission_per_side, inputs.currency)} per contract and side"
+    rate = inputs.instrument.commission_rate
+    return f"{100 * rate:g} % of notional per side, plus {fixed}" if rate else fixed
 
 
 def _equity(inputs: ReportInputs) -> str:
+    held = buy_and_hold(inputs.bars, inputs.instrument, inputs.account)
     note = (
-        "Equity at each session's end; below it, the deepest fall from the peak at the close of any bar of the session."
+        "Equity at each session's end; below it, the largest fall from the peak at the close of any bar of the "
+        "session. A click in the legend hides a line."
     )
-    return f'<p class="note">{note}</p>{figure_html(equity_figure(inputs), "equity-chart")}'
+    figure = figure_html(equity_figure(inputs, held), "equity-chart")
+    return f'<p class="note">{note}</p>{figure}{holding_table(inputs, held)}'
 
 
 def _panels(inputs: ReportInputs) -> Iterator[str]:
     yield (
-        '<p class="note">The last sessions with trades, in the exchange\'s time. Band, dashed line and the profile on '
-        "the left are the value area, VPOC and volume of the session <em>before</em>, which is all the orders knew. "
-        "Triangles are entries (up long, down short), dots exits (green with a profit); dotted lines the stop and the "
+        '<p class="note">The latest sessions with trades, in exchange time. Band, dashed line and the profile on the '
+        "left are the value area, VPOC and volume of the session <em>before</em>, which is all the orders knew. "
+        "Triangles are entries (up long, down short), dots exits (green with a profit); dotted lines are stop and "
         "target. Hover for the trade.</p>"
     )
-    shown_open = False
     count = _PANELS if len(inputs.results) <= _FEW else _PANELS_OF_MANY
-    for number, (name, result) in enumerate(reversed(list(inputs.results.items()))):
+    shown = True
+    for number, name in enumerate(inputs.by_interest):
+        result = inputs.results[name]
         sessions = recent_sessions(result, inputs.profiles, count)
         if not sessions:
             yield f'<p class="note">{plain(name)}: no trades.</p>'
             continue
         figure = _grid(panel_figure(inputs, result, sessions), f"trades-chart-{number}", len(sessions))
-        state = "" if shown_open else " open"
-        shown_open = True
-        yield f"<details{state}><summary>{plain(name)}</summary>{figure}</details>"
+        yield folded(plain(name), figure, shown=shown)
+        shown = False
 
 
 def _breakdown(inputs: ReportInputs) -> str:
@@ -209,8 +196,8 @@ def _breakdown(inputs: ReportInputs) -> str:
         return '<p class="note">No trades.</p>'
     counted = "the number at each bar is its trades" if len(inputs.results) <= MOST_NUMBERED else "hover for the trades"
     note = (
-        f"Sum of profit and loss after costs; {counted}. Twenty-odd bars always hold a few that look good: with no "
-        "edge at all, one weekday in two ends above zero."
+        f"Net profit and loss; {counted}. Among twenty-odd bars a few always look good: with no edge at all, about "
+        "every second weekday ends above zero."
     )
     figure = _grid(breakdown_figure(inputs), "breakdown-chart", 4)
     return f'<p class="note">{note}</p>{figure}'
@@ -225,8 +212,8 @@ def _multiples(inputs: ReportInputs) -> str:
     if not any(len(result.trades) for result in inputs.results.values()):
         return '<p class="note">No trades.</p>'
     note = (
-        "Result of each trade over what its order put at risk. A full stop is a little worse than −1 R, because of "
-        "slippage and commission; a target is about 2 R or more before them."
+        "Result of each trade divided by what its order put at risk. A full stop is a little worse than −1 R, because "
+        "of slippage and commission; a target is about 2 R or more before costs."
     )
     return f'<p class="note">{note}</p>{figure_html(multiples_figure(inputs), "multiples-chart")}'
 
@@ -234,8 +221,8 @@ def _multiples(inputs: ReportInputs) -> str:
 def _gates(inputs: ReportInputs) -> str:
     paths = int(inputs.null_rates["paths"].max()) if len(inputs.null_rates) else 0
     note = (
-        f"How often each gate opened, beside how often it opens on {paths:,} simulated random walks without drift. A "
-        "gate that opens as often on chance selects nothing. Bars are 95 % by the binomial formula; the market's "
+        f"How often each gate passed, beside how often it passes on {paths:,} simulated random walks without drift. A "
+        "gate that passes as often by chance selects nothing. Error bars are binomial 95 % intervals; the market's "
         "windows overlap from session to session, so its true uncertainty is several times wider."
     )
     chosen = int(inputs.signals["rule_signal"].sum())
@@ -247,7 +234,7 @@ def _gates(inputs: ReportInputs) -> str:
 
 def _margin(rule: object, currency: str) -> str:
     if isinstance(rule, dict):
-        return f"a dated table of {currency} a contract"
+        return f"a dated table of {currency} per contract"
     return f"{100 * float(str(rule)):g} % of notional"
 
 
@@ -260,17 +247,16 @@ def _assumptions(inputs: ReportInputs) -> str:
     instrument, currency = inputs.instrument, inputs.currency
     ticks = account.slippage_ticks
     through = account.trade_through_ticks
-    commission = f"{format_value(instrument.commission_per_side, currency)} a contract and side"
-    if instrument.commission_rate:
-        commission = f"{100 * instrument.commission_rate:g} % of notional a side, plus {commission}"
+    commission = _commission(inputs)
     cutoff = f"{account.entry_cutoff:%H:%M}" if account.entry_cutoff else "the session's last bar"
     made = [
         f"Inside a bar a limit order fills only once price has traded {_count(through, 'tick')} beyond it; where a bar "
         "opens past the limit, it fills at that open. Limit fills pay no slippage.",
         f"Stops and closes pay {_count(ticks, 'tick')} of slippage "
-        f"({format_value(ticks * instrument.tick_value, currency)} a contract). An order still waiting when a bar "
-        "opens beyond its stop is called off, never filled.",
-        "A bar that reaches stop and target counts as stopped; a bar entered part-way gives no target.",
+        f"({format_value(ticks * instrument.tick_value, currency)} per contract). An order still waiting when a bar "
+        "opens beyond its stop is cancelled, never filled.",
+        "A bar that reaches stop and target counts as stopped; a target inside the entry bar counts only if the bar "
+        "closes beyond it.",
         f"Commission: {commission}.",
         f"Size: {100 * account.risk_per_trade:g} % of equity at risk, whole contracts, rounded down; at most "
         f"{account.max_contracts or 'what margin allows'}, with margin of "
@@ -281,10 +267,10 @@ def _assumptions(inputs: ReportInputs) -> str:
     ]
     promised = [
         "The past of one market is one sample. An interval says how far chance alone could have moved the number on "
-        "data like this; it knows nothing of a market that changes.",
+        "data like this; it says nothing about a market that changes.",
         "Intervals and probabilities here hold for a strategy fixed beforehand. The more settings were tried before "
-        "this one, the less they mean: that takes the deflated Sharpe ratio over all the trials"
-        f"{', under “How many looks”' if _looked(inputs) else ''}.",
+        "this one, the less they mean: see the deflated Sharpe ratio over all trials"
+        f"{', under “Trials on this market”' if _looked(inputs) else ''}.",
         "Within a bar the order of prices is unknown, and nothing is known of the place in the queue at a limit. Both "
         "are resolved against the trader, but a real fill can still be worse.",
         "Taxes, interest on the account and fees for data are left out.",

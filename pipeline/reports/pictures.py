@@ -55,6 +55,7 @@ def equity_picture(equity: Mapping[str, pd.Series], title: str) -> str:
     upper.legend(loc="best", fontsize=8, frameon=False)
     upper.set_title(title, loc="left", fontsize=10)
     upper.set_ylabel("equity")
+    upper.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     lower.set_ylabel("drawdown %")
     return _markdown(figure, title)
 

@@ -18,11 +18,10 @@ _COMPOSITE = 20
 _TIME = "TPO profile (one letter for each time bracket that touched a row, O at the open and # at the close)"
 _NOTE = (
     "Red is the developing VPOC, blue the developing value area, each level drawn from the close of the bar that "
-    "made it. Dashed lines are VPOCs nobody had traded at since their session: they end with a dot where that "
-    "happened, and go on to the right, with price and age in sessions, where it had not. The dotted bracket is "
-    "the initial balance, the first hour of regular hours. Beside the bars lie the {profile} with its nodes "
-    "and a composite of the contract's last sessions. Nothing later than the last bar shown is known to any of "
-    "it."
+    "made it. Dashed lines are naked VPOCs, not traded since their session: they end with a dot at the first trade "
+    "there, or run on to the right edge with price and age in sessions. The dotted bracket is the initial balance, the "
+    "first hour of regular hours. Beside the bars are the {profile} with its nodes and a composite of the contract's "
+    "latest sessions. Nothing here uses anything later than the last bar shown."
 )
 
 
@@ -42,7 +41,7 @@ def _charts(inputs: ReportInputs) -> Iterator[str]:
     yield f"<h3>{recent[-1]:%A %Y-%m-%d}</h3>"
     yield _chart(inputs, len(recent) - 1, recent, "session-chart")
     if len(recent) > 1:
-        yield f"<h3>The last {len(recent)} sessions{_of_contract(inputs)}</h3>"
+        yield f"<h3>The latest {len(recent)} sessions{_of_contract(inputs)}</h3>"
         yield _chart(inputs, 0, recent, "sessions-chart")
 
 

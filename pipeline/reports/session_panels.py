@@ -141,21 +141,21 @@ class _Window:
             line(
                 [start, end, end, start],
                 [val, val, vah, vah],
-                "value area before",
+                "prior value area",
                 {"width": 0},
                 fill="toself",
                 fillcolor=_BAND,
             ),
             line(
                 *self._profile(session, low, high),
-                "its TPO profile" if self._inputs.settings.allocation == "tpo" else "its volume profile",
+                "prior TPO profile" if self._inputs.settings.allocation == "tpo" else "prior volume profile",
                 {"width": 0},
                 fill="toself",
                 fillcolor=_PROFILE,
             ),
         ]
         vpoc = [before["vpoc"]] * 2 if low <= before["vpoc"] <= high else [None, None]
-        traces.append(line([start, end], vpoc, "its VPOC", {"color": _VPOC, "width": 1.2, "dash": "dash"}))
+        traces.append(line([start, end], vpoc, "prior VPOC", {"color": _VPOC, "width": 1.2, "dash": "dash"}))
         traces.append(
             go.Candlestick(
                 x=own["local"].map(_text).tolist(),

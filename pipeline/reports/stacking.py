@@ -12,6 +12,7 @@ Layouts = tuple[dict[str, Any], dict[str, Any]]
 _BETWEEN = 64  # pixels for a chart's time labels and the title of the next
 _TOP = 128  # the legend takes more lines there
 _BELOW = 48
+_AXIS_TITLE = 22
 _ENTRY = 20  # a line of a legend
 
 
@@ -35,7 +36,9 @@ def stacked(figure: "go.Figure", panels: int, *, panel_height: int, top: int = _
         Arguments of plotly's ``relayout``.
     """
     layout = figure.layout
-    inner = panels * panel_height - _BETWEEN
+    titled = any(axis.title.text for axis in figure.select_xaxes())
+    between = _BETWEEN + (_AXIS_TITLE if titled else 0)
+    inner = panels * panel_height - between
     narrow: dict[str, Any] = {"height": top + inner + _BELOW, "margin.t": top, "margin.l": 56, "margin.b": _BELOW}
     narrow["legend.y"] = 1 - 8 / narrow["height"]
     wide: dict[str, Any] = {
@@ -46,7 +49,7 @@ def stacked(figure: "go.Figure", panels: int, *, panel_height: int, top: int = _
     for panel in range(panels):
         number = panel + 1 if panel else ""
         high = 1 - panel * panel_height / inner
-        low = max(0.0, high - (panel_height - _BETWEEN) / inner)
+        low = max(0.0, high - (panel_height - between) / inner)
         narrow |= {f"xaxis{number}.domain": [0, 1], f"yaxis{number}.domain": [round(low, 5), round(high, 5)]}
         narrow |= {f"annotations[{panel}].x": 0.5, f"annotations[{panel}].y": round(high, 5)}
         for axis in (f"xaxis{number}", f"yaxis{number}"):

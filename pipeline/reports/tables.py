@@ -19,11 +19,12 @@ _GROUPS: dict[str, dict[str, str]] = {
         "probabilistic_sharpe_ratio": "Probabilistic Sharpe ratio",
         "sortino_ratio": "Sortino ratio",
         "total_return": "Total return",
-        "annual_return": "Return a year",
-        "maximum_drawdown": "Deepest drawdown",
-        "maximum_drawdown_amount": "Deepest drawdown in money",
-        "drawdown_length": "Its length, sessions",
-        "drawdown_days": "Its length, calendar days",
+        "annual_return": "CAGR",
+        "maximum_drawdown": "Maximum drawdown",
+        "maximum_drawdown_amount": "Maximum drawdown in money",
+        "calmar_ratio": "Calmar ratio",
+        "drawdown_length": "Drawdown length, sessions",
+        "drawdown_days": "Drawdown length, calendar days",
         "tail_ratio": "Tail ratio",
         "sessions": "Sessions",
     },
@@ -31,11 +32,13 @@ _GROUPS: dict[str, dict[str, str]] = {
         "trades": "Trades",
         "win_rate": "Win rate",
         "profit_factor": "Profit factor",
-        "expectancy": "Expectancy a trade",
-        "expectancy_r": "Expectancy a trade, R",
-        "average_trade": "Average trade a contract",
+        "expectancy": "Expectancy per trade",
+        "expectancy_r": "Expectancy per trade, R",
+        "average_trade": "Average trade per contract",
         "average_win": "Average win",
         "average_loss": "Average loss",
+        "longest_winning_streak": "Longest winning streak",
+        "longest_losing_streak": "Longest losing streak",
         "time_in_trade": "Time in trade, minutes",
         "exposure": "Exposure",
         "turnover": "Turnover",
@@ -48,13 +51,16 @@ _GROUPS: dict[str, dict[str, str]] = {
         "pnl": "Net profit or loss",
     },
 }
-_NOTES_OF_ONE = ("drawdown_length", "average_win", "average_loss")  # in place of an interval
+_NOTES_OF_ONE = (
+    *("drawdown_length", "average_win", "average_loss"),
+    *("longest_winning_streak", "longest_losing_streak"),
+)  # in place of an interval
 _WITHOUT_NOTE = ("drawdown_days", *_NOTES_OF_ONE)
 
 _STATUSES = {
     "closed": "Filled and closed",
     "not_reached": "Limit not reached",
-    "gapped_past_stop": "A bar opened beyond the stop first, so not filled",
+    "gapped_past_stop": "Cancelled: a bar opened beyond the stop first",
     "skipped": "Skipped",
     "cancelled": "Cancelled",
 }
@@ -133,12 +139,12 @@ def results_table(inputs: ReportInputs) -> str:
     caption = (
         "Each value with its 95 % interval where one is meaningful (stationary bootstrap, 2,000 resamples: returns by "
         f"session, trade results by trade), which takes at least {FEWEST_TRADES} trades. All after commission and "
-        "slippage, but for the lines that say before. "
+        "slippage, except where stated. "
         + interval_reach(max(len(result.daily_returns) for result in inputs.results.values()))
     )
     found = table(head, body, f"{caption}{plain(_begins(inputs))}", even=compact)
     if compact:
-        found += f"\n<details><summary>What these lines are</summary>{bullets(remarks)}</details>"
+        found += f"\n<details><summary>Definitions</summary>{bullets(remarks)}</details>"
     return found
 
 
@@ -151,7 +157,7 @@ def _begins(inputs: ReportInputs) -> str:
     if len(firsts) < 2:
         return ""
     parts = "; ".join(f"{', '.join(names)} on {first}" for first, names in sorted(firsts.items()))
-    return f" Not all begin at the same time: {parts}. What adds up over time is then not comparable."
+    return f" Not all begin at the same time: {parts}. Totals over time are then not comparable."
 
 
 def _known(reason: str, summary: pd.DataFrame) -> bool:
@@ -171,7 +177,7 @@ def _beside(metric: str, summary: pd.DataFrame, line: pd.Series, reasons: list[s
 
 def _a_contract(summary: pd.DataFrame, metric: str) -> str:
     each = summary["value"].get(f"{metric}_ticks", float("nan"))
-    return "" if pd.isna(each) else f"{format_value(each, 'ticks')} a contract"
+    return "" if pd.isna(each) else f"{format_value(each, 'ticks')} per contract"
 
 
 def _notes(notes: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -207,7 +213,7 @@ def orders_table(inputs: ReportInputs) -> str:
     totals = [len(frame) for frame in trades]
     line("Trades with stop and target in one bar (ambiguous, counted as stopped)", ambiguous, totals=totals)
     head = [cell("", tag="th"), *_strategy_heads(inputs.results)]
-    return table(head, body, "Every order ends in exactly one way. The last row is a share of trades.", even=compact)
+    return table(head, body, "Every order has exactly one outcome. The last row is a share of trades.", even=compact)
 
 
 def gates_table(inputs: ReportInputs) -> str:
@@ -223,7 +229,9 @@ def gates_table(inputs: ReportInputs) -> str:
         body.append(row([*cells, cell(ratio, "number")]))
     names = ("Gate", plain(inputs.symbol), "Random walks", "Ratio")
     head = [cell(name, "number" if i else "", tag="th", scope="col") for i, name in enumerate(names)]
-    return table(head, body, "Pass rate ± one standard error, and the market's rate over chance's.")
+    return table(
+        head, body, "Pass rate ± one standard error; the ratio is the market's rate over that of random walks."
+    )
 
 
 def missing_sessions(inputs: ReportInputs) -> pd.DatetimeIndex:

@@ -19,6 +19,7 @@ __all__ = [
     "STRATEGY_DASHES",
     "STYLE_SHEET",
     "figure_html",
+    "money_ticks",
     "restyle",
 ]
 
@@ -100,6 +101,14 @@ td.interval.words {{ white-space: normal; font-size: .8rem; line-height: 1.35; }
 tr.part th, tr.part td {{ border-bottom-color: #f2f4f7; }}
 tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
 tr.group th {{ padding-top: 16px; color: {MUTED}; font-size: .8rem; text-transform: uppercase; letter-spacing: .05em; }}
+.months th, .months td {{ padding: 5px 7px; }} .months td {{ font-size: .86rem; }}
+.months td.total {{ font-weight: 600; }} .months tbody th {{ min-width: 0; padding-right: 12px; }}
+.picker {{ display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; margin: 8px 0; }}
+.picker select, .picker button {{ font: inherit; font-size: .9rem; padding: 3px 8px; }}
+.picker span {{ font-weight: 600; }}
+.facts {{ display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 12px 0 0; }} .facts div {{ display: flex; gap: 8px; }}
+.facts dt {{ color: {MUTED}; }} .facts dd {{ margin: 0; font-weight: 600; }}
+tbody th .says {{ font-weight: 400; font-size: .86rem; color: {MUTED}; }}
 .key {{ display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }}
 .plot {{ width: 100%; }}
 .wide {{ min-width: 880px; }}
@@ -116,6 +125,7 @@ footer {{ color: {MUTED}; font-size: .85rem; padding-bottom: 40px; }}
   tbody th, tbody th.long {{ white-space: normal; min-width: 112px; padding-right: 10px;
     position: sticky; left: 0; background: #fff; }}
   table.even thead th:first-child {{ width: 130px; }}
+  .months tbody th {{ min-width: 0; }}
   tr.part th {{ padding-left: 10px; }} tr.group th {{ position: static; }}
   td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} td.remark {{ min-width: 200px; }} }}
 @media print {{ body {{ background: #fff; }} .simulated {{ position: static; }} section {{ break-inside: avoid; }} }}
@@ -170,6 +180,11 @@ def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure"
             font={"color": "#8a6400", "size": 12},
         )
     return figure
+
+
+def money_ticks(currency: str) -> str:
+    """Format of an axis of money, the minus before the sign: ``−$20,000``; without a unit in other currencies."""
+    return "$,.0f" if currency == "$" else ",.0f"
 
 
 def figure_html(

@@ -116,6 +116,24 @@ def test_profile_of_a_day_without_bars_says_which_there_are(vpoc, bars_file: Pat
     assert "its sessions run from 2021-01-04 to 2021-02-26" in err
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("2021-01-05,1,3900,3800,4000\n2021-01-05,1,3900,3800,high\n", "line 3: target is high"),
+        ("\n2021-01-05,1,3900,3950,4000\n", "line 3: stop is 3950"),
+        ("soon,1,3900,3800,4000\n", "line 2: session is soon"),
+    ],
+)
+def test_wrong_order_is_told_with_file_and_line(vpoc, bars_file: Path, tmp_path: Path, rows: str, said: str) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"session,side,entry,stop,target\n{rows}")
+
+    code, _, error = vpoc("backtest", str(bars_file), "--orders", str(orders))
+
+    assert code == 1
+    assert f"{orders}, {said}" in " ".join(error.split())
+
+
 def test_backtest_of_own_orders_gives_their_fills(vpoc, bars_file: Path, tmp_path: Path) -> None:
     bars = pd.read_csv(bars_file)
     first = bars[bars["timestamp"] == "2021-01-05 14:30:00+00:00"].iloc[0]

@@ -87,11 +87,31 @@ def test_training_is_one_run_with_where_it_came_from_and_what_the_machine_did(
     assert (tags["vpoc.symbol"], tags["vpoc.family"], tags["vpoc.kind"]) == ("ES", "constant", "training")
     system = {name for name in run.data.metrics if name.startswith("system/")}
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= system
+    # MLflow's page compares runs by the metric that was logged first.
+    assert next(iter(run.data.metrics)) == "auc"
     assert run.data.metrics["auc"] == 0.61
     shown = metadata(result)
     assert shown["mlflow_run"] == run.info.run_id
     assert shown["registered"] == "vpoc-ES-constant version 1"
     assert Path(shown["training_record"]).is_dir()
+
+
+def test_backtest_judged_again_takes_the_place_of_the_earlier_figures_of_its_training(
+    store: Store, instance: dg.DagsterInstance, keeps: Body
+) -> None:
+    executed(job_of(keeps), instance)
+    (trained,) = runs(store)
+    version = trained.data.tags["vpoc.data_version"]
+    context = dg.build_asset_context(instance=instance)
+
+    for value in (0.5, -0.25):
+        figures, headline = {"sharpe_ratio": value}, {"sharpe_ratio": str(value)}
+        MLflowTracking().add_to_training(context, "ES", "constant", version, figures, headline)
+    MLflowTracking().add_to_training(context, "ES", "constant", "another", {"sharpe_ratio": 9.0}, {})
+
+    (run,) = runs(store)
+    assert (run.info.status, run.data.metrics["sharpe_ratio"]) == ("FINISHED", -0.25)
+    assert run.data.tags["headline.sharpe_ratio"] == "-0.25"
 
 
 def test_step_that_is_tried_again_reopens_its_run(store: Store, instance: dg.DagsterInstance, keeps: Body) -> None:

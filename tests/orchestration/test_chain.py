@@ -13,6 +13,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from jobs.chain import months_to_make, run_chain
 from pipeline.datasets import FileSource, find_dataset, remember_source
 from pipeline.definitions import defs
@@ -68,8 +69,8 @@ def test_chain_twice_gives_the_same_bytes(made: Made, copied: Home) -> None:
     run_chain(defs, "ES-SIM", copied, nothing)
 
     assert digests(copied.assets) == digests(made.home.assets)
-    pages = [(home.reports / "ES-SIM.html").read_bytes() for home in (copied, made.home)]
-    assert pages[0] == pages[1]
+    for file in ("ES-SIM.html", "ES-SIM-trades.csv"):
+        assert (copied.reports / file).read_bytes() == (made.home.reports / file).read_bytes()
 
 
 def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(made: Made) -> None:
@@ -86,7 +87,10 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(mad
     assert logged[0].data.metrics["rules.trades"] == summary.loc[(RULES, "trades"), "value"]
     assert logged[0].data.metrics["fades.win_rate"] == summary.loc[(FADES, "win_rate"), "value"]
     assert logged[0].data.params["account.risk_per_trade"] == "0.01"
-    assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == ["ES-SIM.html"]
+    assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == [
+        "ES-SIM-trades.csv",
+        "ES-SIM.html",
+    ]
 
 
 def test_chain_tells_its_steps_in_order(made: Made) -> None:
@@ -167,12 +171,34 @@ def test_one_month_materialized_alone_equals_its_part_of_the_range(copied: Home,
     assert digests(copied.assets) == before
 
 
-def test_month_without_bars_is_stored_empty(home: Home, instance: dg.DagsterInstance) -> None:
-    result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="2015-05|ES-SIM")
+def test_month_without_bars_amid_others_is_stored_empty(
+    home: Home, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    write_months(home, ["2021-02", "2021-05"], tmp_path / "gap.parquet")
+    remember_source(home, "ES", FileSource(path=str(tmp_path / "gap.parquet")))
+
+    result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, partition_key="2021-04|ES")
 
     assert result.success
-    assert len(pd.read_parquet(home.assets / "bars" / "ES-SIM" / "2015-05.parquet")) == 0
-    assert len(pd.read_parquet(home.assets / "volume_profiles" / "ES-SIM" / "2015-05.parquet")) == 0
+    assert len(pd.read_parquet(home.assets / "bars" / "ES" / "2021-04.parquet")) == 0
+    assert len(pd.read_parquet(home.assets / "volume_profiles" / "ES" / "2021-04.parquet")) == 0
+
+
+@pytest.mark.parametrize(("first", "last"), [("2015-01", "2017-12"), ("2024-05", "2024-05")])
+def test_months_that_all_lie_outside_the_source_fail_and_say_which_months_it_has(
+    home: Home, instance: dg.DagsterInstance, first: str, last: str
+) -> None:
+    result = defs.resolve_job_def("ingest").execute_in_process(
+        instance=instance,
+        tags={RANGE_START_TAG: f"{first}|ES-SIM", RANGE_END_TAG: f"{last}|ES-SIM"},
+        raise_on_error=False,
+    )
+
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    said = failure.step_failure_data.user_failure_data.description
+    assert f"no bars for {first}" in said
+    assert "from 2021-01 to 2022-03" in said
+    assert not list(home.assets.rglob("*.parquet"))
 
 
 def test_file_of_another_instrument_is_stopped_by_its_check(home: Home, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_ledger_that_cannot_be_read_costs_no_report_and_is_reported(copied: Home
         assert told.startswith("unknown: the ledger of trials in sqlite:///")
         assert "can't be used: file is not a database" in told
     page = (copied.reports / "ES-SIM.html").read_text()
-    assert "How many looks at this market there were is unknown." in page
+    assert "The number of trials recorded on this market is unknown." in page
     assert "can&#x27;t be used: file is not a database" in page
     warned = [
         entry.user_message

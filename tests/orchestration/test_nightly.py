@@ -104,7 +104,7 @@ def test_nightly_on_a_day_without_session_skips_and_says_so(home: Home, day: dt.
     data = tick("nightly_CMES", dt.datetime.combine(day, dt.time(16, 30), tzinfo=CHICAGO))
 
     assert data.run_requests == []
-    assert data.skip_message == f"{day} is not a session of CMES"
+    assert f"{day} is not a session of CMES" in data.skip_message
 
 
 def test_nightly_without_a_source_skips_and_says_how_to_give_one(home: Home) -> None:
@@ -157,6 +157,13 @@ def evaluated(
     return [result for result in results if isinstance(result, dg.RunRequest)], "; ".join(skipped)
 
 
+def skipped(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Why a sensor asks for nothing after a run."""
+    requests, reason = evaluated(sensor, instance, run)
+    assert requests == []
+    return reason
+
+
 def ended(instance: dg.DagsterInstance, job: str, tags: dict[str, str], *, fails: bool = False) -> dg.DagsterRun:
     """A run of that name that has come to its end."""
 
@@ -207,15 +214,9 @@ def test_judgement_follows_the_nightly_research_at_once_where_no_family_is_train
 def test_research_from_the_page_trains_nothing_and_training_from_the_page_judges_nothing(
     home: Home, instance: dg.DagsterInstance
 ) -> None:
-    assert evaluated(training_after_research, instance, ended(instance, "research", {})) == (
-        [],
-        "the research did not ask for training",
-    )
+    assert "no training follows" in skipped(training_after_research, instance, ended(instance, "research", {}))
     for sensor in (judgement_after_training, judgement_after_failed_training):
-        assert evaluated(sensor, instance, ended(instance, "train", {})) == (
-            [],
-            "the run did not ask for judgement",
-        )
+        assert "no judgement follows" in skipped(sensor, instance, ended(instance, "train", {}))
 
 
 def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
@@ -226,8 +227,7 @@ def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     going = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags)
     elsewhere = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags | {"vpoc/batch": "another"})
 
-    going_on = ([], "1 more trainings and studies of ES are running")
-    assert evaluated(judgement_after_training, instance, first) == going_on
+    assert "Waiting for 1 more of ES" in skipped(judgement_after_training, instance, first)
 
     instance.report_run_failed(going)
     failed = instance.get_run_by_id(going.run_id)
@@ -238,7 +238,7 @@ def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     # The other sensor, and whoever looks at the first training again: the request above has become a run.
     instance.create_run_for_job(defs.resolve_job_def("judge"), tags=request.tags)
     for sensor, run in ((judgement_after_training, first), (judgement_after_failed_training, failed)):
-        assert evaluated(sensor, instance, run) == ([], "ES has been judged after these runs")
+        assert "ES was already judged" in skipped(sensor, instance, run)
 
 
 def test_studies_follow_the_last_training_of_the_night_and_the_judgement_follows_the_last_study(
@@ -257,12 +257,10 @@ def test_studies_follow_the_last_training_of_the_night_and_the_judgement_follows
     assert all(one.tags == {**tags, **RETRY_TAGS} for one in requests)
     first = ended(instance, "tune", requests[0].tags)
     going = instance.create_run_for_job(defs.resolve_job_def("tune"), tags=requests[1].tags)
-    skipped = ([], "1 more trainings and studies of ES are running")
-    assert evaluated(judgement_after_training, instance, first) == skipped
+    assert "Waiting for 1 more of ES" in skipped(judgement_after_training, instance, first)
     instance.report_run_failed(going, message="its process was killed")
     killed = instance.get_run_by_id(going.run_id)
-    waits = ([], "its process was killed: it is run again")
-    assert evaluated(judgement_after_failed_training, instance, killed) == waits
+    assert "was killed" in skipped(judgement_after_failed_training, instance, killed)
     failed = ended(instance, "tune", requests[1].tags, fails=True)
     (judgement,), _ = evaluated(judgement_after_failed_training, instance, failed)
     assert (judgement.job_name, judgement.partition_key) == ("judge", "ES")
@@ -298,5 +296,5 @@ def test_dead_runs_are_closed_while_the_schedules_run(home: Home, instance: dg.D
 
     result = dead_runs(dg.build_sensor_context(instance=instance))
 
-    assert result.skip_message == f"closed {run.run_id}"
+    assert run.run_id in result.skip_message
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE

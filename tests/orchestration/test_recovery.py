@@ -81,6 +81,7 @@ def test_daily_bars_stop_the_run_with_what_they_lack(home: Home, instance: dg.Da
 
     assert not result.success
     assert "these are daily bars" in check(result, "fits_instrument").description
+    assert "daily" not in check(result, "reading").description  # said once
 
 
 def test_file_with_no_row_in_a_session_is_stopped_by_its_check(

@@ -22,6 +22,7 @@ from pipeline.performance import (
     turnover,
     win_rate,
 )
+from pipeline.performance.metrics import expected_longest_run, longest_run
 
 RETURNS = [0.01, -0.02, 0.0, 0.03]  # mean 0.005, sum of squares about it 0.0013, negative squares 0.0004
 
@@ -201,3 +202,13 @@ def test_sharpe_ratio_of_mirrored_returns_is_mirrored(returns):
 def test_maximum_drawdown_equals_the_worst_pair_of_bars(values):
     pairs = [(values[i] - values[j]) / values[i] for i in range(len(values)) for j in range(i, len(values))]
     assert maximum_drawdown(_equity(*values)).fraction == max(pairs)
+
+
+def test_expected_longest_run_of_fair_coins_is_near_the_simulated_mean():
+    tosses = np.random.default_rng(5).random((4000, 200)) < 0.5
+    simulated = np.mean([longest_run(row) for row in tosses])
+    assert expected_longest_run(200, 0.5) == pytest.approx(simulated, abs=0.15)
+
+
+def test_longest_run_of_none_is_zero():
+    assert [longest_run([]), longest_run([False]), longest_run([True, True, False, True])] == [0, 0, 2]

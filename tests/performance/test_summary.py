@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -277,3 +278,18 @@ def test_format_interval_of_a_value_has_its_decimals():
     assert format_interval(90.126, 250.4, "", value=140.2) == "90 to 250"
     assert format_interval(-0.0004, 0.0012, "BTC", value=0.00012) == "−0.00040 to 0.00120"
     assert format_interval(0.71, math.inf, "", value=math.inf) == "0.71 to ∞"
+
+
+def test_summary_streaks_count_trades_in_the_order_they_ended(es):
+    outcomes = [100.0, -50.0, -50.0, 0.0, -50.0, 100.0, 100.0, 100.0, -50.0]
+    trades = [trade(f"2024-01-02 {10 + k}:00", f"2024-01-02 {10 + k}:30", pnl) for k, pnl in enumerate(outcomes)]
+    base = four_sessions(es)
+    table = summary(result(es, trades[::-1], [], base.equity, base.daily_returns))
+    assert table.loc[["longest_winning_streak", "longest_losing_streak"], "value"].tolist() == [3, 2]
+
+
+def test_summary_calmar_ratio_is_growth_over_maximum_drawdown(es):
+    table = summary(four_sessions(es))["value"]
+    assert table["calmar_ratio"] == pytest.approx(table["annual_return"] / table["maximum_drawdown"])
+    idle = replace(four_sessions(es), equity=pd.Series(100_000.0, index=four_sessions(es).equity.index))
+    assert np.isnan(summary(idle).loc["calmar_ratio", "value"])

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.performance import buy_and_hold
 from pipeline.reports.breakdown_charts import breakdown, multiples_figure
 from pipeline.reports.equity_chart import equity_figure, session_drawdowns
 from pipeline.reports.gate_chart import gate_rates
@@ -11,7 +12,7 @@ from pipeline.reports.stacking import stacked
 from pipeline.reports.tables import missing_sessions
 from pipeline.strategy import gate_pass_rates
 from tests.performance.results import trade
-from tests.reports.chain import FADES, report_inputs, walk, with_no_trades
+from tests.reports.chain import FADES, report_inputs, walk
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +54,11 @@ def test_session_drawdowns_take_the_deepest_bar_of_each_session():
 
 
 def test_equity_figure_ends_at_the_equity_of_the_last_bar(inputs):
-    line = equity_figure(inputs).data[0]
-    assert line.y[-1] == pytest.approx(inputs.results[FADES].equity.iloc[-1], abs=0.01)
-
-
-def test_equity_figure_of_a_constant_line_has_an_axis_of_different_labels(inputs):
-    figure = equity_figure(with_no_trades(inputs))
-    assert figure.layout.yaxis.range == (99_500.0, 100_500.0)
-    assert figure.layout.yaxis2.range == (-1, 0)
-
-
-def test_equity_figure_of_a_line_that_moves_leaves_its_axis_to_the_data(inputs):
-    assert equity_figure(inputs).layout.yaxis.range is None
+    held = buy_and_hold(inputs.bars, inputs.instrument, inputs.account)
+    figure = equity_figure(inputs, held)
+    assert figure.data[0].y[-1] == pytest.approx(inputs.results[FADES].equity.iloc[-1], abs=0.01)
+    assert figure.data[-2].name == "Buy and hold"
+    assert figure.data[-2].y[-1] == pytest.approx(held.equity.iloc[-1], abs=0.01)
 
 
 def test_stacked_sets_panels_one_below_the_other_and_back(inputs):
@@ -107,7 +101,7 @@ def test_panel_figure_marks_every_trade_of_its_sessions_at_its_prices(inputs):
 def test_panel_figure_draws_the_value_area_of_the_session_before(inputs):
     result = inputs.results[FADES]
     session = recent_sessions(result, inputs.profiles, 1)[0]
-    band = next(drawn for drawn in panel_figure(inputs, result, [session]).data if drawn.name == "value area before")
+    band = next(drawn for drawn in panel_figure(inputs, result, [session]).data if drawn.name == "prior value area")
     before = inputs.profiles.iloc[inputs.profiles.index.get_loc(session) - 1]
     low, high = panel_figure(inputs, result, [session]).layout.yaxis.range
     assert (band.y[0], band.y[2]) == (max(before["val"], low), min(before["vah"], high))
