@@ -101,7 +101,7 @@ class Dataset:
 
     @property
     def title(self) -> str:
-        """What pictures call it."""
+        """Title of its pictures."""
         return f"{self.key} (simulated)" if self.simulated else self.key
 
     @property

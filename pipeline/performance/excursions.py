@@ -1,4 +1,4 @@
-"""How far price went against and for each trade while it was held."""
+"""Adverse and favourable excursion of each trade while it was held."""
 
 from dataclasses import dataclass
 from typing import Self
