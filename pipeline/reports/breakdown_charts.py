@@ -1,4 +1,4 @@
-"""Where the profit or loss came from, and how R multiples are spread."""
+"""Sources of profit and loss, and the spread of R multiples."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

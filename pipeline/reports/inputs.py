@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""Everything that a report is made from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ __all__ = ["ModelFindings", "ReportInputs"]
 
 @dataclass(frozen=True)
 class ModelFindings:
-    """What is known of one model family: how good its out-of-fold scores were, and what they come from.
+    """One model family: the quality of its out-of-fold scores, and what they come from.
 
     Attributes
     ----------

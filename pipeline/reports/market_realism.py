@@ -35,7 +35,7 @@ _SESSION_LAGS = np.arange(1, 61)
 
 @dataclass(frozen=True)
 class MarketStatistics:
-    """What a market's bars of five minutes look like; returns are logarithmic, open to close.
+    """Statistics of a market's 5-minute bars; returns are logarithmic, open to close.
 
     Attributes
     ----------

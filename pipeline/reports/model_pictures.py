@@ -222,7 +222,7 @@ def _stages(log: pd.DataFrame, column: str) -> Iterator[tuple[pd.Series, str]]:
 
 
 def differences_picture(differences: pd.DataFrame, title: str) -> bytes | None:
-    """How every family differs from the baselines, with 95 % intervals; None where nothing was compared."""
+    """Draw each family's difference from the baselines, with 95 % intervals; None where nothing was compared."""
     held = differences[differences["value"].notna()]
     shown = [metric for metric in _SHOWN if metric in held.index.get_level_values("metric")]
     if not shown:

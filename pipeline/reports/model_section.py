@@ -291,7 +291,7 @@ def _charts(inputs: ReportInputs, judged: Mapping[str, ModelJudgement], colors: 
 
 
 def _ranks(scored: pd.DataFrame) -> bool:
-    """Whether two trades of one fold differ in score; those of a constant don't, and there is nothing to draw."""
+    """Tell whether two trades of one fold differ in score; a constant's do not, and there is nothing to draw."""
     score = scored.groupby("fold")["score"]
     return bool((score.max() > score.min()).any())
 
@@ -302,7 +302,7 @@ def _grid(figure: "go.Figure", name: str, panels: int, height: int = PANEL_HEIGH
 
 
 def _fold_table(inputs: ReportInputs, judged: Mapping[str, ModelJudgement]) -> str:
-    """When each fold's models learned and scored; the same for all families, so of the first that tells."""
+    """Tabulate when each fold's models learned and scored; all families share the folds, so the first one serves."""
     held = next((each.folds for each in inputs.models.values() if len(each.folds)), pd.DataFrame())
     told = [name for name in _LEARNED if name in held.columns]
     scored = next(iter(judged.values())).scored

@@ -17,7 +17,7 @@ _ENTRY = 20  # a line of a legend
 
 
 def stacked(figure: "go.Figure", panels: int, *, panel_height: int, top: int = _TOP) -> Layouts:
-    """What of a grid's layout differs on a narrow screen, and the same keys as they are on a wide one.
+    """Layout keys that differ on a narrow screen, and the same keys for a wide one.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def history_picture(trials: pd.DataFrame, objectives: Mapping[str, Direction], n
 
 
 def importances_picture(importances: pd.DataFrame, label: str, name: str) -> bytes | None:
-    """What the objective depended on; None where nothing can be said.
+    """Draw the parameters' importance for the objective; None where it is unknown.
 
     Parameters
     ----------
@@ -266,7 +266,7 @@ def parallel_picture(
 
 
 def pareto_front(values: NDArray[np.float64], directions: Sequence[Direction]) -> NDArray[np.bool_]:
-    """Which trials no other one beats in one objective without losing in another.
+    """Find the Pareto front: trials that none beats in one objective without losing in another.
 
     Parameters
     ----------
@@ -365,7 +365,7 @@ def _ordered(frame: pd.DataFrame, order: Sequence[str]) -> list[str]:
 
 
 def _places(values: pd.Series) -> tuple[NDArray[np.float64], list[str] | None]:
-    """Where a parameter's values lie: numbers where they are, NaN where absent; choices by their place in a list."""
+    """Place a parameter's values on an axis: numbers as they are, choices by their place in a list."""
     known = values.dropna()
     if all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in known):
         return values.astype(np.float64).to_numpy(), None
@@ -377,7 +377,7 @@ def _places(values: pd.Series) -> tuple[NDArray[np.float64], list[str] | None]:
 
 
 def _by_ratio(places: NDArray[np.float64]) -> bool:
-    """Whether numbers of one sign lie more evenly by ratios, over more than a decade and a half."""
+    """Tell whether numbers of one sign are spread more evenly by ratio, over more than a decade and a half."""
     if not len(places) or places.min() <= 0:
         return False
     low, middle, high = np.log10([places.min(), np.median(places), places.max()])

@@ -93,7 +93,7 @@ _MOST_WIDE = 2  # strategies that a page has the width for with two columns each
 
 
 def _compact(strategies: Mapping[str, object]) -> bool:
-    """Whether there are too many strategies for two columns each."""
+    """Tell whether there are too many strategies for two columns each."""
     return len(strategies) > _MOST_WIDE
 
 
@@ -149,7 +149,7 @@ def results_table(inputs: ReportInputs) -> str:
 
 
 def _begins(inputs: ReportInputs) -> str:
-    """Which strategies begin when; empty where all begin together."""
+    """Say when the strategies begin; empty where all begin together."""
     firsts: dict[str, list[str]] = {}
     for name, result in inputs.results.items():
         if len(result.daily_returns):
@@ -161,12 +161,12 @@ def _begins(inputs: ReportInputs) -> str:
 
 
 def _known(reason: str, summary: pd.DataFrame) -> bool:
-    """Whether the caption and the row of trades say it already: repeated in every cell it would hide the numbers."""
+    """Tell whether the caption and the row of trades say it already: in every cell it would hide the numbers."""
     return not summary.loc["trades", "value"] or reason.startswith("too few trades (")
 
 
 def _beside(metric: str, summary: pd.DataFrame, line: pd.Series, reasons: list[str]) -> tuple[str, bool]:
-    """What stands beside a value, and whether it is words rather than an interval."""
+    """The text beside a value, and whether it is words rather than an interval."""
     interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
     if metric in _NOTES_OF_ONE:
         return str(line["note"]), True

@@ -1,4 +1,4 @@
-"""What the intervals allow to be said, in one sentence and a table."""
+"""The verdict: what the intervals allow, in one sentence and a table."""
 
 import math
 
