@@ -143,7 +143,7 @@ def models(
         require_same_settings(made, chosen, dataset)
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
-        others = f"another training of {family} on {symbol} is going on: waiting for its end"
+        others = f"another training of {family} on {symbol} is running: waiting for it to end"
         try:
             with (
                 training_alone(vpoc_home(), symbol, family, lambda: context.log.warning(others)) as folder,

@@ -88,7 +88,7 @@ def test_tutorial_runs_from_start_to_end(tmp_path: Path) -> None:
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "account.risk_per_trade is 0.005 now" in ended.stdout
+    assert "account.risk_per_trade is now 0.005" in ended.stdout
     assert "2 trials" in ended.stdout
     assert (home / "reports" / "ES.html").is_file()
     assert "orders.csv" in ended.stdout or "2 orders" in ended.stdout or "trades" in ended.stdout

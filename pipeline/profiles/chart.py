@@ -132,9 +132,9 @@ class ProfileChart:
         """The first candle of each session."""
         return np.flatnonzero(self.candles["session"].ne(self.candles["session"].shift())).astype(np.int64)
 
-    def price(self, tick: int) -> str:
-        """A tick as a price, in words."""
-        return f"{float(self.instrument.to_prices(tick)):,.{tick_decimals(self.instrument)}f}"
+    def price(self, tick: int, *, thousands: str = ",") -> str:
+        """Write a price to the tick."""
+        return f"{float(self.instrument.to_prices(tick)):{thousands}.{tick_decimals(self.instrument)}f}"
 
     def longest(self, drawn: Picture) -> float:
         """Length of the longest row of a profile that lies on the price axis, of any where none does."""

@@ -1,6 +1,7 @@
 """A profile for the terminal."""
 
 import datetime as dt
+from functools import partial
 from typing import Unpack
 
 import pandas as pd
@@ -80,7 +81,8 @@ def profile_text(
         **rows,
     )
     drawn = chart.own
-    area, size, price = drawn.area, drawn.ticks_per_row, chart.price
+    area, size = drawn.area, drawn.ticks_per_row
+    price = partial(chart.price, thousands="")  # as an order takes it
     heading = (
         f"{instrument.symbol}  {chart.counted} {drawn.total:,.10g}  VPOC {price(area.vpoc)}  "
         f"value area {price(area.val)} to {price(area.vah)} ({area.held / area.total:.1%})".replace("%", " %")

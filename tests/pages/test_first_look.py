@@ -50,7 +50,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def test_printed_address_of_mlflow_lists_the_trainings_with_their_figures(pages: Pages, page: Page) -> None:
-    address = re.search(r"MLflow +(\S+)", pages.said.read_text())
+    address = re.search(r"MLflow +(\S+)", pages.output.read_text())
     assert address is not None
 
     page.goto(address[1])
@@ -64,7 +64,7 @@ def test_printed_address_of_mlflow_lists_the_trainings_with_their_figures(pages:
 
 
 def test_compared_trainings_open_on_their_auc_and_not_on_the_load_of_the_machine(pages: Pages, page: Page) -> None:
-    address = re.search(r"MLflow +(\S+)", pages.said.read_text())
+    address = re.search(r"MLflow +(\S+)", pages.output.read_text())
     assert address is not None
     page.goto(address[1])
     links = page.get_by_role("link", name=re.compile("^train "))

@@ -89,7 +89,7 @@ def test_file_that_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("bars\n" * 1000)
     with pytest.raises(ConfigurationError, match=r"optuna\.db is damaged .file is not a database"):
         open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
-    with pytest.raises(ConfigurationError, match="can't be made: File exists"):
+    with pytest.raises(ConfigurationError, match="can't be created: File exists"):
         open_storage(f"sqlite:///{tmp_path / 'optuna.db' / 'below.db'}")
 
 
