@@ -16,6 +16,11 @@ hypothesis.settings.load_profile("project")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take minutes, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _heard() -> None:
     """Let the remarks of transforms be heard: a command that an earlier test ran in this process hushes them."""
