@@ -291,9 +291,7 @@ with dg.DagsterInstance.get() as instance:
 
 def test_killed_training_leaves_no_place_taken_and_continues(copied: Home, instance: dg.DagsterInstance) -> None:
     # Long enough to be caught in the middle, at its first checkpoint.
-    copied.settings.write_text(
-        MARKET + MODELS.replace("epochs: 3,", "epochs: 40, patience: 40, checkpoint_every: 1,")
-    )
+    copied.settings.write_text(MARKET + MODELS.replace("epochs: 3,", "epochs: 40, patience: 40, checkpoint_every: 1,"))
     train_family(defs, "ES-SIM", "mlp", instance, nothing)
     clean = of_family(copied, "models", "mlp")
     command = [sys.executable, "-c", FROM_THE_PAGE]
