@@ -5,12 +5,13 @@
 #   make ui                       Dagster and MLflow pages together, Ctrl-C stops both
 #   make test                     lint, types, architecture and the tests that take seconds
 #   make test-all                 every test, as before each release
+#   make test-pythons             the wheel on Python 3.12 and 3.13, without torch
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run ui test test-all lint format setup clean
+.PHONY: run ui test test-all test-pythons lint format setup clean
 
 run: $(VENV)/.ready
 	@$(BIN)/vpoc run $(if $(DATA),--data "$(DATA)") $(if $(SYMBOL),--symbol $(SYMBOL))
@@ -23,6 +24,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test-pythons: $(VENV)/.ready
+	.ci/pythons
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ import pandas as pd
 from pipeline.backtest import BacktestResult
 from pipeline.market import Instrument
 from pipeline.performance import sharpe_ratio
-from pipeline.settings import Settings
+from pipeline.settings import Settings, flat_settings
 from pipeline.tuning.look import Look
 from pipeline.tuning.targets import StudyTarget
 
@@ -32,9 +32,9 @@ def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
     their backtest, and each setting that changes it changes that of the rules, which is counted: it is no look itself.
     """
     return {
-        **_flat("strategy", settings.strategy.model_dump(mode="json")),
+        **flat_settings(settings.strategy.model_dump(mode="json"), "strategy."),
         "strategy.ticks_per_row": settings.strategy.row_rule(instrument).ticks_per_row,  # the instrument's, where unset
-        **_flat("account", settings.account_for(instrument).model_dump(mode="json")),
+        **flat_settings(settings.account_for(instrument).model_dump(mode="json"), "account."),
         "off_tick": settings.off_tick,
     }
 
@@ -44,7 +44,7 @@ def order_choices(settings: Settings, instrument: Instrument, orders: pd.DataFra
     written = orders.to_csv(index=False, lineterminator="\n").encode()
     return {
         "orders": hashlib.sha256(written).hexdigest(),
-        **_flat("account", settings.account_for(instrument).model_dump(mode="json")),
+        **flat_settings(settings.account_for(instrument).model_dump(mode="json"), "account."),
         "hours": settings.strategy.hours,
         "off_tick": settings.off_tick,
     }
@@ -66,14 +66,14 @@ def model_choices(settings: Settings, instrument: Instrument, family: str, *, tu
     selection = settings.models
     return {
         **rule_choices(settings, instrument),
-        **_flat("model", selection.model(family, settings.seed).settings.model_dump(mode="json")),
+        **flat_settings(selection.model(family, settings.seed).settings.model_dump(mode="json"), "model."),
         **{name: getattr(selection, name) for name in ("weights", "splits", "embargo", "train_size", "threshold")},
         "require_rules": selection.require_rules,
         "seed": settings.seed,
         "volatility_index": settings.volatility_index is not None,  # wherever the file lies
         **({"leave_out": sorted(settings.features.leave_out)} if settings.features.leave_out else {}),
         "tuned": tuned,
-        **(_flat("tuning", _searched(settings, family)) if tuned else {}),
+        **(flat_settings(_searched(settings, family), "tuning.") if tuned else {}),
     }
 
 
@@ -115,11 +115,3 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ba
         finished=dt.datetime.now(tz=dt.UTC),
         returns=returns,
     )
-
-
-def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        own = f"{prefix}.{name}"
-        found |= _flat(own, value) if isinstance(value, Mapping) else {own: value}
-    return found

@@ -3,14 +3,14 @@
 A replay works under today's settings. A frame of other ones differs from it, and must not be taken for look-ahead.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from pipeline.datasets import Dataset
 from pipeline.errors import DataError
-from pipeline.settings import Settings
+from pipeline.settings import Settings, flat_settings
 
 __all__ = ["changed_settings", "made_under", "require_same_settings"]
 
@@ -55,7 +55,7 @@ def made_under(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any
     settings, dataset
         That it is made with.
     """
-    return {"source": dataset.identity, SETTINGS: dict(_flat(_settings_of(name, settings, dataset)))}
+    return {"source": dataset.identity, SETTINGS: flat_settings(_settings_of(name, settings, dataset))}
 
 
 def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings, dataset: Dataset) -> None:
@@ -110,14 +110,6 @@ def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, A
         found["features"] = {"leave_out": sorted(settings.features.left_out())}
         found["volatility_index"] = settings.volatility_index
     return found
-
-
-def _flat(settings: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{within}{name}.")
-        else:
-            yield f"{within}{name}", value
 
 
 def _shown(value: object) -> str:

@@ -1,6 +1,7 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,6 +25,7 @@ __all__ = [
     "Settings",
     "SimulatorSettings",
     "Weights",
+    "flat_settings",
     "load_settings",
     "read_settings",
     "require_settings",
@@ -168,6 +170,27 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "compute": ComputeSettings,
     "tuning": TuningSettings,
 }
+
+
+def flat_settings(settings: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> dict[str, Any]:
+    """Name each value of nested settings by its dotted name, such as ``account.risk_per_trade``.
+
+    Parameters
+    ----------
+    settings
+        Values by name, nested.
+    prefix
+        Put before every name, with its dot.
+    empty
+        Whether an empty mapping is a value; else it leaves no trace.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and (value or not empty):
+            flat |= flat_settings(value, f"{prefix}{name}.", empty=empty)
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
 
 
 def load_settings(home: Home) -> Settings:

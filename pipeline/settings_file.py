@@ -14,7 +14,7 @@ from pipeline.home import Home, write_whole
 from pipeline.settings import read_settings
 from pipeline.yaml_files import read_yaml_mapping
 
-__all__ = ["change_settings", "flat_settings"]
+__all__ = ["change_settings"]
 
 
 def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
@@ -63,17 +63,6 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
         write_whole(kept, before)
     write_whole(path, text.getvalue())
     return kept if before else None
-
-
-def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name each value of nested settings by its dotted name; lists and empty mappings are values."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flat_settings(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _change(document: CommentedMap, names: list[str], value: Any, whole: str) -> None:

@@ -91,4 +91,8 @@ def test_tutorial_runs_from_start_to_end(tmp_path: Path) -> None:
     assert "account.risk_per_trade is now 0.005" in ended.stdout
     assert "2 trials" in ended.stdout
     assert (home / "reports" / "ES.html").is_file()
-    assert "orders.csv" in ended.stdout or "2 orders" in ended.stdout or "trades" in ended.stdout
+    # 20 points at $50, less $5 on each side; the other order's price is never reached.
+    shown = [line.split() for line in ended.stdout.splitlines()]
+    assert ["net", "$990.00"] in shown
+    assert ["closed", "1"] in shown
+    assert ["not_reached", "1"] in shown

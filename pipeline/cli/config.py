@@ -10,8 +10,8 @@ from pipeline.cli.options import JsonOption
 from pipeline.cli.screen import Console
 from pipeline.errors import ConfigurationError
 from pipeline.home import vpoc_home
-from pipeline.settings import Settings, load_settings
-from pipeline.settings_file import change_settings, flat_settings
+from pipeline.settings import Settings, flat_settings, load_settings
+from pipeline.settings_file import change_settings
 from pipeline.yaml_files import read_yaml_mapping, yaml_value
 
 __all__ = ["config"]
@@ -27,7 +27,7 @@ def show(
     """Show every setting with its value; those set in settings.yaml are highlighted."""
     home = vpoc_home()
     values = _in_force(load_settings(home))
-    own = flat_settings(read_yaml_mapping(home.settings, absent={}))
+    own = flat_settings(read_yaml_mapping(home.settings, absent={}), empty=True)
     if name is not None:
         values = {key: value for key, value in values.items() if key == name or key.startswith(f"{name}.")}
         if not values:
@@ -76,4 +76,4 @@ def _in_force(settings: Settings) -> dict[str, Any]:
 
     whole = settings.model_dump(mode="json")
     whole["account"] = Account(**settings.account).model_dump(mode="json")
-    return flat_settings(whole)
+    return flat_settings(whole, empty=True)

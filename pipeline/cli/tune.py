@@ -14,7 +14,7 @@ from pipeline.datasets import find_dataset, made_symbol
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, vpoc_home
-from pipeline.settings import require_settings
+from pipeline.settings import flat_settings, require_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ def tune(
 
 
 def _apply(console: Console, home: Home, document: dict[str, Any]) -> None:
-    from pipeline.settings_file import change_settings, flat_settings
+    from pipeline.settings_file import change_settings
 
     kept = change_settings(home, flat_settings(document["settings"]))
     before = f"; the previous settings are in {kept}" if kept is not None else ""

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from pipeline.cli.command import app
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home
-from pipeline.settings import load_settings
-from pipeline.settings_file import change_settings, flat_settings
+from pipeline.settings import flat_settings, load_settings
+from pipeline.settings_file import change_settings
 
 WRITTEN = """\
 # mine
@@ -111,7 +111,9 @@ def test_show_gives_all_in_force_or_the_part_asked_for(home: Home) -> None:
 
 
 def test_nested_settings_are_named_flat() -> None:
-    assert flat_settings({"a": {"b": {"c": 1}, "d": []}, "e": {}}) == {"a.b.c": 1, "a.d": [], "e": {}}
+    nested = {"a": {"b": {"c": 1}, "d": []}, "e": {}}
+    assert flat_settings(nested, empty=True) == {"a.b.c": 1, "a.d": [], "e": {}}
+    assert flat_settings(nested, "x.") == {"x.a.b.c": 1, "x.a.d": []}
 
 
 @pytest.mark.parametrize(
