@@ -150,15 +150,14 @@ class KeptStudy:
         self._calendar = _Calendar()
         self._reading = trials_query(name)
         self._claims = sa.select(CLAIMS).where(CLAIMS.c.study == name).order_by(CLAIMS.c.number)
-        self._writing = put_statement(self._session.dialect, settled)
+        # SQLAlchemy compiles anew each time what says what happens to a row that is there already: it is for such only.
+        self._looking = sa.select(TRIALS.c.started).where(
+            *(TRIALS.c[column] == sa.bindparam(column) for column in ("study", "number", "settings"))
+        )
+        self._writing, self._rewriting = sa.insert(TRIALS), put_statement(self._session.dialect, settled)
         self._remembering = insert_into(self._session.dialect)(SESSIONS).on_conflict_do_nothing()
         own = CLAIMS.c.study == name, CLAIMS.c.number == sa.bindparam("position"), CLAIMS.c.token == self._token
         self._ending = sa.delete(CLAIMS).where(*own)
-        self._taking = insert_into(self._session.dialect)(CLAIMS)
-        self._taking = self._taking.on_conflict_do_update(
-            index_elements=["study", "number"],
-            set_={column: self._taking.excluded[column] for column in ("tries", "token", "owner", "beat")},
-        )
 
     def __enter__(self) -> "KeptStudy":
         _ACTIVE.add(self._token)
@@ -252,7 +251,12 @@ class KeptStudy:
             else:
                 position, tries = self._next(fresh, [row.number for row in claims]), 1
             taken = {"study": self._name, "number": position, "tries": tries, "token": self._token}
-            connection.execute(self._taking, {**taken, "owner": json.dumps(self._owner), "beat": time.time()})
+            taken |= {"owner": json.dumps(self._owner), "beat": time.time()}
+            if left:
+                own = CLAIMS.c.study == self._name, CLAIMS.c.number == position
+                connection.execute(sa.update(CLAIMS).where(*own).values(**taken))
+            else:
+                connection.execute(sa.insert(CLAIMS), taken)
             return fresh, Claim(position, self._queue.get(str(position)))
 
         fresh, found = self._session.transact(work, alone=self._name)
@@ -282,7 +286,7 @@ class KeptStudy:
                 return connection.scalar(sa.select(TRIALS.c.started).where(*own)) == row["started"]
             if days is not None:
                 connection.execute(self._remembering, {"id": row["sessions"], "days": days})
-            connection.execute(self._writing, row)
+            self._write(connection, row)
             return True
 
         ours = self._session.transact(work, alone=self._name)
@@ -334,8 +338,12 @@ class KeptStudy:
         trial = TrialRecord(
             position, "failed", {}, None, {}, 0.0, f"its process died, {TRIES} times", dt.datetime.now(tz=dt.UTC)
         )
-        connection.execute(self._writing, self._row(trial, None)[0])
+        self._write(connection, self._row(trial, None)[0])
         connection.execute(sa.delete(CLAIMS).where(CLAIMS.c.study == self._name, CLAIMS.c.number == position))
+
+    def _write(self, connection: sa.Connection, row: Row) -> None:
+        known = connection.execute(self._looking, {column: row[column] for column in ("study", "number", "settings")})
+        connection.execute(self._rewriting if known.first() is not None else self._writing, row)
 
     def _row(self, trial: TrialRecord, money: pd.Series | None) -> tuple[Row, bytes | None]:
         """A trial as it is stored, and its sessions where they are not stored yet."""
