@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError
 
-from pipeline.dagster_internals import (
+from jobs.dagster_internals import (
     HIDDEN_TAG_PREFIX,
     ExecutionPlan,
     InProcessExecutor,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from cli.progress import duration_text, shown_while
+from cli.screen import Console
 from jobs.progress import StepEvent
-from pipeline.cli.progress import duration_text, shown_while
-from pipeline.cli.screen import Console
 
 PLAN = StepEvent("", "planned", plan={"market_data": 10.0, "features": 30.0, "models mlp": 60.0})
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from pipeline.dagster_internals import quiet_instance
+from jobs.dagster_internals import quiet_instance
 from pipeline.definitions import defs
 from tests.orchestration.conftest import Made
 
