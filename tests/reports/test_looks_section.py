@@ -10,8 +10,9 @@ import pytest
 
 from pipeline.performance import deflated_sharpe_ratio, format_value
 from pipeline.reports import ReportInputs, build_report
-from pipeline.reports.looks_section import deflation, looks_figure, looks_section
-from pipeline.reports.model_section import model_section
+from pipeline.reports.deflation import deflation
+from pipeline.reports.sections import models, trials
+from pipeline.reports.sections.trials import looks_figure
 from pipeline.reports.theme import GOOD
 from pipeline.tuning.looks import Looks
 from tests.reports.chain import FADES, RULES, report_inputs, walk, with_models
@@ -57,7 +58,7 @@ def many(count: int) -> Looks:
 
 
 def plainly(looks: Looks | None, inputs: ReportInputs, why: str = "") -> str:
-    shown = Outline(looks_section(replace(inputs, looks=looks, why_no_looks=why))).text
+    shown = Outline(trials.SECTION.html(replace(inputs, looks=looks, why_no_looks=why))).text
     return shown.replace("\N{NO-BREAK SPACE}", " ").replace("\N{WORD JOINER}", "")
 
 
@@ -136,7 +137,7 @@ def test_section_of_trials_without_returns_says_that_the_deflation_is_unknown(in
 def test_section_of_a_ledger_that_does_not_answer_says_so_and_why(inputs):
     text = plainly(None, inputs, "the ledger <b> of trials does not answer")
     assert "is unknown. the ledger <b> of trials does not answer" in text
-    assert "<b>" not in looks_section(replace(inputs, why_no_looks="<b>"))
+    assert "<b>" not in trials.SECTION.html(replace(inputs, why_no_looks="<b>"))
 
 
 def test_section_sums_up_the_studies_it_has_no_room_for(inputs):
@@ -207,5 +208,5 @@ def test_verdict_of_an_edge_that_luck_explains_has_no_colour(inputs):
 def test_model_section_says_how_a_family_was_tuned(inputs):
     found = with_models(inputs, "constant", "mlp")
     tuned = replace(found.models["mlp"], tuned="tuned inside each fold: 20 trials by log_loss")
-    text = Outline(model_section(replace(found, models={**found.models, "mlp": tuned}))).text
+    text = Outline(models.SECTION.html(replace(found, models={**found.models, "mlp": tuned}))).text
     assert text.count("Tuned inside each fold: 20 trials by log_loss.") == 1

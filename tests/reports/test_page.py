@@ -8,7 +8,7 @@ from pipeline.backtest import simulate
 from pipeline.errors import DataError
 from pipeline.performance import COST_LINES, FEWEST_TRADES, format_value, summary, verdict
 from pipeline.reports import ReportInputs, build_report
-from pipeline.reports.tables import results_table
+from pipeline.reports.sections import results
 from pipeline.reports.theme import STRATEGY_COLORS
 from tests.reports.chain import (
     FADES,
@@ -41,7 +41,7 @@ SECTIONS = [
 ]
 CHARTS = [
     "equity-chart",
-    "trades-chart-0",
+    "session-data",
     "session-chart",
     "sessions-chart",
     "breakdown-chart",
@@ -206,9 +206,9 @@ def test_page_leads_from_profit_before_costs_to_net_profit(inputs, outline):
         assert f"{head} {format_value(value[name], '$')} {each} per contract" in outline.text
 
 
-def test_page_never_says_the_same_note_twice_in_a_row_of_the_results(inputs):
-    found = re.findall(r'<td class="remark">(.*?)</td>', results_table(with_few_trades(inputs)))
-    assert any(found)
+def test_page_never_says_the_same_note_twice_in_a_definition_of_the_results(inputs):
+    found = re.findall(r"<li>(.*?)</li>", results.SECTION.html(with_few_trades(inputs)))
+    assert found
     for remark in found:
         parts = remark.split("; ")
         assert len(set(parts)) == len(parts)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.market_realism import comparison_figure, market_statistics, simulated_statistics
 from pipeline.market.instruments import Instrument
 from pipeline.market.simulator import simulate_market
-from pipeline.reports.market_realism import comparison_figure, market_statistics, simulated_statistics
 
 
 def test_market_statistics_same_bars_in_other_units_are_the_same(es: Instrument) -> None:

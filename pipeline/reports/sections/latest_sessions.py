@@ -6,12 +6,12 @@ import pandas as pd
 
 from pipeline.profiles import profile_figure
 from pipeline.profiles.aligned import contract_runs
+from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import plain
-from pipeline.reports.stacking import legend_down
-from pipeline.reports.theme import figure_html, restyle
+from pipeline.reports.markup import note, plain
+from pipeline.reports.section import Section
 
-__all__ = ["profile_section"]
+__all__ = ["SECTION"]
 
 _SESSIONS = 10
 _COMPOSITE = 20
@@ -25,10 +25,9 @@ _NOTE = (
 )
 
 
-def profile_section(inputs: ReportInputs) -> str:
-    """The last session, and the last ten of its contract, as HTML."""
+def _html(inputs: ReportInputs) -> str:
     if inputs.profiles.empty:
-        return '<p class="note">No session with volume.</p>'
+        return note("No session with volume.")
     return "\n".join(_charts(inputs))
 
 
@@ -37,7 +36,7 @@ def _charts(inputs: ReportInputs) -> Iterator[str]:
     runs = contract_runs(profiles)
     recent = profiles.index[runs == runs[-1]][-_SESSIONS:]
     profile = _TIME if inputs.settings.allocation == "tpo" else "volume profile"
-    yield f'<p class="note">{_NOTE.format(profile=profile)}</p>'
+    yield note(_NOTE.format(profile=profile))
     yield f"<h3>{recent[-1]:%A %Y-%m-%d}</h3>"
     yield _chart(inputs, len(recent) - 1, recent, "session-chart")
     if len(recent) > 1:
@@ -66,4 +65,7 @@ def _chart(inputs: ReportInputs, first: int, sessions: pd.DatetimeIndex, name: s
     restyle(figure, height=height, simulated=inputs.simulated)
     figure.update_layout(title=None, margin=margin, legend=legend)
     figure.update_annotations(font={"size": 11})
-    return figure_html(figure, name, wide=True, narrow=legend_down(figure))
+    return chart(figure, name, wide=True, long_legend=True)
+
+
+SECTION = Section(90, "sessions", "Latest sessions", _html)

@@ -1,6 +1,6 @@
 """Do simulated bars look like the market? Statistics of both, side by side, and the page that shows them.
 
-``python -m pipeline.reports.market_realism BARS.parquet PAGE.html`` compares a file of ES bars of five
+``python -m bench.market_realism BARS.parquet PAGE.html`` compares a file of ES bars of five
 minutes with simulated markets of the same sessions. The page holds statistics, not the bars.
 """
 

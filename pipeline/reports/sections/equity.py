@@ -1,7 +1,7 @@
 """Equity and drawdown of every strategy, a point a session, beside buying and holding the instrument."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -9,20 +9,23 @@ from pipeline.market import label_sessions
 from pipeline.performance import (
     BuyAndHold,
     annual_return,
+    buy_and_hold,
     drawdown_series,
     format_value,
     maximum_drawdown,
     sharpe_ratio,
     total_return,
 )
+from pipeline.reports.charts import chart, money_ticks, restyle
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import both, cell, key, plain, row, table
-from pipeline.reports.theme import FADED, MUTED, money_ticks, restyle
+from pipeline.reports.markup import both, heads, named, note, plain, row, table
+from pipeline.reports.section import Section
+from pipeline.reports.theme import FADED, MUTED
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["HOLDING", "equity_figure", "holding_table", "session_drawdowns"]
+__all__ = ["HOLDING", "SECTION", "equity_figure", "session_drawdowns"]
 
 _MOST_FILLED = 2  # areas over each other that can still be told apart
 HOLDING = "Buy and hold"
@@ -33,6 +36,16 @@ _BESIDE = {
     "maximum_drawdown": "%",
     "calmar_ratio": "",
 }
+_COLUMNS = ("Total return", "CAGR", "Sharpe ratio", "Maximum drawdown", "Calmar ratio", "Correlation of days")
+
+
+def _html(inputs: ReportInputs) -> str:
+    held = buy_and_hold(inputs.bars, inputs.instrument, inputs.account)
+    text = (
+        "Equity at each session's end; below it, the largest fall from the peak at the close of any bar of the "
+        "session. A click in the legend hides a line."
+    )
+    return note(text) + chart(equity_figure(inputs, held), "equity-chart") + _holding_table(inputs, held)
 
 
 def session_drawdowns(equity: pd.Series, initial: float, sessions: pd.DatetimeIndex) -> pd.Series:
@@ -58,17 +71,16 @@ def equity_figure(inputs: ReportInputs, held: BuyAndHold) -> "go.Figure":
 
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.05)
     capital = inputs.account.initial_capital
-    lines = {
-        name: (result.equity, capital * (1 + result.daily_returns).cumprod(), *inputs.look(name))
+    lines: dict[str, tuple[pd.Series, pd.Series, dict[str, Any]]] = {
+        name: (result.equity, capital * (1 + result.daily_returns).cumprod(), inputs.line(name, 1.6))
         for name, result in inputs.results.items()
     }
-    lines[HOLDING] = (held.equity, held.session_equity, MUTED, "dot")
+    lines[HOLDING] = (held.equity, held.session_equity, {"color": MUTED, "dash": "dot", "width": 1.6})
     labels = None
-    for name, (equity, value, color, dash) in lines.items():
+    for name, (equity, value, line) in lines.items():
         if labels is None or len(labels) != len(equity):
             labels = label_sessions(pd.DatetimeIndex(equity.index), inputs.instrument).sessions
         falls = -100 * session_drawdowns(equity, capital, labels)
-        line = {"color": color, "width": 1.6, "dash": dash}
         filled = name != HOLDING and len(inputs.results) <= _MOST_FILLED
         for place, series, hover in (
             (1, value.round(2), f"%{{x}}<br>{plain(inputs.currency)}%{{y:,.0f}}"),
@@ -95,34 +107,30 @@ def equity_figure(inputs: ReportInputs, held: BuyAndHold) -> "go.Figure":
     return figure
 
 
-def holding_table(inputs: ReportInputs, held: BuyAndHold) -> str:
+def _holding_table(inputs: ReportInputs, held: BuyAndHold) -> str:
     """Returns and risk of each strategy beside those of buying and holding, and how much they move together."""
     year = inputs.instrument.periods_per_year
     growth = annual_return(held.daily_returns, periods_per_year=year)
     fall = maximum_drawdown(held.equity, initial=inputs.account.initial_capital).fraction
-    lines = {
-        name: (*(float(summary["value"].get(metric, math.nan)) for metric in _BESIDE), result.daily_returns)
-        for (name, summary), result in zip(inputs.summaries.items(), inputs.results.values(), strict=True)
+    own = {
+        "total_return": 100 * total_return(held.daily_returns),
+        "annual_return": 100 * growth,
+        "sharpe_ratio": sharpe_ratio(held.daily_returns, periods_per_year=year),
+        "maximum_drawdown": 100 * fall,
+        "calmar_ratio": growth / fall if fall > 0 else math.nan,
     }
-    lines[HOLDING] = (
-        100 * total_return(held.daily_returns),
-        100 * growth,
-        sharpe_ratio(held.daily_returns, periods_per_year=year),
-        100 * fall,
-        growth / fall if fall > 0 else math.nan,
-        held.daily_returns,
-    )
+
+    def line(name: str, color: str, values: "pd.Series | dict[str, float]", shared: str) -> str:
+        figures = (format_value(float(values.get(metric, math.nan)), unit) for metric, unit in _BESIDE.items())
+        return row(named(color, name), map(both, (*figures, shared)))
+
     body = []
-    for name, (*values, returns) in lines.items():
-        color = MUTED if name == HOLDING else inputs.look(name)[0]
-        cells = [cell(key(color) + plain(name), tag="th", scope="row")]
-        for value, unit in zip(values, _BESIDE.values(), strict=True):
-            cells.append(both(format_value(value, unit)))
-        shared = returns.corr(held.daily_returns) if returns.std() > 0 else math.nan
-        cells.append(both("" if name == HOLDING else format_value(float(shared), "", digits=2)))
-        body.append(row(cells))
-    names = ("Total return", "CAGR", "Sharpe ratio", "Maximum drawdown", "Calmar ratio", "Correlation of days")
-    head = [cell("", tag="th"), *(cell(name, "both", tag="th", scope="col") for name in names)]
+    for name, result in inputs.results.items():
+        returns = result.daily_returns
+        shared = float(returns.corr(held.daily_returns)) if returns.std() > 0 else math.nan
+        values = inputs.summaries[name]["value"]
+        body.append(line(name, inputs.colors[name], values, format_value(shared, "", digits=2)))
+    body.append(line(HOLDING, MUTED, own, ""))
     rolls = f", rolled {held.rolls:,} times" if held.rolls else ""
     caption = (
         f"Buy and hold: the whole capital in {plain(inputs.instrument.symbol)}, without borrowing, from the first bar "
@@ -130,4 +138,7 @@ def holding_table(inputs: ReportInputs, held: BuyAndHold) -> str:
         "last bar's close: the price gap of a roll earns nothing. A single contract made "
         f"{plain(format_value(held.one_contract, inputs.currency))}."
     )
-    return table(head, body, caption, even=True)
+    return table(heads("", *_COLUMNS, kind="both"), body, caption, even=True)
+
+
+SECTION = Section(30, "equity", "Equity and drawdown", _html)

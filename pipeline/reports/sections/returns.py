@@ -10,69 +10,66 @@ import pandas as pd
 from pipeline.backtest import BacktestResult
 from pipeline.market import label_sessions
 from pipeline.performance import format_value, monthly_returns, rolling_sharpe_ratio, worst_drawdowns
+from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import both, cell, folded, kept, key, plain, row, table
-from pipeline.reports.stacking import legend_down
-from pipeline.reports.theme import FADED, figure_html, restyle
+from pipeline.reports.markup import both, folded, heads, kept, named, note, numbers, plain, row, table
+from pipeline.reports.section import Section
+from pipeline.reports.theme import FADED, TWO_SIDED_95
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["distribution_figure", "returns_section", "rolling_figure"]
+__all__ = ["SECTION", "distribution_figure", "rolling_figure"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WORST = 5
 _STRONG = 0.05  # monthly return at which a cell's colour is full
-_TWO_SIDED_95 = 1.96
 _BINS = 41
+_CHANCE = TWO_SIDED_95 * math.sqrt(2)  # annualised Sharpe ratio of half a year without an edge, 19 times in 20
 
 
-def returns_section(inputs: ReportInputs) -> str:
-    """All of it as HTML."""
+def _html(inputs: ReportInputs) -> str:
     return "\n".join(_parts(inputs))
 
 
 def _parts(inputs: ReportInputs) -> Iterator[str]:
-    yield (
-        '<p class="note">Returns in percent of the equity at the start of the period, compounded from session to '
-        "session. The first and the last month may not be whole.</p>"
+    yield note(
+        "Returns in percent of the equity at the start of the period, compounded from session to session. The first "
+        "and the last month may not be whole."
     )
     for place, name in enumerate(inputs.by_interest):
         result = inputs.results[name]
         content = f"{_months_table(result)}<h3>Worst drawdowns</h3>{_drawdowns_table(inputs, result)}"
         yield folded(plain(name), content, shown=place == 0)
     window = _window(inputs)
-    half = _TWO_SIDED_95 * math.sqrt(2)
     yield "<h3>Sharpe ratio of the last six months</h3>"
     rolling = rolling_figure(inputs)
     if rolling is None:
-        yield f'<p class="note">Fewer than {window} sessions.</p>'
+        yield note(f"Fewer than {window} sessions.")
     else:
-        note = (
+        text = (
             f"Annualised, over the last {window} sessions. Six months say little: for a strategy whose true Sharpe "
-            f"ratio is 0, 95 % of such windows lie between −{half:.1f} and {half:.1f} (the shaded band)."
+            f"ratio is 0, 95 % of such windows lie between −{_CHANCE:.1f} and {_CHANCE:.1f} (the shaded band)."
         )
-        yield f'<p class="note">{kept(note)}</p>{figure_html(rolling, "rolling-chart", narrow=legend_down(rolling))}'
+        yield note(kept(text)) + chart(rolling, "rolling-chart", long_legend=True)
     yield "<h3>Distribution of daily returns</h3>"
     yield _days_table(inputs)
     days = distribution_figure(inputs)
     if days is not None:
-        yield figure_html(days, "days-chart", narrow=legend_down(days))
+        yield chart(days, "days-chart", long_legend=True)
 
 
 def _months_table(result: BacktestResult) -> str:
     body = []
     for year, months in monthly_returns(result.daily_returns).iterrows():
-        cells = [cell(str(year), tag="th", scope="row")]
+        cells = []
         for name, value in months.items():
-            shown = "" if math.isnan(value) else _percent(value)
+            text = "" if math.isnan(value) else _percent(value)
             style = "" if math.isnan(value) or name == "year" else f' style="background:{_shade(value)}"'
             kind = "number total" if name == "year" else "number"
-            cells.append(f'<td class="{kind}"{style}>{shown}</td>')
-        body.append(row(cells))
-    names = ("", *_MONTHS, "Year")
-    head = [cell(name, "number" if name else "", tag="th", scope="col" if name else "") for name in names]
-    return f'<div class="months">{table(head, body)}</div>'
+            cells.append(f'<td class="{kind}"{style}>{text}</td>')
+        body.append(row(str(year), cells))
+    return f'<div class="months">{table(heads("", *_MONTHS, "Year"), body)}</div>'
 
 
 def _percent(value: float) -> str:
@@ -90,18 +87,14 @@ def _shade(value: float) -> str:
 def _drawdowns_table(inputs: ReportInputs, result: BacktestResult) -> str:
     worst = worst_drawdowns(result.equity, initial=inputs.account.initial_capital, count=_WORST)
     if worst.empty:
-        return '<p class="note">No drawdown.</p>'
+        return note("No drawdown.")
     body = []
     for line in worst.itertuples():
-        cells = [cell(format_value(100 * line.depth, "%"), tag="th", scope="row")]
-        cells.append(cell(plain(format_value(line.amount, inputs.currency)), "number"))
-        cells += [cell(_session(inputs, instant), "number") for instant in (line.start, line.trough)]
-        cells.append(cell("not yet" if pd.isna(line.recovery) else _session(inputs, line.recovery), "number"))
-        cells.append(cell(f"{line.length.days:,}", "number"))
-        body.append(row(cells))
-    names = ("Depth", "In money", "Peak", "Trough", "Recovered", "Length, days")
-    head = [cell(name, "number" if place else "", tag="th", scope="col") for place, name in enumerate(names)]
-    return table(head, body)
+        recovered = "not yet" if pd.isna(line.recovery) else _session(inputs, line.recovery)
+        dates = (*(_session(inputs, instant) for instant in (line.start, line.trough)), recovered)
+        cells = numbers(format_value(line.amount, inputs.currency), *dates, f"{line.length.days:,}")
+        body.append(row(format_value(100 * line.depth, "%"), cells))
+    return table(heads("Depth", "In money", "Peak", "Trough", "Recovered", "Length, days"), body)
 
 
 def _session(inputs: ReportInputs, instant: pd.Timestamp) -> str:
@@ -127,18 +120,16 @@ def rolling_figure(inputs: ReportInputs) -> "go.Figure | None":
         return None
     figure = go.Figure()
     for name, line in lines.items():
-        color, dash = inputs.look(name)
         figure.add_trace(
             go.Scatter(
                 x=line.index.strftime("%Y-%m-%d").tolist(),
                 y=line.round(3).to_numpy(),
                 name=plain(name),
-                line={"color": color, "width": 1.4, "dash": dash},
+                line=inputs.line(name, 1.4),
                 hovertemplate=f"{plain(name)}<br>%{{x}}: %{{y:.2f}}<extra></extra>",
             )
         )
-    half = _TWO_SIDED_95 * math.sqrt(2)
-    figure.add_hrect(y0=-half, y1=half, fillcolor=FADED, opacity=0.14, line_width=0, layer="below")
+    figure.add_hrect(y0=-_CHANCE, y1=_CHANCE, fillcolor=FADED, opacity=0.14, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": FADED, "width": 1})
     restyle(figure, height=340, simulated=inputs.simulated)
     figure.update_yaxes(title={"text": "Sharpe ratio, 6 months"})
@@ -160,14 +151,13 @@ def distribution_figure(inputs: ReportInputs) -> "go.Figure | None":
         if not len(values):
             continue
         counts = np.histogram(np.clip(values, -reach, reach), edges)[0]
-        color, dash = inputs.look(name)
         figure.add_trace(
             go.Scatter(
                 x=((edges[1:] + edges[:-1]) / 2).round(4),
                 y=(100 * counts / len(values)).round(3),
                 name=plain(name),
                 mode="lines",
-                line={"color": color, "width": 1.6, "dash": dash, "shape": "hvh"},
+                line=inputs.line(name, 1.6) | {"shape": "hvh"},
                 hovertemplate=f"{plain(name)}, about %{{x:.2f}} %: %{{y:.1f}} % of the sessions<extra></extra>",
             )
         )
@@ -189,22 +179,19 @@ def _days_table(inputs: ReportInputs) -> str:
     for name, result in inputs.results.items():
         returns = 100 * result.daily_returns
         active = returns[returns != 0]
-        cells = [cell(key(inputs.look(name)[0]) + plain(name), tag="th", scope="row")]
-        for count in ((returns > 0).sum(), (returns < 0).sum(), (returns == 0).sum()):
-            cells.append(both(f"{count:,}"))
-        for extreme in ("idxmax", "idxmin"):
-            if active.empty:
-                cells.append(both("–"))
-                continue
-            session = getattr(active, extreme)()
+        cells = [both(f"{count:,}") for count in ((returns > 0).sum(), (returns < 0).sum(), (returns == 0).sum())]
+        for session in (active.idxmax(), active.idxmin()) if len(active) else ():
             cells.append(both(format_value(active[session], "%"), f"{session:%Y-%m-%d}", words=True))
+        cells += [both("–")] * (5 - len(cells))
         for value, unit in ((active.std(), "%"), (active.skew(), ""), (active.kurt() + 3, "")):
             cells.append(both(format_value(float(value), unit, digits=2)))
-        body.append(row(cells))
-    names = ("Up", "Down", "Idle", "Best", "Worst", "Std. dev.", "Skewness", "Kurtosis")
-    head = [cell("", tag="th"), *(cell(name, "both", tag="th", scope="col") for name in names)]
+        body.append(row(named(inputs.colors[name], name), cells))
+    head = heads("", "Up", "Down", "Idle", "Best", "Worst", "Std. dev.", "Skewness", "Kurtosis", kind="both")
     caption = (
         "Sessions that gained, lost and stood still. The figures to the right of them leave idle sessions out; "
         "kurtosis is 3 for a normal distribution."
     )
     return table(head, body, caption, even=True)
+
+
+SECTION = Section(40, "returns", "Returns by period", _html)

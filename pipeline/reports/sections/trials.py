@@ -1,36 +1,30 @@
-"""The report's section on the trials recorded on the market, and what they leave of the results shown."""
+"""The trials recorded on the market, and what they leave of the results shown."""
 
 import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from pipeline.backtest import BacktestResult
 from pipeline.performance import FEWEST_TRADES, format_interval, format_value
+from pipeline.reports.charts import chart, restyle
+from pipeline.reports.deflation import SURE, deflation
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import both, cell, kept, plain, row, table
+from pipeline.reports.markup import both, heads, kept, named, note, numbers, plain, row, table
 from pipeline.reports.model_names import family_name
-from pipeline.reports.stacking import legend_down
-from pipeline.reports.theme import FADED, GOOD, INK, STRATEGY_COLORS, STRATEGY_DASHES, figure_html, restyle
+from pipeline.reports.section import Section
+from pipeline.reports.theme import FADED, GOOD, INK
 from pipeline.tuning.looks import Looks
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["SURE", "deflation", "looks_figure", "looks_section"]
+__all__ = ["SECTION", "looks_figure"]
 
 _MOST_STUDIES = 20
 _FEWEST_DRAWN = 10  # Sharpe ratios, below which a histogram shows nothing that the table does not
 _MOST_BINS = 30
-SURE = 95.0  # percent
-_COLUMNS = {
-    "sharpe_ratio": "Sharpe ratio",
-    "expected_maximum_sharpe_ratio": "Best expected by luck",
-    "probabilistic_sharpe_ratio": "Probabilistic Sharpe ratio",
-    "deflated_sharpe_ratio": "Deflated Sharpe ratio",
-}
+_COLUMNS = ("Sharpe ratio", "Best expected by luck", "Probabilistic Sharpe ratio", "Deflated Sharpe ratio")
 _WHY = (
     "Try often enough and something will look good. So every trial of every study on this market and period is "
     "counted, and so is every backtest of settings changed by hand; the same settings on more recent data are not "
@@ -47,46 +41,20 @@ _ASIDES = (
 )
 
 
-def looks_section(inputs: ReportInputs) -> str:
-    """All of it as HTML."""
+def _html(inputs: ReportInputs) -> str:
     looks = inputs.looks
-    if looks is None:
-        return (
-            '<p class="overall">The number of trials recorded on this market is unknown.</p>'
-            f'<p class="note">{plain(inputs.why_no_looks)}</p>'
-            '<p class="note">Every interval and probability on this page holds for a single trial; each '
-            "further one lowers what it is worth.</p>"
+    if looks is not None:
+        return "\n".join(_counted(inputs, looks))
+    if not inputs.why_no_looks:
+        return ""
+    return (
+        note("The number of trials recorded on this market is unknown.", "overall")
+        + note(plain(inputs.why_no_looks))
+        + note(
+            "Every interval and probability on this page holds for a single trial; each further one lowers what it is "
+            "worth."
         )
-    return "\n".join(_counted(inputs, looks))
-
-
-def deflation(
-    looks: Looks, results: Mapping[str, BacktestResult], summaries: Mapping[str, pd.DataFrame]
-) -> pd.DataFrame:
-    """Say what the number of trials leaves of each backtest.
-
-    Parameters
-    ----------
-    looks
-        Every trial on the market and period.
-    results, summaries
-        By name of the strategy.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by strategy: sharpe_ratio, expected_maximum_sharpe_ratio (both annualised; the second what the best of
-        the trials is expected to show if none has an edge), probabilistic_sharpe_ratio, deflated_sharpe_ratio (both in
-        percent; NaN where there are too few trades for either, or the spread of the trials is unknown).
-    """
-    rows = {}
-    for name, result in results.items():
-        summary = summaries[name]["value"]
-        probabilistic = float(summary["probabilistic_sharpe_ratio"])
-        deflated = math.nan if math.isnan(probabilistic) else 100 * looks.deflated_sharpe(result.daily_returns)
-        expected = looks.expected_best * math.sqrt(result.instrument.periods_per_year)
-        rows[name] = (float(summary["sharpe_ratio"]), expected, probabilistic, deflated)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(_COLUMNS)).rename_axis("strategy")
+    )
 
 
 def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
@@ -110,10 +78,10 @@ def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
         )
     )
     expected = looks.expected_best * a_year
-    lines = [("best expected by luck", expected, INK, "dot")]
-    for name, color, dash in zip(inputs.results, STRATEGY_COLORS, STRATEGY_DASHES, strict=False):
-        lines.append((plain(name), float(inputs.summaries[name].loc["sharpe_ratio", "value"]), color, dash))
-    for name, value, color, dash in lines:
+    lines = [("best expected by luck", expected, {"color": INK, "width": 2.2, "dash": "dot"})]
+    for name, summary in inputs.summaries.items():
+        lines.append((plain(name), float(summary.loc["sharpe_ratio", "value"]), inputs.line(name, 2.2)))
+    for name, value, line in lines:
         if math.isfinite(value):
             figure.add_trace(
                 go.Scatter(
@@ -121,11 +89,11 @@ def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
                     y=[0, round(top, 2)],
                     mode="lines",
                     name=name,
-                    line={"color": color, "width": 2.2, "dash": dash},
+                    line=line,
                     hovertemplate=f"{name}: %{{x:.2f}}<extra></extra>",
                 )
             )
-    shown = [edges[0], edges[-1], *(value for _, value, _, _ in lines if math.isfinite(value))]
+    shown = [edges[0], edges[-1], *(value for _, value, _ in lines if math.isfinite(value))]
     margin = 0.03 * (max(shown) - min(shown))
     figure.update_xaxes(
         title={"text": "Sharpe ratio"}, range=[round(min(shown) - margin, 4), round(max(shown) + margin, 4)]
@@ -135,16 +103,16 @@ def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
 
 
 def _counted(inputs: ReportInputs, looks: Looks) -> Iterator[str]:
-    yield f'<p class="overall">{plain(looks.sentence())}</p>'
-    yield f'<p class="note">{_WHY}</p>'
+    yield note(plain(looks.sentence()), "overall")
+    yield note(_WHY)
     yield f"<p>{kept(_luck(inputs, looks))}</p>"
     yield _deflation_table(inputs, looks)
     yield "<h3>Probability of backtest overfitting</h3>"
     yield f"<p>{kept(_overfitting(looks))}</p>"
     figure = looks_figure(inputs, looks)
     if figure is not None:
-        yield '<h3>Sharpe ratios of the trials</h3><p class="note">Lines are the backtests on this page.</p>'
-        yield figure_html(figure, "looks-chart", narrow=legend_down(figure))
+        yield "<h3>Sharpe ratios of the trials</h3>" + note("Lines are the backtests on this page.")
+        yield chart(figure, "looks-chart", long_legend=True)
     if len(looks.trials):
         yield "<h3>Studies</h3>"
         yield _study_table(looks)
@@ -170,22 +138,20 @@ def _luck(inputs: ReportInputs, looks: Looks) -> str:
 
 def _deflation_table(inputs: ReportInputs, looks: Looks) -> str:
     body = []
-    found = deflation(looks, inputs.results, inputs.summaries)
-    for color, (name, values) in zip(STRATEGY_COLORS, found.iterrows(), strict=False):
-        line = inputs.summaries[str(name)].loc["sharpe_ratio"]
+    for name, values in deflation(looks, inputs.results, inputs.summaries).iterrows():
+        summary = inputs.summaries[str(name)]
+        line = summary.loc["sharpe_ratio"]
         interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
-        key = f'<span class="key" style="background:{color}"></span>'
-        cells = [cell(f"{key}{plain(name)}", tag="th", scope="row")]
-        cells.append(both(format_value(values["sharpe_ratio"], ""), interval))
-        cells.append(both(format_value(values["expected_maximum_sharpe_ratio"], "")))
-        few = inputs.summaries[str(name)].loc["trades", "value"] < FEWEST_TRADES
-        for metric in ("probabilistic_sharpe_ratio", "deflated_sharpe_ratio"):
-            sure = metric == "deflated_sharpe_ratio" and values[metric] >= SURE
-            shown = format_value(values[metric], "%")
-            cells.append(both(shown, "too few trades" if few else "", words=True, color=GOOD if sure else ""))
-        body.append(row(cells))
-    head = [cell("", tag="th"), *(cell(name, "both", tag="th", scope="col") for name in _COLUMNS.values())]
-    return table(head, body, kept(f"{_DEFLATED} {_ASIDES}"), even=True)
+        few = "too few trades" if summary.loc["trades", "value"] < FEWEST_TRADES else ""
+        chance, deflated = (values[f"{kind}_sharpe_ratio"] for kind in ("probabilistic", "deflated"))
+        cells = [
+            both(format_value(values["sharpe_ratio"], ""), interval),
+            both(format_value(values["expected_maximum_sharpe_ratio"], "")),
+            both(format_value(chance, "%"), few, words=True),
+            both(format_value(deflated, "%"), few, words=True, color=GOOD if deflated >= SURE else ""),
+        ]
+        body.append(row(named(inputs.colors[str(name)], str(name)), cells))
+    return table(heads("", *_COLUMNS, kind="both"), body, kept(f"{_DEFLATED} {_ASIDES}"), even=True)
 
 
 def _overfitting(looks: Looks) -> str:
@@ -211,17 +177,15 @@ def _study_table(looks: Looks) -> str:
         summed = {state: rest[state].sum() for state in ("complete", "pruned", "failed")}
         summed |= {"since": rest["since"].min(), "until": rest["until"].max()}
         body.append(_study_row(f"{len(rest):,} more studies", "", summed))
-    names = ("Study", "Complete", "Pruned", "Failed", "Since", "Until")
-    head = [cell(name, "number" if place else "", tag="th", scope="col") for place, name in enumerate(names)]
+    head = heads("Study", "Complete", "Pruned", "Failed", "Since", "Until")
     return table(head, body, "The latest first; dates are UTC. Failed trials showed nothing and don't count.")
 
 
 def _study_row(name: str, what: str, study: Mapping[Any, Any]) -> str:
     beside = f'<div class="note">{plain(what)}</div>' if what else ""
-    cells = [cell(f"{plain(name)}{beside}", "long", tag="th", scope="row")]
-    cells += [cell(f"{int(study[state]):,}", "number") for state in ("complete", "pruned", "failed")]
-    cells += [cell(f"{study[when]:%Y-%m-%d}", "number") for when in ("since", "until")]
-    return row(cells)
+    counts = (f"{int(study[state]):,}" for state in ("complete", "pruned", "failed"))
+    dates = (f"{study[when]:%Y-%m-%d}" for when in ("since", "until"))
+    return row(plain(name) + beside, numbers(*counts, *dates), head="long")
 
 
 def _looked(target: str) -> str:
@@ -239,3 +203,6 @@ def _looked(target: str) -> str:
     if inside:
         return f"Hyperparameters of {family_name(family)}, inside a fold"
     return "Parameters of the strategy" if target == "strategy" else f"Hyperparameters of {family_name(target)}"
+
+
+SECTION = Section(60, "looks", "Trials on this market", _html)

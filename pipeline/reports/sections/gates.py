@@ -4,17 +4,19 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import plain
-from pipeline.reports.theme import INK, STRATEGY_COLORS, restyle
+from pipeline.reports.markup import heads, note, numbers, plain, row, table
+from pipeline.reports.section import Section
+from pipeline.reports.theme import INK, MUTED, STRATEGY_COLORS, TWO_SIDED_95
 from pipeline.strategy import gate_pass_rates
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["GATE_NAMES", "gate_figure", "gate_rates"]
+__all__ = ["SECTION", "gate_rates"]
 
-GATE_NAMES = {
+_NAMES = {
     "slope_long": "slope up (long)",
     "slope_short": "slope down (short)",
     "r_squared": "R² above threshold",
@@ -28,7 +30,20 @@ GATE_NAMES = {
     "rule_signal_long": "rule signal, long",
     "rule_signal_short": "rule signal, short",
 }
-_TWO_SIDED_95 = 1.96
+
+
+def _html(inputs: ReportInputs) -> str:
+    paths = int(inputs.null_rates["paths"].max()) if len(inputs.null_rates) else 0
+    chosen, total = int(inputs.signals["rule_signal"].sum()), len(inputs.signals)
+    share = f" ({100 * chosen / total:.1f} %)" if total else ""
+    text = (
+        f"How often each gate passed, beside how often it passes on {paths:,} simulated random walks without drift. A "
+        "gate that passes as often by chance selects nothing. Error bars are binomial 95 % intervals; the market's "
+        "windows overlap from session to session, so its true uncertainty is several times wider. "
+        f"Of {total:,} candidates, {chosen:,}{share} became rule signals."
+    )
+    rates = gate_rates(inputs)
+    return note(text) + chart(_figure(inputs, rates), "gates-chart") + _table(inputs, rates)
 
 
 def gate_rates(inputs: ReportInputs) -> pd.DataFrame:
@@ -39,15 +54,14 @@ def gate_rates(inputs: ReportInputs) -> pd.DataFrame:
     return 100 * market.add_prefix("market_").join(chance.add_prefix("chance_")).loc[gates]
 
 
-def gate_figure(inputs: ReportInputs) -> "go.Figure":
+def _figure(inputs: ReportInputs, rates: pd.DataFrame) -> "go.Figure":
     """A row a gate: the share of sessions it opened on, and the share of random walks, with 95 % bars."""
     import plotly.graph_objects as go
 
-    rates = gate_rates(inputs)
-    names = [plain(GATE_NAMES.get(gate, gate)) for gate in rates.index]
+    names = [plain(_NAMES.get(gate, gate)) for gate in rates.index]
     figure = go.Figure()
     for kind, name, color, symbol in (
-        ("chance", "random walks", "#8a94a0", "diamond-open"),
+        ("chance", "random walks", MUTED, "diamond-open"),
         ("market", plain(inputs.symbol), STRATEGY_COLORS[0], "circle"),
     ):
         figure.add_trace(
@@ -58,7 +72,7 @@ def gate_figure(inputs: ReportInputs) -> "go.Figure":
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 2, "color": color}},
                 error_x={
-                    "array": (_TWO_SIDED_95 * rates[f"{kind}_standard_error"]).round(3).to_numpy(),
+                    "array": (TWO_SIDED_95 * rates[f"{kind}_standard_error"]).round(3).to_numpy(),
                     "color": color,
                     "thickness": 1.4,
                     "width": 4,
@@ -70,3 +84,22 @@ def gate_figure(inputs: ReportInputs) -> "go.Figure":
     restyle(figure, height=60 + 34 * max(4, len(names)) + 50, simulated=inputs.simulated)
     figure.update_yaxes(autorange="reversed", tickfont={"color": INK})
     return figure
+
+
+def _table(inputs: ReportInputs, rates: pd.DataFrame) -> str:
+    """Pass rates with standard errors, and how many times chance's rate the market's is."""
+    body = []
+    for gate, line in rates.iterrows():
+        market, chance = (
+            f"{line[f'{kind}_pass_rate']:.1f} % ± {line[f'{kind}_standard_error']:.1f}" for kind in ("market", "chance")
+        )
+        by_chance = line["chance_pass_rate"]
+        ratio = f"{line['market_pass_rate'] / by_chance:.2f}" if by_chance > 0 else "–"
+        body.append(row(plain(_NAMES.get(str(gate), gate)), numbers(market, chance, ratio)))
+    head = heads("Gate", plain(inputs.symbol), "Random walks", "Ratio")
+    return table(
+        head, body, "Pass rate ± one standard error; the ratio is the market's rate over that of random walks."
+    )
+
+
+SECTION = Section(150, "gates", "Gates vs. random walks", _html)

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from pipeline.market import label_sessions
+from pipeline.profiles import profile_rows
 from pipeline.reports import ReportInputs
-from pipeline.reports.replay_section import replay_data, replay_section
-from pipeline.reports.trade_list import trade_list
+from pipeline.reports.sections.trades import recent_sessions
+from pipeline.reports.session_charts import session_charts, session_data
 from tests.reports.chain import FADES, RULES, report_inputs, walk
 
 
@@ -29,8 +30,8 @@ def candles(data):
     return np.array(rows) * data["tick"]
 
 
-def test_replay_data_holds_every_bar_of_every_session(inputs):
-    data = replay_data(inputs, trade_list(inputs))
+def test_session_data_holds_every_bar_of_every_session(inputs):
+    data = session_data(inputs)
     assert [session[:10] for session in data["sessions"]] == [f"{day:%Y-%m-%d}" for day in inputs.profiles.index]
     assert sum(data["counts"]) == len(inputs.bars)  # half-hour bars: nothing is put together
     assert (candles(data) == inputs.bars[["open", "high", "low", "close"]].to_numpy()).all()
@@ -40,9 +41,9 @@ def test_replay_data_holds_every_bar_of_every_session(inputs):
     assert data["levels"][1] == inputs.profiles[["val", "vpoc", "vah"]].iloc[0].tolist()
 
 
-def test_replay_data_of_many_bars_puts_neighbours_together(inputs, monkeypatch):
-    monkeypatch.setattr("pipeline.reports.replay_section._CANDLES", 5)
-    data = replay_data(inputs, trade_list(inputs))
+def test_session_data_of_many_bars_puts_neighbours_together(inputs, monkeypatch):
+    monkeypatch.setattr("pipeline.reports.session_charts.CANDLES", 5)
+    data = session_data(inputs)
     assert max(data["counts"]) <= 5
     found, bars = candles(data), inputs.bars
     sessions = label_sessions(bars["timestamp"], inputs.instrument).sessions
@@ -52,8 +53,8 @@ def test_replay_data_of_many_bars_puts_neighbours_together(inputs, monkeypatch):
     assert (mine[0, 0], mine[-1, 3]) == (own["open"].iloc[0], own["close"].iloc[-1])
 
 
-def test_replay_data_holds_every_trade(inputs):
-    data = replay_data(inputs, trade_list(inputs))
+def test_session_data_holds_every_trade(inputs):
+    data = session_data(inputs)
     assert data["strategies"] == [RULES, FADES]
     made = inputs.results[FADES].trades
     assert [trade[-1] for trade in data["trades"][1]] == pytest.approx(made["pnl"].tolist(), abs=0.005)
@@ -63,12 +64,23 @@ def test_replay_data_holds_every_trade(inputs):
     assert data["sessions"][first[0]].startswith(f"{made['session'].iloc[0]:%Y-%m-%d}")
 
 
-def test_replay_section_of_the_same_inputs_has_the_same_bytes(inputs):
-    trades = trade_list(inputs)
-    assert replay_section(inputs, trades) == replay_section(inputs, trades)
+def test_session_data_holds_the_profile_of_the_session_before(inputs):
+    data = session_data(inputs)
+    assert data["profiles"][0] is None
+    bottom, height, *shares = data["profiles"][1]
+    sessions = label_sessions(inputs.bars["timestamp"], inputs.instrument).sessions
+    lowest, volume = profile_rows(inputs.bars[sessions == inputs.profiles.index[0]], inputs.instrument)
+    assert bottom == lowest
+    steps = [volume[at : at + height].sum() for at in range(0, len(volume), height)]
+    assert len(steps) <= 60
+    assert shares == [round(100 * step / max(steps)) for step in steps]
 
 
-def test_replay_section_in_a_browser_moves_from_session_to_session_and_trade_to_trade(inputs, tmp_path):
+def test_session_charts_of_the_same_inputs_has_the_same_bytes(inputs):
+    assert session_charts(inputs) == session_charts(inputs)
+
+
+def test_session_charts_in_a_browser_move_from_session_to_session_and_show_the_trades(inputs, tmp_path):
     from playwright.sync_api import sync_playwright
 
     from pipeline.reports import build_report
@@ -99,7 +111,14 @@ def test_replay_section_in_a_browser_moves_from_session_to_session_and_trade_to_
         assert chosen().startswith(f"{before.iloc[-1]:%Y-%m-%d}")
         assert "trade" in page.inner_text("#replay-result")
         drawn = page.evaluate("document.getElementById('replay-chart').data.map(each => each.name)")
+        panels = page.evaluate("[...document.querySelectorAll('details[open] .session')].map(each => each.data)")
         browser.close()
-    assert drawn[:4] == ["bars", "prior VAL", "prior VPOC", "prior VAH"]
+    assert drawn[:5] == ["prior profile", "bars", "prior VAL", "prior VPOC", "prior VAH"]
     assert {"stop", "target"} <= set(drawn)
     assert errors == []
+    result = inputs.results[RULES]
+    made = result.trades[result.trades["session"].isin(recent_sessions(result, inputs.profiles, 12))]
+    ways = [each for panel in panels for each in panel if each["mode" if "mode" in each else "type"] == "lines+markers"]
+    assert [way["y"] for way in ways] == made[["entry_price", "exit_price"]].to_numpy().tolist()
+    levels = [each["y"][0] for panel in panels for each in panel if each["name"] in ("stop", "target")]
+    assert levels == inputs.trades[RULES].loc[made.index, ["stop", "target"]].to_numpy().ravel().tolist()

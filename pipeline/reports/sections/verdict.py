@@ -5,23 +5,23 @@ import math
 import pandas as pd
 
 from pipeline.performance import FEWEST_TRADES, format_interval, format_value, verdict
+from pipeline.reports.deflation import SURE, deflation
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.looks_section import SURE, deflation
-from pipeline.reports.markup import both, cell, kept, key, plain, row, table
+from pipeline.reports.markup import both, heads, kept, named, note, row, table
+from pipeline.reports.section import Section
 from pipeline.reports.theme import BAD, GOOD
 
-__all__ = ["verdict_section"]
+__all__ = ["SECTION"]
 
 _COLUMNS = ("Sharpe ratio", "Probability that it is above 0", "Deflated", "Trades", "Sessions")
 
 
-def verdict_section(inputs: ReportInputs) -> str:
-    """All of it as HTML."""
+def _html(inputs: ReportInputs) -> str:
     deflated = _deflated(inputs)
-    says = _overall(inputs, deflated)
+    text = _overall(inputs, deflated)
     if inputs.simulated:
-        says = f"On a simulated market: {says[0].lower()}{says[1:]}"
-    return f'<p class="overall">{kept(says)}</p>{_table(inputs, deflated)}'
+        text = f"On a simulated market: {text[0].lower()}{text[1:]}"
+    return note(kept(text), "overall") + _table(inputs, deflated)
 
 
 def _overall(inputs: ReportInputs, deflated: dict[str, float]) -> str:
@@ -57,24 +57,23 @@ def _table(inputs: ReportInputs, deflated: dict[str, float]) -> str:
     body = []
     for name, summary in inputs.summaries.items():
         line = summary.loc["sharpe_ratio"]
-        says, _, _ = verdict(summary).partition(": ")
-        title = f'{key(inputs.look(name)[0])}{plain(name)}<div class="says"{_color(summary, deflated.get(name))}>'
-        cells = [cell(f"{title}{kept(says.rstrip('.'))}</div>", "long", tag="th", scope="row")]
+        judged = verdict(summary).partition(": ")[0].rstrip(".")
+        below = f'<div class="says"{_color(summary, deflated.get(name))}>{kept(judged)}</div>'
         interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
-        cells.append(both(format_value(line["value"], ""), interval))
-        chance = float(summary.loc["probabilistic_sharpe_ratio", "value"])
-        cells.append(both(format_value(chance, "%")))
-        cells.append(both(format_value(deflated.get(name, math.nan), "%")))
-        cells += [both(f"{int(summary.loc[count, 'value']):,}") for count in ("trades", "sessions")]
-        body.append(row(cells))
-    head = [cell("", tag="th"), *(cell(name, "both", tag="th", scope="col") for name in _COLUMNS)]
-    trials = inputs.looks.count if inputs.looks is not None else 0
+        chances = (float(summary.loc["probabilistic_sharpe_ratio", "value"]), deflated.get(name, math.nan))
+        cells = [
+            both(format_value(line["value"], ""), interval),
+            *(both(format_value(chance, "%")) for chance in chances),
+            *(both(f"{int(summary.loc[count, 'value']):,}") for count in ("trades", "sessions")),
+        ]
+        body.append(row(named(inputs.colors[name], name) + below, cells, head="long"))
     caption = "Annualised Sharpe ratio after costs, over all sessions, with its 95 % interval."
-    if deflated:
+    if deflated and inputs.looks is not None:
         caption += (
-            f" Deflated: the probability once the best of the {trials:,} trials recorded on this market is allowed for."
+            f" Deflated: the probability once the best of the {inputs.looks.count:,} trials recorded on this market is "
+            "allowed for."
         )
-    return table(head, body, kept(caption), even=True)
+    return table(heads("", *_COLUMNS, kind="both"), body, kept(caption), even=True)
 
 
 def _color(summary: pd.DataFrame, deflated: float | None) -> str:
@@ -85,3 +84,6 @@ def _color(summary: pd.DataFrame, deflated: float | None) -> str:
     if low > 0:
         return "" if deflated is not None and deflated < SURE else f' style="color:{GOOD}"'
     return f' style="color:{BAD}"'
+
+
+SECTION = Section(10, "verdict", "Verdict", _html)
