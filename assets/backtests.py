@@ -45,13 +45,15 @@ def backtest_outs(prefix: str, description: str, group: str) -> dict[str, dg.Ass
 
 def backtest_checks(prefix: str) -> list[dg.AssetCheckSpec]:
     """The checks that every backtest must pass."""
-    said = {
+    descriptions = {
         "books_balance": "final equity = initial capital + the trades' P&L, and every order has one end",
         "fill_replay": "where the bars after an entry, an exit or a rare day are another market, all trades, orders "
         "and equity up to then are the same; so are the orders chosen among the signals decided by then",
     }
     asset = f"{prefix}_backtest"
-    return [dg.AssetCheckSpec(name, asset=asset, blocking=True, description=each) for name, each in said.items()]
+    return [
+        dg.AssetCheckSpec(name, asset=asset, blocking=True, description=each) for name, each in descriptions.items()
+    ]
 
 
 def replayed_fills(

@@ -36,8 +36,8 @@ class ComputeDevice(dg.ConfigurableResource):
             wanted = ComputeSettings(**(settings.model_dump() | own))
         except ValidationError as error:
             first = error.errors()[0]
-            said = first["msg"].removeprefix("Value error, ")
-            raise ConfigurationError(f"resource compute_device: {first['loc'][0]}: {said}") from error
+            message = first["msg"].removeprefix("Value error, ")
+            raise ConfigurationError(f"resource compute_device: {first['loc'][0]}: {message}") from error
         prepare_torch(wanted)
         return wanted.choose()
 

@@ -10,7 +10,7 @@ from cli.models import models
 from pipeline.errors import DataError
 from pipeline.home import Home
 from resources.mlflow_store import Store
-from resources.model_registry import upload
+from resources.model_upload import upload
 from tests.models.conftest import Keep, free_port
 
 

@@ -18,7 +18,7 @@ from pipeline.home import PROJECT
 from pipeline.learning.models import TrainingRows, load_model
 from pipeline.learning.models.pyfunc import _load_pyfunc
 from resources.mlflow_store import Store
-from resources.model_registry import upload
+from resources.model_upload import upload
 from tests.models.conftest import Keep
 
 FRESH = Path(__file__).with_name("fresh.py")

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.learning.models import TrainingRows, load_model
 from resources.mlflow_store import Store
-from resources.model_registry import upload
+from resources.model_upload import upload
 from tests.models.conftest import Keep, free_port, started, stop, wait_for
 
 

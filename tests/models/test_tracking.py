@@ -18,7 +18,8 @@ from pipeline.learning.models import TrainingRows, load_model, make_model
 from pipeline.learning.record import pending_records
 from resources.mlflow_store import Store, StoreUnreachableError, open_store
 from resources.mlflow_tracking import MLflowTracking, TrackedRun, TrackedTraining
-from resources.model_registry import registered_models, upload
+from resources.model_registry import registered_models
+from resources.model_upload import upload
 from tests.models.conftest import MLflowServer, free_port, result_of
 
 pytestmark = pytest.mark.slow
