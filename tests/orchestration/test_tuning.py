@@ -21,12 +21,12 @@ from assets.tuning import interruptible
 from cli import app
 from jobs.chain import run_chain, run_study, train_family
 from jobs.dagster_internals import quiet_instance
-from jobs.processes import interruptions_kept
 from jobs.progress import StepEvent
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
 from pipeline.errors import ChainError, ConfigurationError, PipelineError
 from pipeline.home import Home
+from pipeline.interruption import interruptions_kept
 from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs
 from pipeline.research import run_research
