@@ -55,7 +55,7 @@ def train(
         from jobs.chain import train_families
         from pipeline.definitions import defs
 
-        train_families(defs, symbol, families, home, observe)
+        train_families(defs, symbol, families, observe)
 
     console = Console()
     with symbol_alone(home, symbol, console):

@@ -56,7 +56,6 @@ nav a:hover {{ text-decoration: underline; }}
 .simulated strong {{ letter-spacing: .06em; }}
 .verdict {{ border-left: 4px solid; padding: 2px 0 2px 16px; margin: 14px 0; }}
 .verdict p {{ margin: 0; }}
-.verdict .name {{ font-size: .85rem; color: {MUTED}; }}
 .verdict .says {{ font-size: 1.12rem; font-weight: 600; }}
 .scroll {{ overflow-x: auto; }}
 .scroll.rows {{ background: linear-gradient(90deg, #fff 30%, #fff0) 0 0 / 40px 100% no-repeat local,
@@ -68,10 +67,8 @@ th, td {{ padding: 6px 12px 6px 0; text-align: left; vertical-align: top; border
 thead th {{ font-weight: 600; border-bottom: 2px solid {GRID}; vertical-align: bottom; }}
 tbody th {{ font-weight: 500; white-space: nowrap; padding-right: 20px; }}
 tbody th.long {{ white-space: normal; }}
-th.pair {{ text-align: center; white-space: nowrap; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 td.interval, th.interval {{ color: {MUTED}; white-space: nowrap; font-size: .86rem; padding-right: 16px; }}
-td.remark {{ color: {MUTED}; font-size: .84rem; padding-right: 0; min-width: 230px; }}
 td.both, th.both {{ text-align: right; padding-right: 10px; overflow-wrap: break-word; }}
 td.both .interval {{ display: block; color: {MUTED}; font-size: .8rem; line-height: 1.35; }}
 td.both .interval span {{ white-space: nowrap; }}
@@ -81,7 +78,6 @@ table.even tbody th {{ white-space: normal; padding-right: 10px; }}
 .overall {{ font-size: 1.12rem; font-weight: 600; margin-top: 6px; }}
 .verdicts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 0 28px; }}
 .verdicts .says {{ font-size: 1rem; }}
-td.interval.words {{ white-space: normal; font-size: .8rem; line-height: 1.35; }}
 tr.part th, tr.part td {{ border-bottom-color: #f2f4f7; }}
 tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
 tr.group th {{ padding-top: 16px; color: {MUTED}; font-size: .8rem; text-transform: uppercase; letter-spacing: .05em; }}
@@ -115,6 +111,6 @@ footer {{ color: {MUTED}; font-size: .85rem; padding-bottom: 40px; }}
   table.even thead th:first-child {{ width: 130px; }}
   .months tbody th {{ min-width: 0; }}
   tr.part th {{ padding-left: 10px; }} tr.group th {{ position: static; }}
-  td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} td.remark {{ min-width: 200px; }} }}
+  td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} }}
 @media print {{ body {{ background: #fff; }} .simulated {{ position: static; }} section {{ break-inside: avoid; }} }}
 """

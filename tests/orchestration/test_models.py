@@ -190,7 +190,7 @@ def test_model_is_not_trained_on_data_made_from_other_bars_than_recorded(
 def test_families_of_other_folds_are_not_compared(copied: Home) -> None:
     copied.settings.write_text(MARKET + MODELS.replace("splits: 2", "splits: 3"))
 
-    train_families(defs, "ES-SIM", ["constant"], copied, nothing)
+    train_families(defs, "ES-SIM", ["constant"], nothing)
 
     assert set(stored(copied, "model_comparison", "ES-SIM").index.get_level_values("family")) == {"logistic"}
     strategies = stored(copied, "backtest_summary", "ES-SIM").index.get_level_values(0)
@@ -230,7 +230,7 @@ def test_mlflow_unreachable_trains_all_the_same_says_so_and_the_upload_follows(
     store = tracking_uri(copied)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nothing listens there
     told: list[StepEvent] = []
-    train_families(defs, "ES-SIM", ["lightgbm"], copied, told.append)
+    train_families(defs, "ES-SIM", ["lightgbm"], told.append)
     (waiting,) = pending_records(copied)
     assert waiting.parent.name == "lightgbm"
     assert (copied.reports / "ES-SIM.html").exists()

@@ -1,10 +1,10 @@
 """Share of winners by score."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.reports.charts import chart_grid, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
@@ -12,9 +12,6 @@ from pipeline.reports.markup import kept, note, plain
 from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, STRATEGY_COLORS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["PICTURE", "SECTION"]
 
@@ -42,10 +39,8 @@ def _ends(models: Sequence[ShownModel]) -> list[float]:
     ]
 
 
-def _figure(model: ShownModel, ends: list[float], *, simulated: bool) -> "go.Figure":
+def _figure(model: ShownModel, ends: list[float], *, simulated: bool) -> go.Figure:
     """The share of trades above zero by score with Wilson's 95 % interval, and where it should lie."""
-    import plotly.graph_objects as go
-
     curve = model.judgement.calibration
     share, score = 100 * curve["share"], 100 * curve["score"]
     figure = go.Figure()

@@ -1,10 +1,10 @@
 """AUC fold by fold, and when each fold's models learned and scored."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
@@ -12,9 +12,6 @@ from pipeline.reports.markup import heads, kept, note, numbers, plain, row, tabl
 from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, STRATEGY_COLORS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["PICTURE", "SECTION"]
 
@@ -35,10 +32,8 @@ def _html(inputs: ReportInputs) -> str:
     return note(kept(_NOTE)) + chart(figure, "folds-chart", long_legend=len(models) > 1) + _table(inputs)
 
 
-def _figure(models: Sequence[ShownModel], *, simulated: bool) -> "go.Figure":
+def _figure(models: Sequence[ShownModel], *, simulated: bool) -> go.Figure:
     """AUC of every model in every fold and within all of them, with 95 % intervals."""
-    import plotly.graph_objects as go
-
     figure = go.Figure()
     folds = sorted({fold for model in models for fold in model.judgement.by_fold.index.get_level_values("fold")})
     labels = [*(f"fold {fold}" for fold in folds), "all folds"]

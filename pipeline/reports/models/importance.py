@@ -1,10 +1,10 @@
 """Feature importance, and how far the folds agree on it."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.learning.importance import importance_stability, importance_table
 from pipeline.performance import format_value
@@ -15,9 +15,6 @@ from pipeline.reports.model_names import METHOD_NAMES, importance_methods
 from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, STRATEGY_COLORS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["PICTURE", "SECTION"]
 
@@ -48,10 +45,8 @@ def _html(inputs: ReportInputs) -> str:
     return "".join(parts) + "<h3>Agreement between folds</h3>" + _stability_table(held)
 
 
-def _figure(model: ShownModel, method: str, *, simulated: bool) -> "go.Figure":
+def _figure(model: ShownModel, method: str, *, simulated: bool) -> go.Figure:
     """The features with the greatest mean over the folds, a dot a fold."""
-    import plotly.graph_objects as go
-
     importance = model.findings.importance
     first = importance_table(importance).xs(method, level="method").head(_TOP)
     own = importance[(importance["method"] == method) & importance["feature"].isin(first.index)]

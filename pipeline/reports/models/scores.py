@@ -1,6 +1,8 @@
 """Every out-of-fold score by session."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
 
 from pipeline.reports.charts import chart_grid, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
@@ -8,9 +10,6 @@ from pipeline.reports.markup import note, plain
 from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, INK, MUTED, STRATEGY_COLORS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["PICTURE", "SECTION"]
 
@@ -29,10 +28,8 @@ def _html(inputs: ReportInputs) -> str:
     return note(_NOTE) + chart_grid(figures, "scores-chart", least_width=_WIDTH)
 
 
-def _figure(model: ShownModel, *, simulated: bool) -> "go.Figure":
+def _figure(model: ShownModel, *, simulated: bool) -> go.Figure:
     """Scores by session, winners filled, with the threshold and the folds."""
-    import plotly.graph_objects as go
-
     scored = model.judgement.scored.sort_values("start")
     figure = go.Figure()
     looks: tuple[tuple[float, str, dict[str, Any]], ...] = (

@@ -1,9 +1,8 @@
 """Net profit of all trades scored at or above each threshold."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.performance import FEWEST_TRADES, ModelJudgement
 from pipeline.reports.charts import chart_grid, fade, money_ticks, restyle
@@ -12,9 +11,6 @@ from pipeline.reports.markup import kept, note, plain
 from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, INK, STRATEGY_COLORS
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["PICTURE", "SECTION", "threshold_figure"]
 
@@ -42,10 +38,8 @@ def _html(inputs: ReportInputs) -> str:
     return note(kept(_NOTE)) + chart_grid(figures, "threshold-chart")
 
 
-def threshold_figure(model: ShownModel, currency: str, *, simulated: bool) -> "go.Figure":
+def threshold_figure(model: ShownModel, currency: str, *, simulated: bool) -> go.Figure:
     """The net result of one contract each, with the interval, by threshold; the folds' own are marked."""
-    import plotly.graph_objects as go
-
     curve = model.judgement.thresholds
     known = curve.dropna(subset=["net_low", "net_high"])
     figure = go.Figure()

@@ -1,10 +1,10 @@
 """Sources of profit and loss: by hour, weekday, year and exit reason."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.market import Instrument
 from pipeline.reports.charts import chart_grid, legend, money_ticks, restyle
@@ -12,9 +12,6 @@ from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import note, plain
 from pipeline.reports.section import Section
 from pipeline.reports.theme import FADED, MUTED
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["SECTION", "breakdown"]
 
@@ -83,10 +80,8 @@ def breakdown(trades: pd.DataFrame, instrument: Instrument) -> dict[str, pd.Data
     return found
 
 
-def _figure(inputs: ReportInputs, parts: dict[str, pd.DataFrame], kind: str) -> "go.Figure":
+def _figure(inputs: ReportInputs, parts: dict[str, pd.DataFrame], kind: str) -> go.Figure:
     """Sum of P&L by one of the kinds, the number of trades at each bar."""
-    import plotly.graph_objects as go
-
     figure = go.Figure()
     labels = _labels(list(parts.values()), kind)
     for name, part in parts.items():

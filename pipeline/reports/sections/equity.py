@@ -1,9 +1,11 @@
 """Equity and drawdown of every strategy, a point a session, beside buying and holding the instrument."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from pipeline.market import label_sessions
 from pipeline.performance import (
@@ -21,9 +23,6 @@ from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, heads, named, note, plain, row, table
 from pipeline.reports.section import Section
 from pipeline.reports.theme import FADED, MUTED
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["HOLDING", "SECTION", "equity_figure", "session_drawdowns"]
 
@@ -64,11 +63,8 @@ def session_drawdowns(equity: pd.Series, initial: float, sessions: pd.DatetimeIn
     return falls.groupby(sessions.to_numpy()).max().rename_axis("session")
 
 
-def equity_figure(inputs: ReportInputs, held: BuyAndHold) -> "go.Figure":
+def equity_figure(inputs: ReportInputs, held: BuyAndHold) -> go.Figure:
     """Equity at each session's end above, the largest drawdown within it below, buying and holding beside them."""
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.05)
     capital = inputs.account.initial_capital
     lines: dict[str, tuple[pd.Series, pd.Series, dict[str, Any]]] = {

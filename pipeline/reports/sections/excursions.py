@@ -1,8 +1,9 @@
 """How far price ran against and for each trade."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.performance import format_value
 from pipeline.reports.charts import chart, restyle
@@ -10,9 +11,6 @@ from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import kept, note, plain
 from pipeline.reports.section import Section
 from pipeline.reports.theme import BAD, FADED, GOOD
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["SECTION", "excursion_figure"]
 
@@ -35,10 +33,8 @@ def _html(inputs: ReportInputs) -> str:
     return note(text) + chart(excursion_figure(inputs), "excursions-chart", long_legend=True)
 
 
-def excursion_figure(inputs: ReportInputs) -> "go.Figure":
+def excursion_figure(inputs: ReportInputs) -> go.Figure:
     """A dot a trade; only the first strategy of interest is shown until others are chosen in the legend."""
-    import plotly.graph_objects as go
-
     trades = inputs.trades
     figure = go.Figure()
     names = [name for name in inputs.by_interest if len(trades[name])]

@@ -1,8 +1,7 @@
 """Gate pass rates on the market beside those on pure chance."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import ReportInputs
@@ -10,9 +9,6 @@ from pipeline.reports.markup import heads, note, numbers, plain, row, table
 from pipeline.reports.section import Section
 from pipeline.reports.theme import INK, MUTED, STRATEGY_COLORS, TWO_SIDED_95
 from pipeline.strategy import gate_pass_rates
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["SECTION", "gate_rates"]
 
@@ -54,10 +50,8 @@ def gate_rates(inputs: ReportInputs) -> pd.DataFrame:
     return 100 * market.add_prefix("market_").join(chance.add_prefix("chance_")).loc[gates]
 
 
-def _figure(inputs: ReportInputs, rates: pd.DataFrame) -> "go.Figure":
+def _figure(inputs: ReportInputs, rates: pd.DataFrame) -> go.Figure:
     """A row a gate: the share of sessions it opened on, and the share of random walks, with 95 % bars."""
-    import plotly.graph_objects as go
-
     names = [plain(_NAMES.get(gate, gate)) for gate in rates.index]
     figure = go.Figure()
     for kind, name, color, symbol in (

@@ -1,17 +1,13 @@
 """The spread of R multiples."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 
 from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import note, plain
 from pipeline.reports.section import Section
 from pipeline.reports.theme import FADED
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["SECTION", "multiples_figure"]
 
@@ -28,10 +24,8 @@ def _html(inputs: ReportInputs) -> str:
     return note(text) + chart(multiples_figure(inputs), "multiples-chart")
 
 
-def multiples_figure(inputs: ReportInputs) -> "go.Figure":
+def multiples_figure(inputs: ReportInputs) -> go.Figure:
     """Share of trades by R multiple, in steps of a quarter; the last bars hold all beyond them."""
-    import plotly.graph_objects as go
-
     edges = np.arange(_LOWEST, _HIGHEST + _STEP / 2, _STEP)
     middles = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure()

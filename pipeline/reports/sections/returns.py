@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from pipeline.backtest import BacktestResult
 from pipeline.market import label_sessions
@@ -15,9 +15,6 @@ from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, folded, heads, kept, named, note, numbers, plain, row, table
 from pipeline.reports.section import Section
 from pipeline.reports.theme import FADED, TWO_SIDED_95
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["SECTION", "distribution_figure", "rolling_figure"]
 
@@ -107,10 +104,8 @@ def _window(inputs: ReportInputs) -> int:
     return round(inputs.instrument.periods_per_year / 2)
 
 
-def rolling_figure(inputs: ReportInputs) -> "go.Figure | None":
+def rolling_figure(inputs: ReportInputs) -> go.Figure | None:
     """Annualised Sharpe ratio of six months up to each session; None where no backtest is so long."""
-    import plotly.graph_objects as go
-
     year = inputs.instrument.periods_per_year
     lines = {
         name: rolling_sharpe_ratio(result.daily_returns, _window(inputs), periods_per_year=year)
@@ -136,10 +131,8 @@ def rolling_figure(inputs: ReportInputs) -> "go.Figure | None":
     return figure
 
 
-def distribution_figure(inputs: ReportInputs) -> "go.Figure | None":
+def distribution_figure(inputs: ReportInputs) -> go.Figure | None:
     """Share of the sessions with a result by their return; None where there are none."""
-    import plotly.graph_objects as go
-
     active = {name: _active(result) for name, result in inputs.results.items()}
     pooled = np.concatenate(list(active.values()))
     if not len(pooled):

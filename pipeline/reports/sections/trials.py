@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from pipeline.performance import FEWEST_TRADES, format_interval, format_value
 from pipeline.reports.charts import chart, restyle
@@ -15,9 +16,6 @@ from pipeline.reports.model_names import family_name
 from pipeline.reports.section import Section
 from pipeline.reports.theme import FADED, GOOD, INK
 from pipeline.tuning.looks import Looks
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 __all__ = ["SECTION", "looks_figure"]
 
@@ -57,10 +55,8 @@ def _html(inputs: ReportInputs) -> str:
     )
 
 
-def looks_figure(inputs: ReportInputs, looks: Looks) -> "go.Figure | None":
+def looks_figure(inputs: ReportInputs, looks: Looks) -> go.Figure | None:
     """Draw how the trials' Sharpe ratios spread, with the backtests shown; None where there are too few trials."""
-    import plotly.graph_objects as go
-
     a_year = math.sqrt(inputs.instrument.periods_per_year)
     found = a_year * looks.trials["sharpe"].dropna().to_numpy()
     if len(found) < _FEWEST_DRAWN:
