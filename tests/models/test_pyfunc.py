@@ -61,10 +61,8 @@ def test_fresh_process_elsewhere_gives_the_pipelines_bits_and_imports_what_is_re
         assert own["scores"] == expected
         assert own["shuffled"] == expected
         assert own["type"] == "ndarray float64 1"
-        assert own["missing"] == (
-            f"DataError: this {family} model was trained on 12 features, and feature_0 is missing; compute the "
-            "features as for training"
-        )
+        assert own["missing"].startswith("DataError: ")
+        assert f"{family} model was trained on 12 features, and feature_0 is missing" in own["missing"]
         # The first, a constant, imports what all do; each other only its own.
         imported = {distributions[name][0].lower() for name in own["imported"]} - before
         before |= imported if family != TABLES[0] else set()
