@@ -31,18 +31,17 @@ def bracket_ranges(low: Ints, high: Ints, *keys: Ints) -> tuple[Ints, Ints, Ints
 
 
 def brackets_by_session(
-    bars: pd.DataFrame, instrument: Instrument, rule: RowRule, hours: Hours | None = None
+    instants: Ints, instrument: Instrument, rule: RowRule, hours: Hours | None = None
 ) -> tuple[Ints, Ints]:
-    """Session and bracket of each bar, both as numbers that rise with time.
+    """Session and bracket of each bar (its open, UTC nanoseconds), both as numbers that rise with time.
 
     Brackets begin at the open of the hours; of none, at the open of regular hours where all bars lie in these, and at
     the trade date's open otherwise. A bar outside every session counts with the one before.
     """
-    labels = label_sessions(bars["timestamp"], instrument)
+    labels = label_sessions(pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC"), instrument)
     regular = labels.regular.all() if hours is None else hours == "rth"
     opened = labels.schedule["rth_open" if regular else "open"]
     opens = pd.DatetimeIndex(opened).as_unit("ns").asi8
-    instants = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
     session = np.searchsorted(opens, instants, side="right") - 1
     return session, rule.bracket(instants, opens[session] if len(opens) else 0)
 
