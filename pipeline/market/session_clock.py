@@ -25,8 +25,4 @@ def known_session_slices(instants: NDArray[np.int64], instrument: Instrument, ho
 def inside_sessions(instants: NDArray[np.int64], instrument: Instrument) -> NDArray[np.bool_] | None:
     """Mark the instants (UTC nanoseconds, not falling) that lie in any session; None where all do."""
     slices = known_session_slices(instants, instrument, "eth")
-    if int((slices.stops - slices.starts).sum()) == len(instants):
-        return None
-    inside = np.zeros(len(instants), dtype=np.bool_)
-    inside[slices.rows] = True
-    return inside
+    return None if int((slices.stops - slices.starts).sum()) == len(instants) else slices.mask(len(instants))

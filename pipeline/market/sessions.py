@@ -100,6 +100,13 @@ class SessionSlices:
         """The positions of all instants in these slices, one slice after the other."""
         return rows_of(self.starts, self.stops)
 
+    def mask(self, count: int) -> NDArray[np.bool_]:
+        """Mark those of ``count`` instants that lie in these slices."""
+        edges = np.concatenate([[0], np.stack([self.starts, self.stops], axis=1).ravel(), [count]])
+        between = np.zeros(len(edges) - 1, dtype=np.bool_)
+        between[1::2] = True
+        return np.repeat(between, np.diff(edges))
+
 
 def check_hours(hours: str) -> None:
     """Refuse hours that are neither the regular ones nor the whole trade date."""
