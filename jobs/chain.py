@@ -7,9 +7,9 @@ import dagster as dg
 from dagster import DagsterExecutionInterruptedError, DagsterInstance
 
 from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key, study_key
+from jobs.dagster_internals import quiet_instance, shown_on_the_page
 from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
-from pipeline.dagster_internals import quiet_instance, shown_on_the_page
 from pipeline.errors import ChainError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows

@@ -43,6 +43,7 @@ __all__ = ["PreparedBars", "Run", "simulate"]
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
+_FITS_INT32 = 2**31 - 2
 _PRICES = ("open", "high", "low", "close")
 _NO_FINER = np.empty((4, 0), np.int64), np.empty((2, 0), np.int64)
 
@@ -110,6 +111,8 @@ class PreparedBars:
             columns = bar_columns(bars, ("timestamp", *_PRICES))
             instants, contract = columns["timestamp"].asi8, columns.get("contract")
             self.ticks, self.off_tick = _ticks(columns, instrument)
+            if np.abs(self.ticks).max(initial=0) < _FITS_INT32:
+                self.ticks = self.ticks.astype(np.int32)  # one kind for the compiler, but for prices beyond it
         self.timestamps = pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)  # results keep it
         self.contract = None if contract is None else pd.Series(contract)
         if self.off_tick:
@@ -163,7 +166,9 @@ class PreparedBars:
             account.hold_overnight,
         )
         margins = _margins(account, grid, int(segment[live[0]]) if len(live) else -1)
-        equity, ends, commissions = replay(Bars(self.ticks, grid.flags, grid.session_first, *finer), orders, margins, rules)
+        equity, ends, commissions = replay(
+            Bars(self.ticks, grid.flags, grid.session_first, *finer), orders, margins, rules
+        )
         status[live], reason[live] = ends[0], ends[1]
         closed = np.flatnonzero(ends[0] == CLOSED)
         closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
@@ -306,8 +311,8 @@ def _grid(
 
 def _ordinary(
     bars: pd.DataFrame, instrument: Instrument
-) -> tuple[NDArray[np.int64], NDArray[np.int32], pd.Series | None] | None:
-    """Times, ticks and contracts of bars; None where something about them is out of the ordinary, be it wrong or not."""
+) -> tuple[NDArray[np.int64], NDArray[Any], pd.Series | None] | None:
+    """Times, ticks and contracts of bars; None where something is out of the ordinary, be it wrong or not."""
     columns = ordinary_columns(bars, ("timestamp", *_PRICES))
     contract = bars["contract"] if columns is not None and "contract" in bars.columns else None
     if columns is None or not all_rise(columns["timestamp"]) or (contract is not None and contract.isna().any()):
@@ -359,9 +364,7 @@ def _place(book: OrderBatch, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np
     return segment, status, reason
 
 
-def _cutoffs(
-    sessions: pd.DatetimeIndex, cutoff: dt.time, instrument: Instrument, hours: Hours
-) -> pd.DatetimeIndex:
+def _cutoffs(sessions: pd.DatetimeIndex, cutoff: dt.time, instrument: Instrument, hours: Hours) -> pd.DatetimeIndex:
     """Instant of each session from which on nothing enters.
 
     That clock time on the session's date; where the whole trade date is traded and it lies after the close, on the

@@ -11,20 +11,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 __all__ = [
-    "Bars",
     "CANCELLED",
     "CLOSED",
     "CLOSE_BAR",
     "CONTRACT_ROLLED",
     "EXIT_REASONS",
-    "Margins",
     "NO_BARS",
     "ORDER_REASONS",
-    "Orders",
-    "Rules",
     "SESSION_END",
     "STATUSES",
     "TRADABLE",
+    "Bars",
+    "Margins",
+    "Orders",
+    "Rules",
     "enter",
     "leave",
     "replay",
@@ -57,6 +57,7 @@ BEFORE, FROM_OPEN, FROM_INSIDE = range(3)
 TRADABLE = 1  # in the hours traded
 SESSION_END = 2  # the last bar given of its session's hours
 CLOSE_BAR = 4  # whatever is held is closed at its close
+
 
 class Bars(NamedTuple):
     """The bars that are replayed.
@@ -175,9 +176,7 @@ def leave(
 
 
 @njit(cache=True, nogil=True)
-def _outcome(
-    bars: Bars, i: int, side: int, stop: int, target: int, rules: Rules, since: int
-) -> tuple[int, int, bool]:
+def _outcome(bars: Bars, i: int, side: int, stop: int, target: int, rules: Rules, since: int) -> tuple[int, int, bool]:
     """Settle a position in bar ``i`` by its intrabar bars and the session's close; a short's prices are negated."""
     ticks, finer = bars.ticks, bars.finer
     upper, lower = (1, 2) if side > 0 else (2, 1)
@@ -453,8 +452,6 @@ def replay(
             margin = margins.day_rate[session], margins.day_amount[session]
         else:
             margin = margins.night_rate[session], margins.night_amount[session]
-        i, mark, short_of_margin = _mark(
-            equity, closes, i, i + 1, cash, (side, ends, slots[:held]), margin, tick_value
-        )
+        i, mark, short_of_margin = _mark(equity, closes, i, i + 1, cash, (side, ends, slots[:held]), margin, tick_value)
         called = called or short_of_margin
     return equity, ends, commissions

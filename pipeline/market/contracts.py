@@ -55,7 +55,7 @@ def contract_runs(contracts: pd.Series) -> ContractRuns:
         found = pa.array(names)
         runs = pc.run_end_encode(found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found)
         begins = np.append(0, runs.run_ends.to_numpy()[:-1]).astype(np.int64)
-        own: Any = runs.values.to_numpy(zero_copy_only=False)
+        own: Any = runs.values.to_numpy(zero_copy_only=False)  # noqa: PD011 (Arrow's)
     else:
         whole = names.to_numpy(dtype=object)
         begins = np.append(0, np.flatnonzero(whole[1:] != whole[:-1]) + 1)

@@ -22,7 +22,7 @@ from pipeline.profiles.levels import to_volume
 from pipeline.profiles.ordinary import ordinary_profiles
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
 from pipeline.profiles.value_area import check_value_area_settings
-from pipeline.profiles.whole_bars import PRICES, WholeBars, whole_steps
+from pipeline.profiles.whole_bars import WholeBars, whole_steps
 
 __all__ = ["ProfileBars", "profile_rows", "select_sessions", "session_profiles"]
 
@@ -271,9 +271,7 @@ def profile_rows(
     rows = np.arange(len(whole.low))
     codes = np.zeros(len(rows), np.int64) if whole.runs is None else whole.runs.at(rows)
     order = np.argsort(codes, kind="stable")
-    _, low, high = bracket_ranges(
-        whole.low[order], whole.high[order], codes[order], session[order], bracket[order]
-    )
+    _, low, high = bracket_ranges(whole.low[order], whole.high[order], codes[order], session[order], bracket[order])
     return tpo_rows(low, high, rule)
 
 

@@ -130,7 +130,8 @@ class OrdinaryBars:
             if bars["contract"].isna().any():
                 return None
             runs = contract_runs(bars["contract"])
-        return cls(instrument, allocation, columns["timestamp"], *(columns[name] for name in PRICES), runs)
+        instants, low, high, close, volume = (columns[name] for name in ("timestamp", *PRICES))
+        return cls(instrument, allocation, instants, low, high, close, volume, runs)
 
     def buffers(self, bars: int, kind: type[np.integer[Any]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Room for as many bars: low, high (the same array where all volume is on the close), and steps."""

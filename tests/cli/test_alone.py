@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pipeline.cli.alone import symbol_alone
-from pipeline.cli.screen import Console
+from cli.alone import symbol_alone
+from cli.screen import Console
 from pipeline.home import Home
 with symbol_alone(Home(Path(sys.argv[1])), sys.argv[2], Console()):
     print("inside", flush=True)
@@ -56,7 +56,7 @@ def test_waiting_run_is_ended_by_ctrl_c(tmp_path: Path) -> None:
     first = started(tmp_path, "ES-SIM", 600)
     assert line(first) == "inside\n"
     environment = {**os.environ, "VPOC_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "run"]
+    command = [sys.executable, "-c", "from cli import main; main()", "run"]
     second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, stderr=subprocess.PIPE)
     assert "another run of ES-SIM is under way" in line(second)
 

@@ -14,7 +14,7 @@ from pipeline.market import load_instruments, simulate_market
 
 pytestmark = pytest.mark.slow
 
-VPOC = "from pipeline.cli import main; main()"
+VPOC = "from cli import main; main()"
 
 
 @pytest.fixture(scope="module")

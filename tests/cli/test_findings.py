@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.cli.command import app
+from cli.command import app
 from pipeline.errors import DataError
 from pipeline.market import find_instrument, simulate_market
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.cli.command import main
+from cli.command import main
 from tests.profiles.trade_frames import trades_frame, with_fault
 
 

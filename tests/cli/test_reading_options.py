@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from pipeline.cli.command import app, main
-from pipeline.cli.options import file_source
+from cli.command import app, main
+from cli.options import file_source
 from pipeline.datasets import FileSource, load_sources, remember_source
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli.models import models
+from cli.models import models
 from pipeline.errors import DataError
 from pipeline.home import Home
 from resources.mlflow_store import Store

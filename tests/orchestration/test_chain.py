@@ -24,7 +24,7 @@ from pipeline.research import FADES, RULES, run_research
 from pipeline.settings import load_settings
 from tests.orchestration.conftest import MARKET, MODELS, SMALL_MARKET, Made
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
 
 
 def nothing(event: object) -> None:
@@ -101,7 +101,7 @@ def test_chain_tells_its_steps_in_order(made: Made) -> None:
 
 
 def test_chain_killed_and_run_again_gives_what_one_clean_run_gives(made: Made, tmp_path: Path) -> None:
-    script = "from pipeline.cli import main; import sys; sys.argv = ['vpoc', 'run']; main()"
+    script = "from cli import main; import sys; sys.argv = ['vpoc', 'run']; main()"
 
     for seconds in (6.0,):
         other = Home(tmp_path / f"killed-{seconds}")

@@ -16,7 +16,7 @@ from pipeline.tuning.storage import tuning_url
 from tests.orchestration.conftest import MARKET, MODELS, Made
 from tests.orchestration.test_chain import stored
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
 
 STUDIES = ["ES-SIM/backtest/lightgbm", "ES-SIM/backtest/mlp", "ES-SIM/backtest/rules"]
 

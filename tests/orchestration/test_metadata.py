@@ -8,9 +8,11 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from pipeline.dagster_internals import quiet_instance
+from jobs.dagster_internals import quiet_instance
 from pipeline.definitions import defs
 from tests.orchestration.conftest import Made
+
+pytestmark = pytest.mark.xdist_group("made home")
 
 Metadata = Mapping[str, dg.MetadataValue]
 

@@ -29,7 +29,7 @@ from pipeline.settings import load_settings
 from tests.orchestration.conftest import MARKET, MODELS, Made
 from tests.orchestration.test_chain import nothing, stored
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
 
 
 def of_family(home: Home, asset: str, family: str) -> pd.DataFrame:
@@ -239,7 +239,7 @@ def test_mlflow_unreachable_trains_all_the_same_says_so_and_the_upload_follows(
     assert len(warned) == 3  # and that the figures of summary and report are not recorded
 
     environment = {**os.environ, "MLFLOW_TRACKING_URI": store}
-    script = "import sys; from pipeline.cli import main; sys.argv = ['vpoc', 'models', 'upload']; main()"
+    script = "import sys; from cli import main; sys.argv = ['vpoc', 'models', 'upload']; main()"
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=PROJECT, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr

@@ -18,15 +18,15 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from typer.testing import CliRunner
 
 from assets.tuning import interruptible
+from cli import app
 from jobs.chain import run_chain, run_study, train_family
-from jobs.processes import interruptions_kept
+from jobs.dagster_internals import quiet_instance
 from jobs.progress import StepEvent
-from pipeline.cli import app
-from pipeline.dagster_internals import quiet_instance
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
 from pipeline.errors import ChainError, ConfigurationError, PipelineError
 from pipeline.home import Home
+from pipeline.interruption import interruptions_kept
 from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs
 from pipeline.research import run_research
@@ -40,7 +40,7 @@ from tests.orchestration.test_chain import nothing, stored
 
 pytestmark = pytest.mark.slow
 
-VPOC = "import sys; from pipeline.cli import main; sys.exit(main())"
+VPOC = "import sys; from cli import main; sys.exit(main())"
 MODELS = MARKET + "models: {families: [logistic], splits: 2, threshold: 0.3}\n"
 FIRST, LAST = pd.Timestamp("2021-01-01"), pd.Timestamp("2023-01-01")
 

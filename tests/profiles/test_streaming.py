@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.bench.streaming import bench_streaming, seeded_trades
+from bench.streaming import bench_streaming, seeded_trades
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.cleaning import clean_bars
 from pipeline.market.instruments import Instrument, load_instruments
