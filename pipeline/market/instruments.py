@@ -91,6 +91,11 @@ class Instrument(BaseModel):
         return self.tick_size * self.point_value
 
     @property
+    def price_decimals(self) -> int:
+        """Decimals that its prices are written with."""
+        return len(f"{self.tick_size:.12f}".rstrip("0").split(".")[1])
+
+    @property
     def always_open(self) -> bool:
         """Return True if it trades around the clock, seven days a week."""
         return self.calendar == "24/7"

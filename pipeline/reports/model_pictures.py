@@ -8,8 +8,8 @@ import pandas as pd
 
 from pipeline.learning.importance import importance_table
 from pipeline.performance import FEWEST_TRADES, ModelJudgement
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.model_names import METHOD_NAMES, family_name, importance_methods
-from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.theme import BAD, FADED, GOOD, INK, STRATEGY_COLORS
 
 if TYPE_CHECKING:

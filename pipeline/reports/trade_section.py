@@ -7,7 +7,6 @@ from urllib.parse import quote
 import pandas as pd
 
 from pipeline.performance import expectancy, format_value, profit_factor, win_rate
-from pipeline.profiles.pictures import tick_decimals
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import cell, folded, kept, key, plain, row, table
 from pipeline.reports.stacking import legend_down
@@ -133,7 +132,7 @@ def trade_list_section(inputs: ReportInputs, trades: Mapping[str, pd.DataFrame])
 
 
 def _list(inputs: ReportInputs, trades: pd.DataFrame) -> str:
-    body, digits = [], tick_decimals(inputs.instrument)
+    body, digits = [], inputs.instrument.price_decimals
     for trade in trades.iloc[: -_LISTED - 1 : -1].itertuples():
         color = GOOD if trade.pnl > 0 else BAD
         cells = [cell(f"{trade.session:%Y-%m-%d}", tag="th", scope="row"), cell(trade.side)]
