@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
-from pipeline.profiles.engines.threads import processors, threaded_profiles
+from pipeline.hardware import missing_torch, processors
+from pipeline.profiles.engines.threads import threaded_profiles
 from pipeline.profiles.histogram import SessionLevels, profile_sessions
 
 __all__ = ["CROSSOVERS", "Crossover", "choose_device", "on_device", "profile_sessions_on", "why_missing"]
@@ -201,20 +202,4 @@ def _torch_name(part: str) -> str:
 
 def why_missing(device: str) -> str | None:
     """Say why a device can't be used; None where it can."""
-    if device in ("cpu", "threads"):
-        return None
-    try:
-        import torch
-    except (ImportError, OSError) as error:  # not installed, or without a library that it needs
-        return f"device {device} needs torch, which can't be imported ({error})"
-    parts = [part for part in device.split(",") if part != "torch"]
-    if not parts:
-        return None
-    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    absent = [part for part in parts if int(part.partition(":")[2] or 0) >= seen]
-    if not absent:
-        return None
-    # ROCm's devices bear the name cuda in torch.
-    kind = "ROCm" if torch.version.hip else "CUDA"
-    there = f"{seen} {kind} device{'' if seen == 1 else 's'}" if seen else "no CUDA or ROCm device"
-    return f"device {' and '.join(absent)} is not available, as torch {torch.__version__} sees {there}"
+    return None if device in ("cpu", "threads") else missing_torch(device)

@@ -4,7 +4,6 @@ The kernel holds no lock of the interpreter, and a session is worked on by one t
 one thread.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -13,17 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.hardware import processors
 from pipeline.profiles.engines.slices import session_slices, split_evenly
 from pipeline.profiles.histogram import SessionLevels, profile_sessions
 
-__all__ = ["processors", "threaded_profiles"]
+__all__ = ["threaded_profiles"]
 
 _RUNS_A_THREAD = 4  # so that a thread that is held up leaves its share to the others
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threaded_profiles(
