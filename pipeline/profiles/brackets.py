@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours, label_sessions
 from pipeline.profiles.histogram import SessionLevels
 from pipeline.profiles.kernels import MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.refusals import too_wide
 from pipeline.profiles.rows import RowRule
 
 __all__ = ["bracket_ranges", "brackets_by_session", "tpo_levels", "tpo_rows"]
@@ -75,10 +75,7 @@ def tpo_rows(low: Ints, high: Ints, rule: RowRule, name: str = "the bars given")
     if len(low) == 0:
         return 0, np.empty(0, np.int64)
     if int(high.max()) - int(low.min()) >= MAX_TICKS:
-        raise DataError(
-            f"{name}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-            "check them and the instrument's tick_size"
-        )
+        raise too_wide(name)
     bottoms, tops = rule.row(low), rule.row(high)
     lowest = int(bottoms.min())
     edges = np.zeros(int(tops.max()) - lowest + 2, np.int64)

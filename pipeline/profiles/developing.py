@@ -8,13 +8,13 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.market.session_clock import known_session_slices
 from pipeline.market.sessions import Hours
 from pipeline.profiles import kernels
-from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS, WHOLE
+from pipeline.profiles.kernels import MICRO_LOTS, WHOLE
 from pipeline.profiles.levels import to_volume
+from pipeline.profiles.refusals import raise_for
 from pipeline.profiles.rows import RowOptions, RowRule
 from pipeline.profiles.value_area import check_value_area_settings
 from pipeline.profiles.whole_bars import WholeBars
@@ -88,9 +88,7 @@ def developing_levels(
         failed, status, levels = (_develop_time if rule.by_time else _develop_volume)(
             some, begins, ends, settings, rule
         )
-        if status != kernels.STATUS_OK:
-            day = pd.Timestamp(int(which[failed])).date()
-            _raise(status, f"session {day} of {instrument.symbol}")
+        raise_for(status, lambda: f"session {pd.Timestamp(int(which[failed])).date()} of {instrument.symbol}")
         return levels
 
     contracts: NDArray[np.object_] | None = None
@@ -186,18 +184,6 @@ def _of_the_leader(own: dict[int, tuple[_Ints, _Ints, _Levels]], bars: int) -> t
         leaders[leads] = code
         levels[leads] = developed[seen[leads]]
     return levels, leaders
-
-
-def _raise(status: int, name: str) -> None:
-    if status == kernels.STATUS_TOO_MUCH:
-        raise DataError(
-            f"{name}: volume passes 2**62 micro-lots ({MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), the most that is "
-            "summed exactly; check the volume and the instrument's volume_step"
-        )
-    raise DataError(
-        f"{name}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-        "check them and the instrument's tick_size"
-    )
 
 
 @njit(cache=True, nogil=True)

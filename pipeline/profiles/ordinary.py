@@ -53,17 +53,15 @@ def ordinary_profiles(
     runs, edges = [0, *cuts.tolist(), len(starts)], [0, *starts[cuts].tolist(), count]
     buffers = columns.buffers(int(np.diff(edges).max()), np.int32)
     levels = np.empty((len(starts), 7), dtype=np.int64)
+    settings = *value_area, int(rule.ticks_per_row)
     for (first, last), (begin, end) in zip(pairwise(runs), pairwise(edges), strict=True):
         low, steps = buffers[0][: end - begin], buffers[2][: end - begin]
         high = low if buffers[1] is buffers[0] else buffers[1][: end - begin]
         if not columns.convert(begin, end, low, high, steps):
             return None
         steps[lesser[slice(*np.searchsorted(lesser, [begin, end]))] - begin] = 0
-        some = starts[first:last] - begin, stops[first:last] - begin, *value_area, rule.ticks_per_row
-        if low is high:
-            _, status = kernels.profile_points(low, steps, *some, levels[first:last])
-        else:
-            _, status = kernels.profile_slices(low, high, steps, *some, levels[first:last])
+        own = starts[first:last] - begin, stops[first:last] - begin
+        _, status = kernels.profile_slices(low, high, steps, low is high, *own, settings, levels[first:last])
         if status != kernels.STATUS_OK:
             return None
     return SessionLevels(*np.ascontiguousarray(levels.T)), slices.index, contracts

@@ -24,8 +24,9 @@ from pipeline.market.trades import TRADE_REASONS, JudgedTrades, is_trades, judge
 from pipeline.profiles import kernels
 from pipeline.profiles.brackets import bracket_ranges
 from pipeline.profiles.histogram import spread_rows
-from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, session_sums, side_columns
+from pipeline.profiles.refusals import too_much, too_wide
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.session_sums import SessionSum
 from pipeline.profiles.value_area import check_value_area_settings, value_area
@@ -434,17 +435,11 @@ class StreamedProfiles:
 
     def _check_total(self, key: _Key, steps: int) -> None:
         if steps > MAX_STEPS:
-            raise DataError(
-                f"{self._name(key)}: volume passes 2**62 micro-lots ({MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), "
-                "the largest exact sum; check the volume and the instrument's volume_step"
-            )
+            raise too_much(self._name(key))
 
     def _check_range(self, key: _Key, low: int, high: int) -> None:
         if high - low >= MAX_TICKS:
-            raise DataError(
-                f"{self._name(key)}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-                "check them and the instrument's tick_size"
-            )
+            raise too_wide(self._name(key))
 
     def _name(self, key: _Key) -> str:
         return f"session {pd.Timestamp(key[0]).date()} of {key[1] or self.instrument.symbol}"
