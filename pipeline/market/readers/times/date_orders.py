@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import DataError
 from pipeline.market.readers.options import to_set
-from pipeline.market.readers.time_columns import TimeColumns, first_true
+from pipeline.market.readers.times.columns import TimeColumns, first_true
 
 __all__ = ["year_first"]
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.market.readers.options import to_set
-from pipeline.market.readers.time_columns import NAT, TimeColumns, first_true
+from pipeline.market.readers.times.columns import NAT, TimeColumns, first_true
 
 __all__ = ["Numbers", "read_epochs"]
 
