@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.readers import ReadOptions, read_bars
 
 # From 17:00 Chicago on the 5th to 16:55 on the 6th, and on for two weeks: every day of the month but few.
@@ -173,7 +172,7 @@ def test_dates_below_13_that_follow_one_another_are_detected_by_it(tmp_path: Pat
     [("%Y-%m-%d %H:%M %p", "write %I for %H"), ("%Y-%m-%d %I:%M", "write %H for %I")],
 )
 def test_time_format_of_two_kinds_of_hours_is_refused(form: str, sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
         ReadOptions(time_format=form)
 
 
