@@ -172,7 +172,7 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
         quarantined={name: int(np.sum(reason == code)) for code, name in enumerate(REASONS)},
         out_of_order=int(np.sum(in_order_given < np.maximum.accumulate(in_order_given))),
         snapped=int(np.sum(off[kept])),
-        off_step_volume=int(np.sum(_off_step(values["volume"][kept], instrument))),
+        off_step_volume=int(np.sum(instrument.off_step(values["volume"][kept]))),
         impossible_counts=impossible_counts,
     )
     return CleanBars(bars, quarantine, report)
@@ -266,11 +266,6 @@ def _off_tick(
     for name in _PRICES:
         off[rows] |= instrument.off_tick(values[name][rows])
     return off
-
-
-def _off_step(volumes: NDArray[np.float64], instrument: Instrument) -> NDArray[np.bool_]:
-    steps = volumes / instrument.volume_step
-    return np.abs(steps - np.rint(steps)) > 1e-6 + 4 * np.spacing(np.abs(steps))
 
 
 def _first_of_their_time(instants: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -121,6 +121,20 @@ class Instrument(FrozenSettings):
         """Volume as whole volume steps, the nearest where it lies between two."""
         return np.rint(np.asarray(volumes, dtype=np.float64) / self.volume_step).astype(np.int64)
 
+    def to_volumes(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Volume steps as volume: the float nearest to the exact decimal."""
+        values = np.asarray(steps, dtype=np.float64)
+        inverse = round(1 / self.volume_step)  # as with ticks, dividing by a whole number gives the decimal
+        return values / inverse if abs(inverse * self.volume_step - 1) < 1e-12 else values * self.volume_step
+
+    def off_step(self, volumes: ArrayLike) -> NDArray[np.bool_]:
+        """Mark the volumes farther than a millionth of a step from a whole number of steps."""
+        steps = np.asarray(volumes, dtype=np.float64) / self.volume_step
+        distance = np.abs(steps - np.rint(steps))
+        if not distance.any():  # the usual case, and the quickest
+            return np.zeros(distance.shape, dtype=bool)
+        return distance > 1e-6 + 4 * np.spacing(np.abs(steps))
+
 
 @lru_cache(maxsize=256)
 def _ticks_per_point(tick_size: float) -> int | None:

@@ -157,41 +157,29 @@ def _of_columns(document: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
-    names: dict[str, None] = {}
+    """A column for each name; of objects within rows (``{"mid": {"o": 1}}``) ``o``, or ``mid.o`` of several ``o``."""
+    flat: list[dict[tuple[str, ...], Any]] = []
+    names: dict[tuple[str, ...], None] = {}
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise DataError(
                 f"{path}, row {number}: {_quoted(row)} is not an object as the first one is; fix or remove it"
             )
-        names.update(dict.fromkeys(row))
+        flat.append(dict(_values(row)))
+        names.update(dict.fromkeys(flat[-1]))
         if len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars")
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    for _ in range(_DEPTH):
-        columns = _without_objects(path, columns)
-    return columns
+    counts = Counter(keys[-1] for keys in names)
+    return {keys[-1] if counts[keys[-1]] == 1 else ".".join(keys): [row.get(keys) for row in flat] for keys in names}
 
 
-def _without_objects(path: Path, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Columns, those of objects replaced by the values in these: ``o`` for ``{"mid": {"o": 1}}``.
-
-    They are named ``mid.o`` where there are several ``o``.
-    """
-    if not any(isinstance(each, dict) for values in columns.values() for each in values):
-        return columns
-    inner: dict[tuple[str, str], list[Any]] = {}
-    for name, values in columns.items():
-        objects = [each if isinstance(each, dict) else {} for each in values]
-        for key in dict.fromkeys(key for each in objects for key in each):
-            inner[name, key] = [each.get(key) for each in objects]
-            if len(inner) > MAX_COLUMNS:
-                raise DataError(
-                    f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars"
-                )
-    of_objects = {name for name, _ in inner}
-    outer = {name: values for name, values in columns.items() if name not in of_objects}
-    counts = Counter((*outer, *(key for _, key in inner)))
-    return outer | {key if counts[key] == 1 else f"{name}.{key}": values for (name, key), values in inner.items()}
+def _values(row: Mapping[str, Any], *keys: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Values of an object and of those within it, each with the keys that lead to it."""
+    for key, value in row.items():
+        if isinstance(value, dict) and len(keys) < _DEPTH:
+            yield from _values(value, *keys, key)
+        else:
+            yield (*keys, key), value
 
 
 def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> dict[str, list[Any]]:
