@@ -141,7 +141,7 @@ def run_on_cut_bars(
         environment |= {key: str(expanded(environment[key]).absolute()) for key in _FILES if environment.get(key)}
         # Its input stays open as long as this process lives: see __main__.
         with subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "pipeline.audit", str(folder)],
+            [sys.executable, "-P", "-m", "pipeline.audit", str(folder)],
             env=environment,
             cwd=PROJECT,
             stdin=subprocess.PIPE,

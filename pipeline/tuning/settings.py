@@ -1,10 +1,11 @@
 """Settings of studies: what is tuned automatically or inside the models' folds, how long, and over which values."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.objectives import Direction, directions
 from pipeline.tuning.targets import StudyTarget
@@ -15,7 +16,7 @@ Sampler = Literal["tpe", "cmaes", "random"]
 Pruner = Literal["hyperband", "median", "none"]
 
 
-class StudySettings(BaseModel):
+class StudySettings(FrozenSettings):
     """Settings of a search.
 
     Attributes
@@ -45,7 +46,7 @@ class StudySettings(BaseModel):
         For a setting that is impossible.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    called: ClassVar[str] = "tuning:"
 
     objectives: tuple[str, ...] = ("log_loss",)
     sampler: Sampler = "tpe"
@@ -55,17 +56,6 @@ class StudySettings(BaseModel):
     patience: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
     startup_trials: int = Field(default=10, ge=1)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise ConfigurationError(
-                f"tuning: {name} is {first['input']!r}: {message}" if name else f"tuning: {message}"
-            ) from error
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -84,7 +74,7 @@ def study_name(name: str, space: SearchSpace, settings: StudySettings) -> str:
     return f"{name}/{'+'.join(settings.objectives)}/{space.fingerprint()}"
 
 
-class TuningSettings(BaseModel):
+class TuningSettings(FrozenSettings):
     """Settings of studies: how they search, and which run by themselves.
 
     Attributes
@@ -105,8 +95,6 @@ class TuningSettings(BaseModel):
     workers
         Processes that share a study.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()
