@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.search_space import SearchSpace
-from pipeline.tuning.database import StorageGoneError
 from pipeline.tuning.objectives import Direction, Judged
 from pipeline.tuning.search import AskedTrial, Pruned, Search
 from pipeline.tuning.settings import StudySettings, study_name
@@ -248,9 +247,17 @@ def _work(
             course.tell(fresh)
             if not isinstance(claimed, Claim):
                 return claimed
-            asked = search.ask(claimed.position, claimed.first)
-            record, money = _judged(asked, claimed, search, task, kept)
-            if kept.settle(record, money):
+            try:
+                asked = search.ask(claimed.position, claimed.first)
+                record, money = _judged(asked, claimed, search, task)
+                ours = kept.settle(record, money)
+            except BaseException:
+                # Interrupted. Where it can't be noted, for a second interruption or an unreachable database, the next
+                # run finds that its process is gone.
+                with suppress(DBAPIError, OSError):
+                    kept.release(claimed.position)
+                raise
+            if ours:
                 course.tell([record])
             else:
                 _log.warning("%s: trial %d was taken for dead, and is repeated", task.name, record.position)
@@ -258,9 +265,7 @@ def _work(
                 after()
 
 
-def _judged(
-    asked: AskedTrial, claimed: Claim, search: Search, task: _Task, kept: KeptStudy
-) -> tuple[TrialRecord, pd.Series | None]:
+def _judged(asked: AskedTrial, claimed: Claim, search: Search, task: _Task) -> tuple[TrialRecord, pd.Series | None]:
     """Judge a trial: how it ended, and its money."""
     started, clock = dt.datetime.now(tz=dt.UTC), time.perf_counter()
     state: State = "failed"
@@ -271,16 +276,8 @@ def _judged(
         state = "failed" if error else "complete"
     except Pruned:
         state = "pruned"
-    except StorageGoneError:
-        raise
     except Exception as problem:  # whatever a trial raises ends the trial, not the study
         error = _message(problem)
-    except BaseException:
-        # Interrupted. Where it can't be noted, for a second interruption or an unreachable database, the next run
-        # finds that its process is gone.
-        with suppress(DBAPIError, OSError):
-            kept.release(claimed.position)
-        raise
     if error is not None:
         _log.info("%s: trial %d failed: %s", task.name, claimed.position, error)
     values = found.values if found is not None and state == "complete" else None  # noqa: PD011 (no frame)

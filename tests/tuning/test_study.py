@@ -145,6 +145,26 @@ def test_study_interrupted_and_resumed_is_the_uninterrupted_one(sampler: str, pr
         assert "pruned" in {trial.state for trial in part.trials}
 
 
+class Interrupting(SearchSpace):
+    """Interrupts as a trial's parameters are drawn, at some of the calls."""
+
+    calls = 0
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        Interrupting.calls += 1
+        if Interrupting.calls in (4, 5, 6, 9):
+            raise KeyboardInterrupt
+        return super().suggest(trial)
+
+
+def test_study_interrupted_as_parameters_are_drawn_is_the_uninterrupted_one(database: TrialStore) -> None:
+    settings = StudySettings(trials=8, startup_trials=3)
+    stopped = [run(Interrupting(SPACE), bowl, settings, database).stopped for _ in range(5)]
+
+    assert stopped == ["interrupted"] * 4 + ["trials"]
+    assert told(run(SPACE, bowl, settings, database)) == told(run(SPACE, bowl, settings))
+
+
 def test_study_with_the_same_seed_is_the_same_and_with_another_another(database: TrialStore) -> None:
     settings = StudySettings(trials=12, startup_trials=4)
 
