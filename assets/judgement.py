@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import dagster as dg
 import pandas as pd
@@ -369,15 +370,17 @@ def _findings(
     """What the report shows of each family trained on the present candidates."""
     leant_on = _of_families(importance, version, settings)
     return {
-        family: ModelFindings.of(
-            frame,
-            training_set,
-            probabilistic=bool(frame.attrs["probabilistic"]),
+        family: replace(
+            ModelFindings.of(
+                frame,
+                training_set,
+                probabilistic=bool(frame.attrs["probabilistic"]),
+                seed=settings.seed,
+                currency=dataset.instrument.currency,
+            ),
             strategy=model_strategy(family),
-            importance=leant_on.get(family),
+            importance=leant_on.get(family, pd.DataFrame()),
             tuned=_tuned(frame),
-            seed=settings.seed,
-            currency=dataset.instrument.currency,
         )
         for family, frame in _of_families(models, version, settings).items()
     }

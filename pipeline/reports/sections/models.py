@@ -55,7 +55,7 @@ def _html(inputs: ReportInputs) -> str:
 def _parts(inputs: ReportInputs) -> Iterator[str]:
     for family, findings in inputs.models.items():
         if not len(findings.judgement.scored):
-            yield note(f"{plain(family_name(family))}: {plain(findings.why_none or 'no trade has a score.')}")
+            yield note(f"{plain(family_name(family))}: no trade has a score.")
     shown = inputs.shown_models
     if not shown:
         return
