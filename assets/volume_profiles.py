@@ -14,7 +14,8 @@ from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.made_under import made_under
 from pipeline.market import Instrument, label_sessions
-from pipeline.profiles.plots import profile_markdown
+from pipeline.pictures import profile_png
+from pipeline.pictures.stills import picture_markdown
 from pipeline.research import make_profiles
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
@@ -143,18 +144,19 @@ def _latest(
     rule = strategy.row_rule(dataset.instrument)
     counted = "TPOs" if rule.by_time else "volume"
     last = profiles.iloc[-1]
-    picture = profile_markdown(
+    title = f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {strategy.hours}: {counted} {last['volume']:,.10g}"
+    picture = profile_png(
         # The month before, where it is in the run, gives the composite and the naked VPOCs their past.
         pd.concat([bars[key] for key in months[-2:]], ignore_index=True),
         dataset.instrument,
         hours=strategy.hours,
-        title=f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {strategy.hours}: {counted} {last['volume']:,.10g}",
+        title=title,
         value_area_basis_points=strategy.value_area_basis_points,
         expansion_rows=strategy.expansion_rows,
         **rule.options,
     )
     return {
-        "last_session": dg.MetadataValue.md(picture),
+        "last_session": dg.MetadataValue.md(picture_markdown(picture, title)),
         "last_sessions": table(profiles.tail(LAST_SESSIONS).reset_index()),
     }
 

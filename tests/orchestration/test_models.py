@@ -275,8 +275,8 @@ def test_settings_of_models_that_are_impossible_are_named(home: Home, setting: s
 FROM_THE_PAGE = """
 import sys
 from types import SimpleNamespace
-from pipeline.learning import compute_environment
-compute_environment.torch_build = lambda: SimpleNamespace(kind="CUDA")
+from pipeline import hardware
+hardware.torch_build = lambda: SimpleNamespace(kind="CUDA")
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from pipeline.performance import compare_models, judge_model
+from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.model_pictures import differences_picture, model_pictures
-from pipeline.reports.pictures import picture_markdown
 from tests.performance.scored import simulated
 from tests.reports.chain import importances
 from tests.reports.test_pictures import image

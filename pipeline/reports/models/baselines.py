@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.performance import MODEL_DIGITS, compare_models, format_interval, format_value
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, heads, kept, named, note, row, table
 from pipeline.reports.model_names import family_name
-from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Section
 from pipeline.reports.theme import BAD, FADED, GOOD, INK
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import heads, kept, note, numbers, plain, row, table
-from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, STRATEGY_COLORS
 

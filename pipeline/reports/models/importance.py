@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 
 from pipeline.learning.importance import importance_stability, importance_table
 from pipeline.performance import format_value
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.charts import chart_grid, fade, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import both, folded, heads, kept, named, note, plain, row, table
 from pipeline.reports.model_names import METHOD_NAMES, importance_methods
-from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, STRATEGY_COLORS
 

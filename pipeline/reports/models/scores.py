@@ -4,10 +4,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.charts import chart_grid, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import note, plain
-from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture, Section
 from pipeline.reports.theme import FADED, INK, MUTED, STRATEGY_COLORS
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.inputs import PicturedModel
-from pipeline.reports.pictures import new_figure, png
 from pipeline.reports.section import Picture
 from pipeline.reports.theme import STRATEGY_COLORS
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pipeline.profiles import profile_figure
+from pipeline.pictures import profile_figure
 from pipeline.profiles.aligned import contract_runs
 from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import ReportInputs

@@ -5,7 +5,6 @@ from urllib.parse import quote
 import pandas as pd
 
 from pipeline.performance import format_value
-from pipeline.profiles.pictures import tick_decimals
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import cell, folded, heads, note, numbers, plain, row, table
 from pipeline.reports.section import Section
@@ -38,7 +37,7 @@ def _html(inputs: ReportInputs) -> str:
 
 
 def _list(inputs: ReportInputs, trades: pd.DataFrame) -> str:
-    body, digits = [], tick_decimals(inputs.instrument)
+    body, digits = [], inputs.instrument.price_decimals
     for trade in trades.iloc[: -_LISTED - 1 : -1].itertuples():
         clock = _DAY if trade.exit_time.date() != trade.entry_time.date() else _HOUR
         color = GOOD if trade.pnl > 0 else BAD

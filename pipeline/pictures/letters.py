@@ -63,7 +63,7 @@ def tpo_letters(
     ('O', 'AB', 'A#', 'B')
     """
     size = ticks_per_row or rule.ticks_per_row
-    _, bracket = brackets_by_session(bars, instrument, rule, hours)
+    _, bracket = brackets_by_session(pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8, instrument, rule, hours)
     low, high = (instrument.to_ticks(bars[name]) for name in ("low", "high"))
     begins, low, high = bracket_ranges(low, high, bracket)
     numbers = bracket[begins]

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
+from pipeline.pictures.letters import tpo_letters
 from pipeline.profiles.composites import add_sessions
 from pipeline.profiles.kernels import MICRO_LOTS
-from pipeline.profiles.letters import tpo_letters
 from pipeline.profiles.levels import to_volume
 from pipeline.profiles.nodes import find_nodes
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.value_area import ValueArea, value_area
 
-__all__ = ["Picture", "candles", "picture", "tick_decimals"]
+__all__ = ["Picture", "candles", "picture"]
 
 _ROUND_STEPS = (1.0, 2.0, 2.5, 5.0)
 _SECOND = 1_000_000_000
@@ -47,7 +47,7 @@ class Picture:
         Volume of each row, or its TPOs (where there are letters: how many), shape (rows,).
     letters
         Where time is counted, of one session: the letters of each row, as
-        :func:`pipeline.profiles.letters.tpo_letters` has them; None otherwise.
+        :func:`pipeline.pictures.letters.tpo_letters` has them; None otherwise.
     sides
         Of ``lengths``, what buyers and what sellers started, shape (2, rows); None unless every bar is of one price and
         tells both: what was traded within a wider bar has no exact price.
@@ -175,11 +175,6 @@ def candles(bars: pd.DataFrame, most: int, *, by_clock: bool = False) -> pd.Data
         .droplevel(1)
         .reset_index()
     )
-
-
-def tick_decimals(instrument: Instrument) -> int:
-    """Return the number of decimals that the instrument's prices are written with."""
-    return len(f"{instrument.tick_size:.12f}".rstrip("0").split(".")[1])
 
 
 def _by_clock(instants: NDArray[np.int64], sessions: NDArray[np.datetime64], most: int) -> NDArray[np.int64]:

@@ -1,14 +1,15 @@
-"""TPO letters: what each row holds, in the terminal, as SVG and in plotly."""
-
-import re
+"""TPO letters: what each row holds, in the terminal, in plotly and in a still picture."""
 
 import pandas as pd
 import pytest
 
 from pipeline.market.instruments import Instrument
-from pipeline.profiles import RowRule, profile_figure, profile_svg, profile_text, select_sessions
-from pipeline.profiles.letters import bracket_letter, tpo_letters
-from pipeline.profiles.pictures import picture
+from pipeline.pictures import profile_figure, profile_text
+from pipeline.pictures.chart import profile_chart
+from pipeline.pictures.contents import picture
+from pipeline.pictures.letters import bracket_letter, tpo_letters
+from pipeline.pictures.still import draw_chart
+from pipeline.profiles import RowRule, select_sessions
 from tests.profiles.frames import frame
 
 
@@ -70,11 +71,13 @@ def test_picture_of_tpos_counts_letters_and_of_several_sessions_adds_them(bars: 
     assert two.lengths.tolist() == [2, 4, 6, 4, 6, 4, 4, 2]
 
 
-def test_profile_svg_of_tpos_draws_every_letter(bars: pd.DataFrame, es: Instrument) -> None:
-    texts = re.findall(r">([^<>]+)</text>", profile_svg(bars, es, allocation="tpo"))
+def test_draw_chart_of_tpos_draws_every_letter(bars: pd.DataFrame, es: Instrument) -> None:
+    pane = draw_chart(profile_chart(bars, es, allocation="tpo"), "ES").axes[1]
 
-    assert [text for text in texts if text in ("ABC", "OBD", "A#", "D")] == ["D", "A#", "OBD", "ABC"]
-    assert "TPOs of the session" in texts
+    letters = [(text.get_text(), *text.get_position()) for text in pane.texts if len(text.get_text()) == 1]
+    assert "".join(letter for letter, *_ in letters) == "DA#OBDABABCBCBCC"
+    assert letters[3] == ("O", 0.5, 25.25)
+    assert pane.get_title(loc="left") == "TPOs of the session"
 
 
 def test_profile_figure_of_tpos_draws_every_letter(bars: pd.DataFrame, es: Instrument) -> None:

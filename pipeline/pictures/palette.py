@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pipeline.profiles.chart import ProfileChart, Ray
-from pipeline.profiles.pictures import Picture
+from pipeline.pictures.chart import ProfileChart, Ray
+from pipeline.pictures.contents import Picture
 
 __all__ = [
     "AREA",
@@ -31,6 +32,7 @@ __all__ = [
     "round_below",
     "round_prices",
     "row_colours",
+    "row_middles",
     "time_ticks",
 ]
 
@@ -49,6 +51,12 @@ def row_colours(drawn: Picture, vpoc: str = VPOC, inside: str = INSIDE, outside:
     colours = [inside if held else outside for held in drawn.inside]
     colours[drawn.vpoc_row] = vpoc
     return colours
+
+
+def row_middles(chart: ProfileChart, drawn: Picture) -> NDArray[np.float64]:
+    """Price of the middle of each row."""
+    tick = chart.instrument.tick_size
+    return np.round(chart.instrument.to_prices(drawn.bottoms) + (drawn.ticks_per_row - 1) * tick / 2, 10)
 
 
 def naked_label(chart: ProfileChart, ray: Ray) -> str:

@@ -17,20 +17,42 @@ from pipeline.market.bars import require_bars
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
 from pipeline.market.trades import clean_trades, is_trades
+from pipeline.pictures.contents import Picture, candles, picture
 from pipeline.profiles.aligned import align_bars, contract_runs, session_bars
 from pipeline.profiles.auction import initial_balance
 from pipeline.profiles.developing import developing_levels
 from pipeline.profiles.naked import naked_vpocs
-from pipeline.profiles.pictures import Picture, candles, picture, tick_decimals
 from pipeline.profiles.rows import RowOptions, RowRule
 from pipeline.profiles.sessions import select_sessions, session_profiles
 
-__all__ = ["Bracket", "ProfileChart", "Ray", "profile_chart", "spread_labels"]
+__all__ = ["Bracket", "ChartOptions", "ProfileChart", "Ray", "profile_chart", "spread_labels"]
 
 _BALANCE_MINUTES = 60
 _MINUTE = 60_000_000_000
 _NEAR = 0.12  # of the candles' height: naked VPOCs that near widen the axis, so that they are seen
 _EDGE = 0.04
+
+
+class ChartOptions(RowOptions, total=False):
+    """Options of every chart; the rest is as in :func:`pipeline.profiles.session_profiles`.
+
+    Attributes
+    ----------
+    composite
+        How many sessions make the composite, the last one drawn included; 0 for none. Where the sessions drawn are all
+        of them, there is none either.
+    most_candles, most_rows, most_letters
+        Where there are more, neighbouring bars, and rows, are put together; the last is for rows that are lines of
+        letters, which need room to be read.
+    """
+
+    hours: Hours
+    composite: int
+    value_area_basis_points: int
+    expansion_rows: int
+    most_candles: int
+    most_rows: int
+    most_letters: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,7 @@ class ProfileChart:
     instrument, hours
         What is drawn.
     candles
-        As :func:`pipeline.profiles.pictures.candles` gives them.
+        As :func:`pipeline.pictures.contents.candles` gives them.
     own
         The profile of all sessions drawn.
     composite, composite_sessions
@@ -134,7 +156,7 @@ class ProfileChart:
 
     def price(self, tick: int, *, thousands: str = ",") -> str:
         """Write a price to the tick."""
-        return f"{float(self.instrument.to_prices(tick)):{thousands}.{tick_decimals(self.instrument)}f}"
+        return f"{float(self.instrument.to_prices(tick)):{thousands}.{self.instrument.price_decimals}f}"
 
     def longest(self, drawn: Picture) -> float:
         """Length of the longest row of a profile that lies on the price axis, of any where none does."""
@@ -167,9 +189,7 @@ def profile_chart(
     most_letters: int = 48,
     **rows: Unpack[RowOptions],
 ) -> ProfileChart:
-    """Work out a chart; the parameters are those of :func:`pipeline.profiles.profile_figure`.
-
-    ``most_letters`` is ``most_rows`` where rows are lines of letters, which need room to be read.
+    """Work out a chart; the parameters are those of :func:`pipeline.pictures.profile_figure`.
 
     Raises
     ------

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours
-from pipeline.profiles.chart import ProfileChart, Ray, profile_chart
+from pipeline.pictures.chart import ProfileChart, Ray, profile_chart
 from pipeline.profiles.rows import RowOptions
 
 __all__ = ["profile_text"]
@@ -35,7 +35,7 @@ def profile_text(
     Parameters
     ----------
     data, instrument, first, last, hours
-        As in :func:`pipeline.profiles.profile_figure`: the last session, the one of ``first``, or all from
+        As in :func:`pipeline.pictures.profile_figure`: the last session, the one of ``first``, or all from
         ``first`` to ``last``.
     value_area_basis_points, expansion_rows
         As in :func:`pipeline.profiles.session_profiles`.
@@ -50,7 +50,7 @@ def profile_text(
     -------
     str
         A heading and one line a row: price (the row's lowest tick), bar (full within the value area,
-        light outside), mark. A session's TPOs are letters (:func:`pipeline.profiles.letters.tpo_letters`), with ``│``
+        light outside), mark. A session's TPOs are letters (:func:`pipeline.pictures.letters.tpo_letters`), with ``│``
         at the rows of the initial balance and ``▌`` at those of the value area. The nearest VPOCs above and below that
         were naked at the close (:func:`pipeline.profiles.naked_vpocs`) have a line of their own.
 

@@ -1,4 +1,4 @@
-"""The chart of sessions in plotly; its still sister is :mod:`pipeline.profiles.drawings`."""
+"""The chart of sessions in plotly; its still sister is :mod:`pipeline.pictures.still`."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -8,18 +8,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours
-from pipeline.profiles import palette
-from pipeline.profiles.chart import ProfileChart, profile_chart, spread_labels
-from pipeline.profiles.drawings import profile_markdown, profile_svg
-from pipeline.profiles.pictures import Picture
-from pipeline.profiles.rows import RowOptions
-from pipeline.profiles.text import profile_text
+from pipeline.pictures import palette
+from pipeline.pictures.chart import ChartOptions, ProfileChart, profile_chart, spread_labels
+from pipeline.pictures.contents import Picture
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["profile_figure", "profile_markdown", "profile_svg", "profile_text"]
+__all__ = ["profile_figure"]
 
 _HEIGHT, _TOP, _BOTTOM = 660, 92, 46
 _LABEL = 14  # pixels between two labels
@@ -34,14 +30,8 @@ def profile_figure(
     first: dt.date | str | None = None,
     last: dt.date | str | None = None,
     *,
-    hours: Hours = "rth",
     title: str | None = None,
-    composite: int = 20,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    most_candles: int = 260,
-    most_rows: int = 160,
-    **rows: Unpack[RowOptions],
+    **options: Unpack[ChartOptions],
 ) -> "go.Figure":
     """Candles with what a trader draws on them, the profile beside them, and a composite beside that.
 
@@ -49,7 +39,7 @@ def profile_figure(
     that were naked (see :func:`pipeline.profiles.naked_vpocs`), dashed from the close of their session to the bar that
     traded there or, with price and age, to the right edge; the initial balance as a bracket. Beside them: the profile
     of the sessions drawn, with VPOC, value area and nodes, and that of the contract's last sessions together.
-    Where time is counted, the profile of one session is its letters (:func:`pipeline.profiles.letters.tpo_letters`).
+    Where time is counted, the profile of one session is its letters (:func:`pipeline.pictures.letters.tpo_letters`).
     Nothing after the last bar drawn is known to any of it, and nothing is taken from another contract.
 
     Parameters
@@ -58,20 +48,13 @@ def profile_figure(
         Bars, as in :func:`pipeline.profiles.select_sessions`, or trades, as in
         :func:`pipeline.profiles.trade_profiles`; earlier sessions are where naked VPOCs and the composite come from.
         Rows are split into bought and sold only where it is exact: for trades, and bars of one price, that tell it.
-    instrument, first, last, hours
+    instrument, first, last
         As in :func:`pipeline.profiles.select_sessions`: the last session, the one of ``first``, or one profile
         of all from ``first`` to ``last``.
     title
         Without one: symbol, sessions and volume.
-    composite
-        How many sessions make it, the last one drawn included; 0 for none. Where the sessions drawn are all of
-        them, there is none either.
-    value_area_basis_points, expansion_rows
-        As in :func:`pipeline.profiles.session_profiles`.
-    most_candles, most_rows
-        Where there are more, neighbouring bars, and rows, are put together.
-    **rows
-        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as in :func:`pipeline.profiles.session_profiles`.
+    **options
+        See :class:`pipeline.pictures.chart.ChartOptions`.
 
     Returns
     -------
@@ -81,19 +64,7 @@ def profile_figure(
     """
     from plotly.subplots import make_subplots
 
-    chart = profile_chart(
-        data,
-        instrument,
-        first,
-        last,
-        hours=hours,
-        composite=composite,
-        value_area_basis_points=value_area_basis_points,
-        expansion_rows=expansion_rows,
-        most_candles=most_candles,
-        most_rows=most_rows,
-        **rows,
-    )
+    chart = profile_chart(data, instrument, first, last, **options)
     panes = 2 if chart.composite is None else 3
     figure = make_subplots(
         rows=1,
@@ -264,7 +235,7 @@ def _own(chart: ProfileChart) -> list[Any]:
         traces = [
             go.Bar(
                 x=part,
-                y=_middles(chart, own),
+                y=palette.row_middles(chart, own),
                 orientation="h",
                 width=own.ticks_per_row * chart.instrument.tick_size,
                 marker={"color": colour, "line": {"width": 0}, "opacity": opacity},
@@ -305,7 +276,7 @@ def _letters(chart: ProfileChart, letters: tuple[str, ...]) -> list[Any]:
     size = min(own.ticks_per_row * _pixels(chart) * 1.15, _LETTER_PIXELS)
     if size < _LEAST_LETTER or max(map(len, letters)) > _MOST_LETTERS:
         return [_bars(chart, own, "TPOs", (palette.VPOC, palette.INSIDE, palette.OUTSIDE))]
-    middles = _middles(chart, own)
+    middles = palette.row_middles(chart, own)
     colours = palette.row_colours(own, palette.VPOC, palette.EDGE, palette.MUTED)
     return [
         _bars(chart, own, "TPOs", palette.LETTERS),
@@ -334,7 +305,7 @@ def _bars(chart: ProfileChart, drawn: Picture, name: str, colours: tuple[str, st
     near = (drawn.bottoms + drawn.ticks_per_row > chart.low - height) & (drawn.bottoms < chart.high + height)
     return go.Bar(
         x=drawn.lengths[near],
-        y=_middles(chart, drawn)[near],
+        y=palette.row_middles(chart, drawn)[near],
         orientation="h",
         width=drawn.ticks_per_row * chart.instrument.tick_size,
         marker={
@@ -345,11 +316,6 @@ def _bars(chart: ProfileChart, drawn: Picture, name: str, colours: tuple[str, st
         showlegend=False,
         hovertemplate="%{y}: %{x:,.6g}<extra></extra>",
     )
-
-
-def _middles(chart: ProfileChart, drawn: Picture) -> Any:
-    tick = chart.instrument.tick_size
-    return np.round(chart.instrument.to_prices(drawn.bottoms) + (drawn.ticks_per_row - 1) * tick / 2, 10)
 
 
 def _pixels(chart: ProfileChart) -> float:

@@ -1,11 +1,9 @@
-"""Pictures of profiles: what a chart shows, terminal text, SVG and plotly figure."""
+"""Pictures of profiles: what a chart shows, terminal text, plotly figure and PNG."""
 
-import base64
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -16,11 +14,13 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument, load_instruments
 from pipeline.market.sessions import Hours
-from pipeline.profiles import profile_figure, profile_markdown, profile_svg, profile_text, select_sessions
-from pipeline.profiles.chart import Ray, profile_chart, spread_labels
+from pipeline.pictures import profile_figure, profile_png, profile_text
+from pipeline.pictures.chart import Ray, profile_chart, spread_labels
+from pipeline.pictures.contents import candles, picture
+from pipeline.pictures.still import draw_chart
+from pipeline.profiles import select_sessions
 from pipeline.profiles.composites import composite_profile
 from pipeline.profiles.developing import developing_levels
-from pipeline.profiles.pictures import candles, picture
 from pipeline.profiles.rows import RowRule
 from tests.profiles.frames import TICK, frame
 from tests.profiles.oracle import Bar
@@ -158,7 +158,7 @@ def test_profile_figure_of_a_session_knows_nothing_later(es: Instrument, real_da
     bars = bars[bars["timestamp"] < "2015-04-10"]
     end = select_sessions(bars, es, "2015-03-27", hours=hours)["timestamp"].iloc[-1]
 
-    for picture_of in (profile_figure, profile_svg, profile_text):
+    for picture_of in (profile_figure, profile_png, profile_text):
         whole, cut = (
             picture_of(part, es, "2015-03-27", hours=hours) for part in (bars, bars[bars["timestamp"] <= end])
         )
@@ -220,7 +220,7 @@ def test_profile_figure_of_trades_splits_what_was_bought_and_sold(es: Instrument
     parts = {name: named(figure, name)[0].x.tolist() for name in ("bought", "sold", "side unknown")}
     assert parts == {"bought": [3, 0, 0], "sold": [4, 2, 0], "side unknown": [0, 0, 1]}
     assert list(named(figure, "bought")[0].customdata) == ["−1", "−2", "+0"]
-    assert "bought" in profile_svg(trades, es)
+    assert {"bought", "sold"} <= set(words(draw_chart(profile_chart(trades, es), "trades")))
     assert profile_text(trades, es).startswith("ES  volume 10  VPOC 20.00")
 
 
@@ -258,28 +258,50 @@ def test_profile_pictures_of_the_same_bars_have_the_same_bytes(es: Instrument) -
     bars = days([AT[10]], [AT[50]], [(8, 30, 20, 50), (12, 40, 30, 20)])
 
     assert profile_figure(bars, es).to_json() == profile_figure(bars.copy(), es).to_json()
-    assert profile_svg(bars, es) == profile_svg(bars.copy(), es)
+    assert profile_png(bars, es) == profile_png(bars.copy(), es)
 
 
-def test_profile_svg_is_well_formed_and_names_the_levels(es: Instrument) -> None:
-    drawing = ElementTree.fromstring(profile_svg(frame(BARS), es, title="a < b"))  # noqa: S314
+def words(figure: Any) -> list[str]:
+    """Every word of a still picture."""
+    from matplotlib.text import Text
 
-    texts = [element.text for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"a < b", "VAH 21.25", "VPOC 20.75", "VAL 20.25"} <= set(texts)
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def test_draw_chart_names_levels_headings_and_lines(es: Instrument) -> None:
+    figure = draw_chart(profile_chart(frame(BARS), es), "ES-SIM (simulated) $5 < b")
+
+    expected = {"VAH 21.25", "VPOC 20.75", "VAL 20.25", "volume of the session", "08:30", "developing VPOC"}
+    assert {"ES-SIM (simulated) $5 < b", "developing value area", "initial balance", *expected} <= set(words(figure))
+
+
+def test_draw_chart_draws_every_row_and_candle_where_it_lies(es: Instrument) -> None:
+    chart = profile_chart(frame(BARS), es)
+    candles_pane, profile_pane = draw_chart(chart, "ES").axes
+
+    wicks, bodies = candles_pane.collections[:2]
+    assert [path.vertices[:, 1].tolist() for path in wicks.get_paths()] == [
+        [low * TICK, high * TICK] for low, high, *_ in BARS
+    ]
+    # Each opens where it closes: a thin line.
+    assert [path.vertices[:, 1].mean() for path in bodies.get_paths()] == [close * TICK for *_, close, _ in BARS]
+    rows = profile_pane.collections[0].get_paths()
+    assert [path.vertices[0, 1] for path in rows] == es.to_prices(chart.own.bottoms).tolist()
+    assert [path.vertices[1, 0] - path.vertices[0, 0] for path in rows] == chart.own.lengths.tolist()
+
+
+def test_draw_chart_names_what_lies_beyond_the_axis(es: Instrument) -> None:
+    far = days(*[AT[1:4]] * 3, [(90, 95, 92, 5)])
+
+    # Of the composite's three equals the nearest to the middle of its range.
+    assert {"↓ VPOC 0.75", "↓ naked 0.50, age 1"} <= set(words(draw_chart(profile_chart(far, es), "ES")))
 
 
 @pytest.mark.parametrize("bars", [[(80, 80, 80, 1)], [(-5, 3, 1, 7)], [(0, 2**20, 5, 9)]])
 def test_profile_pictures_of_odd_bars_are_drawn(es: Instrument, bars: list) -> None:
-    assert "VPOC" in profile_svg(frame(bars), es)
+    assert profile_png(frame(bars), es).startswith(b"\x89PNG")
     assert "VPOC" in profile_text(frame(bars), es)
     assert profile_figure(frame(bars), es).data
-
-
-def test_profile_markdown_carries_the_drawing(es: Instrument) -> None:
-    image = profile_markdown(frame(BARS), es, "2024-03-05", title="ES")
-
-    payload = image.removeprefix("![volume profile](data:image/svg+xml;base64,").removesuffix(")")
-    assert base64.b64decode(payload).decode() == profile_svg(frame(BARS), es, title="ES")
 
 
 def test_profile_pictures_of_real_sessions_are_drawn(es: Instrument, real_data: Path) -> None:
@@ -287,7 +309,7 @@ def test_profile_pictures_of_real_sessions_are_drawn(es: Instrument, real_data: 
     chosen = ("2021-03-22", "2021-04-09")
 
     assert len(profile_figure(bars, es, *chosen, hours="eth").data[0].x) <= 420
-    assert len(profile_svg(bars, es, *chosen, hours="eth")) < 40_000
+    assert len(profile_png(bars, es, *chosen, hours="eth")) < 100_000
 
 
 def test_profile_text_of_another_day_names_the_sessions_there_are(es: Instrument) -> None:
