@@ -163,7 +163,7 @@ def backtest_summary(
             ),
             "headline": table(_headline(summaries)),
             **look_metadata(looked),
-            "mlflow_run": run.run_id or "none: MLflow is away",
+            "mlflow_run": run.run_id or "none: MLflow is unreachable",
         },
     )
 
@@ -265,7 +265,7 @@ def report(
             "trades": dg.MetadataValue.path(str(listed)),
             "bytes": len(page.encode()),
             **look_metadata(looked),
-            "mlflow_run": run.run_id or "none: MLflow is away",
+            "mlflow_run": run.run_id or "none: MLflow is unreachable",
         }
     )
 
