@@ -254,7 +254,7 @@ def test_mlflow_unreachable_trains_all_the_same_says_so_and_the_upload_follows(
     [
         ("{families: [lightgbn]}", "there is no model family 'lightgbn'; choose from attention"),
         ("{families: [mlp, mlp]}", "families repeats a name"),
-        ("{parameters: {mlp: {layrs: [32]}}}", "mlp has no setting layrs"),
+        ("{parameters: {mlp: {layrs: [32]}}}", "mlp: setting layrs is unknown"),
         ("{parameters: {mlp: {epochs: 0}}}", "mlp: epochs is 0"),
         ("{threshold: 1.5}", "threshold"),
         ("{embargo: soon}", "embargo"),

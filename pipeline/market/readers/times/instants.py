@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.epochs import read_epochs
 from pipeline.market.readers.options import to_set
 from pipeline.market.readers.table import Table, is_text
-from pipeline.market.readers.time_columns import NAT, Instants, TimeColumns, first_true
-from pipeline.market.readers.time_texts import Clock, read_times, read_times_as
+from pipeline.market.readers.times.columns import NAT, Instants, TimeColumns, first_true
+from pipeline.market.readers.times.epochs import read_epochs
+from pipeline.market.readers.times.texts import Clock, read_times, read_times_as
 
 __all__ = ["Instants", "read_instants"]
 

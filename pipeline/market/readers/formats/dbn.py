@@ -13,13 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import match_columns
-from pipeline.market.readers.databento import with_prices
-from pipeline.market.readers.format import FileBars, Format, raw_bars
 from pipeline.market.readers.limits import MAX_ROWS, MIB
 from pipeline.market.readers.options import ReadOptions, refuse_settings
 from pipeline.market.readers.packed import unpacked
-from pipeline.market.readers.table import Table
+from pipeline.market.readers.source import Format, Habits, Head, Source, columns_source, damaged
 
 __all__ = ["FORMAT"]
 
@@ -28,13 +25,13 @@ _BLOCK = 4 * MIB
 _FIELDS = ("ts_event", "instrument_id", "open", "high", "low", "close", "volume")
 
 
-def recognises(path: Path, head: bytes) -> bool:
+def recognises(head: Head) -> bool:
     """Return True if the file, decompressed, begins as DBN does."""
-    return head.startswith(_MAGIC)
+    return head.data.startswith(_MAGIC)
 
 
-def read(path: Path, options: ReadOptions) -> FileBars:
-    """The bars of one file; ``source_line`` is the record, from 1."""
+def open_file(path: Path, options: ReadOptions) -> Source:
+    """Open one file; its lines are records, from 1."""
     refuse_settings(path, options, FORMAT.name, "names", "skip_rows", "skip_footer", "delimiter")
     metadata, bars = None, []
     try:
@@ -51,9 +48,7 @@ def read(path: Path, options: ReadOptions) -> FileBars:
                 raise DataError(f"{path} holds more than {MAX_ROWS:,} bars; split it")
         values = np.array(bars, dtype=np.int64)
     except (databento_dbn.DBNError, RuntimeError, OverflowError) as error:
-        raise DataError(
-            f"{path} is an incomplete or damaged DBN file ({str(error)[:200]}); download it again"
-        ) from error
+        raise damaged(path, "DBN file", error, "download it again") from error
     if not bars:
         raise DataError(f"{path} is empty; give a file that holds bars")
     columns: dict[str, Any] = {name: values[:, place] for place, name in enumerate(_FIELDS)}
@@ -61,9 +56,10 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     if symbols is not None:
         columns["symbol"] = symbols
     arrays = {name: pa.chunked_array([pa.array(each)]) for name, each in columns.items()}
-    table = Table(path, arrays, np.arange(1, len(bars) + 1, dtype=np.int64), "row")
-    layout = match_columns(list(arrays), options, path)
-    return raw_bars(with_prices(table, layout.columns), layout, options)
+    habits = Habits(fixed_point=True)
+    return columns_source(
+        path, list(arrays), lambda needed: {name: arrays[name] for name in needed}, len(bars), habits=habits
+    )
 
 
 def _records(path: Path) -> Iterator[Any]:
@@ -92,4 +88,4 @@ def _symbols(metadata: Any, instruments: np.ndarray, times: np.ndarray) -> list[
     ]
 
 
-FORMAT = Format("dbn", recognises, read, priority=10, suffixes=(".dbn",))
+FORMAT = Format("dbn", recognises, open_file, priority=10, suffixes=(".dbn",))

@@ -12,18 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.market.readers.options import to_set
-from pipeline.market.readers.time_columns import NAT, TimeColumns, first_true
+from pipeline.market.readers.times.columns import DAYS_TO_1970, NAT, TimeColumns, first_true, latest, long_gaps
 
 __all__ = ["Numbers", "read_epochs"]
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
 FIRST = pd.Timestamp("1980-01-01").value  # nanoseconds: no electronic bars before
-AHEAD = 31 * DAY  # a clock may be behind
 
 PROOF = 20  # rows whose digits all make a date are one
-LONG_GAP = 8 * DAY  # longer than any holiday
 _ROUND_STEPS = tuple(seconds * SECOND for seconds in (1, 5, 10, 15, 20, 30))
 
 
@@ -50,7 +47,10 @@ class Epoch:
 
     def nanoseconds(self, numbers: NDArray[Any]) -> NDArray[np.int64]:
         """Since 1970; NaT where it is not a date of bars."""
-        low, high = (FIRST // SECOND + self.before_1970) * SECOND, (_latest() // SECOND + self.before_1970) * SECOND
+        low, high = (
+            (FIRST // SECOND + self.before_1970) * SECOND,
+            (latest().value // SECOND + self.before_1970) * SECOND,
+        )
         fits = (numbers >= -(-low // self.unit)) & (numbers <= high // self.unit)
         found = np.full(len(numbers), NAT)
         if numbers.dtype == np.int64:
@@ -75,7 +75,7 @@ OTHERS = (
     Epoch("ticks of .NET", 100, 62_135_596_800, in_utc=False),
     Epoch("Windows file times", 100, 11_644_473_600),
     Epoch("seconds since 1904", SECOND, 2_082_844_800, in_utc=False),
-    Epoch("a spreadsheet's days since 1900", DAY, 25_569 * 86_400, in_utc=False),
+    Epoch("a spreadsheet's days since 1900", DAY, DAYS_TO_1970 * 86_400, in_utc=False),
     Epoch("days since 1970", DAY, in_utc=False),
 )
 DIGITS = {
@@ -87,11 +87,26 @@ DIGITS = {
 
 @dataclass(frozen=True)
 class Numbers:
-    """Times read from numbers: nanoseconds since 1970 (NaT where empty), whether in UTC, and in which words."""
+    """Times read from numbers.
+
+    Attributes
+    ----------
+    nanoseconds
+        Since 1970; NaT where empty.
+    in_utc, name
+        Whether they count in UTC, and how they were read, in words.
+    form
+        Of a date's digits, their ``strptime`` form.
+    """
 
     nanoseconds: NDArray[np.int64]
     in_utc: bool
     name: str
+    form: str | None = None
+
+    def at(self, row: int) -> tuple[str, str | None]:
+        """One of the times in words, and the form that reads it so."""
+        return f"{pd.Timestamp(int(self.nanoseconds[row]))} ({self.name})", self.form
 
 
 def read_epochs(times: TimeColumns, numbers: NDArray[Any], present: NDArray[np.bool_]) -> Numbers:
@@ -140,7 +155,7 @@ def _readings(numbers: NDArray[Any]) -> Iterator[Numbers]:
     for form, width in DIGITS.items():
         days = _of_digits(numbers, form, width)
         if days is not None:
-            yield Numbers(days, False, f"the digits {form}")
+            yield Numbers(days, False, f"the digits {form}", form)
     for epoch in OTHERS:
         instants = epoch.nanoseconds(numbers)
         if (instants != NAT).all():
@@ -174,7 +189,7 @@ def _of_digits(numbers: NDArray[Any], form: str, width: int) -> NDArray[np.int64
     if parsed.isna().any():
         return None
     nanoseconds = pd.DatetimeIndex(parsed).as_unit("ns").asi8
-    return nanoseconds if nanoseconds.min() >= FIRST and nanoseconds.max() <= _latest() else None
+    return nanoseconds if nanoseconds.min() >= FIRST and nanoseconds.max() <= latest().value else None
 
 
 def _one_of_digits(times: TimeColumns, present: NDArray[np.bool_], found: list[Numbers]) -> list[Numbers]:
@@ -185,48 +200,28 @@ def _one_of_digits(times: TimeColumns, present: NDArray[np.bool_], found: list[N
     DataError
         Where several do.
     """
-    digits = [each for each in found if each.name.startswith("the digits")]
+    digits = [each for each in found if each.form is not None]
     if len(digits) < 2:
         return found
-    gaps = [_long_gaps(each.nanoseconds) for each in digits]
+    gaps = [long_gaps(pd.Series(pd.unique(each.nanoseconds // DAY * DAY).view("M8[ns]"))) for each in digits]
     likely = [each for each, share in zip(digits, gaps, strict=True) if min(gaps) > 0.1 or share < 0.5]
     if "%H" not in likely[0].name:
         likely = digits  # days of every month may be bars of months
     if any("%Y" in each.name for each in likely):
         likely = [each for each in likely if "%Y" in each.name]  # whole years are not seconds
     if len(likely) > 1 and not likely[0].name.startswith("the digits %Y"):
-        counts = [each for each in found if not each.name.startswith("the digits") and len(each.nanoseconds) < PROOF]
+        counts = [each for each in found if each.form is None and len(each.nanoseconds) < PROOF]
         row = first_true(likely[0].nanoseconds != likely[1].nanoseconds)
-        readings = [f"{pd.Timestamp(int(each.nanoseconds[row]))} ({each.name})" for each in counts + likely]
-        forms = [f"'{each.name.removeprefix('the digits ')}'" for each in likely]
-        raise times.fault(
-            int(np.flatnonzero(present)[row]),
-            f"can be {' or '.join(readings)}; {to_set('time_format', forms[0])}, or to {' or '.join(forms[1:])}, "
-            + ("or write the times out" if counts else "whichever is right"),
-        )
-    return [each for each in found if each is likely[0] or not each.name.startswith("the digits")]
-
-
-def _long_gaps(nanoseconds: NDArray[np.int64]) -> float:
-    """Share of the steps between days, in the file's order, that are longer than any holiday; of one day, 1/4."""
-    days = pd.unique(nanoseconds // DAY * DAY)
-    return 0.25 if len(days) < 2 else float((np.abs(np.diff(days)) > LONG_GAP).mean())
+        raise times.ambiguous(int(np.flatnonzero(present)[row]), [each.at(row) for each in counts + likely])
+    return [each for each in found if each is likely[0] or each.form is None]
 
 
 def _likelier(times: TimeColumns, present: NDArray[np.bool_], one: Numbers, other: Numbers) -> Numbers:
     """Return the likelier of two forms of dates: the one with bars of a round length, or by many rows' digits."""
-    digits = other.name.startswith("the digits")
-    if digits and not one.name.startswith("the digits"):
+    if other.form is not None and one.form is None:
         if len(other.nanoseconds) >= PROOF:
             return other
-        row = int(np.flatnonzero(present)[0])
-        first, second = (str(pd.Timestamp(int(each.nanoseconds[0]))) for each in (one, other))
-        raise times.fault(
-            row,
-            f"can be {first} ({one.name}) or {second} ({other.name}); for the second "
-            + to_set("time_format", f"'{other.name.removeprefix('the digits ')}'")
-            + ", for the first write the times out",
-        )
+        raise times.ambiguous(int(np.flatnonzero(present)[0]), [one.at(0), other.at(0)])
     return other if not _is_round(one.nanoseconds) and _is_round(other.nanoseconds) else one
 
 
@@ -260,7 +255,3 @@ def _whole_seconds(times: TimeColumns, present: NDArray[np.bool_], taken: Number
             "is a spreadsheet's day with too few decimals to tell the second; export the times as text",
         )
     return Numbers(seconds, taken.in_utc, taken.name)
-
-
-def _latest() -> int:
-    return pd.Timestamp.now("UTC").value + AHEAD

@@ -15,17 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columns import distinct_names, match_columns, names_of_prices
-from pipeline.market.readers.format import FileBars, Format, raw_bars
+from pipeline.market.readers.columns import distinct_names, names_of_prices
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES
 from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
-from pipeline.market.readers.table import Table
-from pipeline.market.readers.text import text_of
+from pipeline.market.readers.source import Format, Habits, Head, Source, columns_source
+from pipeline.market.readers.text import read_text
 from pipeline.shown import shown
 
-__all__ = ["FORMAT", "is_json"]
+__all__ = ["FORMAT", "KLINE", "is_json"]
 
-_KLINE = (
+KLINE = (
     "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "count",
     "taker_buy_volume", "taker_buy_quote_volume", "ignore",
 )  # fmt: skip
@@ -41,13 +40,13 @@ def is_json(head: bytes) -> bool:
     return head.lstrip()[:1] in (b"[", b"{")
 
 
-def recognises(path: Path, head: bytes) -> bool:
+def recognises(head: Head) -> bool:
     """Return True if it begins as JSON does."""
-    return is_json(head)
+    return is_json(head.data)
 
 
-def read(path: Path, options: ReadOptions) -> FileBars:
-    """The bars of one file; ``source_line`` is the row, from 1."""
+def open_file(path: Path, options: ReadOptions) -> Source:
+    """Open one file; its lines are rows, from 1."""
     refuse_settings(path, options, FORMAT.name, "skip_rows", "skip_footer", "delimiter")
     found = list(_found(_document(path)))
     rows = [row for _, part in found for row in part]
@@ -65,15 +64,14 @@ def read(path: Path, options: ReadOptions) -> FileBars:
         own = columns.get("symbol", [None] * len(rows))
         columns["symbol"] = [symbol if given is None else given for given, symbol in zip(own, symbols, strict=True)]
     arrays = {shown(name): _column(values) for name, values in columns.items()}
-    layout = match_columns(list(arrays), options, path)
-    needed = {name: arrays[name] for name in layout.needed}
-    others = {name: each for name, each in arrays.items() if name not in needed}
-    table = Table(path, needed, np.arange(1, len(rows) + 1, dtype=np.int64), "row", unread=lambda: others)
-    return raw_bars(table, layout, options, decimal=".")
+    habits = Habits(decimal=".")
+    return columns_source(
+        path, list(arrays), lambda needed: {name: arrays[name] for name in needed}, len(rows), habits=habits
+    )
 
 
 def _document(path: Path) -> Any:
-    text = text_of(path, MAX_DOCUMENT_BYTES)
+    text = read_text(path, MAX_DOCUMENT_BYTES)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -159,41 +157,29 @@ def _of_columns(document: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _of_objects(path: Path, rows: Sequence[Any]) -> dict[str, list[Any]]:
-    names: dict[str, None] = {}
+    """A column for each name; of objects within rows (``{"mid": {"o": 1}}``) ``o``, or ``mid.o`` of several ``o``."""
+    flat: list[dict[tuple[str, ...], Any]] = []
+    names: dict[tuple[str, ...], None] = {}
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise DataError(
                 f"{path}, row {number}: {_quoted(row)} is not an object as the first one is; fix or remove it"
             )
-        names.update(dict.fromkeys(row))
+        flat.append(dict(_values(row)))
+        names.update(dict.fromkeys(flat[-1]))
         if len(names) > MAX_COLUMNS:
             raise DataError(f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars")
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    for _ in range(_DEPTH):
-        columns = _without_objects(path, columns)
-    return columns
+    counts = Counter(keys[-1] for keys in names)
+    return {keys[-1] if counts[keys[-1]] == 1 else ".".join(keys): [row.get(keys) for row in flat] for keys in names}
 
 
-def _without_objects(path: Path, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Columns, those of objects replaced by the values in these: ``o`` for ``{"mid": {"o": 1}}``.
-
-    They are named ``mid.o`` where there are several ``o``.
-    """
-    if not any(isinstance(each, dict) for values in columns.values() for each in values):
-        return columns
-    inner: dict[tuple[str, str], list[Any]] = {}
-    for name, values in columns.items():
-        objects = [each if isinstance(each, dict) else {} for each in values]
-        for key in dict.fromkeys(key for each in objects for key in each):
-            inner[name, key] = [each.get(key) for each in objects]
-            if len(inner) > MAX_COLUMNS:
-                raise DataError(
-                    f"{path} has more than {MAX_COLUMNS:,} different names in its rows; give a file of bars"
-                )
-    of_objects = {name for name, _ in inner}
-    outer = {name: values for name, values in columns.items() if name not in of_objects}
-    counts = Counter((*outer, *(key for _, key in inner)))
-    return outer | {key if counts[key] == 1 else f"{name}.{key}": values for (name, key), values in inner.items()}
+def _values(row: Mapping[str, Any], *keys: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Values of an object and of those within it, each with the keys that lead to it."""
+    for key, value in row.items():
+        if isinstance(value, dict) and len(keys) < _DEPTH:
+            yield from _values(value, *keys, key)
+        else:
+            yield (*keys, key), value
 
 
 def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> dict[str, list[Any]]:
@@ -228,8 +214,8 @@ def _of_arrays(path: Path, rows: Sequence[Any], names: Sequence[str] | None) -> 
         if np.mean((average >= numbers[:, 3]) & (average <= numbers[:, 2])) < 0.9:
             raise DataError(f"{path}: rows of 8 values are not Kraken's; " + to_set("names", "NAME,NAME,..."))
         places |= {"volume": 6, "count": 7}
-    elif width >= len(_KLINE):
-        places |= {name: place for place, name in enumerate(_KLINE) if place > 5}
+    elif width >= len(KLINE):
+        places |= {name: place for place, name in enumerate(KLINE) if place > 5}
     return {name: [row[place] for row in rows] for name, place in places.items()}
 
 
@@ -262,4 +248,4 @@ def _column(values: list[Any]) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(texts, pa.string())])
 
 
-FORMAT = Format("json", recognises, read, priority=20, suffixes=(".json", ".jsonl", ".ndjson"))
+FORMAT = Format("json", recognises, open_file, priority=20, suffixes=(".json", ".jsonl", ".ndjson"))

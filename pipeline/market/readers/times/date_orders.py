@@ -11,13 +11,11 @@ import pyarrow.compute as pc
 
 from pipeline.errors import DataError
 from pipeline.market.readers.options import to_set
-from pipeline.market.readers.time_columns import TimeColumns, first_true
+from pipeline.market.readers.times.columns import LONG_GAP, TimeColumns, first_true, latest, long_gaps
 
 __all__ = ["year_first"]
 
 _DAY_OR_MONTH = re.compile(r"(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?=$|[T ,])")
-_LONG_GAP = pd.Timedelta(days=8)
-_AHEAD = pd.Timedelta(days=31)  # a clock may be behind
 
 
 @dataclass(frozen=True)
@@ -47,17 +45,11 @@ def year_first(times: TimeColumns, texts: pa.ChunkedArray) -> tuple[pa.ChunkedAr
         return texts, ""
     order = _order(times, texts)
     day, month, year = (rf"\{group}" for group in order.groups)
-    new = rf"{year}-{month}-{day} \4"
-    rest = r"(?:,? +|,|T|$)(.*)$"
-    if order is _YEAR_FIRST:
-        mark = r"[-/.](\d{1,2})[-/.](\d{1,2})"
-        texts = pc.replace_substring_regex(texts, r"^([7-9]\d)" + mark + rest, "19" + new)
-        texts = pc.replace_substring_regex(texts, r"^(\d{2})" + mark + rest, "20" + new)
-    else:
-        date = r"^(\d{1,2})[-/.](\d{1,2})[-/.]"
-        texts = pc.replace_substring_regex(texts, date + r"([7-9]\d)" + rest, "19" + new)
-        texts = pc.replace_substring_regex(texts, date + r"(\d{2})" + rest, "20" + new)
-        texts = pc.replace_substring_regex(texts, date + r"(\d{4})" + rest, new)
+    for digits, century in ((r"[7-9]\d", "19"), (r"\d{2}", "20"), (r"\d{4}", "")):
+        parts = [r"(\d{1,2})"] * 3
+        parts[order.groups[2] - 1] = f"({digits})"
+        pattern = "^" + "[-/.]".join(parts) + r"(?:,? +|,|T|$)(.*)$"
+        texts = pc.replace_substring_regex(texts, pattern, rf"{century}{year}-{month}-{day} \4")
     return pc.utf8_rtrim_whitespace(texts), f"dates read as {order.name}"
 
 
@@ -69,7 +61,7 @@ def _order(times: TimeColumns, texts: pa.ChunkedArray) -> _Order:
         return _YEAR_FIRST
     firsts, seconds = ([int(each.group(place)) for each in matches] for place in (1, 3))
     clock = pc.any(pc.match_substring(texts, ":")).as_py()
-    gaps = {order: _long_gaps(_read(matches, order)) for order in (_DAY_FIRST, _MONTH_FIRST)}
+    gaps = {order: long_gaps(_read(matches, order)) for order in (_DAY_FIRST, _MONTH_FIRST)}
     if (max(firsts) > 12) != (max(seconds) > 12):
         decided, other = (_DAY_FIRST, _MONTH_FIRST) if max(firsts) > 12 else (_MONTH_FIRST, _DAY_FIRST)
         if clock and gaps[decided] >= 0.5 and gaps[other] <= 0.1:
@@ -105,9 +97,8 @@ def _year_comes_first(times: TimeColumns, texts: pa.ChunkedArray, dates: Sequenc
     if any(len(each.group(4)) != 2 or len(each.group(1)) != 2 for each in dates):
         return False
     readings = {order: _read(dates, order) for order in (_YEAR_FIRST, _DAY_FIRST, _MONTH_FIRST)}
-    gaps = {order: _long_gaps(days) for order, days in readings.items()}
-    latest = pd.Timestamp.now() + _AHEAD
-    possible = [order for order, days in readings.items() if (days <= latest).all()]
+    gaps = {order: long_gaps(days) for order, days in readings.items()}
+    possible = [order for order, days in readings.items() if (days <= latest()).all()]
     if _YEAR_FIRST not in possible:
         return False
     if possible == [_YEAR_FIRST] and gaps[_YEAR_FIRST] <= min(gaps.values()):
@@ -126,9 +117,9 @@ def _refuse_both_orders(
 ) -> None:
     """Refuse a file with long gaps that the other order of some dates would close."""
     days, others = _read(dates, decided), _read(dates, other)
-    gap = days.diff().abs() > _LONG_GAP
-    here = ((others - days.shift()).abs() <= _LONG_GAP) | ((others - others.shift()).abs() <= _LONG_GAP)
-    before = (days - others.shift()).abs() <= _LONG_GAP
+    gap = days.diff().abs() > LONG_GAP
+    here = ((others - days.shift()).abs() <= LONG_GAP) | ((others - others.shift()).abs() <= LONG_GAP)
+    before = (days - others.shift()).abs() <= LONG_GAP
     if (found := np.asarray(gap & (here | before))).sum() < 2:
         return
     place = first_true(found)
@@ -157,22 +148,12 @@ def _year(written: str) -> str:
     return written if len(written) > 2 else f"{'19' if written >= '70' else '20'}{written.zfill(2)}"
 
 
-def _long_gaps(days: pd.Series) -> float:
-    """Share of steps between the file's dates that are longer than any holiday; of one date, 1/4."""
-    steps = days.diff().abs().dropna()
-    return 0.25 if steps.empty else float((steps > _LONG_GAP).mean())
-
-
 def _several_days(
     times: TimeColumns, texts: pa.ChunkedArray, dates: Sequence[re.Match[str]], orders: Sequence[_Order]
 ) -> DataError:
     date = dates[first_true(np.asarray(_read(dates, orders[0]) != _read(dates, orders[1])))]
-    days = " or ".join(_said(_read([date], order)[0]) for order in orders)
-    forms = [f"'{order.form(date, times, texts)}'" for order in orders]
-    places = ("first", "second", "third")
-    others = "".join(f", or {form} for the {place}" for form, place in zip(forms[1:], places[1:], strict=False))
-    row = _row_of(texts, date.group())
-    return times.fault(row, f"can be {days}; {to_set('time_format', forms[0])} for the first{others}")
+    readings = [(_said(_read([date], order)[0]), order.form(date, times, texts)) for order in orders]
+    return times.ambiguous(_row_of(texts, date.group()), readings)
 
 
 def _said(day: pd.Timestamp) -> str:

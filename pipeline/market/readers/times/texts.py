@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market.readers.date_orders import year_first
-from pipeline.market.readers.time_columns import TimeColumns, first_true
+from pipeline.market.readers.times.columns import TimeColumns, first_true
+from pipeline.market.readers.times.date_orders import year_first
 
 __all__ = ["Clock", "read_times", "read_times_as"]
 

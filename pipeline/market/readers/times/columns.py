@@ -1,8 +1,10 @@
 """The column of times, or those of dates and of times of day, and what is read of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -11,11 +13,12 @@ from pipeline.errors import DataError
 from pipeline.market.readers.options import to_set
 from pipeline.market.readers.table import Table
 
-__all__ = ["NAT", "Instants", "TimeColumns", "first_true"]
+__all__ = ["DAYS_TO_1970", "LONG_GAP", "NAT", "Instants", "TimeColumns", "first_true", "latest", "long_gaps"]
 
-_DAYS_TO_1970 = 25_569  # of a spreadsheet, which counts them from 1899-12-30
-
+DAYS_TO_1970 = 25_569  # of a spreadsheet, which counts them from 1899-12-30
 NAT = int(np.iinfo(np.int64).min)
+LONG_GAP = pd.Timedelta(days=8)  # longer than any holiday
+_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,17 @@ class TimeColumns:
             + ", such as '%m/%d/%Y %H:%M'",
         )
 
+    def ambiguous(self, row: int, readings: Sequence[tuple[str, str | None]]) -> DataError:
+        """Ask which of several times a row's is, each given in words with the form that reads it so, if one does."""
+        remedies: list[str] = []
+        for place, (_, form) in zip(_PLACES, readings, strict=False):
+            if form is not None:
+                one = repr(form) if remedies else to_set("time_format", repr(form))
+                remedies.append(f"{one} for the {place}")
+        if (written_out := next((place for place, (_, form) in enumerate(readings) if form is None), None)) is not None:
+            remedies.append(f"write the times out for the {_PLACES[written_out]}")
+        return self.fault(row, f"can be {' or '.join(words for words, _ in readings)}; {', or '.join(remedies)}")
+
     def texts(self, *, as_written: bool) -> pa.ChunkedArray:
         """The times as text: of two columns, date, a space and time; compact ones spelled out unless ``as_written``."""
         if len(self.names) == 1:
@@ -95,9 +109,20 @@ def _of_a_spreadsheet(dates: pa.ChunkedArray, times: pa.ChunkedArray) -> tuple[p
         times = pc.strftime(seconds.cast(pa.timestamp("s")), format="%H:%M:%S")
     clocks = pc.all(pc.match_substring(times, ":")).as_py()
     if clocks and pc.all(pc.match_substring_regex(dates, r"^[2-6]\d{4}(\.0+)?$")).as_py():
-        days = pc.add(dates.cast(pa.float64()).cast(pa.int64()), -_DAYS_TO_1970)
+        days = pc.add(dates.cast(pa.float64()).cast(pa.int64()), -DAYS_TO_1970)
         dates = pc.strftime(pc.multiply(days, 86_400).cast(pa.timestamp("s")), format="%Y-%m-%d")
     return dates, times
+
+
+def latest() -> pd.Timestamp:
+    """The latest time that a bar can have, without a zone: a clock may be behind."""
+    return pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=31)
+
+
+def long_gaps(days: pd.Series) -> float:
+    """Share of the steps between the file's days that are longer than any holiday; of one day, 1/4."""
+    steps = days.diff().abs().dropna()
+    return 0.25 if steps.empty else float((steps > LONG_GAP).mean())
 
 
 def first_true(mask: NDArray[np.bool_]) -> int:

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.feather
 
 from pipeline.errors import DataError
-from pipeline.market.readers.columnar import columnar_bars, refuse_size
-from pipeline.market.readers.format import FileBars, Format
+from pipeline.market.readers.columns import distinct_names
 from pipeline.market.readers.limits import MAX_DOCUMENT_BYTES, MAX_ROWS, MIB
-from pipeline.market.readers.options import ReadOptions
+from pipeline.market.readers.options import ReadOptions, refuse_settings
+from pipeline.market.readers.source import Format, Head, Source, columns_source, damaged, refuse_size
 
 __all__ = ["FORMAT"]
 
@@ -17,24 +17,24 @@ _FILES = (b"ARROW1", b"FEA1")
 _STREAM = b"\xff\xff\xff\xff"
 
 
-def recognises(path: Path, head: bytes) -> bool:
+def recognises(head: Head) -> bool:
     """Return True if the file begins as Arrow files do, or has their suffix."""
-    return head.startswith((*_FILES, _STREAM)) or path.suffix.lower() in FORMAT.suffixes
+    return head.data.startswith((*_FILES, _STREAM)) or head.path.suffix.lower() in FORMAT.suffixes
 
 
-def read(path: Path, options: ReadOptions) -> FileBars:
-    """The bars of one file; ``source_line`` is the row, from 1."""
+def open_file(path: Path, options: ReadOptions) -> Source:
+    """Open one file; its lines are rows, from 1."""
+    refuse_settings(path, options, FORMAT.name, "names", "skip_rows", "skip_footer", "delimiter")
     try:
         if path.stat().st_size > 2 * MAX_DOCUMENT_BYTES:
             raise DataError(f"{path} is larger than {2 * MAX_DOCUMENT_BYTES // MIB:,} MiB; split it, or write Parquet")
         table = _table(path)
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        reason = str(error).split("\n")[0].strip().rstrip(".")[:200]
-        raise DataError(
-            f"{path} is an incomplete or damaged Arrow file ({reason}); download or write it again"
-        ) from error
+        raise damaged(path, "Arrow file", error, "download or write it again") from error
     refuse_size(path, table.num_rows, table.num_columns)
-    return columnar_bars(path, options, FORMAT.name, table.column_names, table.select)
+    names = distinct_names(table.column_names)
+    columns = dict(zip(names, table.columns, strict=True))
+    return columns_source(path, names, lambda needed: {name: columns[name] for name in needed}, table.num_rows)
 
 
 def _table(path: Path) -> pa.Table:
@@ -55,4 +55,4 @@ def _table(path: Path) -> pa.Table:
             return pa.Table.from_batches(batches, reader.schema)
 
 
-FORMAT = Format("arrow", recognises, read, priority=10, suffixes=(".feather", ".arrow", ".ipc"))
+FORMAT = Format("arrow", recognises, open_file, priority=10, suffixes=(".feather", ".arrow", ".ipc"))

@@ -12,12 +12,11 @@ import python_calamine
 
 from pipeline.errors import DataError
 from pipeline.market.readers.beginning import is_names
-from pipeline.market.readers.columns import distinct_names, match_columns, names_of_prices
-from pipeline.market.readers.format import FileBars, Format, raw_bars
+from pipeline.market.readers.columns import BARS, distinct_names, match_columns, names_of_prices
+from pipeline.market.readers.formats.workbook_days import counts_from_1904, day_of_1904
 from pipeline.market.readers.limits import MAX_COLUMNS, MAX_DOCUMENT_BYTES, MIB
 from pipeline.market.readers.options import ReadOptions, refuse_settings, to_set
-from pipeline.market.readers.table import Table
-from pipeline.market.readers.workbook_days import counts_from_1904, day_of_1904
+from pipeline.market.readers.source import Format, Head, Source, columns_source
 from pipeline.shown import shown
 
 __all__ = ["FORMAT"]
@@ -27,13 +26,13 @@ _LINES_BEFORE_NAMES = 30
 _FEWEST_NUMBERS = 4  # of a row: the prices
 
 
-def recognises(path: Path, head: bytes) -> bool:
+def recognises(head: Head) -> bool:
     """Return True if the file is one of the two kinds of container that workbooks are, with a workbook's suffix."""
-    return head.startswith(_OLE) or (head.startswith(_ZIP) and path.suffix.lower() in FORMAT.suffixes)
+    return head.data.startswith(_OLE) or (head.data.startswith(_ZIP) and head.path.suffix.lower() in FORMAT.suffixes)
 
 
-def read(path: Path, options: ReadOptions) -> FileBars:
-    """The bars of one workbook; ``source_line`` is the row of the sheet, from 1."""
+def open_file(path: Path, options: ReadOptions) -> Source:
+    """Open one workbook; its lines are rows of the sheet, from 1."""
     refuse_settings(path, options, FORMAT.name, "delimiter")
     filled_sheets = [(name, rows) for name, rows in _sheets(path) if len(rows) > options.skip_rows]
     tables = [(name, rows) for name, rows in filled_sheets if _place_of_names(rows, options) is not None]
@@ -54,34 +53,28 @@ def read(path: Path, options: ReadOptions) -> FileBars:
     filled = filled[: len(filled) - options.skip_footer]
     if not filled:
         raise DataError(f"{path} has a header and no rows; give a file that holds bars")
-    layout = match_columns(names, options, path)
-    places = {name: names.index(name) for name in layout.needed}
     width = max(at for at, cell in enumerate(rows[filled[0]], start=1) if cell != "")
-    if len(names) < width or max(places.values()) >= len(rows[filled[0]]):
+    if not width <= len(names) <= len(rows[filled[0]]):
         raise DataError(
             f"{path} has {width} columns in sheet {sheet!r}, and {len(names)} names; "
             f"{to_set('names', 'NAME,NAME,...')} for all of them, in order"
         )
-
-    def column(at: int) -> pa.ChunkedArray:
-        return pa.chunked_array([pa.array([_text(rows[place][at]) for place in filled], pa.string())])
-
-    days = places[layout.time[0]]  # of two columns, that of dates
+    days = names.index(match_columns(path, names, BARS, options.columns, options.volume_columns).time[0])
     if any(isinstance(rows[place][days], int | float) for place in filled) and counts_from_1904(path):
         for place in filled:
             rows[place][days] = _of_1904(rows[place][days])
 
-    others = {name: at for at, name in enumerate(names[: len(rows[filled[0]])]) if name and name not in places}
-    columns = {name: column(at) for name, at in places.items()}
+    def read(needed: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        texts = {name: [_text(rows[place][names.index(name)]) for place in filled] for name in needed}
+        return {name: pa.chunked_array([pa.array(each, pa.string())]) for name, each in texts.items()}
+
     skipped = {
         "row skipped at the beginning": options.skip_rows,
         "row above the table": first - options.skip_rows - (options.names is None),
         "row skipped at the end": options.skip_footer,
     }
     notes = {what: count for what, count in skipped.items() if count}
-    lines = np.array(filled, dtype=np.int64) + 1
-    table = Table(path, columns, lines, "row", notes, lambda: {name: column(at) for name, at in others.items()})
-    return raw_bars(table, layout, options)
+    return columns_source(path, names, read, np.array(filled, dtype=np.int64) + 1, notes=notes)
 
 
 def _sheets(path: Path) -> Iterator[tuple[str, list[list[Any]]]]:
@@ -130,4 +123,4 @@ def _text(cell: Any) -> str:
     return str(cell)
 
 
-FORMAT = Format("excel", recognises, read, priority=10, suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"))
+FORMAT = Format("excel", recognises, open_file, priority=10, suffixes=(".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"))
