@@ -134,6 +134,18 @@ class Instrument(BaseModel):
         """Volume as whole volume steps, the nearest where it lies between two."""
         return np.rint(np.asarray(volumes, dtype=np.float64) / self.volume_step).astype(np.int64)
 
+    def to_volume(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Volume steps, whole or not, as volume: the float nearest to the exact decimal."""
+        values = np.asarray(steps, dtype=np.float64)
+        # As with ticks: dividing by a whole number gives the float nearest the decimal.
+        inverse = round(1 / self.volume_step)
+        return values / inverse if abs(inverse * self.volume_step - 1) < 1e-12 else values * self.volume_step
+
+    def off_step(self, volumes: ArrayLike) -> NDArray[np.bool_]:
+        """Mark the volumes farther than a millionth of a step, and the float's own resolution, from a whole step."""
+        steps = np.asarray(volumes, dtype=np.float64) / self.volume_step
+        return np.abs(steps - np.rint(steps)) > 1e-6 + 4 * np.spacing(np.abs(steps))
+
 
 @lru_cache(maxsize=256)
 def _ticks_per_point(tick_size: float) -> int | None:

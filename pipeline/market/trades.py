@@ -177,13 +177,13 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     columns: dict[str, Any] = {
         "timestamp": pd.DatetimeIndex(kept.instants.view("M8[ns]"), tz="UTC"),
         "price": instrument.to_prices(kept.ticks),
-        "volume": _to_volume(kept.steps, instrument),
+        "volume": instrument.to_volume(kept.steps),
     }
     if "seq" in trades.columns:
         columns["seq"] = trades["seq"].to_numpy()[order]
     if kept.buy is not None and kept.sell is not None:
-        columns["bid_volume"] = _to_volume(kept.sell, instrument)
-        columns["ask_volume"] = _to_volume(kept.buy, instrument)
+        columns["bid_volume"] = instrument.to_volume(kept.sell)
+        columns["ask_volume"] = instrument.to_volume(kept.buy)
     if kept.contract is not None:
         columns["contract"] = pd.array(kept.contract[1][kept.contract[0]], dtype="str")
     quarantine = trades[reason >= 0].copy()
@@ -265,7 +265,7 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
             mark("off_tick", snapped)
             snapped = None
     steps = volume.astype(np.int64) if whole else instrument.to_steps(volume)
-    off_step = None if whole else _off_step(volume, instrument)
+    off_step = None if whole else instrument.off_step(volume)
     refused = reason >= 0 if (reason >= 0).any() else None
     if refused is not None:
         ticks, steps = np.where(refused, 0, ticks), np.where(refused, 0, steps)
@@ -388,16 +388,3 @@ def _sequence(values: pd.Series) -> NDArray[Any]:
     if not pd.api.types.is_integer_dtype(values.dtype):
         raise DataError(f"trades' column seq is {values.dtype}; give whole numbers, rising as the trades were made")
     return values.to_numpy(dtype=np.int64, na_value=0)
-
-
-def _off_step(volumes: NDArray[np.float64], instrument: Instrument) -> NDArray[np.bool_] | None:
-    steps = volumes / instrument.volume_step
-    distance = np.abs(steps - np.rint(steps))
-    return distance > 1e-6 + 4 * np.spacing(np.abs(steps)) if distance.any() else None
-
-
-def _to_volume(steps: NDArray[np.int64], instrument: Instrument) -> NDArray[np.float64]:
-    # As with ticks: dividing by a whole number gives the float nearest the decimal.
-    inverse = round(1 / instrument.volume_step)
-    whole = abs(inverse * instrument.volume_step - 1) < 1e-12
-    return np.asarray(steps / inverse if whole else steps * instrument.volume_step, dtype=np.float64)
