@@ -7,8 +7,9 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from assets.declared import WHOLE, of_months, of_symbol
 from assets.groups import PROFILES
-from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from assets.partitions import by_symbol, concatenated, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.made_under import made_under
@@ -23,19 +24,13 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["all_profiles", "session_history", "volume_profiles"]
 
-OWNERS = ["team:research"]
 COLLAPSE_SHARE = 0.35
 COLLAPSE_WINDOW = 60
 LAST_SESSIONS = 10
 
 
 @dg.asset(
-    partitions_def=GRID,
-    backfill_policy=SINGLE_RUN,
-    group_name=PROFILES,
-    owners=OWNERS,
-    kinds={"parquet", "numba"},
-    code_version="2",
+    **of_months(PROFILES, "numba", "2"),
     check_specs=[
         dg.AssetCheckSpec(
             "profile_mass",
@@ -73,15 +68,8 @@ def volume_profiles(
 
 
 @dg.asset(
-    ins={
-        name: dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
-        for name in ("bars", "volume_profiles")
-    },
-    partitions_def=SYMBOLS,
-    group_name=PROFILES,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="2",
+    **of_symbol(PROFILES, "pandas", "2"),
+    ins={"bars": WHOLE, "volume_profiles": WHOLE},
     check_specs=[
         dg.AssetCheckSpec(
             "volume_collapse",

@@ -241,7 +241,8 @@ def _study(
     The clock is the machine's, of all processes; each one's processor time counts from its own first trial, with what
     it takes to suggest and to keep the others.
     """
-    settings = StudySettings(objectives=target.objectives, sampler=sampler, pruner=pruner, trials=trials, seed=seed)
+    search: dict[str, Any] = {"sampler": sampler, "pruner": pruner}
+    settings = StudySettings(objectives=target.objectives, trials=trials, seed=seed, **search)
     with tempfile.TemporaryDirectory() as folder:
         clocked = _Clocked(target, Path(folder) / "clock")
         storage = open_storage(f"sqlite:///{folder}/optuna.db")

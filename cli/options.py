@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import SettingError
 from pipeline.home import expanded
 
 __all__ = ["JsonOption", "MadeSymbolOption", "Reading", "SymbolOption", "file_source", "reads_a_file", "refuse_reading"]
@@ -94,13 +94,12 @@ def file_source(path: str, reading: Reading | None = None) -> FileSource:
         named["names"] = tuple(each.strip() for each in next(csv.reader([names]), []))
     try:
         return FileSource(path=os.path.abspath(expanded(path)), **named)  # noqa: PTH100 (pathlib's keeps a ..)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise ConfigurationError(message) from error
-        setting = str(first["loc"][0])
-        raise ConfigurationError(f"--{setting.replace('_', '-')} {_as_given(reading, setting)}: {message}") from error
+    except SettingError as error:
+        if not error.location:
+            raise
+        setting = str(error.location[0])
+        given = f"--{setting.replace('_', '-')} {_as_given(reading, setting)}"
+        raise ConfigurationError(f"{given}: {error.message}") from error
 
 
 def refuse_reading(reading: Reading, instead: str) -> None:

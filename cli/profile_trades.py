@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import typer
-from pydantic import ValidationError
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.page import open_profile
@@ -16,6 +15,7 @@ from cli.screen import Console
 from cli.tables import sessions_table
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.frozen_settings import SettingError
 from pipeline.home import vpoc_home
 from pipeline.market import Hours, Instrument, find_instrument, session_schedule
 from pipeline.market.readers.options import TextOptions
@@ -123,7 +123,7 @@ def _options(source: FileSource, sides: str | None = None) -> TradeReadOptions:
     words: dict[str, Any] = {word.strip(): side.strip() for word, _, side in pairs}
     try:
         return TradeReadOptions(**source.model_dump(include=set(TextOptions.model_fields)), sides=words)
-    except ValidationError as error:
+    except SettingError as error:
         raise ConfigurationError(
             f"--sides {sides!r}: give the file's words and their meaning (buy, sell, unknown), such as 'A=sell,B=buy'"
         ) from error

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.hardware import has_bfloat16, lightgbm_problem, missing_device
 
 __all__ = [
@@ -72,7 +72,7 @@ class Compute:
 CPU = Compute()
 
 
-class ComputeSettings(BaseModel):
+class ComputeSettings(FrozenSettings):
     """Compute settings as the user gives them.
 
     Attributes
@@ -97,8 +97,6 @@ class ComputeSettings(BaseModel):
         Torch's allocator settings, such as ``max_split_size_mb:128``; see
         :func:`pipeline.learning.compute_environment.prepare_torch` for what holds without.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -188,14 +186,7 @@ def choose_compute(
         "lightgbm": lightgbm,
         "threads": threads,
     }
-    try:
-        settings = ComputeSettings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":
-            raise ConfigurationError(first["msg"].removeprefix("Value error, ")) from error
-        raise ConfigurationError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}") from error
-    return _chosen(settings, machine or THIS_MACHINE)
+    return _chosen(ComputeSettings(**given), machine or THIS_MACHINE)
 
 
 def _chosen(settings: ComputeSettings, machine: Machine) -> Compute:

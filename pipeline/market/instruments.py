@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import exchange_calendars
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
+from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 __all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
@@ -23,10 +24,8 @@ __all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
 INSTRUMENTS_VARIABLE = "VPOC_INSTRUMENTS"
 
 
-class RegularHours(BaseModel):
+class RegularHours(FrozenSettings):
     """Open and close of the regular session, in the instrument's time zone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     open: dt.time
     close: dt.time
@@ -38,10 +37,8 @@ class RegularHours(BaseModel):
         return self
 
 
-class Instrument(BaseModel):
+class Instrument(FrozenSettings):
     """One tradable thing; each field is explained at the top of ``instruments.yaml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     symbol: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")
     description: str = ""
@@ -134,17 +131,19 @@ class Instrument(BaseModel):
         """Volume as whole volume steps, the nearest where it lies between two."""
         return np.rint(np.asarray(volumes, dtype=np.float64) / self.volume_step).astype(np.int64)
 
-    def to_volume(self, steps: ArrayLike) -> NDArray[np.float64]:
-        """Volume steps, whole or not, as volume: the float nearest to the exact decimal."""
+    def to_volumes(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Volume steps as volume: the float nearest to the exact decimal."""
         values = np.asarray(steps, dtype=np.float64)
-        # As with ticks: dividing by a whole number gives the float nearest the decimal.
-        inverse = round(1 / self.volume_step)
+        inverse = round(1 / self.volume_step)  # as with ticks, dividing by a whole number gives the decimal
         return values / inverse if abs(inverse * self.volume_step - 1) < 1e-12 else values * self.volume_step
 
     def off_step(self, volumes: ArrayLike) -> NDArray[np.bool_]:
-        """Mark the volumes farther than a millionth of a step, and the float's own resolution, from a whole step."""
+        """Mark the volumes farther than a millionth of a step from a whole number of steps."""
         steps = np.asarray(volumes, dtype=np.float64) / self.volume_step
-        return np.abs(steps - np.rint(steps)) > 1e-6 + 4 * np.spacing(np.abs(steps))
+        distance = np.abs(steps - np.rint(steps))
+        if not distance.any():  # the usual case, and the quickest
+            return np.zeros(distance.shape, dtype=bool)
+        return distance > 1e-6 + 4 * np.spacing(np.abs(steps))
 
 
 @lru_cache(maxsize=256)
@@ -209,10 +208,6 @@ def _instrument(path: Path, symbol: str, entry: object) -> Instrument:
         raise ConfigurationError(f"instrument file {place}: {symbol} must map setting names to values")
     try:
         return Instrument(**{**entry, "symbol": symbol})
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        place = place_in_yaml(path, symbol, *first["loc"])
-        raise ConfigurationError(
-            f"instrument file {place}: {symbol}.{field} is {first['input']!r}: {first['msg']}"
-        ) from error
+    except SettingError as error:
+        place = place_in_yaml(path, symbol, *error.location)
+        raise ConfigurationError(f"instrument file {place}: {error.under(symbol)}") from error

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.cleaning import OffTick
+from pipeline.errors import DataError
+from pipeline.market.cleaning import CleaningReport, OffTick, count_out_of_order, count_reasons, refuse_off_tick
 from pipeline.market.instruments import Instrument
 from pipeline.market.session_clock import inside_sessions
 
-__all__ = ["TRADE_REASONS", "CleanTrades", "JudgedTrades", "TradeReport", "clean_trades", "is_trades", "judge_trades"]
+__all__ = ["TRADE_REASONS", "CleanTrades", "JudgedTrades", "clean_trades", "is_trades", "judge_trades"]
 
 # In the order they are tested: what a row's own values say, then where it lies.
 TRADE_REASONS = ("missing_value", "bad_price", "negative_volume", "bad_split", "off_tick", "outside_session")
@@ -78,34 +78,6 @@ class JudgedTrades:
 
 
 @dataclass(frozen=True)
-class TradeReport:
-    """Fate of the rows.
-
-    Attributes
-    ----------
-    rows_in, kept
-        Rows given, and rows that are clean trades.
-    refused
-        Reason to number of rows, for all reasons.
-    out_of_order
-        Kept rows that stood after a kept row of a later time, and were sorted.
-    snapped, off_step_volume
-        Kept rows with a price off the tick, or a volume off the step; both were rounded to the nearest.
-    """
-
-    rows_in: int
-    kept: int
-    refused: Mapping[str, int]
-    out_of_order: int
-    snapped: int
-    off_step_volume: int
-
-    def __post_init__(self) -> None:
-        if self.rows_in != self.kept + sum(self.refused.values()):
-            raise AssertionError(f"{self.rows_in} rows came in, but {self.kept} were kept and {dict(self.refused)} not")
-
-
-@dataclass(frozen=True)
 class CleanTrades:
     """The outcome of :func:`clean_trades`.
 
@@ -122,7 +94,7 @@ class CleanTrades:
 
     trades: pd.DataFrame
     quarantine: pd.DataFrame
-    report: TradeReport
+    report: CleaningReport
 
 
 def is_trades(frame: pd.DataFrame) -> bool:
@@ -177,13 +149,13 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     columns: dict[str, Any] = {
         "timestamp": pd.DatetimeIndex(kept.instants.view("M8[ns]"), tz="UTC"),
         "price": instrument.to_prices(kept.ticks),
-        "volume": instrument.to_volume(kept.steps),
+        "volume": instrument.to_volumes(kept.steps),
     }
     if "seq" in trades.columns:
         columns["seq"] = trades["seq"].to_numpy()[order]
     if kept.buy is not None and kept.sell is not None:
-        columns["bid_volume"] = instrument.to_volume(kept.sell)
-        columns["ask_volume"] = instrument.to_volume(kept.buy)
+        columns["bid_volume"] = instrument.to_volumes(kept.sell)
+        columns["ask_volume"] = instrument.to_volumes(kept.buy)
     if kept.contract is not None:
         columns["contract"] = pd.array(kept.contract[1][kept.contract[0]], dtype="str")
     quarantine = trades[reason >= 0].copy()
@@ -191,12 +163,11 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
         quarantine.insert(0, "timestamp", quarantine.index)
     quarantine = quarantine.reset_index(drop=True)
     quarantine["reason"] = pd.Series([TRADE_REASONS[each] for each in reason[reason >= 0]], dtype="str")
-    given = judged.instants[np.sort(order)]
-    report = TradeReport(
+    report = CleaningReport(
         rows_in=rows,
         kept=len(order),
-        refused={name: int(np.sum(reason == code)) for code, name in enumerate(TRADE_REASONS)},
-        out_of_order=int(np.sum(given < np.maximum.accumulate(given))),
+        quarantined=count_reasons(reason, TRADE_REASONS),
+        out_of_order=count_out_of_order(judged.instants[np.sort(order)]),
         snapped=0 if kept.snapped is None else int(kept.snapped.sum()),
         off_step_volume=0 if kept.off_step is None else int(kept.off_step.sum()),
     )
@@ -225,8 +196,7 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     DataError
         For a missing column, one that is not numbers, times without a zone, or an unknown side.
     """
-    if off_tick not in get_args(OffTick):
-        raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
+    refuse_off_tick(off_tick)
     instants = _instants(trades)
     price, (volume, whole) = _numbers(trades, "price"), _volumes(trades, instrument)
     reason = np.full(len(instants), -1, dtype=np.int8)

@@ -130,4 +130,4 @@ def to_volume(counted: NDArray[Any], instrument: Instrument, rule: RowRule) -> N
     """Convert what rows count to floats: micro-lots to units of volume, TPOs as they are; Python integers too."""
     if rule.by_time:
         return np.asarray(counted, dtype=np.float64)
-    return instrument.to_volume(counted / MICRO_LOTS)
+    return instrument.to_volumes(counted / MICRO_LOTS)

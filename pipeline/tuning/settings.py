@@ -2,9 +2,10 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.objectives import directions
 from pipeline.tuning.targets import StudyTarget
@@ -15,7 +16,7 @@ Sampler = Literal["tpe", "cmaes", "random"]
 Pruner = Literal["hyperband", "median", "none"]
 
 
-class TuningSettings(BaseModel):
+class TuningSettings(FrozenSettings):
     """Settings of studies: how they search, and which run by themselves.
 
     Attributes
@@ -36,8 +37,6 @@ class TuningSettings(BaseModel):
     workers
         Processes that share a study.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()

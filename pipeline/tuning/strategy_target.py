@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest import Account, PreparedBars
-from pipeline.backtest.engine import Run
+from pipeline.backtest.prepared import Run
 from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
 from pipeline.backtest.orders import OrderBatch
 from pipeline.errors import ConfigurationError, DataError

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.process_start import process_start
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.objectives import Direction, directions
@@ -60,7 +61,7 @@ _log = logging.getLogger(__name__)
 _ACTIVE: set[str] = set()
 
 
-class StudySettings(BaseModel):
+class StudySettings(FrozenSettings):
     """Settings of a search.
 
     Attributes
@@ -90,7 +91,7 @@ class StudySettings(BaseModel):
         For a setting that is impossible.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    called: ClassVar[str] = "tuning:"
 
     objectives: tuple[str, ...] = ("log_loss",)
     sampler: Literal["tpe", "cmaes", "random"] = "tpe"
@@ -100,17 +101,6 @@ class StudySettings(BaseModel):
     patience: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0)
     startup_trials: int = Field(default=10, ge=1)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise ConfigurationError(
-                f"tuning: {name} is {first['input']!r}: {message}" if name else f"tuning: {message}"
-            ) from error
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -53,7 +53,7 @@ def test_changed_hyperparameter_is_added_to_those_of_the_settings_and_is_another
         ({"threshold": "high"}, "give 'tuned' or a number between 0 and 1"),
         ({"weights": "none"}, "weights is 'none'.*'equal' or 'uniqueness'"),
         ({"hyperparameters": {"lightgbm": {"rounds": -1}}}, "lightgbm: rounds is -1"),
-        ({"hyperparameters": {"lightgbm": {"num_leafs": 3}}}, "lightgbm has no setting num_leafs; it has"),
+        ({"hyperparameters": {"lightgbm": {"num_leafs": 3}}}, "lightgbm: setting num_leafs is unknown; choose from"),
         ({"hyperparameters": {"lightbm": {"rounds": 3}}}, "no model family 'lightbm'"),
     ],
 )

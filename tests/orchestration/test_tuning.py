@@ -211,7 +211,7 @@ def test_study_of_a_family_is_run_to_its_budget_shown_and_leaves_its_best_model(
     shown = metadata_of("studies", "logistic")
     assert shown["trials_complete"].value == 3
     assert shown["looks"].value == document["looks"] >= 3
-    assert {"history_picture", "slices_picture", "parallel_picture"} <= shown.keys()
+    assert {"history_picture", "slices_picture"} <= shown.keys()
     assert "data:image/png;base64" in shown["history_picture"].value
     assert any(event.kind == "going" and event.text.startswith("trials: 3 of at most 3, best ") for event in told)
 
