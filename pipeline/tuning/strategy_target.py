@@ -21,9 +21,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest import Account, PreparedBars
-from pipeline.backtest.engine import Run
 from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
 from pipeline.backtest.orders import OrderBatch
+from pipeline.backtest.prepared import Run
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles.rows import RowRule
