@@ -28,9 +28,10 @@ from pipeline.performance import (
     scored_rows,
     summary,
 )
+from pipeline.pictures.stills import picture_markdown
 from pipeline.reports import ModelFindings, ReportInputs, build_report, trades_csv, trades_file
 from pipeline.reports.model_pictures import differences_picture
-from pipeline.reports.pictures import equity_picture, picture_markdown
+from pipeline.reports.pictures import equity_picture
 from pipeline.research import FADES, RULES, bars_from, model_strategy, orders_of
 from pipeline.settings import Settings
 from resources import BarSource, MLflowTracking, PartitionedFrames, ResearchSettings

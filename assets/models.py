@@ -25,8 +25,8 @@ from pipeline.learning.walk_forward import out_of_fold_findings
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs, Trained, hyperparameters_by_fold, train_model, training_result
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
+from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.model_pictures import model_pictures
-from pipeline.reports.pictures import picture_markdown
 from pipeline.research import bars_from, model_orders, model_strategy
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import model_signals as make_model_signals

@@ -22,7 +22,7 @@ from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
-from pipeline.reports.pictures import picture_markdown
+from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
 from pipeline.studies import (
     Study,

@@ -10,7 +10,19 @@ from numpy.typing import NDArray
 from bench.timing import best_seconds, read_once, row
 from bench.workloads import Workload, seeded_bars
 from pipeline.backtest import Account, BacktestResult, simulate
-from pipeline.backtest.fills import CLOSE_BAR, CLOSED, EXIT_REASONS, SESSION_END, STATUSES, TRADABLE, replay
+from pipeline.backtest.fills import (
+    CLOSE_BAR,
+    CLOSED,
+    EXIT_REASONS,
+    SESSION_END,
+    STATUSES,
+    TRADABLE,
+    Bars,
+    Margins,
+    Orders,
+    Rules,
+    replay,
+)
 from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import load_instruments
 from pipeline.profiles import profile_sessions
@@ -76,13 +88,13 @@ def bench_backtest(*, sessions: int = 2_500, repeat: int = 5, seed: int = 0) -> 
             note="fills, sizes, margin and equity per bar",
         ),
         row(
-            "simulate",
+            "simulate, frames to frames",
             name,
             bars.bars,
             best_seconds(lambda: simulate(bars.frame, frame, bars.instrument, account), repeat),
             floor=floor,
             agrees=_simulated(bars, result, compared) == plain,
-            note="frames to frames, with all checks",
+            note="with all checks",
         ),
         row(
             "the table in plain Python",
@@ -124,38 +136,36 @@ def _frame(bars: Workload, orders: _Orders) -> pd.DataFrame:
     )
 
 
-def _replay_arguments(bars: Workload, orders: _Orders, account: Account) -> tuple[Any, ...]:
+def _replay_arguments(bars: Workload, orders: _Orders, account: Account) -> tuple[Bars, Orders, Margins, Rules]:
     sessions, many = len(bars.starts), len(orders.side)
     flags = np.full(bars.bars, TRADABLE, dtype=np.uint8)
     flags[bars.stops - 1] |= SESSION_END | CLOSE_BAR
+    ticks = np.stack([bars.open, bars.high, bars.low, bars.close]).astype(np.int32)
     rate, nothing = np.full(sessions, 0.1), np.zeros(sessions)
     return (
-        np.stack([bars.open, bars.high, bars.low, bars.close]),
-        flags,
-        np.empty((4, 0), np.int64),
-        np.empty((2, 0), np.int64),
-        orders.side,
-        orders.entry,
-        orders.stop,
-        orders.target,
-        np.ones(many, np.int64),
-        np.full(many, account.risk_per_trade),
-        bars.starts[orders.session],
-        bars.stops[orders.session],
-        bars.starts,
-        rate,
-        nothing,
-        rate,
-        nothing,
-        account.initial_capital,
-        bars.instrument.tick_value,
-        bars.instrument.commission_per_side,
-        bars.instrument.commission_rate,
-        account.slippage_ticks,
-        account.trade_through_ticks,
-        account.max_positions,
-        0,
-        False,
+        Bars(ticks, flags, bars.starts, np.empty((4, 0), np.int64), np.empty((2, 0), np.int64)),
+        Orders(
+            orders.side,
+            orders.entry,
+            orders.stop,
+            orders.target,
+            np.ones(many, np.int64),
+            np.full(many, account.risk_per_trade),
+            bars.starts[orders.session],
+            bars.stops[orders.session],
+        ),
+        Margins(rate, nothing, rate, nothing),
+        Rules(
+            account.initial_capital,
+            bars.instrument.tick_value,
+            bars.instrument.commission_per_side,
+            bars.instrument.commission_rate,
+            account.slippage_ticks,
+            account.trade_through_ticks,
+            account.max_positions,
+            0,
+            False,
+        ),
     )
 
 

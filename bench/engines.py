@@ -36,7 +36,8 @@ def other_engines(
         agrees = right and same_levels(levels, call())
         return row(engine, workload, len(steps), best_seconds(call, calls), floor=floor, agrees=agrees, note=note)
 
-    from pipeline.profiles.engines.threads import processors, threaded_profiles
+    from pipeline.hardware import processors
+    from pipeline.profiles.engines.threads import threaded_profiles
 
     rows = [
         measured(

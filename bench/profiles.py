@@ -190,13 +190,13 @@ def _from_frame(
         for name in ("vpoc", "val", "vah", "low", "high")
     )
     return row(
-        "session_profiles",
+        "session_profiles, frame to frame",
         workload.name,
         workload.bars,
         best_seconds(call, repeat),
         floor=floor,
         agrees=right,
-        note="frame to frame, with all checks",
+        note="with all checks",
     )
 
 

@@ -66,13 +66,13 @@ def _tpo(workload: Workload, repeat: int, floor: float) -> dict[str, Any]:
             rows[low : high + 1] += 1
         definition.append((int(own["low"].min()), rows))
     return row(
-        "session_profiles",
+        "session_profiles, frame to frame",
         f"{workload.name}, TPO",
         workload.bars,
         best_seconds(call, repeat),
         floor=floor,
         agrees=len(found) == len(definition) and _equal_rows(levels, definition, _TIME),
-        note="frame to frame, with all checks",
+        note="with all checks",
     )
 
 

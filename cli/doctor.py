@@ -23,7 +23,7 @@ from pipeline.errors import PipelineError
 from pipeline.home import INSTANCE, Home, vpoc_home
 
 if TYPE_CHECKING:
-    from pipeline.learning.compute_environment import TorchBuild
+    from pipeline.hardware import TorchBuild
 
 __all__ = ["doctor"]
 
@@ -101,13 +101,13 @@ def _device(home: Home) -> list[Finding]:
 
 
 def _processors() -> list[Finding]:
-    from pipeline.profiles.engines.threads import processors
+    from pipeline.hardware import processors
 
     return [Finding("device", "processors", "good", f"{processors()} of {os.cpu_count()} for this process")]
 
 
 def _torch() -> list[Finding]:
-    from pipeline.learning.compute_environment import attention_kernels, torch_build
+    from pipeline.hardware import attention_kernels, torch_build
 
     if importlib.util.find_spec("torch") is None:
         return []
@@ -129,7 +129,8 @@ def _torch() -> list[Finding]:
 def _gpus(build: "TorchBuild") -> list[Finding]:
     import torch
 
-    from pipeline.learning.compute_environment import allocator_settings, missing_device, visible_devices
+    from pipeline.hardware import missing_device
+    from pipeline.learning.compute_environment import allocator_settings, visible_devices
 
     if build.kind == "CPU":
         remedy = "for a GPU, install the torch built for it: docs/gpu.md"
@@ -165,7 +166,7 @@ def _gpus(build: "TorchBuild") -> list[Finding]:
 def _gpu(build: "TorchBuild", device: str) -> list[Finding]:
     import torch
 
-    from pipeline.learning.compute_environment import attention_kernels, has_bfloat16, missing_device
+    from pipeline.hardware import attention_kernels, has_bfloat16, missing_device
 
     reason = missing_device(device)
     if reason is not None:
@@ -196,7 +197,7 @@ def _utilization(build: "TorchBuild") -> Finding:
 
 
 def _lightgbm() -> list[Finding]:
-    from pipeline.learning.compute_environment import lightgbm_problem
+    from pipeline.hardware import lightgbm_problem
 
     devices: tuple[Literal["gpu", "cuda"], ...] = ("gpu", "cuda")
     problems = {device: lightgbm_problem(device) for device in devices}

@@ -55,7 +55,7 @@ def train(
         from jobs.chain import train_families
         from pipeline.definitions import defs
 
-        train_families(defs, symbol, families, home, observe)
+        train_families(defs, symbol, families, observe)
 
     console = Console()
     with symbol_alone(home, symbol, console):
@@ -106,7 +106,7 @@ def upload(as_json: JsonOption = False) -> None:
     quieten()
     from pipeline.learning.record import pending_records
     from resources.mlflow_store import StoreUnreachableError, mlflow_errors, open_store, sentence
-    from resources.model_registry import upload as upload_record
+    from resources.model_upload import upload as upload_record
 
     console = Console(soft_wrap=True, highlight=False, quiet=as_json)
     waiting = pending_records(home)

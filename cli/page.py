@@ -22,7 +22,7 @@ def open_profile(
     **rows: Unpack[RowOptions],
 ) -> None:
     """Draw a session of bars or trades, write the page to the reports and open it."""
-    from pipeline.profiles.plots import profile_figure
+    from pipeline.pictures import profile_figure
 
     path = vpoc_home().reports / f"profile-{instrument.symbol}-{day.date()}-{hours}.html"
     figure = profile_figure(data, instrument, day, hours=hours, **rows)

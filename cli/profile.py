@@ -56,8 +56,8 @@ def profile(
     high or low holds trades: they are streamed, and counted at their exact prices.
     """
     from cli.profile_trades import profile_trades, source_holds_trades
+    from pipeline.pictures import profile_text
     from pipeline.profiles import RowRule, session_profiles
-    from pipeline.profiles.plots import profile_text
 
     source = file_source(file, reading)
     if source_holds_trades(source):

@@ -21,9 +21,9 @@ from pipeline.market import Hours, Instrument, find_instrument, session_schedule
 from pipeline.market.readers.options import TextOptions
 from pipeline.market.readers.table import said_left_out
 from pipeline.market.trade_files import TradeReadOptions, holds_trades, read_trades
+from pipeline.pictures import profile_text
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.streaming import StreamedProfiles
-from pipeline.profiles.text import profile_text
 from pipeline.profiles.trades import stream_trades
 from pipeline.settings import load_settings
 

@@ -19,6 +19,8 @@ __all__ = ["duration_text", "shown_while"]
 _BAR = 12  # columns
 _QUIET_LINES = 15.0  # seconds between two lines on the same step where there is no terminal
 _ALMOST = 0.95  # of a step that takes longer than expected
+_AS_EXPECTED = 20.0  # seconds that the pace counts as gone as expected: the first short steps alone tell little of it
+_ACRONYMS = {"naked_vpocs": "naked VPOCs", "ml_signals": "ML signals", "ml_backtest": "ML backtest"}
 
 
 def shown_while(console: Console, run: Callable[["Observer"], object]) -> None:
@@ -85,7 +87,7 @@ class _Chain:
         whole = sum(self.plan.values())
         if expected < 5 or expected < whole / 50:
             return None
-        pace = sum(self.done[step] for step in known) / expected
+        pace = (sum(self.done[step] for step in known) + _AS_EXPECTED) / (expected + _AS_EXPECTED)
         return whole * (1 - self.share()) * pace
 
     def position(self) -> str:
@@ -109,17 +111,19 @@ class _Chain:
 
     def words(self) -> str:
         number = f"[{self.position()}] " if self.plan else ""
-        words = self.step.replace("_", " ") or "preparing"
+        words = _words(self.step) or "preparing"
         return f"{number}{words}{f': {self.going}' if self.going else ''}"
+
+
+def _words(step: str) -> str:
+    return _ACRONYMS.get(step, step.replace("_", " "))
 
 
 def _show_on_terminal(chain: _Chain, event: "StepEvent", console: Console) -> None:
     chain.take(event)
     if event.kind == "finished" and event.step in chain.done:
-        words = f"{event.step.replace('_', ' ')}"
-        console.print(
-            Text.assemble(("✓ ", "green"), f"{words:<56}", (f"{duration_text(chain.done[event.step]):>12}", "dim"))
-        )
+        took = duration_text(chain.done[event.step])
+        console.print(Text.assemble(("✓ ", "green"), f"{_words(event.step):<56}", (f"{took:>12}", "dim")))
     else:
         _tell(event, console)
 

@@ -10,7 +10,6 @@ from rich.table import Table
 from pipeline.backtest import Account
 from pipeline.market import Instrument
 from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
-from pipeline.profiles.pictures import tick_decimals
 
 __all__ = ["account_line", "frame_table", "results_table", "sessions_table", "side_by_side_table"]
 
@@ -94,7 +93,7 @@ def sessions_table(
     ``counted`` names what the profiles count.
     """
     listed = profiles.tail(last)
-    decimals = tick_decimals(instrument)
+    decimals = instrument.price_decimals
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     rows = {"session": listed.index.strftime("%Y-%m-%d")}
     rows |= {name: [f"{price:.{decimals}f}" for price in listed[name]] for name in _LEVELS}

@@ -4,8 +4,9 @@ import dagster as dg
 
 from pipeline.errors import ConfigurationError
 from pipeline.frozen_settings import SettingError
+from pipeline.hardware import torch_build
 from pipeline.learning.compute import GPU_POOL, Compute, ComputeSettings
-from pipeline.learning.compute_environment import prepare_torch, torch_build
+from pipeline.learning.compute_environment import prepare_torch
 
 __all__ = ["ComputeDevice", "training_pool"]
 

@@ -17,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from cli.pages.guard import GuardedWSGI
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.interruption import handled
 from pipeline.tuning.storage import open_storage, words_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def serve_dashboard(
         ) from error
     address = f"http://{host}:{server.server_port}/dashboard"
     try:
-        with server, _interruptible(), _errors_in_one_line():
+        # In the background, where Ctrl-C is ignored, it stops as well, and in the same way where it is terminated.
+        with server, handled(signal.default_int_handler), _errors_in_one_line():
             if say is not None:
                 say(f"Studies    {address}")
                 say("Ctrl-C stops it.")
@@ -168,19 +170,3 @@ def _tell_of(text: str) -> None:
 def _screen() -> bool:
     """Return True if there is a screen: without one, the standard library opens a browser inside this terminal."""
     return sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """A page in the background, where Ctrl-C is ignored, and one that is terminated, stop in the same way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,6 +4,7 @@ import datetime as dt
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,19 +23,27 @@ from pipeline.backtest.fills import (
     SESSION_END,
     STATUSES,
     TRADABLE,
+    Bars,
+    Margins,
+    Orders,
+    Rules,
     replay,
 )
-from pipeline.backtest.ledger import BacktestResult, session_ends, trade_table
+from pipeline.backtest.ledger import BacktestResult, trade_table
 from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.errors import ConfigurationError
-from pipeline.market import Hours, Instrument, SessionLabels, label_sessions
+from pipeline.market import Hours, Instrument, session_schedule
 from pipeline.market.bars import bar_columns, require_bars
+from pipeline.market.contracts import ContractRuns, contract_runs
+from pipeline.market.sessions import session_slices
+from pipeline.market.whole_numbers import all_rise, ordinary_columns, whole_prices, whole_range
 
 __all__ = ["PreparedBars", "Run", "simulate"]
 
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
+_FITS_INT32 = 2**31 - 2
 _PRICES = ("open", "high", "low", "close")
 _NO_FINER = np.empty((4, 0), np.int64), np.empty((2, 0), np.int64)
 
@@ -94,12 +103,18 @@ class PreparedBars:
     """
 
     def __init__(self, bars: pd.DataFrame, instrument: Instrument) -> None:
-        columns = bar_columns(bars, ("timestamp", *_PRICES))
         self.instrument = instrument
-        self.timestamps = pd.DatetimeIndex(columns["timestamp"], copy=True)  # results keep it
-        self.labels = label_sessions(self.timestamps, instrument)
-        self.contract = pd.Series(columns["contract"]) if "contract" in columns else None
-        self.ticks, self.off_tick = _ticks(columns, instrument)
+        if (ordinary := _ordinary(bars, instrument)) is not None:
+            instants, self.ticks, contract = ordinary
+            self.off_tick = 0
+        else:
+            columns = bar_columns(bars, ("timestamp", *_PRICES))
+            instants, contract = columns["timestamp"].asi8, columns.get("contract")
+            self.ticks, self.off_tick = _ticks(columns, instrument)
+            if np.abs(self.ticks).max(initial=0) < _FITS_INT32:
+                self.ticks = self.ticks.astype(np.int32)  # one kind for the compiler, but for prices beyond it
+        self.timestamps = pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)  # results keep it
+        self.contract = None if contract is None else pd.Series(contract)
         if self.off_tick:
             _log.warning(
                 "%s of %s bars have prices off %s's tick grid; they are rounded to the nearest tick",
@@ -107,10 +122,8 @@ class PreparedBars:
                 len(bars),
                 instrument.symbol,
             )
-        self._changes: NDArray[np.int64] | None = None
         self._grids: dict[tuple[Hours, bool], _Grid] = {}
         self._cutoff_bars: dict[tuple[Hours, dt.time], NDArray[np.int64]] = {}
-        self._session_ends: tuple[NDArray[np.int64], pd.DatetimeIndex] | None = None
 
     def run(
         self,
@@ -131,11 +144,7 @@ class PreparedBars:
         rank = np.lexsort((live, -book.side[live], first_bar))
         live, first_bar, last_bar = live[rank], first_bar[rank], last_bar[rank]
 
-        day, night = _margins(account, grid, int(segment[live[0]]) if len(live) else -1)
-        equity, ends, commissions = replay(
-            self.ticks,
-            grid.flags,
-            *finer,
+        orders = Orders(
             book.side[live],
             book.entry[live],
             book.stop[live],
@@ -144,9 +153,8 @@ class PreparedBars:
             book.risk[live],
             first_bar,
             last_bar,
-            grid.session_first,
-            *day,
-            *night,
+        )
+        rules = Rules(
             account.initial_capital,
             instrument.tick_value,
             instrument.commission_per_side,
@@ -157,6 +165,10 @@ class PreparedBars:
             account.max_contracts or 0,
             account.hold_overnight,
         )
+        margins = _margins(account, grid, int(segment[live[0]]) if len(live) else -1)
+        equity, ends, commissions = replay(
+            Bars(self.ticks, grid.flags, grid.session_first, *finer), orders, margins, rules
+        )
         status[live], reason[live] = ends[0], ends[1]
         closed = np.flatnonzero(ends[0] == CLOSED)
         closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
@@ -166,9 +178,7 @@ class PreparedBars:
         """Return the replay's view of the bars in these hours, kept between runs."""
         key = hours, hold_overnight
         if key not in self._grids:
-            if self._changes is None:
-                self._changes = _contract_changes(self.contract, len(self.timestamps))
-            self._grids[key] = _grid(self.labels, self.contract, self._changes, hours, hold_overnight)
+            self._grids[key] = _grid(self.timestamps.asi8, self._runs, self.instrument, hours, hold_overnight)
         return self._grids[key]
 
     def cutoff_bars(self, hours: Hours, cutoff: dt.time) -> NDArray[np.int64]:
@@ -176,16 +186,19 @@ class PreparedBars:
         key = hours, cutoff
         if key not in self._cutoff_bars:
             sessions = self.grid(hours, False).sessions
-            instants = _cutoffs(sessions, cutoff, self.labels.schedule, self.instrument, hours)
+            instants = _cutoffs(sessions, cutoff, self.instrument, hours)
             self._cutoff_bars[key] = np.searchsorted(self.timestamps.asi8, instants.asi8, side="left")
         return self._cutoff_bars[key]
 
-    @property
+    @cached_property
     def session_ends(self) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:
         """The row of every session's last bar, and the sessions."""
-        if self._session_ends is None:
-            self._session_ends = session_ends(self.labels)
-        return self._session_ends
+        slices = session_slices(self.timestamps.asi8, self.instrument, "eth")
+        return slices.stops - 1, slices.index
+
+    @cached_property
+    def _runs(self) -> ContractRuns | None:
+        return None if self.contract is None else contract_runs(self.contract)
 
     def session_equity(self, equity: NDArray[np.float64]) -> pd.Series:
         """Equity at the last bar of every session."""
@@ -268,47 +281,48 @@ def simulate(
     )
 
 
-def _contract_changes(contract: pd.Series | None, count: int) -> NDArray[np.int64]:
-    # Counted over all bars, so that a change between two tradable bars shows in them.
-    changes = np.zeros(count, np.int64)
-    if contract is not None and count:
-        codes = pd.factorize(contract)[0]
-        changes[1:] = np.cumsum(codes[1:] != codes[:-1])
-    return changes
-
-
 def _grid(
-    labels: SessionLabels,
-    contract: pd.Series | None,
-    changes: NDArray[np.int64],
-    hours: Hours,
-    hold_overnight: bool,
+    instants: NDArray[np.int64], runs: ContractRuns | None, instrument: Instrument, hours: Hours, hold_overnight: bool
 ) -> _Grid:
-    tradable = np.flatnonzero(labels.mask(hours))
-    n = len(labels.position)
-    session = labels.position[tradable]
-    run = changes[tradable]
-    new_session = np.ones(len(tradable), np.bool_)
-    new_session[1:] = session[1:] != session[:-1]
-    new_run = np.ones(len(tradable), np.bool_)
-    new_run[1:] = run[1:] != run[:-1]
-    ends_session = np.append(new_session[1:], True)[: len(tradable)]
-    ends_run = np.append(new_run[1:], True)[: len(tradable)]
-    flags = np.zeros(n, np.uint8)
-    flags[tradable] = TRADABLE
-    flags[tradable[ends_session]] |= SESSION_END
-    closes = ends_run if hold_overnight else ends_run | ends_session
-    flags[tradable[closes]] |= CLOSE_BAR
-    starts = new_session | new_run
+    slices = session_slices(instants, instrument, hours)
+    changes = np.empty(0, np.int64) if runs is None else runs.changes
+    session = np.searchsorted(slices.starts, changes, side="right") - 1
+    inside = (session >= 0) & (changes < slices.stops[session]) if len(slices.starts) else np.zeros(len(changes), bool)
+    first = np.union1d(slices.starts, changes[inside])
+    owner = np.searchsorted(slices.starts, first, side="right") - 1
+    ends_session = np.append(owner[1:] != owner[:-1], True)[: len(first)]
+    end = np.where(ends_session, slices.stops[owner], np.append(first[1:], 0)[: len(first)])
+    # Counted over all bars, so that a change between two tradable bars shows in them.
+    run = np.searchsorted(changes, first, side="right")
+    ends_run = np.append(run[1:] != run[:-1], True)[: len(first)]
+    flags = slices.mask(len(instants)).astype(np.uint8) * np.uint8(TRADABLE)
+    flags[slices.stops - 1] |= SESSION_END
+    flags[end[ends_run if hold_overnight else ends_run | ends_session] - 1] |= CLOSE_BAR
     return _Grid(
         flags=flags,
-        sessions=labels.schedule.index[session[new_session]],
-        session_first=tradable[new_session],
-        segment_first=tradable[starts],
-        segment_end=tradable[ends_session | ends_run] + 1,
-        segment_session=(np.cumsum(new_session) - 1)[starts],
-        segment_contract=None if contract is None else contract.iloc[tradable[starts]].to_numpy(dtype=object),
+        sessions=slices.index,
+        session_first=slices.starts,
+        segment_first=first,
+        segment_end=end,
+        segment_session=owner,
+        segment_contract=None if runs is None else runs.names[runs.at(first)],
     )
+
+
+def _ordinary(
+    bars: pd.DataFrame, instrument: Instrument
+) -> tuple[NDArray[np.int64], NDArray[Any], pd.Series | None] | None:
+    """Times, ticks and contracts of bars; None where something is out of the ordinary, be it wrong or not."""
+    columns = ordinary_columns(bars, ("timestamp", *_PRICES))
+    contract = bars["contract"] if columns is not None and "contract" in bars.columns else None
+    if columns is None or not all_rise(columns["timestamp"]) or (contract is not None and contract.isna().any()):
+        return None
+    ticks = np.empty((4, len(bars)), np.int32)
+    fits = whole_range(columns["low"], columns["high"], instrument, ticks[2], ticks[1])
+    for row, name in ((0, "open"), (3, "close")):
+        fits = fits and whole_prices(columns[name], instrument, ticks[row])
+    names = None if contract is None else contract.astype("str").reset_index(drop=True)
+    return (columns["timestamp"], ticks, names) if fits else None
 
 
 def _ticks(bars: Mapping[str, Any] | pd.DataFrame, instrument: Instrument) -> tuple[NDArray[np.int64], int]:
@@ -350,9 +364,7 @@ def _place(book: OrderBatch, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np
     return segment, status, reason
 
 
-def _cutoffs(
-    sessions: pd.DatetimeIndex, cutoff: dt.time, schedule: pd.DataFrame, instrument: Instrument, hours: Hours
-) -> pd.DatetimeIndex:
+def _cutoffs(sessions: pd.DatetimeIndex, cutoff: dt.time, instrument: Instrument, hours: Hours) -> pd.DatetimeIndex:
     """Instant of each session from which on nothing enters.
 
     That clock time on the session's date; where the whole trade date is traded and it lies after the close, on the
@@ -366,28 +378,26 @@ def _cutoffs(
         return instants.tz_convert("UTC").as_unit("ns")
 
     instants = local(sessions)
-    if hours == "rth":
+    if hours == "rth" or len(sessions) == 0:
         return instants
+    schedule = session_schedule(instrument, sessions[0], sessions[-1])
     opens = pd.DatetimeIndex(schedule.loc[sessions, "open"]).as_unit("ns")
     closes = pd.DatetimeIndex(schedule.loc[sessions, "close"]).as_unit("ns")
     evening = local(sessions - pd.Timedelta(days=1))
     return instants.where((instants < closes) | (evening < opens), evening)
 
 
-def _margins(
-    account: Account, grid: _Grid, first_segment: int
-) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _margins(account: Account, grid: _Grid, first_segment: int) -> Margins:
     """Day and overnight margin per session; sessions before the first order need none."""
     first = grid.segment_session[first_segment] if first_segment >= 0 else len(grid.sessions)
     sessions = grid.sessions[first:]
-    tables = []
+    columns = []
     for name in ("margin_day", "margin_overnight"):
         # What is never held overnight needs no overnight margin, whatever the table says.
         needed = sessions if name == "margin_day" or account.hold_overnight else sessions[:0]
-        rate, amount = margin_per_session(getattr(account, name), needed, name)
-        pad = np.zeros(first), np.zeros(len(sessions) - len(needed))
-        tables.append((np.concatenate([pad[0], rate, pad[1]]), np.concatenate([pad[0], amount, pad[1]])))
-    return tables[0], tables[1]
+        for values in margin_per_session(getattr(account, name), needed, name):
+            columns.append(np.concatenate([np.zeros(first), values, np.zeros(len(sessions) - len(needed))]))
+    return Margins(*columns)
 
 
 def _within(

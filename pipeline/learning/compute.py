@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from pipeline.frozen_settings import FrozenSettings
+from pipeline.hardware import has_bfloat16, lightgbm_problem, missing_device
 
 __all__ = [
     "CPU",
@@ -253,22 +254,4 @@ def _lightgbm_device(wanted: Literal["auto", "cpu", "gpu", "cuda"], machine: Mac
     return "cpu"
 
 
-def _missing_here(device: str) -> str | None:
-    from pipeline.learning.compute_environment import missing_device
-
-    return missing_device(device)
-
-
-def _bfloat16_here(device: str) -> bool:
-    from pipeline.learning.compute_environment import has_bfloat16
-
-    return has_bfloat16(device)
-
-
-def _lightgbm_here(device: Literal["gpu", "cuda"]) -> str | None:
-    from pipeline.learning.compute_environment import lightgbm_problem
-
-    return lightgbm_problem(device)
-
-
-THIS_MACHINE = Machine(_missing_here, _bfloat16_here, _lightgbm_here)
+THIS_MACHINE = Machine(missing_device, has_bfloat16, lightgbm_problem)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.hardware import processors
 from pipeline.learning.compute import Compute
 from pipeline.learning.models.protocol import Progress
-from pipeline.profiles.engines.threads import processors
 
 __all__ = ["Usage", "watched"]
 

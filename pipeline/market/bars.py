@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.errors import DataError
 
-__all__ = ["BAR_COLUMNS", "bar_columns", "require_bars"]
+__all__ = ["BAR_COLUMNS", "bar_columns", "require_bars", "times_are_index"]
 
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
@@ -57,7 +57,7 @@ def bar_columns(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> dic
     if not isinstance(bars, pd.DataFrame):
         raise DataError(f"bars must be a pandas DataFrame, not {type(bars).__name__}")
     needed = list(columns)
-    if "timestamp" in needed and "timestamp" not in bars.columns and _index_is_time(bars):
+    if "timestamp" in needed and "timestamp" not in bars.columns and times_are_index(bars):
         times: pd.Series | None = bars.index.to_series(name="timestamp")
         present = {"timestamp", *bars.columns}
     else:
@@ -96,7 +96,8 @@ def bar_columns(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> dic
     return result
 
 
-def _index_is_time(bars: pd.DataFrame) -> bool:
+def times_are_index(bars: pd.DataFrame) -> bool:
+    """Return True if the index holds the bars' times."""
     return isinstance(bars.index, pd.DatetimeIndex) and bars.index.name in (None, "timestamp")
 
 
@@ -110,7 +111,8 @@ def _times(values: pd.Series) -> pd.DatetimeIndex:
     try:
         index = pd.DatetimeIndex(values)
         if index.tz is not None:
-            index = index.tz_convert("UTC").as_unit("ns")
+            index = index.tz_convert("UTC")
+            index = index if index.unit == "ns" else index.as_unit("ns")  # which would copy
     except (TypeError, ValueError) as error:
         raise DataError(f"bars' timestamps can't be read as times: {' '.join(str(error).split())}") from error
     if index.tz is None:

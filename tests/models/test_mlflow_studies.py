@@ -31,7 +31,8 @@ from resources.mlflow_store import Store, open_store
 from resources.mlflow_studies import LoggedStudy, StudyFindings, StudyToLog, TrackedStudy, log_study
 from resources.mlflow_tracking import MLflowTracking
 from resources.mlflow_trials import TrialRuns
-from resources.model_registry import champion_parameters, upload
+from resources.model_registry import champion_parameters
+from resources.model_upload import upload
 from tests.models.conftest import Keep, MLflowServer, free_port, result_of
 
 pytestmark = pytest.mark.slow

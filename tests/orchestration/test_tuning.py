@@ -21,12 +21,12 @@ from assets.tuning import interruptible
 from cli import app
 from jobs.chain import run_chain, run_study, train_family
 from jobs.dagster_internals import quiet_instance
-from jobs.processes import interruptions_kept
 from jobs.progress import StepEvent
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
 from pipeline.errors import ChainError, ConfigurationError, PipelineError
 from pipeline.home import Home
+from pipeline.interruption import interruptions_kept
 from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs
 from pipeline.research import run_research
@@ -211,7 +211,7 @@ def test_study_of_a_family_is_run_to_its_budget_shown_and_leaves_its_best_model(
     shown = metadata_of("studies", "logistic")
     assert shown["trials_complete"].value == 3
     assert shown["looks"].value == document["looks"] >= 3
-    assert {"history_picture", "slices_picture", "parallel_picture"} <= shown.keys()
+    assert {"history_picture", "slices_picture"} <= shown.keys()
     assert "data:image/png;base64" in shown["history_picture"].value
     assert any(event.kind == "going" and event.text.startswith("trials: 3 of at most 3, best ") for event in told)
 
