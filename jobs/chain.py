@@ -11,6 +11,7 @@ from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
 from pipeline.dagster_internals import quiet_instance, shown_on_the_page
 from pipeline.errors import ChainError, DataError
+from pipeline.fresh_processes import warm_up
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
@@ -59,6 +60,7 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     PipelineError
         If the bars can't be read.
     """
+    warm_up()
     months = months_to_make(symbol, home)
     with quiet_instance() as instance:
         close_dead_runs(instance)
