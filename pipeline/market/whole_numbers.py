@@ -13,7 +13,7 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.market.bars import times_are_index
+from pipeline.market.frames import times_are_index
 from pipeline.market.instruments import Instrument
 
 __all__ = [
