@@ -1,14 +1,12 @@
 """Orders on bars, from frames to frames."""
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.fills import ORDER_REASONS, STATUSES
 from pipeline.backtest.ledger import BacktestResult
 from pipeline.backtest.orders import read_orders
-from pipeline.backtest.prepared import NO_FINER, PreparedBars
+from pipeline.backtest.prepared import NO_FINER, PreparedBars, words
 from pipeline.errors import ConfigurationError
 from pipeline.market import Hours, Instrument
 
@@ -69,14 +67,10 @@ def simulate(
     run = prepared.run(book, account, hours, finer)
     return BacktestResult(
         trades=prepared.trades(book, run, orders.index),
-        orders=orders.assign(status=_names(STATUSES, run.status), reason=_names(ORDER_REASONS, run.reason)),
+        orders=orders.assign(status=words(STATUSES, run.status), reason=words(ORDER_REASONS, run.reason)),
         equity=pd.Series(run.equity, index=prepared.timestamps.rename("timestamp"), name="equity"),
         session_equity=prepared.session_equity(run.equity),
         account=account,
         instrument=instrument,
         off_tick_bars=prepared.off_tick,
     )
-
-
-def _names(names: tuple[str, ...], codes: NDArray[np.int64]) -> pd.api.extensions.ExtensionArray:
-    return pd.array(np.array(names, dtype=object)[codes], dtype="str")

@@ -31,7 +31,7 @@ from pipeline.market.contracts import ContractRuns, contract_runs
 from pipeline.market.sessions import session_slices
 from pipeline.market.whole_numbers import all_rise, nearest_ticks, ordinary_columns, whole_prices, whole_range
 
-__all__ = ["NO_FINER", "PreparedBars", "Run"]
+__all__ = ["NO_FINER", "PreparedBars", "Run", "words"]
 
 _log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class PreparedBars:
             "entry_price": to_prices(entry_tick),
             "exit_time": self.timestamps[exit_bar],
             "exit_price": to_prices(exit_tick),
-            "exit_reason": pd.array(np.array(EXIT_REASONS, dtype=object)[exit_reason], dtype="str"),
+            "exit_reason": words(EXIT_REASONS, exit_reason),
             "commission": run.commissions,
             "pnl": pnl,
             "ambiguous": ambiguous.astype(bool),
@@ -354,3 +354,8 @@ def _margins(account: Account, grid: _Grid, first_segment: int) -> Margins:
         for values in margin_per_session(getattr(account, name), needed, name):
             columns.append(np.concatenate([np.zeros(first), values, np.zeros(len(sessions) - len(needed))]))
     return Margins(*columns)
+
+
+def words(names: tuple[str, ...], codes: NDArray[np.int64]) -> pd.api.extensions.ExtensionArray:
+    """Spell codes out, each a position in ``names``."""
+    return pd.array(list(names), dtype="str").take(codes)
