@@ -28,7 +28,7 @@ from pipeline.backtest.replayed import Bars, Margins, Orders, Rules
 from pipeline.market import Hours, Instrument, session_schedule
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.contracts import ContractRuns, contract_runs
-from pipeline.market.sessions import session_slices
+from pipeline.market.sessions import at_clock, session_slices
 from pipeline.market.whole_numbers import all_rise, nearest_ticks, ordinary_columns, whole_prices, whole_range
 
 __all__ = ["NO_FINER", "PreparedBars", "Run", "words"]
@@ -327,19 +327,13 @@ def _cutoffs(sessions: pd.DatetimeIndex, cutoff: dt.time, instrument: Instrument
     evening before, if the session is open then.
     """
     zone = ZoneInfo(instrument.time_zone)
-    clock = pd.Timedelta(hours=cutoff.hour, minutes=cutoff.minute, seconds=cutoff.second)
-
-    def local(days: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        instants = (days + clock).tz_localize(zone, ambiguous=np.zeros(len(days), bool), nonexistent="shift_forward")
-        return instants.tz_convert("UTC").as_unit("ns")
-
-    instants = local(sessions)
+    instants = at_clock(sessions, cutoff, zone)
     if hours == "rth" or len(sessions) == 0:
         return instants
     schedule = session_schedule(instrument, sessions[0], sessions[-1])
     opens = pd.DatetimeIndex(schedule.loc[sessions, "open"]).as_unit("ns")
     closes = pd.DatetimeIndex(schedule.loc[sessions, "close"]).as_unit("ns")
-    evening = local(sessions - pd.Timedelta(days=1))
+    evening = at_clock(sessions - pd.Timedelta(days=1), cutoff, zone)
     return instants.where((instants < closes) | (evening < opens), evening)
 
 
