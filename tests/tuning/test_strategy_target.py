@@ -236,7 +236,7 @@ def test_by_section_of_a_family_has_its_hyperparameters_where_the_settings_have_
         ({"model.num_leaves": 3}, "model.num_leaves is not a parameter of the strategy"),
         ({"trend_widow": 3}, "trend_widow"),
         ({"trend_window": 1}, "trend_window is 1"),
-        ({"account.capital": 3}, "'capital' is unknown"),
+        ({"account.capital": 3}, "capital is unknown"),
         ({"account.volatility_target": 0.2}, "volatility_target is 0.2"),
         ({"models.threshold": 0.5}, "none of models"),
     ],
