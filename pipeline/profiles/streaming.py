@@ -8,7 +8,7 @@ order and on several machines, and be merged.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypedDict, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from pipeline.profiles.stream_parts import Key, Part, bar_parts, trade_parts
 from pipeline.profiles.value_area import check_value_area_settings, value_area
 from pipeline.profiles.whole_bars import PRICES
 
-__all__ = ["StreamAllocation", "StreamCounts", "StreamedProfiles"]
+__all__ = ["StreamAllocation", "StreamCounts", "StreamOptions", "StreamedProfiles"]
 
 StreamAllocation = Literal["trades", "uniform", "close", "tpo"]
 
@@ -68,6 +68,18 @@ class StreamCounts:
     def __post_init__(self) -> None:
         if self.rows_in != self.used + sum(self.refused.values()) + self.other_hours:
             raise AssertionError(f"rows do not add up: {self}")
+
+
+class StreamOptions(TypedDict, total=False):
+    """Settings of :class:`StreamedProfiles` as keyword arguments."""
+
+    allocation: StreamAllocation
+    ticks_per_row: int
+    tpo_minutes: int
+    value_area_basis_points: int
+    expansion_rows: int
+    hours: Hours
+    off_tick: OffTick
 
 
 class StreamedProfiles:
