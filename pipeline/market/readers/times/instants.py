@@ -5,7 +5,6 @@ it twice or never: which instant is meant is the user's to say.
 """
 
 import re
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from pipeline.market.readers.table import Table, is_text
 from pipeline.market.readers.times.columns import NAT, Instants, TimeColumns, first_true
 from pipeline.market.readers.times.epochs import read_epochs
 from pipeline.market.readers.times.texts import Clock, read_times, read_times_as
+from pipeline.market.zones import is_zone
 
 __all__ = ["Instants", "read_instants"]
 
@@ -152,14 +152,10 @@ def _instants(times: TimeColumns, clock: Clock, time_zone: str | None, of: str =
     instants = np.full(len(parsed), NAT)
     names = sorted({str(each) for each in clock.zones if each is not None})
     for name in names:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            row = first_true(clock.zones == name)
-            raise times.fault(
-                row, f"names the zone {name!r}, which is not known; give every time its offset"
-            ) from error
         mine = clock.zones == name
+        if not is_zone(name):
+            what = f"names the zone {name!r}, which is not known; give every time its offset"
+            raise times.fault(first_true(mine), what)
         instants[mine] = _localized(times, parsed.where(mine), name)[mine]
     return Instants(instants, f"times carry their zone, {', '.join(names)}{order}")
 
