@@ -146,9 +146,10 @@ def _instants(times: TimeColumns, clock: Clock, time_zone: str | None, of: str =
         raise times.fault(row, f"{meant}has no zone; {remedy} to the one it was written in, such as America/Chicago")
     parsed = _nanoseconds(times, clock.times)
     if clock.aware:
-        return Instants(parsed.asi8, f"times carry their zone{order}")
+        return Instants(parsed.asi8, f"times carry their zone{order}", offset=clock.offset)
     if clock.zones is None:
-        return Instants(_localized(times, parsed, time_zone or "UTC"), f"times read as {time_zone}{source}{order}")
+        read_in = time_zone or "UTC"
+        return Instants(_localized(times, parsed, read_in), f"times read as {read_in}{source}{order}", read_in)
     instants = np.full(len(parsed), NAT)
     names = sorted({str(each) for each in clock.zones if each is not None})
     for name in names:
