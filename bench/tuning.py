@@ -1,3 +1,4 @@
+# ruff: noqa: PD011 (the values of trials, not of frames)
 """Tuning: trials per second of the strategy and of LightGBM, beside loops that start from the data at each trial."""
 
 import math
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bench.training import made_table
 from pipeline.errors import ConfigurationError
@@ -21,14 +23,19 @@ from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.model_target import ModelTarget
-from pipeline.tuning.storage import open_storage
+from pipeline.tuning.objectives import Judged
+from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
-from pipeline.tuning.study import Report, StudySettings, run_study
+from pipeline.tuning.study import run_study
+from pipeline.tuning.subject import Subject
+from pipeline.tuning.trial_store import open_trials
+from pipeline.tuning.trials import Report
 
 __all__ = ["bench_tuning"]
 
 Params = dict[str, Any]
 _LEAST = 1e-15
+_SUBJECT = Subject("ES", "bench", "made", pd.Timestamp("1990-01-01"), pd.Timestamp("2050-01-01"), 100_000.0)
 
 
 @dataclass(frozen=True)
@@ -223,10 +230,14 @@ class _Clocked:
     target: StrategyTarget | ModelTarget
     file: Path
 
-    def __call__(self, params: Mapping[str, Any], report: Report) -> float | tuple[float, ...]:
+    @property
+    def space(self) -> SearchSpace:
+        return self.target.space
+
+    def judge(self, params: Mapping[str, Any], report: Report) -> Judged:
         begun = time.perf_counter(), time.process_time()
         try:
-            return self.target(params, report)
+            return self.target.judge(params, report)
         finally:
             row = [os.getpid(), *begun, time.perf_counter(), time.process_time()]
             with self.file.open("a") as file:
@@ -245,9 +256,7 @@ def _study(
     settings = StudySettings(objectives=target.objectives, trials=trials, seed=seed, **search)
     with tempfile.TemporaryDirectory() as folder:
         clocked = _Clocked(target, Path(folder) / "clock")
-        storage = open_storage(f"sqlite:///{folder}/optuna.db")
-        result = run_study("bench", target.space, clocked, settings, storage, workers=workers)
-        storage.engine.dispose()
+        result = run_study(_SUBJECT, clocked, settings, open_trials(f"sqlite:///{folder}/optuna.db"), workers=workers)
         times = np.loadtxt(clocked.file, ndmin=2)
     processor = sum(times[own, 4].max() - times[own, 2].min() for own in times[:, 0] == np.unique(times[:, 0])[:, None])
     values = [(trial.params, trial.values) for trial in result.complete]

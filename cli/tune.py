@@ -133,7 +133,7 @@ def _open_dashboard(home: Home, target: str | None, port: int) -> None:
     if target is not None:
         raise ConfigurationError(f"--dashboard shows all studies: leave out {target}")
     from cli.pages.optuna_page import serve_dashboard
-    from pipeline.tuning.storage import tuning_url
+    from pipeline.tuning.database import tuning_url
 
     prepare_environment(home)
     console = Console(soft_wrap=True, highlight=False)

@@ -13,6 +13,7 @@ from jobs.dagster_internals import quiet_instance, shown_on_the_page
 from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
 from pipeline.errors import ChainError, DataError
+from pipeline.fresh_processes import warm_up
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
@@ -126,6 +127,7 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     PipelineError
         If the bars can't be read.
     """
+    warm_up()
     months = months_to_make(symbol, home)
     with _chain(definitions, symbol, observe) as chain:
         settings = load_settings(home)

@@ -13,10 +13,10 @@ from pipeline.home import vpoc_home
 from pipeline.market import Instrument
 from pipeline.performance import format_value
 from pipeline.reports.deflation import deflation
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.look import Look
 from pipeline.tuning.looks import Looks
-from pipeline.tuning.storage import tuning_url
 
 __all__ = ["LookCount", "after_looks", "count_backtests", "record_backtests"]
 

@@ -2,31 +2,41 @@
 
 import io
 import logging
+import math
 import os
 import signal
 import socket
 import sys
 import threading
+import time
+import warnings
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from cli.pages.guard import GuardedWSGI
+import optuna
+import sqlalchemy as sa
+from optuna.storages import InMemoryStorage
+
+from cli.pages.guard import WSGI, GuardedWSGI
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.interruption import handled
-from pipeline.tuning.storage import open_storage, words_of
-
-if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+from pipeline.tuning.database import TrialDatabase, shown, words_of
+from pipeline.tuning.objectives import directions
+from pipeline.tuning.search import distributions, frozen_trial
+from pipeline.tuning.stored_trials import stored_studies, stored_trials
+from pipeline.tuning.trial_store import open_trials
 
 __all__ = ["serve_dashboard"]
 
 LOOPBACK = "127.0.0.1"
 PORT = 8080
+PATIENCE = 5.0
+REFRESH_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +54,11 @@ def serve_dashboard(
     Parameters
     ----------
     url
-        As :func:`~pipeline.tuning.storage.tuning_url` gives it.
+        As :func:`~pipeline.tuning.database.tuning_url` gives it.
     port
         Of the page; 0 for one that is free.
     host
-        Where it can be reached: by default from this machine only, for the page asks nobody who he is, and can delete
-        studies (the ledger keeps their looks).
+        Where it can be reached: by default from this machine only, for the page asks nobody who he is.
     open_browser
         Whether to open the page, where there is a screen.
     say
@@ -62,11 +71,12 @@ def serve_dashboard(
     DataError
         If it has no study yet; looking makes no database.
     """
-    storage = _studies(url)
+    studies = _studies(url)
     from optuna_dashboard import wsgi
 
     try:
-        server = make_server(host, port, GuardedWSGI(wsgi(storage), (host,)), _Server, _Handler)
+        page = GuardedWSGI(studies.in_front_of(wsgi(studies.storage)), (host,))
+        server = make_server(host, port, page, _Server, _Handler)
     except OSError as error:
         raise ConfigurationError(
             f"port {port} of {host} for the studies' page can't be had ({error.strerror}): name another one with --port"
@@ -85,22 +95,64 @@ def serve_dashboard(
     except KeyboardInterrupt:
         if say is not None:
             say("stopped")
-    finally:
-        storage.engine.dispose()
 
 
-def _studies(url: str) -> "RDBStorage":
-    from sqlalchemy import make_url
+class _Shown:
+    """The ledger's studies as Optuna's page reads them: copies in memory, brought up to date as it asks.
 
-    parsed = make_url(url)
+    What is changed or deleted on the page is changed in the copies.
+    """
+
+    def __init__(self, database: TrialDatabase) -> None:
+        self._database, self.storage = database, InMemoryStorage()
+        self._known: dict[str, tuple[optuna.Study, set[int]]] = {}
+        self._lock, self._looked = threading.Lock(), -math.inf
+        self.refresh()
+
+    def in_front_of(self, page: WSGI) -> WSGI:
+        """The page, which sees what is new."""
+
+        def asked(environment: dict[str, Any], start: Callable[..., Any]) -> Any:
+            self.refresh()
+            return page(environment, start)
+
+        return asked
+
+    def refresh(self) -> None:
+        """Take in studies and trials that are new, at most once in two seconds."""
+        with self._lock:
+            if time.monotonic() - self._looked < REFRESH_SECONDS:
+                return
+            for study in stored_studies(self._database):
+                if study.name not in self._known:
+                    self._known[study.name] = self._made(study.name, study.objectives), set()
+                made, known = self._known[study.name]
+                described = distributions(study.space)
+                first = next(place for place in range(len(known) + 1) if place not in known)
+                fresh = [each for each in stored_trials(self._database, study, first) if each.position not in known]
+                made.add_trials(frozen_trial(trial, study.space, described) for trial in fresh)
+                known.update(trial.position for trial in fresh)
+            self._looked = time.monotonic()
+
+    def _made(self, name: str, objectives: Sequence[str]) -> optuna.Study:
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        made = optuna.create_study(study_name=name, storage=self.storage, directions=list(directions(objectives)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # experimental since 3.2
+            made.set_metric_names(list(objectives))
+        return made
+
+
+def _studies(url: str) -> _Shown:
+    parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists():
-        storage = open_storage(url).rdb
-        if storage.get_all_studies():
-            return storage
-        storage.engine.dispose()
+        open_trials(url)
+        found = _Shown(TrialDatabase(url, PATIENCE))
+        if found.storage.get_all_studies():
+            return found
     raise DataError(
-        f"the studies' database {parsed.render_as_string(hide_password=True)} has no study yet: make one with "
-        "'vpoc tune lightgbm' or 'vpoc tune strategy'"
+        f"the studies' database {shown(url)} has no study yet: make one with 'vpoc tune lightgbm' or "
+        "'vpoc tune strategy'"
     )
 
 

@@ -183,8 +183,7 @@ def _rounded(
         scaled = volume[part] / instrument.volume_step
         nearest = np.rint(scaled)
         if not np.array_equal(nearest, scaled):
-            distance = np.abs(scaled - nearest)
-            rounded["volume_rounded"] += int((distance > 1e-6 + 4 * np.spacing(scaled)).sum())
+            rounded["volume_rounded"] += int(instrument.off_step(volume[part]).sum())
         steps[part] = nearest if most < MAX_STEPS else whole_steps(volume[part], instrument)
     if any(rounded.values()):
         _log.info(

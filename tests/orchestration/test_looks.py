@@ -10,9 +10,9 @@ from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
 from pipeline.home import Home
 from pipeline.research import FADES, RULES
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.looks import Looks
-from pipeline.tuning.storage import tuning_url
 from tests.orchestration.conftest import MARKET, MODELS, Made
 from tests.orchestration.test_chain import stored
 

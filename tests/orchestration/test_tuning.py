@@ -33,8 +33,9 @@ from pipeline.research import run_research
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import StrategySettings
 from pipeline.studies import nested_model
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.storage import open_storage, tuning_url
+from pipeline.tuning.trial_store import open_trials
 from tests.orchestration.conftest import MARKET, made_home
 from tests.orchestration.test_chain import nothing, stored
 
@@ -280,9 +281,8 @@ def test_family_tuned_inside_its_folds_is_what_the_function_gives_and_each_look_
     inputs = inputs_of(copied)
     rows = inputs.rows("features", "equal")
     train, test = next(iter(chosen.models.splitter().split(rows.outcome)))
-    elsewhere = Home(copied.root / "elsewhere")
-    storage = open_storage(f"sqlite:///{copied.root / 'own.db'}")
-    own = nested_model("logistic", find_dataset("ES-SIM", copied), chosen, elsewhere, storage).fit(rows.take(train))
+    store = open_trials(f"sqlite:///{copied.root / 'own.db'}")
+    own = nested_model("logistic", find_dataset("ES-SIM", copied), chosen, store).fit(rows.take(train))
     scored = predictions.loc[rows.features.index[test], "score"]
     assert (own.predict_proba(rows.features.iloc[test]) == scored.to_numpy()).all()
     shown = metadata_of("models", "logistic")

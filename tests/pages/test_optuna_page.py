@@ -22,8 +22,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from cli.pages.optuna_page import serve_dashboard
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import PROJECT, Home
-from pipeline.tuning.storage import open_storage, tuning_url
-from pipeline.tuning.study import StudyResult, StudySettings, run_study
+from pipeline.tuning.database import tuning_url
+from pipeline.tuning.settings import StudySettings
+from pipeline.tuning.trial_store import open_trials
+from pipeline.tuning.trials import StudyResult
+from tests.tuning.studies import run
 from tests.tuning.test_study import SPACE, bowl
 
 SERVE = """
@@ -48,10 +51,7 @@ def browser() -> Iterator[Browser]:
 
 
 def searched(url: str, trials: int = 12) -> StudyResult:
-    storage = open_storage(url)
-    result = run_study("ES/lightgbm/1a2b", SPACE, bowl, StudySettings(trials=trials), storage)
-    storage.engine.dispose()
-    return result
+    return run(SPACE, bowl, StudySettings(trials=trials), open_trials(url))
 
 
 def get(address: str, **headers: str) -> str:
@@ -92,7 +92,7 @@ def test_page_lists_the_study_and_shows_its_best_value_and_one_interrupt_stops_i
         listed = page.get_by_text(result.name)
         expect(listed.first).to_be_visible(timeout=30_000)
         listed.first.click()
-        expect(page.get_by_text(f"Best Trial (number={result.best.number})")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text(f"Best Trial (number={result.best.position})")).to_be_visible(timeout=30_000)
         expect(page.get_by_text(str((result.best.values or ())[0]), exact=True)).to_be_visible()
         expect(page.get_by_text(f"x: {result.best.params['x']}")).to_be_visible()
         # The objective's own name, on the axis of the history.
@@ -151,7 +151,7 @@ def test_database_without_studies_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"optuna\.db .*vpoc tune"):
         serve_dashboard(f"sqlite:///{absent}")
     assert not absent.parent.exists()
-    open_storage(f"sqlite:///{absent}").engine.dispose()
+    open_trials(f"sqlite:///{absent}")
     with pytest.raises(DataError, match="has no study yet"):
         serve_dashboard(f"sqlite:///{absent}")
 
