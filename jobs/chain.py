@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError, DagsterInstance
@@ -10,8 +11,9 @@ from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, 
 from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
 from pipeline.dagster_internals import quiet_instance, shown_on_the_page
+from pipeline.environment import make_tracking_store
 from pipeline.errors import ChainError, DataError
-from pipeline.fresh_processes import warm_up
+from pipeline.fresh_processes import FreshProcess, warm_up
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
@@ -62,7 +64,9 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     """
     warm_up()
     months = months_to_make(symbol, home)
-    with quiet_instance() as instance:
+    # Tables that take seconds to make are there when the first training asks for them.
+    store = FreshProcess(make_tracking_store, home)
+    with closing(store), quiet_instance() as instance:
         close_dead_runs(instance)
         settings = load_settings(home)
         selection = settings.models
