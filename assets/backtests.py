@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from assets.declared import WHOLE
 from assets.groups import BACKTESTS
-from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
+from assets.partitions import SYMBOLS, concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import check_choice_replay, check_fill_replay, fill_cutoffs
 from pipeline.backtest import BacktestResult, simulate
@@ -21,7 +22,6 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 __all__ = ["backtest_checks", "backtest_outputs", "backtest_outs", "fade_backtest", "replayed_fills", "rule_backtest"]
 
 OWNERS = ["team:research"]
-WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 
 
 def backtest_outs(prefix: str, description: str, group: str) -> dict[str, dg.AssetOut]:
@@ -45,13 +45,15 @@ def backtest_outs(prefix: str, description: str, group: str) -> dict[str, dg.Ass
 
 def backtest_checks(prefix: str) -> list[dg.AssetCheckSpec]:
     """The checks that every backtest must pass."""
-    said = {
+    descriptions = {
         "books_balance": "final equity = initial capital + the trades' P&L, and every order has one end",
         "fill_replay": "where the bars after an entry, an exit or a rare day are another market, all trades, orders "
         "and equity up to then are the same; so are the orders chosen among the signals decided by then",
     }
     asset = f"{prefix}_backtest"
-    return [dg.AssetCheckSpec(name, asset=asset, blocking=True, description=each) for name, each in said.items()]
+    return [
+        dg.AssetCheckSpec(name, asset=asset, blocking=True, description=each) for name, each in descriptions.items()
+    ]
 
 
 def replayed_fills(

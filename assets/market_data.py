@@ -222,15 +222,15 @@ def _fits_instrument(
             misfits.append(f"{symbol}: {'; '.join(fatal)}")
         else:
             why = "; ".join(finding.message for finding in findings[symbol] if finding.severity == "warning")
-            told = (
+            message = (
                 f"{symbol}: {refused:,} of {rows:,} rows quarantined, {outside:,} of them outside every session, and "
                 f"{snapped:,} off the tick: {why or 'is the file of this instrument, and its time zone right?'}"
             )
             if refused - outside > (rows - outside) / 2 or (rows > 0 and outside == rows) or strange:
-                misfits.append(told)
+                misfits.append(message)
             elif outside > rows / 2:
                 # No error: stocks trade before and after hours too, and a good file may hold more of those bars.
-                odd.append(told)
+                odd.append(message)
     return dg.AssetCheckResult(
         check_name="fits_instrument",
         asset_key="bars",
@@ -241,7 +241,7 @@ def _fits_instrument(
 
 
 def _reading(findings: Mapping[str, tuple[Finding, ...]]) -> dg.AssetCheckResult:
-    said = [
+    messages = [
         f"{symbol}: {finding.severity}: {finding.message}"
         for symbol, found in findings.items()
         for finding in found
@@ -253,7 +253,7 @@ def _reading(findings: Mapping[str, tuple[Finding, ...]]) -> dg.AssetCheckResult
         asset_key="bars",
         passed=all(finding.severity != "warning" for found in findings.values() for finding in found),
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(said) or ("see fits_instrument" if stopped else NOTHING_ODD),
+        description="; ".join(messages) or ("see fits_instrument" if stopped else NOTHING_ODD),
     )
 
 

@@ -34,16 +34,17 @@ from pipeline.modelling import (
     walk_family,
 )
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
+from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.model_pictures import model_pictures
-from pipeline.reports.pictures import picture_markdown
 from pipeline.research import bars_from, model_orders, model_strategy
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import model_signals as make_model_signals
 from pipeline.studies import nested_model
 from pipeline.tuning.campaign import progress_sentence
-from pipeline.tuning.storage import open_storage, tuning_url
-from pipeline.tuning.study import Progress as StudyProgress
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.targets import StudyTarget
+from pipeline.tuning.trial_store import open_trials
+from pipeline.tuning.trials import Progress as StudyProgress
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings, training_pool
 
 __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
@@ -354,13 +355,13 @@ def _tuned(
     if family not in chosen.tuning.nested:
         return None
     home = vpoc_home()
-    storage = open_storage(tuning_url(home))
+    store = open_trials(tuning_url(home), home)
     context.log.info(f"{family}: {_how_tuned(family, chosen)}")
 
     def of_study(progress: StudyProgress) -> None:  # inside a fold; which one that is the study does not know
         report(progress.name, f"tuning, {progress_sentence(progress)}")
 
-    return lambda: nested_model(family, dataset, chosen, home, storage, observe=of_study)
+    return lambda: nested_model(family, dataset, chosen, store, observe=of_study)
 
 
 def _how_tuned(family: str, chosen: Settings) -> str:

@@ -161,6 +161,6 @@ def user_errors() -> Iterator[None]:
     except PipelineError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except (OSError, SQLAlchemyError) as error:
-        if (said := sentence_of_fault(error, vpoc_home())) is None:
+        if (message := sentence_of_fault(error, vpoc_home())) is None:
             raise
-        raise dg.Failure(said, allow_retries=False) from error
+        raise dg.Failure(message, allow_retries=False) from error

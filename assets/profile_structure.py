@@ -3,8 +3,9 @@
 import dagster as dg
 import pandas as pd
 
+from assets.declared import WHOLE, of_months, of_symbol
 from assets.groups import PROFILES
-from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from assets.partitions import by_symbol, concatenated, user_errors
 from assets.tables import table
 from assets.volume_profiles import all_profiles
 from pipeline.datasets import find_trades
@@ -19,16 +20,8 @@ __all__ = ["composite_profiles", "developing_levels", "naked_vpocs", "profile_st
 
 COMPOSITES: tuple[CompositePeriod, ...] = ("week", "month", "roll")
 
-OWNERS = ["team:research"]
-WHOLE = {
-    name: dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
-    for name in ("bars", "volume_profiles")
-}
 
-
-@dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=PROFILES, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
-)
+@dg.asset(**of_symbol(PROFILES, "pandas", "2"), ins={"bars": WHOLE, "volume_profiles": WHOLE})
 def profile_structure(
     context: dg.AssetExecutionContext,
     bars: PartitionedFrames,
@@ -58,9 +51,7 @@ def profile_structure(
     )
 
 
-@dg.asset(
-    ins=WHOLE, partitions_def=SYMBOLS, group_name=PROFILES, owners=OWNERS, kinds={"parquet", "pandas"}, code_version="2"
-)
+@dg.asset(**of_symbol(PROFILES, "pandas", "2"), ins={"bars": WHOLE, "volume_profiles": WHOLE})
 def naked_vpocs(
     context: dg.AssetExecutionContext,
     bars: PartitionedFrames,
@@ -90,14 +81,7 @@ def naked_vpocs(
     )
 
 
-@dg.asset(
-    ins={"bars": WHOLE["bars"]},
-    partitions_def=SYMBOLS,
-    group_name=PROFILES,
-    owners=OWNERS,
-    kinds={"parquet", "numba"},
-    code_version="2",
-)
+@dg.asset(**of_symbol(PROFILES, "numba", "2"), ins={"bars": WHOLE})
 def composite_profiles(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
 ) -> dg.Output[pd.DataFrame]:
@@ -128,14 +112,7 @@ def composite_profiles(
     )
 
 
-@dg.asset(
-    partitions_def=GRID,
-    backfill_policy=SINGLE_RUN,
-    group_name=PROFILES,
-    owners=OWNERS,
-    kinds={"parquet", "numba"},
-    code_version="2",
-)
+@dg.asset(**of_months(PROFILES, "numba", "2"))
 def developing_levels(
     context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
 ) -> dg.Output[dict[str, pd.DataFrame]]:
@@ -160,7 +137,7 @@ def developing_levels(
     return dg.Output(made)
 
 
-@dg.asset(partitions_def=SYMBOLS, group_name=PROFILES, owners=OWNERS, kinds={"parquet", "numba"}, code_version="2")
+@dg.asset(**of_symbol(PROFILES, "numba", "2"))
 def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
     """Profiles from individual trades, with volume bought, sold and delta; files of any size are streamed."""
     with user_errors():

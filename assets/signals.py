@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
+from assets.declared import WHOLE, of_symbol
 from assets.groups import SIGNALS
-from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
+from assets.partitions import concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import check_signal_replay, signal_cutoffs
 from pipeline.made_under import made_under, require_same_settings
@@ -16,17 +17,8 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["candidates", "gate_null_rates", "rule_signals"]
 
-OWNERS = ["team:research"]
-WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 
-
-@dg.asset(
-    partitions_def=SYMBOLS,
-    group_name=SIGNALS,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="1",
-)
+@dg.asset(**of_symbol(SIGNALS, "pandas", "1"))
 def candidates(
     context: dg.AssetExecutionContext,
     session_history: pd.DataFrame,
@@ -51,7 +43,7 @@ def candidates(
     )
 
 
-@dg.asset(group_name=SIGNALS, owners=OWNERS, kinds={"parquet", "numpy"}, code_version="1")
+@dg.asset(group_name=SIGNALS, owners=["team:research"], kinds={"parquet", "numpy"}, code_version="1")
 def gate_null_rates(settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
     """How often each gate passes on driftless random walks, where there is nothing to find."""
     with user_errors():
@@ -61,11 +53,7 @@ def gate_null_rates(settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
 
 
 @dg.asset(
-    partitions_def=SYMBOLS,
-    group_name=SIGNALS,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="1",
+    **of_symbol(SIGNALS, "pandas", "1"),
     ins={"bars": WHOLE},
     check_specs=[
         dg.AssetCheckSpec(

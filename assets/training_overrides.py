@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from assets.shown_settings import shown_settings
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import SettingError
 from pipeline.learning.models import find_family
 from pipeline.settings import ModelSelection, Settings
 
@@ -81,13 +82,8 @@ def with_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     changed = {**models.model_dump(), **changes, "parameters": parameters}
     try:
         return settings.model_copy(update={"models": ModelSelection(**changed)})
-    except ValidationError as error:
-        first = error.errors()[0]
-        text = first["msg"].removeprefix("Value error, ")
-        if first["type"] != "value_error":  # a validator's own sentence names setting and value
-            name = str(first["loc"][0])
-            text = f"{name} is {changed[name]!r}: {text}"
-        raise ConfigurationError(f"run configuration of models: {text}") from error
+    except SettingError as error:
+        raise ConfigurationError(f"run configuration of models: {error}") from error
 
 
 def _threshold(text: str) -> float | str:

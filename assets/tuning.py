@@ -22,7 +22,7 @@ from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
-from pipeline.reports.pictures import picture_markdown
+from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
 from pipeline.studies import (
     Study,
@@ -35,10 +35,11 @@ from pipeline.studies import (
     write_best,
 )
 from pipeline.tuning.campaign import progress_sentence, run_campaign
-from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.storage import open_storage, tuning_url
-from pipeline.tuning.study import Progress, StudyResult, StudySettings, study_name
+from pipeline.tuning.database import tuning_url
+from pipeline.tuning.settings import StudySettings, study_name
 from pipeline.tuning.targets import StudyTarget
+from pipeline.tuning.trial_store import open_trials
+from pipeline.tuning.trials import Progress, StudyResult
 from pipeline.tuning.warm_start import previous_best
 from pipeline.tuning.workers import without_remarks
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings
@@ -139,12 +140,11 @@ def studies(
             volatility_index if len(volatility_index) else None,
         )
         study = prepare_study(target, inputs, chosen, how.objectives, home, compute=compute)
-        url = tuning_url(home)
-        storage = open_storage(url)
+        store = open_trials(tuning_url(home), home)
         begun_with = [
             study.present,
             study.around(_champion(context, target, symbol)),
-            previous_best(storage, study.subject, study.judge.space, how.objectives),
+            previous_best(store.ledger, study.subject, study.judge.space, how.objectives),
         ]
         tell = _reporter(context)
         with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
@@ -158,10 +158,8 @@ def studies(
                 campaign = run_campaign(
                     study.subject,
                     study.judge,
-                    study.kept,
                     how,
-                    storage,
-                    Ledger(url, home=vpoc_home()),
+                    store,
                     enqueue=[params for params in begun_with if params is not None],
                     observe=observe,
                     workers=workers,

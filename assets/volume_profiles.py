@@ -7,13 +7,15 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from assets.declared import WHOLE, of_months, of_symbol
 from assets.groups import PROFILES
-from assets.partitions import GRID, SINGLE_RUN, SYMBOLS, WHOLE_HISTORY, by_symbol, concatenated, user_errors
+from assets.partitions import by_symbol, concatenated, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.made_under import made_under
 from pipeline.market import Instrument, label_sessions
-from pipeline.profiles.plots import profile_markdown
+from pipeline.pictures import profile_png
+from pipeline.pictures.stills import picture_markdown
 from pipeline.research import make_profiles
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
@@ -22,19 +24,13 @@ from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["all_profiles", "session_history", "volume_profiles"]
 
-OWNERS = ["team:research"]
 COLLAPSE_SHARE = 0.35
 COLLAPSE_WINDOW = 60
 LAST_SESSIONS = 10
 
 
 @dg.asset(
-    partitions_def=GRID,
-    backfill_policy=SINGLE_RUN,
-    group_name=PROFILES,
-    owners=OWNERS,
-    kinds={"parquet", "numba"},
-    code_version="2",
+    **of_months(PROFILES, "numba", "2"),
     check_specs=[
         dg.AssetCheckSpec(
             "profile_mass",
@@ -72,15 +68,8 @@ def volume_profiles(
 
 
 @dg.asset(
-    ins={
-        name: dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
-        for name in ("bars", "volume_profiles")
-    },
-    partitions_def=SYMBOLS,
-    group_name=PROFILES,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="2",
+    **of_symbol(PROFILES, "pandas", "2"),
+    ins={"bars": WHOLE, "volume_profiles": WHOLE},
     check_specs=[
         dg.AssetCheckSpec(
             "volume_collapse",
@@ -155,18 +144,19 @@ def _latest(
     rule = strategy.row_rule(dataset.instrument)
     counted = "TPOs" if rule.by_time else "volume"
     last = profiles.iloc[-1]
-    picture = profile_markdown(
+    title = f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {strategy.hours}: {counted} {last['volume']:,.10g}"
+    picture = profile_png(
         # The month before, where it is in the run, gives the composite and the naked VPOCs their past.
         pd.concat([bars[key] for key in months[-2:]], ignore_index=True),
         dataset.instrument,
         hours=strategy.hours,
-        title=f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {strategy.hours}: {counted} {last['volume']:,.10g}",
+        title=title,
         value_area_basis_points=strategy.value_area_basis_points,
         expansion_rows=strategy.expansion_rows,
         **rule.options,
     )
     return {
-        "last_session": dg.MetadataValue.md(picture),
+        "last_session": dg.MetadataValue.md(picture_markdown(picture, title)),
         "last_sessions": table(profiles.tail(LAST_SESSIONS).reset_index()),
     }
 

@@ -1,9 +1,5 @@
 """Jobs: which assets are made together."""
 
-from jobs.ingest import ingest
-from jobs.judge import judge
-from jobs.research import research
-from jobs.train import train
-from jobs.tune import tune
+from jobs.asset_jobs import ingest, judge, research, train, tune
 
 __all__ = ["ingest", "judge", "research", "train", "tune"]

@@ -1,16 +1,17 @@
 """The whole chain for one symbol: ingest of all its months, research, models, studies, judgement; with progress."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError, DagsterInstance
 
 from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, model_key, study_key
+from jobs.dagster_internals import quiet_instance, shown_on_the_page
 from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
-from pipeline.dagster_internals import quiet_instance, shown_on_the_page
 from pipeline.environment import make_tracking_store
 from pipeline.errors import ChainError, DataError
 from pipeline.fresh_processes import FreshProcess, warm_up
@@ -23,17 +24,86 @@ from pipeline.settings import ModelSelection, load_settings
 from pipeline.tuning.targets import STRATEGY
 from resources import BarSource
 
-__all__ = [
-    "months_to_make",
-    "run_chain",
-    "run_study",
-    "train_families",
-    "train_family",
-    "tune_target",
-]
+__all__ = ["months_to_make", "run_chain", "run_study", "train_families", "train_family"]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 LONGEST = 400
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Jobs of one symbol, each a Dagster run that is observed.
+
+    Attributes
+    ----------
+    definitions
+        The project's.
+    symbol
+        A dataset key, ``ES`` or ``ES-SIM``.
+    instance
+        Where the runs are kept.
+    observe
+        Called with the plan first, then from another thread as steps start and finish.
+    """
+
+    definitions: dg.Definitions
+    symbol: str
+    instance: DagsterInstance
+    observe: Observer
+
+    def plan(self, *jobs: tuple[str, str]) -> None:
+        """Tell the steps of jobs, each with the family or target that it is for."""
+        steps: dict[str, float] = {}
+        for job, of in jobs:
+            steps |= expected_seconds(self.definitions, job, self._partition(job, of), self.instance, of)
+        self.observe(StepEvent("", "planned", plan=steps))
+
+    def run(
+        self,
+        job: str,
+        of: str = "",
+        *,
+        tags: Mapping[str, str] | None = None,
+        config: Mapping[str, object] | None = None,
+    ) -> str:
+        """Run a job and return the Dagster run's id; its steps are reported as ``<step> <family or target>``."""
+        run_id = str(uuid.uuid4())
+        shown_on_the_page(self.instance, job)
+        try:
+            with observed(self.instance, run_id, self.observe, of):
+                result = self.definitions.resolve_job_def(job).execute_in_process(
+                    instance=self.instance,
+                    run_id=run_id,
+                    run_config={**QUIET, **(config or {})},
+                    partition_key=self._partition(job, of),
+                    tags={**process_tag(run_id), **(tags or {})},
+                    raise_on_error=False,
+                )
+        except DagsterExecutionInterruptedError as stop:
+            raise KeyboardInterrupt from stop
+        if not result.success:
+            if _interrupted(result):
+                raise KeyboardInterrupt
+            raise ChainError(_why(result))
+        return run_id
+
+    def tune(self, target: str, overrides: Mapping[str, object] | None = None) -> str:
+        """Run a study, or resume it; ``overrides`` are fields of :class:`assets.tuning.StudyOverrides`."""
+        return self.run("tune", target, config={"ops": {"studies": {"config": dict(overrides or {})}}})
+
+    def _partition(self, job: str, of: str) -> str | None:
+        if job == "ingest":
+            return None  # its tags name a range of months
+        keys = {"train": model_key, "tune": study_key}
+        return str(keys[job](of, self.symbol)) if job in keys else self.symbol
+
+
+@contextmanager
+def _chain(definitions: dg.Definitions, symbol: str, observe: Observer) -> Iterator[_Chain]:
+    """Open the home's instance, runs of killed processes closed."""
+    with quiet_instance() as instance:
+        close_dead_runs(instance)
+        yield _Chain(definitions, symbol, instance, observe)
 
 
 def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Observer) -> Mapping[str, str]:
@@ -41,14 +111,10 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
 
     Parameters
     ----------
-    definitions
-        The project's.
-    symbol
-        A dataset key, ``ES`` or ``ES-SIM``.
+    definitions, symbol, observe
+        The project's; a dataset key, ``ES`` or ``ES-SIM``; told the plan first, then, from another thread, the steps.
     home
         Where the results lie.
-    observe
-        Called with the plan first, then from another thread as steps start and finish.
 
     Returns
     -------
@@ -66,160 +132,76 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     months = months_to_make(symbol, home)
     # Tables that take seconds to make are there when the first training asks for them.
     store = FreshProcess(make_tracking_store, home)
-    with closing(store), quiet_instance() as instance:
-        close_dead_runs(instance)
+    with closing(store), _chain(definitions, symbol, observe) as chain:
         settings = load_settings(home)
-        selection = settings.models
+        selection, targets = settings.models, settings.tuning.targets
 
         def plan(families: Sequence[str], targets: Sequence[str]) -> None:
-            trainings = [("train", str(model_key(family, symbol)), family) for family in families]
-            studies = [("tune", str(study_key(target, symbol)), target) for target in targets]
-            jobs = [("ingest", None, ""), ("research", symbol, ""), *trainings, *studies, ("judge", symbol, "")]
-            observe(_plan(definitions, instance, jobs))
+            learning = [*(("train", family) for family in families), *(("tune", target) for target in targets)]
+            chain.plan(("ingest", ""), ("research", ""), *learning, ("judge", ""))
 
-        plan(selection.families, settings.tuning.targets)
+        plan(selection.families, targets)
         first, last = grid_key(months[0], symbol), grid_key(months[-1], symbol)
-        ingest_tags = {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
-        runs = {"ingest": _execute(definitions, "ingest", instance, observe, tags=ingest_tags)}
-        runs["research"] = _execute(definitions, "research", instance, observe, partition_key=symbol)
-        learns = selection.families or set(settings.tuning.targets) - {STRATEGY}
-        why_not = _untrainable(definitions, symbol, instance, selection) if learns else None
+        runs = {"ingest": chain.run("ingest", tags={RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)})}
+        runs["research"] = chain.run("research")
+        learns = selection.families or set(targets) - {STRATEGY}
+        why_not = _untrainable(definitions, symbol, chain.instance, selection) if learns else None
         if why_not is not None:
             observe(StepEvent("models", "told", f"no models: {why_not}"))
-            plan((), [target for target in settings.tuning.targets if target == STRATEGY])
+            targets = tuple(target for target in targets if target == STRATEGY)
+            plan((), targets)
         for family in selection.families if why_not is None else ():
-            runs[f"train {family}"] = train_family(definitions, symbol, family, instance, observe)
+            runs[f"train {family}"] = chain.run("train", family)
         # After the models: a study may trade by their scores.
         failed: ChainError | None = None
-        for target in settings.tuning.targets:
-            if why_not is not None and target != STRATEGY:
-                continue
+        for target in targets:
             try:
-                runs[f"tune {target}"] = tune_target(definitions, symbol, target, instance, observe)
+                runs[f"tune {target}"] = chain.tune(target)
             except ChainError as error:  # the backtests are judged all the same
                 failed = failed or ChainError(f"the study {target} failed: {error}")
-        runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
+        runs["judge"] = chain.run("judge")
         if failed is not None:
             raise failed
     return runs
 
 
 def train_families(
-    definitions: dg.Definitions,
-    symbol: str,
-    families: Iterable[str],
-    home: Home,
-    observe: Observer,
+    definitions: dg.Definitions, symbol: str, families: Sequence[str], observe: Observer
 ) -> Mapping[str, str]:
-    """Train model families on what the chain made of a symbol before, then judge it again.
-
-    Returns
-    -------
-    Mapping
-        As of :func:`run_chain`.
+    """Train model families on what the chain made of a symbol before, then judge it again; see :func:`run_chain`.
 
     Raises
     ------
     ChainError
         If a step failed, or the symbol's training set has not been made: with the step's own message.
     """
-    with quiet_instance() as instance:
-        close_dead_runs(instance)
-        families = list(families)
-        trainings = [("train", str(model_key(family, symbol)), family) for family in families]
-        observe(_plan(definitions, instance, [*trainings, ("judge", symbol, "")]))
-        runs = {f"train {one}": train_family(definitions, symbol, one, instance, observe) for one in families}
-        runs["judge"] = _execute(definitions, "judge", instance, observe, partition_key=symbol)
+    with _chain(definitions, symbol, observe) as chain:
+        chain.plan(*(("train", family) for family in families), ("judge", ""))
+        runs = {f"train {family}": chain.run("train", family) for family in families}
+        runs["judge"] = chain.run("judge")
     return runs
 
 
 def train_family(
-    definitions: dg.Definitions,
-    symbol: str,
-    family: str,
-    instance: DagsterInstance,
-    observe: Observer,
+    definitions: dg.Definitions, symbol: str, family: str, instance: DagsterInstance, observe: Observer
 ) -> str:
-    """Train one model family of a symbol, as a Dagster run; its steps are reported as ``<step> <family>``.
-
-    Returns
-    -------
-    str
-        The Dagster run's id.
-
-    Raises
-    ------
-    ChainError
-        If a step failed: with the step's own message.
-    """
-    return _execute(
-        definitions,
-        "train",
-        instance,
-        observe,
-        of=family,
-        partition_key=str(model_key(family, symbol)),
-    )
+    """Train one model family of a symbol on an open instance and return the Dagster run's id; see :func:`run_chain`."""
+    return _Chain(definitions, symbol, instance, observe).run("train", family)
 
 
-def tune_target(
-    definitions: dg.Definitions,
-    symbol: str,
-    target: str,
-    instance: DagsterInstance,
-    observe: Observer,
-    overrides: Mapping[str, object] | None = None,
+def run_study(
+    definitions: dg.Definitions, symbol: str, target: str, overrides: Mapping[str, object], observe: Observer
 ) -> str:
-    """Run a study of a symbol, or resume it, as a Dagster run; its steps are reported as ``<step> <target>``.
+    """Run a study on what the chain made of a symbol before, or resume it, and return the Dagster run's id.
 
     Parameters
     ----------
     overrides
         What is otherwise than in the settings: fields of :class:`assets.tuning.StudyOverrides`.
-
-    Returns
-    -------
-    str
-        The Dagster run's id.
-
-    Raises
-    ------
-    ChainError
-        If a step failed: with the step's own message.
     """
-    return _execute(
-        definitions,
-        "tune",
-        instance,
-        observe,
-        of=target,
-        partition_key=str(study_key(target, symbol)),
-        config={"ops": {"studies": {"config": dict(overrides or {})}}},
-    )
-
-
-def run_study(
-    definitions: dg.Definitions,
-    symbol: str,
-    target: str,
-    overrides: Mapping[str, object],
-    observe: Observer,
-) -> str:
-    """Run a study on what the chain made of a symbol before; see :func:`tune_target`."""
-    with quiet_instance() as instance:
-        close_dead_runs(instance)
-        observe(_plan(definitions, instance, [("tune", str(study_key(target, symbol)), target)]))
-        return tune_target(definitions, symbol, target, instance, observe, overrides)
-
-
-def _plan(
-    definitions: dg.Definitions, instance: DagsterInstance, jobs: Iterable[tuple[str, str | None, str]]
-) -> StepEvent:
-    """Plan jobs, given by name, partition and the family or target that they are for."""
-    steps: dict[str, float] = {}
-    for job, partition_key, of in jobs:
-        steps |= expected_seconds(definitions, job, partition_key, instance, of)
-    return StepEvent("", "planned", plan=steps)
+    with _chain(definitions, symbol, observe) as chain:
+        chain.plan(("tune", target))
+        return chain.tune(target, overrides)
 
 
 def _untrainable(
@@ -251,39 +233,6 @@ def months_to_make(symbol: str, home: Home) -> list[str]:
             "are kept: set VPOC_FIRST_MONTH for an earlier start, and check the times if they are in the future"
         )
     return sorted(present | made & set(known))
-
-
-def _execute(
-    definitions: dg.Definitions,
-    name: str,
-    instance: DagsterInstance,
-    observe: Observer,
-    *,
-    of: str = "",
-    partition_key: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    config: Mapping[str, object] | None = None,
-) -> str:
-    job = definitions.resolve_job_def(name)
-    run_id = str(uuid.uuid4())
-    shown_on_the_page(instance, name)
-    try:
-        with observed(instance, run_id, observe, of):
-            result = job.execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                run_config={**QUIET, **(config or {})},
-                partition_key=partition_key,
-                tags={**process_tag(run_id), **(tags or {})},
-                raise_on_error=False,
-            )
-    except DagsterExecutionInterruptedError as stop:
-        raise KeyboardInterrupt from stop
-    if not result.success:
-        if _interrupted(result):
-            raise KeyboardInterrupt
-        raise ChainError(_why(result))
-    return run_id
 
 
 def _interrupted(result: dg.ExecuteInProcessResult) -> bool:

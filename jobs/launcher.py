@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipeline.dagster_internals import HIDDEN_TAG_PREFIX, RUN_KEY_TAG, LaunchRunContext
+from jobs.dagster_internals import HIDDEN_TAG_PREFIX, RUN_KEY_TAG, LaunchRunContext
 from pipeline.locks import locked
 
 __all__ = ["OnceLauncher"]

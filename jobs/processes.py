@@ -6,31 +6,26 @@ count it, and its place in a pool would stay taken.
 
 import os
 import re
-import signal
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError
 
-from pipeline.dagster_internals import (
+from jobs.dagster_internals import (
     HIDDEN_TAG_PREFIX,
     ExecutionPlan,
     InProcessExecutor,
     PlanOrchestrationContext,
     RetryMode,
 )
+from pipeline.interruption import interruptions_kept
 from pipeline.process_start import process_start
 
-__all__ = ["close_dead_runs", "interruptions_kept", "one_process", "process_tag"]
+__all__ = ["close_dead_runs", "one_process", "process_tag"]
 
 PROCESS_TAG = f"{HIDDEN_TAG_PREFIX}vpoc-process"
 # With its run, for Dagster copies tags to a run that is executed again; with its start, for numbers are given again.
 PROCESS = re.compile(r"(?P<run>[^@]+)@(?P<host>.+):(?P<number>\d+):(?P<start>[^:]+)")
-SOON = 0.05
 GOING = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -52,27 +47,8 @@ class OneProcess(InProcessExecutor):
     ) -> Iterator[dg.DagsterEvent]:
         """Do the run's steps."""
         plan_context.instance.add_run_tags(plan_context.run_id, process_tag(plan_context.run_id))
-        with interruptions_kept():
+        with interruptions_kept(DagsterExecutionInterruptedError):
             yield from super().execute(plan_context, execution_plan)
-
-
-@contextmanager
-def interruptions_kept() -> Iterator[None]:
-    """Send an interruption again that a library's callback lost: what is raised there Python prints, and goes on."""
-    before = sys.unraisablehook
-
-    def again(lost: Any) -> None:
-        if isinstance(lost.exc_value, KeyboardInterrupt | DagsterExecutionInterruptedError):
-            # From another thread, once the callback is over.
-            threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGINT)).start()
-        else:
-            before(lost)
-
-    sys.unraisablehook = again
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
 
 
 @dg.executor(name="one_process")

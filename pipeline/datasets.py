@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from pydantic import ValidationError
 
-from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
+from pipeline.errors import ConfigurationError, UnknownSymbolError
+from pipeline.frozen_settings import SettingError
 from pipeline.home import Home, expanded, write_whole
 from pipeline.locks import locked
 from pipeline.market import Instrument, find_instrument, load_instruments, simulate_market
@@ -226,15 +226,9 @@ def _source(home: Home, symbol: str, entry: object) -> FileSource:
         raise ConfigurationError(f"{place}: {symbol} must map setting names to values, e.g. {{path: bars.csv}}")
     try:
         source = FileSource(**entry)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"there is no such setting; choose from {', '.join(FileSource.model_fields)}"
-            message += did_you_mean(str(first["loc"][-1]), FileSource.model_fields)
-        place = place_in_yaml(home.sources, symbol, *first["loc"])
-        raise ConfigurationError(f"{place}: {symbol}.{field}: {message}") from error
+    except SettingError as error:
+        place = place_in_yaml(home.sources, symbol, *error.location)
+        raise ConfigurationError(f"{place}: {error.under(symbol)}") from error
     if not source.path.strip():
         place = place_in_yaml(home.sources, symbol, "path")
         raise ConfigurationError(f"{place}: {symbol}.path is empty; name the file with the bars")

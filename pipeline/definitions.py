@@ -3,17 +3,11 @@
 import dagster as dg
 
 from assets import all_assets
-from assets.partitions import study_key
 from jobs import ingest, judge, research, train, tune
-from jobs.chain import run_chain, run_study, train_families
-from jobs.processes import close_dead_runs, one_process
-from jobs.progress import Observer, StepEvent
+from jobs.processes import one_process
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
 from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
-from resources.mlflow_store import StoreUnreachableError, mlflow_errors, open_store, sentence
-from resources.mlflow_views import runs_page
-from resources.model_registry import Registered, registered_models, upload
 from schedules import (
     dead_runs,
     judgement_after_failed_training,
@@ -23,24 +17,7 @@ from schedules import (
     training_after_research,
 )
 
-__all__ = [
-    "Observer",
-    "Registered",
-    "StepEvent",
-    "StoreUnreachableError",
-    "close_dead_runs",
-    "defs",
-    "mlflow_errors",
-    "open_store",
-    "registered_models",
-    "run_chain",
-    "run_study",
-    "runs_page",
-    "sentence",
-    "study_key",
-    "train_families",
-    "upload",
-]
+__all__ = ["defs"]
 
 # Dagster loads this module in processes of its own (code server, runs): each needs the home's variables.
 prepare_environment(vpoc_home())

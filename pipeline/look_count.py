@@ -12,11 +12,11 @@ from pipeline.errors import ConfigurationError
 from pipeline.home import vpoc_home
 from pipeline.market import Instrument
 from pipeline.performance import format_value
-from pipeline.reports.looks_section import deflation
+from pipeline.reports.deflation import deflation
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.look import Look
 from pipeline.tuning.looks import Looks
-from pipeline.tuning.storage import tuning_url
 
 __all__ = ["LookCount", "after_looks", "count_backtests", "record_backtests"]
 
@@ -34,7 +34,7 @@ class LookCount:
     why_unknown
         Why; empty where they are known.
     deflated
-        From :func:`pipeline.reports.looks_section.deflation`.
+        From :func:`pipeline.reports.deflation.deflation`.
     expected_best
         Annualised Sharpe ratio that the best of the trials is expected to show if none has an edge; NaN if unknown.
     overfitting

@@ -9,11 +9,12 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, StrictBool, ValidationError
+from pydantic import StrictBool
 
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 
 __all__ = ["Choice", "Dimension", "Real", "SearchSpace", "Trial", "Whole"]
 
@@ -31,18 +32,11 @@ class Trial(Protocol):
         """One of the choices."""
 
 
-class _Dimension(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Dimension(FrozenSettings):
+    called: ClassVar[str] = "dimension of a search space:"
 
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(
-                f"{type(self).__name__} in a search space: {name} is {first['input']!r}: {first['msg']}"
-            ) from error
+    def __init__(self, /, **values: Any) -> None:
+        super().__init__(**values)
 
     def suggest(self, name: str, trial: Trial) -> Any:
         raise NotImplementedError

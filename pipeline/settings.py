@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.backtest import Account
-from pipeline.errors import ConfigurationError, did_you_mean
+from pipeline.errors import ConfigurationError
 from pipeline.features.selection import FeatureSelection
+from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.home import Home, expanded
 from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import ComputeSettings
@@ -32,10 +33,8 @@ __all__ = [
 ]
 
 
-class SimulatorSettings(BaseModel):
+class SimulatorSettings(FrozenSettings):
     """The simulated market that ``<symbol>-SIM`` holds; see :func:`pipeline.market.simulate_market`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     start: dt.date = dt.date(2020, 1, 2)
     sessions: int = Field(default=1260, gt=0, le=20_000)
@@ -49,7 +48,7 @@ _HIGH_RISK = 0.1
 Weights = Literal["equal", "uniqueness"]
 
 
-class ModelSelection(BaseModel):
+class ModelSelection(FrozenSettings):
     """Selection of the models trained on the candidates, their folds, and the score that makes a signal.
 
     Attributes
@@ -71,8 +70,6 @@ class ModelSelection(BaseModel):
     parameters
         Family → hyperparameters that differ from its defaults.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     families: tuple[str, ...] = ("lightgbm", "mlp") if find_spec("torch") else ("lightgbm",)
     weights: Weights = "equal"
@@ -118,7 +115,12 @@ class ModelSelection(BaseModel):
         return make_model(family, self.parameters.get(family), seed=seed)
 
 
-class Settings(BaseModel):
+def _possible_account(settings: dict[str, Any]) -> dict[str, Any]:
+    Account(**settings)
+    return settings
+
+
+class Settings(FrozenSettings):
     """Everything a user may set, with the project's defaults.
 
     Attributes
@@ -145,10 +147,8 @@ class Settings(BaseModel):
         What is tuned, and how.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     strategy: StrategySettings = StrategySettings()
-    account: dict[str, Any] = Field(default_factory=dict)
+    account: Annotated[dict[str, Any], AfterValidator(_possible_account)] = Field(default_factory=dict)
     simulator: SimulatorSettings = SimulatorSettings()
     off_tick: Literal["snap", "reject"] = "snap"
     seed: int = Field(default=0, ge=0)
@@ -161,15 +161,6 @@ class Settings(BaseModel):
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""
         return Account.for_instrument(instrument, **self.account)
-
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "simulator": SimulatorSettings,
-    "features": FeatureSelection,
-    "models": ModelSelection,
-    "compute": ComputeSettings,
-    "tuning": TuningSettings,
-}
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> dict[str, Any]:
@@ -213,25 +204,9 @@ def read_settings(path: Path) -> Settings:
     if isinstance(entries.get("account"), dict):
         entries["account"] = _with_risk(entries["account"], path)
     try:
-        settings = Settings(**entries)
-    except ValidationError as error:
-        place, first = place_in_yaml(path, *_location(error)), error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            model = _SECTIONS.get(name.partition(".")[0], Settings)
-            raise ConfigurationError(
-                f"{place}: setting {name} is unknown; choose from {', '.join(model.model_fields)}"
-                f"{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
-            ) from error
-        if first["type"] == "value_error":  # a validator's own sentence, which names setting and value
-            raise ConfigurationError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from error
-        raise ConfigurationError(f"{place}: {name} is {first['input']!r}: {first['msg']}") from error
-    try:
-        Account(**settings.account)
-    except ConfigurationError as error:
-        place = place_in_yaml(path, "account", *_location(error))
-        raise ConfigurationError(f"{place}: {error}") from error
-    return settings
+        return Settings(**entries)
+    except SettingError as error:
+        raise ConfigurationError(f"{place_in_yaml(path, *error.location)}: {error}") from error
 
 
 def require_settings(home: Home) -> Settings:
@@ -251,16 +226,6 @@ def require_settings(home: Home) -> Settings:
             "of a daily VIX, or remove the line"
         )
     return settings
-
-
-def _location(error: BaseException | None) -> tuple[int | str, ...]:
-    """Keys that lead to the setting that an error is about; validators' own sentences have theirs inside."""
-    if isinstance(error, ConfigurationError):
-        return _location(error.__cause__)
-    if not isinstance(error, ValidationError):
-        return ()
-    first = error.errors()[0]
-    return (*first["loc"], *_location(first.get("ctx", {}).get("error")))
 
 
 def _with_risk(account: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -25,14 +25,16 @@ from pipeline.locks import locked
 from pipeline.modelling import LearningInputs
 from pipeline.search_space import SearchSpace
 from pipeline.settings import Settings
-from pipeline.tuning.campaign import Campaign, KeptMoney, Subject, Target
+from pipeline.tuning.campaign import Campaign
 from pipeline.tuning.joint_target import JointTarget
-from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.model_target import ModelTarget, NestedMemory, TunedModel
-from pipeline.tuning.storage import StudyStorage, tuning_url
+from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, Traded, by_section
-from pipeline.tuning.study import Progress, StudyResult, StudySettings
+from pipeline.tuning.subject import Subject, Target
 from pipeline.tuning.targets import StudyTarget
+from pipeline.tuning.trial_store import TrialStore
+from pipeline.tuning.trials import Progress, StudyResult
+from pipeline.tuning.tuned_model import NestedStudies, TunedModel
 
 __all__ = [
     "Study",
@@ -48,7 +50,7 @@ __all__ = [
 ]
 
 DOCUMENT = "study.json"
-MODEL, MONEY = "model", "money"
+MODEL = "model"
 _OUT_OF_FOLD = "out_of_fold"
 _PRICES = ("open", "high", "low", "close", "volume")
 # Score from which a trade pays where targets lie about twice as far as stops: the default start of the search.
@@ -92,8 +94,6 @@ class Study:
         On which data.
     judge
         Judges parameters.
-    kept
-        Where the money of each trial lies.
     folder
         Of all that is kept of it beside the database.
     present
@@ -105,7 +105,6 @@ class Study:
     target: StudyTarget
     subject: Subject
     judge: Target
-    kept: KeptMoney
     folder: Path
     present: dict[str, Any] | None
     rows: TrainingRows | None = None
@@ -174,19 +173,15 @@ def nested_model(
     family: str,
     dataset: Dataset,
     settings: Settings,
-    home: Home,
-    storage: StudyStorage,
+    store: TrialStore,
     *,
     observe: Callable[[Progress], None] | None = None,
 ) -> TunedModel:
     """An unfitted model that tunes itself on what it learns from: in a walk-forward each fold on its own past.
 
-    Its looks are remembered under ``<family> nested``, each with the sessions that it saw.
+    Its looks are recorded under ``<family> nested``, each with the sessions that it saw.
     """
     target, tuning, selection = StudyTarget.of(family), settings.tuning, settings.models
-    capital = settings.account_for(dataset.instrument).initial_capital
-    name = f"{family} nested"
-    folder = home.root / "tuning" / dataset.key / name.replace(" ", "-")
     return TunedModel(
         family,
         study_settings(target, settings, trials=tuning.nested_trials),
@@ -195,11 +190,13 @@ def nested_model(
         threshold=selection.threshold,
         periods_per_year=dataset.instrument.periods_per_year,
         seed=settings.seed,
-        storage=storage,
-        name=name,
-        workers=tuning.workers,
-        observe=observe,
-        memory=NestedMemory(dataset.key, folder, Ledger(tuning_url(home), home=home), capital),
+        nested=NestedStudies(
+            store,
+            dataset.key,
+            settings.account_for(dataset.instrument).initial_capital,
+            tuning.workers,
+            observe,
+        ),
     )
 
 
@@ -268,7 +265,6 @@ def _model(making: _Making, family: str) -> Study:
         settings.seed,
         inputs.learning.version,
     )
-    kept = KeptMoney(making.folder(version) / MONEY)
     judge = ModelTarget(
         family,
         rows,
@@ -279,15 +275,12 @@ def _model(making: _Making, family: str) -> Study:
         periods_per_year=inputs.dataset.instrument.periods_per_year,
         seed=settings.seed,
         compute=making.compute,
-        keep=kept,
     )
     candidates = inputs.learning.training_set
     # Its money is counted by the day of the decision.
     first, last = pd.DatetimeIndex(candidates["decided_on"]).min(), pd.DatetimeIndex(candidates["session"]).max()
     present = judge.space.chosen_from(plain.settings.model_dump())
-    return Study(
-        making.target, making.subject(version, first, last), judge, kept, making.folder(version), present, rows
-    )
+    return Study(making.target, making.subject(version, first, last), judge, making.folder(version), present, rows)
 
 
 def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = None) -> Study:
@@ -297,7 +290,6 @@ def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = Non
     if scores is not None and "models.threshold" not in space and making.settings.models.threshold != "tuned":
         threshold = making.settings.models.threshold
     version = making.of_bars(traded, None if scores is None else data_version(scores, ""), threshold)
-    kept = KeptMoney(making.folder(version) / MONEY)
     judge = StrategyTarget(
         making.inputs.bars,
         instrument,
@@ -308,11 +300,10 @@ def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = Non
         threshold=threshold,
         space=space,
         objectives=making.objectives,
-        keep=kept,
     )
     subject = making.subject(version, judge.sessions[0], judge.sessions[-1])
     present = judge.space.chosen_from(making.strategy())
-    return Study(making.target, subject, judge, kept, making.folder(version), present)
+    return Study(making.target, subject, judge, making.folder(version), present)
 
 
 def _scored(making: _Making, family: str) -> Study:
@@ -348,7 +339,6 @@ def _joint(making: _Making, family: str) -> Study:
         None if index is None else data_version(index, ""),
         *settings.features.leave_out,
     )
-    kept = KeptMoney(making.folder(version) / MONEY)
     judge = JointTarget(
         family,
         inputs.bars,
@@ -364,13 +354,12 @@ def _joint(making: _Making, family: str) -> Study:
         require_rules=selection.require_rules,
         seed=settings.seed,
         compute=making.compute,
-        keep=kept,
         features=settings.features,
     )
     own = {f"model.{name}": value for name, value in plain.settings.model_dump().items()}
     present = judge.space.chosen_from({**making.strategy(), **own})
     subject = making.subject(version, judge.sessions[0], judge.sessions[-1])
-    return Study(making.target, subject, judge, kept, making.folder(version), present)
+    return Study(making.target, subject, judge, making.folder(version), present)
 
 
 # --- what is kept ---

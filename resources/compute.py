@@ -1,11 +1,12 @@
 """The compute device: where models are trained."""
 
 import dagster as dg
-from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import SettingError
+from pipeline.hardware import torch_build
 from pipeline.learning.compute import GPU_POOL, Compute, ComputeSettings
-from pipeline.learning.compute_environment import prepare_torch, torch_build
+from pipeline.learning.compute_environment import prepare_torch
 
 __all__ = ["ComputeDevice", "training_pool"]
 
@@ -34,10 +35,8 @@ class ComputeDevice(dg.ConfigurableResource):
         own = {name: value for name, value in self._fields().items() if value is not None}
         try:
             wanted = ComputeSettings(**(settings.model_dump() | own))
-        except ValidationError as error:
-            first = error.errors()[0]
-            said = first["msg"].removeprefix("Value error, ")
-            raise ConfigurationError(f"resource compute_device: {first['loc'][0]}: {said}") from error
+        except SettingError as error:
+            raise ConfigurationError(f"resource compute_device: {error}") from error
         prepare_torch(wanted)
         return wanted.choose()
 

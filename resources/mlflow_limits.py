@@ -16,12 +16,14 @@ __all__ = [
     "pages",
     "safe_name",
     "safe_names",
+    "sentence",
     "value_text",
 ]
 
 # MLflow's limits of one request: a thousand things in all, of them a hundred parameters and a hundred tags.
 METRICS_A_BATCH = 1000
 PARAMETERS_A_BATCH = 100
+LONGEST_SENTENCE = 500
 NAME_CHARACTERS = "_-. /:"
 
 
@@ -67,6 +69,12 @@ def cut_tag(value: str) -> str:
     from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
     return value[:MAX_TAG_VAL_LENGTH]
+
+
+def sentence(error: BaseException) -> str:
+    """An error's text on one line, not too long."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]} ..."
 
 
 def batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -1,27 +1,21 @@
 """MLflow's tracking store: opened only where it answers, and asked so that nothing waits for minutes."""
 
-import http.client
 import logging
 import os
-import socket
 import sqlite3
-import ssl
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.addresses import shown_address
 from pipeline.environment import make_tracking_store, tracking_uri
 from pipeline.errors import DataError
 from pipeline.home import Home
 from pipeline.outside import sentence_of_fault
-from resources.mlflow_limits import pages
+from resources.mlflow_limits import pages, sentence
+from resources.mlflow_probe import why_unreachable
 from resources.mlflow_views import BACKTESTS, STUDIES, TRAININGS, runs_page, save_views
 
 __all__ = ["FAILURE_TAG", "Store", "StoreUnreachableError", "mlflow_errors", "open_store", "sentence"]
@@ -31,11 +25,6 @@ FAILURE_TAG = "vpoc.failure"
 
 EXPERIMENT_PREFIX = "vpoc-"
 STUDIES_SUFFIX = "-studies"
-PROBE_SECONDS = 2
-# Name resolution keeps no time limit of its own.
-GIVE_UP_SECONDS = 3
-GATEWAY_ERRORS = (502, 503, 504)
-DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 # By itself MLflow tries for four minutes before it says that a server is gone, prints addresses between our lines, and
 # takes a uv project in the current folder for the model's.
 DEFAULTS = {
@@ -44,7 +33,6 @@ DEFAULTS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
-LONGEST_SENTENCE = 500
 # That a server went away is told once, by whoever needed it: not by each request, nor by the monitor of the machine.
 LEVELS = {
     "alembic": logging.WARNING,
@@ -78,7 +66,7 @@ class Store:
 
     @property
     def is_server(self) -> bool:
-        """Whether an MLflow server stands before the database."""
+        """Return True if an MLflow server stands before the database."""
         return self.uri.startswith(("http://", "https://"))
 
     def experiment(self, symbol: str, *, studies: bool = False) -> str:
@@ -145,10 +133,10 @@ class Store:
         """End a run ``FAILED`` and say why, if the store is there to hear of it."""
         # The error is on its way to Dagster; that MLflow can't hear of it now must not take its place.
         with suppress(*mlflow_errors()):
-            said = f"{type(error).__name__}: {sentence(error)}"
+            text = f"{type(error).__name__}: {sentence(error)}"
             if not isinstance(error, Exception):
-                said = "stopped from outside"  # Ctrl-C, or the stop button of Dagster's page
-            self.client.set_tag(run_id, FAILURE_TAG, said)
+                text = "stopped from outside"  # Ctrl-C, or the stop button of Dagster's page
+            self.client.set_tag(run_id, FAILURE_TAG, text)
             self.client.set_terminated(run_id, status="FAILED")
 
     def require_answer(self) -> None:
@@ -159,9 +147,7 @@ class Store:
         StoreUnreachableError
             If it does not, within some seconds.
         """
-        reason = _why_away(self.uri)
-        if reason is not None:
-            raise StoreUnreachableError(f"MLflow at {shown_address(self.uri)} does not answer ({reason})")
+        _require_answer(self.uri)
 
     @contextmanager
     def as_default(self) -> Iterator[None]:
@@ -185,47 +171,37 @@ def open_store(home: Home) -> Store:
     StoreUnreachableError
         If it does not answer within some seconds: says where it should be.
     """
-    reason = _why_away(tracking_uri(home))
-    if reason is not None:
-        raise StoreUnreachableError(f"MLflow at {shown_address(tracking_uri(home))} does not answer ({reason})")
+    _require_answer(tracking_uri(home))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     try:
         uri = make_tracking_store(home)
-    except mlflow_errors() as error:
-        raise StoreUnreachableError(
-            f"MLflow at {shown_address(tracking_uri(home))} can't be opened ({_outside(error, home)})"
-        ) from error
-    if uri == f"sqlite:///{home.mlflow / 'mlflow.db'}":
-        _write_ahead(home.mlflow / "mlflow.db")
-    from mlflow.tracking import MlflowClient
+        if uri == f"sqlite:///{home.mlflow / 'mlflow.db'}":
+            _write_ahead(home.mlflow / "mlflow.db")
+        from mlflow.tracking import MlflowClient
 
-    for name, level in LEVELS.items():
-        logging.getLogger(name).setLevel(level)  # after the import, which sets levels
-    try:
+        for name, level in LEVELS.items():
+            logging.getLogger(name).setLevel(level)  # after the import, which sets levels
         return Store(MlflowClient(tracking_uri=uri), uri, home)
     except mlflow_errors() as error:
+        reason = sentence_of_fault(error, home) or sentence(error)
         raise StoreUnreachableError(
-            f"MLflow at {shown_address(uri)} can't be opened ({_outside(error, home)})"
+            f"MLflow at {shown_address(tracking_uri(home))} can't be opened ({reason})"
         ) from error
 
 
 def mlflow_errors() -> tuple[type[Exception], ...]:
-    """What is raised where a store is away, full, broken or of another version."""
+    """Return what is raised where a store is unreachable, full, broken or of another version."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     return (StoreUnreachableError, MlflowException, SQLAlchemyError, OSError)
 
 
-def sentence(error: BaseException) -> str:
-    """An error's text on one line, not too long."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]} ..."
-
-
-def _outside(error: BaseException, home: Home) -> str:
-    return sentence_of_fault(error, home) or sentence(error)
+def _require_answer(uri: str) -> None:
+    reason = why_unreachable(uri)
+    if reason is not None:
+        raise StoreUnreachableError(f"MLflow at {shown_address(uri)} does not answer ({reason})")
 
 
 def _write_ahead(database: Path) -> None:
@@ -236,44 +212,3 @@ def _write_ahead(database: Path) -> None:
     # A file system that can't, a database in use or a broken one: MLflow has its own words for them, or none.
     with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=1)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _why_away(uri: str) -> str | None:
-    """What keeps a store from answering; None where it does, or lies on this machine's disk."""
-    parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
-    if scheme not in DEFAULT_PORTS or parts.hostname is None:
-        return None
-    found: list[str | None] = []
-    probe = threading.Thread(target=lambda: found.append(_probe(uri)), daemon=True)
-    probe.start()
-    probe.join(GIVE_UP_SECONDS)
-    return found[0] if found else f"no answer within {GIVE_UP_SECONDS} s"
-
-
-def _probe(uri: str) -> str | None:
-    parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
-    try:
-        if scheme in ("http", "https"):
-            return _probe_http(uri)
-        address = (str(parts.hostname), parts.port or DEFAULT_PORTS[scheme])
-        with socket.create_connection(address, PROBE_SECONDS):
-            return None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return sentence(getattr(error, "reason", None) or error)
-
-
-def _probe_http(uri: str) -> str | None:
-    parts = urlsplit(uri)
-    plain = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    try:
-        with urllib.request.urlopen(f"{plain.rstrip('/')}/health", timeout=PROBE_SECONDS):  # noqa: S310
-            return None
-    except urllib.error.HTTPError as error:
-        # Any other answer, a refusal too, is the server's: whether it will serve us, MLflow finds out.
-        return f"HTTP {error.code} {error.reason}" if error.code in GATEWAY_ERRORS else None
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ssl.SSLError):
-            return None
-        raise

@@ -31,13 +31,14 @@ from resources.mlflow_limits import (
     value_text,
 )
 from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
-from resources.mlflow_trials import TrialRuns, ended, objective_values
+from resources.mlflow_trials import TrialRuns, objective_values
 from resources.model_registry import KIND_TAG, SIMULATED_TAG, SYMBOL_TAG, code_tags
 
 if TYPE_CHECKING:
     from pipeline.search_space import Dimension, SearchSpace
     from pipeline.tuning.campaign import Campaign
-    from pipeline.tuning.study import Progress, StudyResult, StudySettings, TrialRecord
+    from pipeline.tuning.settings import StudySettings
+    from pipeline.tuning.trials import Progress, StudyResult, TrialRecord
 
 __all__ = ["MOST_CHILDREN", "LoggedStudy", "StudyFindings", "StudyToLog", "TrackedStudy", "begin_study", "log_study"]
 
@@ -70,7 +71,7 @@ class StudyToLog:
     symbol, target
         What is tuned on which market.
     name
-        The study's full name in its storage (:func:`pipeline.tuning.study.study_name`): one parent run each.
+        The study's full name in its storage (:func:`pipeline.tuning.settings.study_name`): one parent run each.
     version, source
         Hash of the data, and where the bars are from.
     simulated
@@ -443,7 +444,7 @@ def _tell_state(
     for step, trial in course:
         for objective, value in objective_values(trial, objectives).items():
             if math.isfinite(value):
-                metrics.append(Metric(names[objective], value, milliseconds(ended(trial)), step))
+                metrics.append(Metric(names[objective], value, milliseconds(trial.finished), step))
     for part in batches(metrics, METRICS_A_BATCH):
         runs.store.client.log_batch(runs.parent, metrics=part)
     if course:

@@ -30,9 +30,9 @@ from resources.mlflow_store import FAILURE_TAG, Store
 from resources.model_registry import KIND_TAG
 
 if TYPE_CHECKING:
-    from pipeline.tuning.study import TrialRecord
+    from pipeline.tuning.trials import TrialRecord
 
-__all__ = ["FRONT_TAG", "PARENT_TAG", "TRIAL_TAG", "TrialRuns", "ended", "objective_values"]
+__all__ = ["FRONT_TAG", "PARENT_TAG", "TRIAL_TAG", "TrialRuns", "objective_values"]
 
 TRIAL = "trial"
 PARENT_TAG = "mlflow.parentRunId"
@@ -178,7 +178,7 @@ class TrialRuns:
             name = f"trial {trial.position}"
             made = client.create_run(self.experiment_id, start_time=start, run_name=name, tags=tags)
             held = self._held[_key(trial)] = _Held(made.info.run_id, whole=False, front=front)
-        when = milliseconds(ended(trial))
+        when = milliseconds(trial.finished)
         metrics = [Metric(name, value, when, step) for name, value, step in _figures(trial, self.objectives)]
         names = safe_names(trial.params)
         params = [Param(names[name], cut(value_text(value))) for name, value in trial.params.items()]
@@ -191,11 +191,6 @@ class TrialRuns:
             client.log_batch(held.run, metrics=part)
         client.set_terminated(held.run, status=STATUS[trial.state], end_time=when)
         held.whole = True
-
-
-def ended(trial: "TrialRecord") -> datetime:
-    """When a trial ended, UTC; now where that is not known."""
-    return datetime.now(tz=UTC) if trial.started is None else trial.started + timedelta(seconds=trial.seconds)
 
 
 def objective_values(trial: "TrialRecord", objectives: Sequence[str]) -> dict[str, float]:

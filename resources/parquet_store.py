@@ -99,10 +99,10 @@ class ParquetIOManager(dg.UPathIOManager):
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
-            said = sentence_of_fault(error, vpoc_home())
-            if said is None:
+            message = sentence_of_fault(error, vpoc_home())
+            if message is None:
                 raise
-            raise dg.Failure(said, allow_retries=False) from error
+            raise dg.Failure(message, allow_retries=False) from error
 
     def load_from_path(self, context: InputContext, path: UPath) -> pd.DataFrame:
         """Read a frame, or fail with what to materialize first."""
@@ -116,9 +116,9 @@ class ParquetIOManager(dg.UPathIOManager):
             ) from None
         except (OSError, ValueError) as error:  # pyarrow's own errors are one or the other
             name, of, run = _called(context, path)
-            said = " ".join(str(error).split())
+            message = " ".join(str(error).split())
             raise dg.Failure(
-                f"{name}{of} can't be read from {path} ({said}): remove the file and materialize {name} again{run}",
+                f"{name}{of} can't be read from {path} ({message}): remove the file and materialize {name} again{run}",
                 allow_retries=False,
             ) from error
 

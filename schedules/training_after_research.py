@@ -70,6 +70,7 @@ def _after_trainings(
 
 
 def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request what follows the last run of a symbol's night."""
     run = context.dagster_run
     if run.tags.get(THEN_TAG) != JUDGE:
         yield dg.SkipReason(f"{run.job_name} {run.run_id[:8]} was not a nightly run, so no judgement follows it.")
@@ -98,26 +99,25 @@ def _judgement(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | d
     yield from _after_trainings(context, symbol, batch, run.run_id)
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[train, tune],
-    request_jobs=[tune, judge],
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Runs the studies that the settings name once the last of a symbol's nightly trainings has ended, and "
-    "judges the symbol after the last of them.",
-)
-def judgement_after_training(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request what follows the last run of a symbol's night."""
-    yield from _judgement(context)
+def _judgement_sensor(status: dg.DagsterRunStatus, name: str, description: str) -> dg.SensorDefinition:
+    return dg.run_status_sensor(
+        run_status=status,
+        name=name,
+        monitored_jobs=[train, tune],
+        request_jobs=[tune, judge],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=description,
+    )(_judgement)
 
 
-@dg.run_status_sensor(
-    run_status=dg.DagsterRunStatus.FAILURE,
-    monitored_jobs=[train, tune],
-    request_jobs=[tune, judge],
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="The same where the last nightly training or study failed: the report shows what there is.",
+judgement_after_training = _judgement_sensor(
+    dg.DagsterRunStatus.SUCCESS,
+    "judgement_after_training",
+    "Runs the studies that the settings name once the last of a symbol's nightly trainings has ended, and judges the "
+    "symbol after the last of them.",
 )
-def judgement_after_failed_training(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request what follows where the last run of a symbol's night failed."""
-    yield from _judgement(context)
+judgement_after_failed_training = _judgement_sensor(
+    dg.DagsterRunStatus.FAILURE,
+    "judgement_after_failed_training",
+    "The same where the last nightly training or study failed: the report shows what there is.",
+)

@@ -13,7 +13,7 @@ from pipeline.addresses import checked_address, postgres_address, shown_address
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home
-from pipeline.tuning.storage import tuning_url
+from pipeline.tuning.database import tuning_url
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,16 @@ from pipeline.market.simulator import simulate_market
 from pipeline.modelling import walk_family
 from pipeline.performance import scored_rows
 from pipeline.settings import ModelSelection
-from pipeline.tuning.campaign import Campaign, KeptMoney, Subject, run_campaign
-from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.model_target import TunedModel
-from pipeline.tuning.storage import StudyStorage
+from pipeline.tuning.campaign import Campaign, run_campaign
+from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, Traded
-from pipeline.tuning.study import StudySettings, TrialRecord, run_study
+from pipeline.tuning.study import run_study
+from pipeline.tuning.subject import Subject
+from pipeline.tuning.trial_store import open_trials
+from pipeline.tuning.trials import TrialRecord
+from pipeline.tuning.tuned_model import TunedModel
 from tests.test_null_market_models import FREE, SESSIONS, START, Market, market, t_of
+from tests.tuning.studies import STUDY
 
 pytestmark = pytest.mark.slow
 
@@ -152,14 +155,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def campaign(edge: float, seed: int, traded: Traded, folder: Path) -> tuple[Campaign, pd.Series]:
     """A study of the strategy, every trial in a ledger; and the returns of its best trial."""
-    kept = KeptMoney(folder / f"{traded}-{edge}-{seed}")
-    target = StrategyTarget(bars_of(edge, seed), free(), account=ACCOUNT, traded=traded, keep=kept)
+    target = StrategyTarget(bars_of(edge, seed), free(), account=ACCOUNT, traded=traded)
     symbol = f"{traded}-{edge}-{seed}"
     subject = Subject(symbol, "strategy", "made", target.sessions[0], target.sessions[-1], ACCOUNT.initial_capital)
     study = StudySettings(objectives=("sharpe_low",), trials=20, startup_trials=10, pruner="none", seed=seed)
-    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
-    found = run_campaign(subject, target, kept, study, StudyStorage.in_memory(), ledger)
-    returns = ledger.returns(found.result.name, found.result.best.position)
+    store = open_trials(f"sqlite:///{folder / 'ledger.db'}")
+    found = run_campaign(subject, target, study, store)
+    returns = store.ledger.returns(found.result.name, found.result.best.position)
     assert returns is not None
     return found, returns
 
@@ -272,7 +274,7 @@ def test_null_markets_the_best_parameters_of_one_half_are_worth_nothing_in_the_o
         bars = bars_of(0.0, seed)
         half = StrategyTarget(bars.iloc[: len(bars) // 2], free(), account=ACCOUNT, traded="fades", objectives=("net",))
         study = StudySettings(objectives=("net",), trials=20, startup_trials=20, pruner="none", seed=seed)
-        result = run_study("half", half.space, half, study)
+        result = run_study(STUDY, half, study)
         money = StrategyTarget(bars, free(), account=ACCOUNT, traded="fades").outcome(result.best.params).money
         seen = money.index <= half.sessions[-1]
         promised.append(z_of(money[seen]))

@@ -15,7 +15,7 @@ from pipeline.outside import damaged_databases, sentence_of_fault, sentence_of_w
 
 pytestmark = pytest.mark.slow
 
-VPOC = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+VPOC = [sys.executable, "-c", "from cli import main; main()"]
 
 
 @pytest.fixture

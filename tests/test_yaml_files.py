@@ -202,7 +202,7 @@ def test_alias_bomb_in_any_yaml_file_costs_no_memory_and_exits_2(tmp_path: Path,
         environment[variable] = str(bomb)
 
     ended = subprocess.run(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", "run", "--symbol", "ES"],
+        [sys.executable, "-c", "from cli import main; main()", "run", "--symbol", "ES"],
         env=environment,
         capture_output=True,
         text=True,

@@ -28,7 +28,8 @@ from pipeline.market import Instrument
 from pipeline.modelling import final_model
 from pipeline.settings import Settings, SimulatorSettings
 from pipeline.studies import nested_model
-from pipeline.tuning.storage import OPTUNA_VARIABLE, open_storage, tuning_url
+from pipeline.tuning.database import OPTUNA_VARIABLE, tuning_url
+from pipeline.tuning.trial_store import open_trials
 
 __all__ = ["CutRun", "FinalModel", "run_on_cut_bars", "running_on_cut_bars"]
 
@@ -197,5 +198,5 @@ def _tuned(family: str, instrument: Instrument, settings: Settings, folder: Path
         return None
     home = Home(folder)
     dataset = Dataset(instrument.symbol, instrument, SimulatorSettings())
-    storage = open_storage(tuning_url(home))
-    return lambda: nested_model(family, dataset, settings, home, storage)
+    store = open_trials(tuning_url(home), home)
+    return lambda: nested_model(family, dataset, settings, store)

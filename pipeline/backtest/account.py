@@ -2,14 +2,15 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from pipeline.errors import ConfigurationError, did_you_mean
+from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.market import Instrument
 
 __all__ = ["Account", "MarginRule", "margin_per_session"]
@@ -65,7 +66,7 @@ def _without_zone(value: dt.time | None) -> dt.time | None:
 MarginRule = Annotated[float | MarginTable, BeforeValidator(_margin)]
 
 
-class Account(BaseModel):
+class Account(FrozenSettings):
     """Settings of a backtest's account; frozen and validated (contract §6 and §10).
 
     Parameters
@@ -101,7 +102,7 @@ class Account(BaseModel):
         For an impossible or unknown setting: names it and its value.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    called: ClassVar[str] = "account setting"
 
     initial_capital: float = Field(default=100_000.0, gt=0, allow_inf_nan=False)
     risk_per_trade: float = Field(default=0.01, gt=0, le=1)
@@ -132,30 +133,20 @@ class Account(BaseModel):
         volatility_target: float | None = None,
         **unknown: Any,
     ) -> None:
-        try:
-            super().__init__(
-                initial_capital=initial_capital,
-                risk_per_trade=risk_per_trade,
-                max_contracts=max_contracts,
-                max_positions=max_positions,
-                slippage_ticks=slippage_ticks,
-                trade_through_ticks=trade_through_ticks,
-                hold_overnight=hold_overnight,
-                entry_cutoff=entry_cutoff,
-                margin_day=margin_day,
-                margin_overnight=margin_overnight,
-                volatility_target=volatility_target,
-                **unknown,
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            if first["type"] == "extra_forbidden":
-                raise ConfigurationError(
-                    f"account setting {first['loc'][0]!r} is unknown; choose from {', '.join(type(self).model_fields)}"
-                    f"{did_you_mean(str(first['loc'][0]), type(self).model_fields)}"
-                ) from error
-            message = first["msg"].removeprefix("Value error, ")
-            raise ConfigurationError(f"account setting {first['loc'][0]} is {first['input']!r}: {message}") from error
+        super().__init__(
+            initial_capital=initial_capital,
+            risk_per_trade=risk_per_trade,
+            max_contracts=max_contracts,
+            max_positions=max_positions,
+            slippage_ticks=slippage_ticks,
+            trade_through_ticks=trade_through_ticks,
+            hold_overnight=hold_overnight,
+            entry_cutoff=entry_cutoff,
+            margin_day=margin_day,
+            margin_overnight=margin_overnight,
+            volatility_target=volatility_target,
+            **unknown,
+        )
 
     @classmethod
     def for_instrument(cls, instrument: Instrument, **settings: Any) -> Self:

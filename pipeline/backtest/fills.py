@@ -4,9 +4,13 @@ Everything is written for a long. A short is the same order in a mirror: its pri
 negated and the bar's high and low change places, so "below" is always worse and "above" always better.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from pipeline.backtest.replayed import Bars, Margins, Orders, Rules, Ticks
 
 __all__ = [
     "CANCELLED",
@@ -23,8 +27,6 @@ __all__ = [
     "leave",
     "replay",
 ]
-
-Ticks = NDArray[np.int64]
 
 # How an order ends, and why; the numbers index these names.
 STATUSES = ("not_reached", "closed", "gapped_past_stop", "skipped", "cancelled")
@@ -52,6 +54,8 @@ TRADABLE = 1  # in the hours traded
 SESSION_END = 2  # the last bar given of its session's hours
 CLOSE_BAR = 4  # whatever is held is closed at its close
 
+
+_FAR = 1 << 62  # ticks, beyond any price
 _ROUNDING = 1e-12  # 0.29 × 100 must size as 29, not as the 28.999999999999996 of floats
 
 
@@ -92,34 +96,23 @@ def leave(
 
 
 @njit(cache=True, nogil=True)
-def _outcome(
-    bars: Ticks,
-    i: int,
-    finer: Ticks,
-    finer_range: Ticks,
-    side: int,
-    stop: int,
-    target: int,
-    through: int,
-    slippage: int,
-    since: int,
-    closing: bool,
-) -> tuple[int, int, bool]:
+def _outcome(bars: Bars, i: int, side: int, stop: int, target: int, rules: Rules, since: int) -> tuple[int, int, bool]:
     """Settle a position in bar ``i`` by its intrabar bars and the session's close; a short's prices are negated."""
+    ticks, finer = bars.ticks, bars.finer
     upper, lower = (1, 2) if side > 0 else (2, 1)
     reason, price, ambiguous = leave(
-        side * bars[0, i],
-        side * bars[upper, i],
-        side * bars[lower, i],
-        side * bars[3, i],
+        side * ticks[0, i],
+        side * ticks[upper, i],
+        side * ticks[lower, i],
+        side * ticks[3, i],
         stop,
         target,
-        through,
-        slippage,
+        rules.through,
+        rules.slippage,
         since,
     )
-    if ambiguous and finer_range.shape[1] > 0:
-        for j in range(finer_range[0, i], finer_range[1, i]):
+    if ambiguous and bars.finer_range.shape[1] > 0:
+        for j in range(bars.finer_range[0, i], bars.finer_range[1, i]):
             why, at, undecided = leave(
                 side * finer[0, j],
                 side * finer[upper, j],
@@ -127,14 +120,14 @@ def _outcome(
                 side * finer[3, j],
                 stop,
                 target,
-                through,
-                slippage,
+                rules.through,
+                rules.slippage,
                 BEFORE,
             )
             if why != STAYS:
                 return why, at, undecided
-    if reason == STAYS and closing:
-        return CLOSE, side * bars[3, i] - slippage, False
+    if reason == STAYS and bars.flags[i] & CLOSE_BAR != 0:
+        return CLOSE, side * ticks[3, i] - rules.slippage, False
     return reason, price, ambiguous
 
 
@@ -145,19 +138,16 @@ def _book(
     o: int,
     i: int,
     side: int,
-    reason: int,
-    price: int,
-    ambiguous: bool,
-    tick_value: float,
-    per_side: float,
-    rate: float,
+    outcome: tuple[int, int, bool],
+    rules: Rules,
 ) -> float:
     """Write down an exit; returns what it adds to the cash."""
+    reason, price, ambiguous = outcome
     quantity = ends[2, o]
-    fee = quantity * (per_side + rate * abs(price) * tick_value)
+    fee = quantity * (rules.commission_per_side + rules.commission_rate * abs(price) * rules.tick_value)
     commissions[o] += fee
     ends[5, o], ends[6, o], ends[7, o], ends[8, o] = i, side * price, reason, ambiguous
-    return (price - side * ends[4, o]) * tick_value * quantity - fee
+    return (price - side * ends[4, o]) * rules.tick_value * quantity - fee
 
 
 @njit(cache=True, nogil=True)
@@ -188,53 +178,68 @@ def _size(
 
 
 @njit(cache=True, nogil=True)
-def replay(
-    bars: Ticks,
-    flags: NDArray[np.uint8],
-    finer: Ticks,
-    finer_range: Ticks,
-    side: Ticks,
-    entry: Ticks,
-    stop: Ticks,
-    target: Ticks,
-    fixed: Ticks,
-    risk: NDArray[np.float64],
-    first_bar: Ticks,
-    last_bar: Ticks,
-    session_first: Ticks,
-    day_rate: NDArray[np.float64],
-    day_amount: NDArray[np.float64],
-    night_rate: NDArray[np.float64],
-    night_amount: NDArray[np.float64],
-    capital: float,
+def _untouched_until(bars: Bars, i: int, end: int, floor: int, ceiling: int) -> int:
+    """Return the first bar from ``i`` on that is more than tradable, or not between the two levels; at most ``end``."""
+    ticks, flags = bars.ticks, bars.flags
+    while i < end and flags[i] == TRADABLE:
+        if min(ticks[0, i], ticks[2, i]) <= floor or max(ticks[0, i], ticks[1, i]) >= ceiling:
+            break
+        i += 1
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _levels_around(orders: Orders, first: int, last: int, decided: NDArray[np.bool_], slots: Ticks) -> tuple[int, int]:
+    """Return the nearest levels below and above at which something may happen to live orders and positions."""
+    floor, ceiling = -_FAR, _FAR
+    for o in range(first, last):
+        if not decided[o]:
+            if orders.side[o] > 0:
+                floor = max(floor, orders.entry[o])
+            else:
+                ceiling = min(ceiling, orders.entry[o])
+    for o in slots:
+        lower, upper = (orders.stop[o], orders.target[o]) if orders.side[o] > 0 else (orders.target[o], orders.stop[o])
+        floor, ceiling = max(floor, lower), min(ceiling, upper)
+    return floor, ceiling
+
+
+@njit(cache=True, nogil=True)
+def _mark(
+    equity: NDArray[np.float64],
+    closes: NDArray[Any],
+    first: int,
+    last: int,
+    cash: float,
+    positions: tuple[Ticks, Ticks, Ticks],
+    margin: tuple[float, float],
     tick_value: float,
-    commission_per_side: float,
-    commission_rate: float,
-    slippage: int,
-    through: int,
-    max_positions: int,
-    max_contracts: int,
-    hold_overnight: bool,
+) -> tuple[int, float, bool]:
+    """Mark positions at the bars' closes, up to one at which the margin no longer suffices.
+
+    ``positions`` are the side of each order, its ends and which are held, ``margin`` rate and amount. Returns the bar
+    after the last that was marked, equity there, and whether its margin no longer suffices.
+    """
+    side, ends, slots = positions
+    rate, amount = margin
+    mark = cash
+    for i in range(first, last):
+        mark = cash
+        maintenance = 0.0
+        for o in slots:
+            mark += side[o] * (closes[i] - ends[4, o]) * tick_value * ends[2, o]
+            maintenance += ends[2, o] * (amount + rate * abs(closes[i]) * tick_value)
+        equity[i] = mark
+        if len(slots) > 0 and mark < maintenance * (1 - _ROUNDING):
+            return i + 1, mark, True
+    return last, mark, False
+
+
+@njit(cache=True, nogil=True)
+def replay(
+    bars: Bars, orders: Orders, margins: Margins, rules: Rules
 ) -> tuple[NDArray[np.float64], Ticks, NDArray[np.float64]]:
     """Run the orders over the bars.
-
-    Parameters
-    ----------
-    bars
-        Open, high, low, close in ticks, shape (4, n).
-    flags
-        What each bar is: bits TRADABLE, SESSION_END, CLOSE_BAR, shape (n,).
-    finer, finer_range
-        Finer bars, shape (4, k), and per bar the first and the end of those within it, shape (2, n); shapes (4, 0) and
-        (2, 0) without.
-    side, entry, stop, target, fixed, risk, first_bar, last_bar
-        Per order, shape (m,): +1 or −1; ticks; contracts or 0 for the sizing rule; fraction of equity; the range of
-        bars it may enter in. Sorted by ``first_bar``, then in the order in which they are tried; orders with the
-        same ``first_bar`` share ``last_bar``, and ranges of different ones don't overlap.
-    session_first
-        First tradable bar of each session, ascending, shape (s,).
-    day_rate, day_amount, night_rate, night_amount
-        Margin per session, see :func:`~pipeline.backtest.account.margin_per_session`, shape (s,).
 
     Returns
     -------
@@ -246,17 +251,19 @@ def replay(
     commissions
         Per order, both sides, shape (m,).
     """
-    n, m = bars.shape[1], len(side)
-    opens, highs, lows, closes = bars[0], bars[1], bars[2], bars[3]
+    n, m = bars.ticks.shape[1], len(orders.side)
+    opens, highs, lows, closes = bars.ticks[0], bars.ticks[1], bars.ticks[2], bars.ticks[3]
+    side, entry, stop, target, first_bar = orders.side, orders.entry, orders.stop, orders.target, orders.first_bar
+    tick_value, per_side, rate_of_value = rules.tick_value, rules.commission_per_side, rules.commission_rate
     equity = np.empty(n)
     ends = np.zeros((9, m), np.int64)
     commissions = np.zeros(m)
     decided = np.zeros(m, np.bool_)
-    slots = np.empty(min(max_positions, max(m, 1)), np.int64)  # orders that are positions now, oldest first
-    margins = np.empty(len(slots))  # the margin each was opened with
+    slots = np.empty(min(rules.max_positions, max(m, 1)), np.int64)  # orders that are positions now, oldest first
+    reserved = np.empty(len(slots))  # the margin each was opened with
     held = 0
-    cash = capital
-    mark = capital  # equity at the last close
+    cash = rules.capital
+    mark = cash  # equity at the last close
     upcoming = 0  # first order not yet live
     live_from, live_to, live_end, undecided = 0, 0, 0, 0
     session = -1
@@ -265,57 +272,51 @@ def replay(
     i = 0
     while i < n:
         if upcoming < m and i == first_bar[upcoming]:
-            live_from, live_end = upcoming, last_bar[upcoming]
+            live_from, live_end = upcoming, orders.last_bar[upcoming]
             while upcoming < m and first_bar[upcoming] == i:
                 upcoming += 1
             live_to, undecided = upcoming, upcoming - live_from
         if i >= live_end:
             undecided = 0
+        until = first_bar[upcoming] if upcoming < m else n
         if held == 0 and undecided == 0:  # nothing can happen before the next orders
-            until = first_bar[upcoming] if upcoming < m else n
             equity[i:until] = cash
             mark = cash
             i = until
             continue
-        while session + 1 < len(session_first) and session_first[session + 1] <= i:
+        while session + 1 < len(bars.session_first) and bars.session_first[session + 1] <= i:
             session += 1
 
-        tradable = flags[i] & TRADABLE != 0
-        closing = flags[i] & CLOSE_BAR != 0
+        if not called:
+            end = min(until, live_end) if undecided > 0 else until
+            floor, ceiling = _levels_around(orders, live_from, live_to if undecided > 0 else 0, decided, slots[:held])
+            quiet = _untouched_until(bars, i, end, floor, ceiling)
+            if quiet > i:
+                margin = margins.day_rate[session], margins.day_amount[session]
+                i, mark, called = _mark(equity, closes, i, quiet, cash, (side, ends, slots[:held]), margin, tick_value)
+                continue
+
+        tradable = bars.flags[i] & TRADABLE != 0
         if tradable:
-            free = max_positions - held
+            free = rules.max_positions - held
             used_margin = 0.0
             for k in range(held):
-                used_margin += margins[k]
+                used_margin += reserved[k]
 
             kept = 0
             for k in range(held):
                 o = slots[k]
                 s = side[o]
                 if called:
-                    reason, price, ambiguous = MARGIN_CALL, s * opens[i] - slippage, False
+                    outcome = MARGIN_CALL, s * opens[i] - rules.slippage, False
                 else:
-                    reason, price, ambiguous = _outcome(
-                        bars, i, finer, finer_range, s, s * stop[o], s * target[o], through, slippage, BEFORE, closing
-                    )
-                if reason == STAYS:
+                    outcome = _outcome(bars, i, s, s * stop[o], s * target[o], rules, BEFORE)
+                if outcome[0] == STAYS:
                     slots[kept] = o
-                    margins[kept] = margins[k]
+                    reserved[kept] = reserved[k]
                     kept += 1
                 else:
-                    cash += _book(
-                        ends,
-                        commissions,
-                        o,
-                        i,
-                        s,
-                        reason,
-                        price,
-                        ambiguous,
-                        tick_value,
-                        commission_per_side,
-                        commission_rate,
-                    )
+                    cash += _book(ends, commissions, o, i, s, outcome, rules)
             held = kept
             called = False
 
@@ -326,7 +327,7 @@ def replay(
                     s = side[o]
                     open_ = s * opens[i]
                     low = lows[i] if s > 0 else -highs[i]
-                    how = enter(open_, low, s * entry[o], s * stop[o], through)
+                    how = enter(open_, low, s * entry[o], s * stop[o], rules.through)
                     if how == UNTOUCHED:
                         continue
                     if free == 0:  # reached, but ignored: its end unless it is reached again
@@ -339,58 +340,38 @@ def replay(
                         continue
                     price = open_ if how == AT_OPEN else s * entry[o]
                     notional = abs(price) * tick_value
-                    if hold_overnight:
-                        margin = night_amount[session] + night_rate[session] * notional
+                    if rules.hold_overnight:
+                        each = margins.night_amount[session] + margins.night_rate[session] * notional
                     else:
-                        margin = day_amount[session] + day_rate[session] * notional
-                    round_trip = 2 * commission_per_side + commission_rate * tick_value * (abs(entry[o]) + abs(stop[o]))
+                        each = margins.day_amount[session] + margins.day_rate[session] * notional
+                    round_trip = 2 * per_side + rate_of_value * tick_value * (abs(entry[o]) + abs(stop[o]))
                     loss = abs(entry[o] - stop[o]) * tick_value + round_trip
-                    quantity, why = _size(fixed[o], mark * risk[o], loss, mark - used_margin, margin, max_contracts)
+                    quantity, why = _size(
+                        orders.fixed[o], mark * orders.risk[o], loss, mark - used_margin, each, rules.max_contracts
+                    )
                     if quantity == 0:
                         ends[0, o], ends[1, o] = SKIPPED, why
                         continue
                     free -= 1
-                    used_margin += quantity * margin
-                    fee = quantity * (commission_per_side + commission_rate * notional)
+                    used_margin += quantity * each
+                    fee = quantity * (per_side + rate_of_value * notional)
                     cash -= fee
                     commissions[o] = fee
                     ends[0, o], ends[1, o] = CLOSED, NO_REASON
                     ends[2, o], ends[3, o], ends[4, o] = quantity, i, s * price
                     since = FROM_OPEN if how == AT_OPEN else FROM_INSIDE
-                    reason, price, ambiguous = _outcome(
-                        bars, i, finer, finer_range, s, s * stop[o], s * target[o], through, slippage, since, closing
-                    )
-                    if reason == STAYS:
+                    outcome = _outcome(bars, i, s, s * stop[o], s * target[o], rules, since)
+                    if outcome[0] == STAYS:
                         slots[held] = o
-                        margins[held] = quantity * margin
+                        reserved[held] = quantity * each
                         held += 1
                     else:
-                        cash += _book(
-                            ends,
-                            commissions,
-                            o,
-                            i,
-                            s,
-                            reason,
-                            price,
-                            ambiguous,
-                            tick_value,
-                            commission_per_side,
-                            commission_rate,
-                        )
+                        cash += _book(ends, commissions, o, i, s, outcome, rules)
 
-        mark = cash
-        if held > 0:
-            by_day = tradable and flags[i] & SESSION_END == 0
-            rate = day_rate[session] if by_day else night_rate[session]
-            amount = day_amount[session] if by_day else night_amount[session]
-            maintenance = 0.0
-            for k in range(held):
-                o = slots[k]
-                mark += side[o] * (closes[i] - ends[4, o]) * tick_value * ends[2, o]
-                maintenance += ends[2, o] * (amount + rate * abs(closes[i]) * tick_value)
-            if mark < maintenance * (1 - _ROUNDING):
-                called = True
-        equity[i] = mark
-        i += 1
+        if tradable and bars.flags[i] & SESSION_END == 0:
+            margin = margins.day_rate[session], margins.day_amount[session]
+        else:
+            margin = margins.night_rate[session], margins.night_amount[session]
+        i, mark, short_of_margin = _mark(equity, closes, i, i + 1, cash, (side, ends, slots[:held]), margin, tick_value)
+        called = called or short_of_margin
     return equity, ends, commissions

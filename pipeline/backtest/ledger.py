@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.fills import EXIT_REASONS
-from pipeline.market import Instrument, SessionLabels
+from pipeline.market import Instrument
+from pipeline.market.sessions import session_slices
 
-__all__ = ["BacktestResult", "daily_returns", "equity_by_session", "session_ends", "trade_pnl", "trade_table"]
+__all__ = ["BacktestResult", "daily_returns", "equity_by_session", "trade_pnl", "trade_table"]
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,10 @@ def daily_returns(session_equity: pd.Series, account: Account) -> pd.Series:
     return (session_equity / base - 1).where(base > 0, 0.0).rename("daily_return")
 
 
-def session_ends(labels: SessionLabels) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:
-    """The row of every session's last bar, and the sessions, shape (s,) each; ``labels`` are those of the bars."""
-    inside = np.flatnonzero(labels.position >= 0)
-    position = labels.position[inside]
-    ends = inside[np.append(position[1:] != position[:-1], True)] if len(inside) else inside
-    return ends, pd.DatetimeIndex(labels.schedule.index[labels.position[ends]]).rename("session")
-
-
-def equity_by_session(equity: pd.Series, labels: SessionLabels) -> pd.Series:
-    """Equity at the last bar of every session, indexed by session; ``labels`` are those of equity's bars."""
-    ends, sessions = session_ends(labels)
-    return pd.Series(equity.to_numpy()[ends], index=sessions, name="equity")
+def equity_by_session(equity: pd.Series, instrument: Instrument) -> pd.Series:
+    """Equity at the last bar of every session, indexed by session; equity is indexed by bar, in the order of time."""
+    slices = session_slices(pd.DatetimeIndex(equity.index).as_unit("ns").asi8, instrument, "eth")
+    return pd.Series(equity.to_numpy()[slices.stops - 1], index=slices.index, name="equity")
 
 
 def trade_pnl(

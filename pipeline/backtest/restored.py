@@ -4,7 +4,7 @@ import pandas as pd
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.ledger import BacktestResult, equity_by_session
-from pipeline.market import Instrument, label_sessions
+from pipeline.market import Instrument
 
 __all__ = ["restored"]
 
@@ -21,5 +21,4 @@ def restored(
     account, instrument
         What it was run with.
     """
-    labels = label_sessions(pd.DatetimeIndex(equity.index), instrument)
-    return BacktestResult(trades, orders, equity, equity_by_session(equity, labels), account, instrument)
+    return BacktestResult(trades, orders, equity, equity_by_session(equity, instrument), account, instrument)

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from pipeline.errors import ConfigurationError
 from pipeline.features.registry import Feature, registered
+from pipeline.frozen_settings import FrozenSettings
 
 __all__ = ["FeatureSelection"]
 
 
-class FeatureSelection(BaseModel):
+class FeatureSelection(FrozenSettings):
     """The part of the settings that is about features.
 
     Attributes
@@ -18,8 +19,6 @@ class FeatureSelection(BaseModel):
     leave_out
         Columns that are not made, with those that mirror them: nothing is computed, audited or learned from them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     leave_out: tuple[str, ...] = ()
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
+from pipeline.hardware import has_bfloat16, lightgbm_problem, missing_device
 
 __all__ = [
     "CPU",
@@ -71,7 +72,7 @@ class Compute:
 CPU = Compute()
 
 
-class ComputeSettings(BaseModel):
+class ComputeSettings(FrozenSettings):
     """Compute settings as the user gives them.
 
     Attributes
@@ -96,8 +97,6 @@ class ComputeSettings(BaseModel):
         Torch's allocator settings, such as ``max_split_size_mb:128``; see
         :func:`pipeline.learning.compute_environment.prepare_torch` for what holds without.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -187,14 +186,7 @@ def choose_compute(
         "lightgbm": lightgbm,
         "threads": threads,
     }
-    try:
-        settings = ComputeSettings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":
-            raise ConfigurationError(first["msg"].removeprefix("Value error, ")) from error
-        raise ConfigurationError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}") from error
-    return _chosen(settings, machine or THIS_MACHINE)
+    return _chosen(ComputeSettings(**given), machine or THIS_MACHINE)
 
 
 def _chosen(settings: ComputeSettings, machine: Machine) -> Compute:
@@ -262,22 +254,4 @@ def _lightgbm_device(wanted: Literal["auto", "cpu", "gpu", "cuda"], machine: Mac
     return "cpu"
 
 
-def _missing_here(device: str) -> str | None:
-    from pipeline.learning.compute_environment import missing_device
-
-    return missing_device(device)
-
-
-def _bfloat16_here(device: str) -> bool:
-    from pipeline.learning.compute_environment import has_bfloat16
-
-    return has_bfloat16(device)
-
-
-def _lightgbm_here(device: Literal["gpu", "cuda"]) -> str | None:
-    from pipeline.learning.compute_environment import lightgbm_problem
-
-    return lightgbm_problem(device)
-
-
-THIS_MACHINE = Machine(_missing_here, _bfloat16_here, _lightgbm_here)
+THIS_MACHINE = Machine(missing_device, has_bfloat16, lightgbm_problem)

@@ -1,6 +1,5 @@
 """Clean bars of files larger than memory, chunk by chunk."""
 
-import os
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -9,17 +8,17 @@ import pandas as pd
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.cleaning import CleanBars, OffTick, clean_bars
-from pipeline.market.file_chunks import Progress, open_chunks
 from pipeline.market.instruments import Instrument
-from pipeline.market.readers.columns import match_columns
-from pipeline.market.readers.format import raw_bars
+from pipeline.market.readers.bars import BarReader
 from pipeline.market.readers.options import ReadOptions
-from pipeline.market.readers.reading import bar_files
+from pipeline.market.readers.reading import bar_files, open_bars
+from pipeline.market.readers.rows import Progress, tables_of_files
+from pipeline.market.readers.sources import expanded_path
+from pipeline.market.readers.symbols import OneSymbol
 
 __all__ = ["clean_bar_chunks"]
 
 _DEFAULTS = ReadOptions()
-_FORMATS = ("generic_csv", "parquet")
 
 
 def clean_bar_chunks(
@@ -39,7 +38,7 @@ def clean_bar_chunks(
     Parameters
     ----------
     path
-        Parquet, or text with a line of column names (also packed with gzip).
+        Files of any format; text (also packed) and Parquet are read in chunks, the others a file at a time.
     instrument, off_tick
         As in :func:`pipeline.market.cleaning.clean_bars`.
     options
@@ -52,40 +51,29 @@ def clean_bar_chunks(
     DataError
         For what can't be read, naming file, line and column; for a chunk that begins before the last one's end.
     ConfigurationError
-        For a format that is not read in chunks, or a close label without ``bar``.
+        For a close label without ``bar``.
     """
-    if options.format not in (None, *_FORMATS):
-        raise ConfigurationError(f"format {options.format} is not read in chunks; convert the file to Parquet")
-    if options.label == "close" and options.bar is None:
-        raise ConfigurationError("bars labelled by their close and read in chunks need their length; set bar")
-    if chunk_rows < 1:
-        raise ConfigurationError(f"chunk_rows is {chunk_rows}; a chunk has 1 row or more")
-    files = bar_files(Path(os.path.expanduser(path)))  # noqa: PTH111 (pathlib's raises for an unknown user)
-    sizes = [file.stat().st_size for file in files]
-    done = rows = 0
+    symbols = OneSymbol(options.file_symbol)
+
+    def reader(file: Path) -> BarReader:
+        found = BarReader(open_bars(file, options)[1], options, symbols, whole=False)
+        if found.label == "close" and options.bar is None:
+            raise ConfigurationError(
+                f"{file}: bars labelled by their close and read in chunks need their length; set bar"
+            )
+        return found
+
     latest: pd.Timestamp | None = None
-    for file, size in zip(files, sizes, strict=True):
-        source = open_chunks(file, options)
-        layout = match_columns(source.names, options, file)
-        # All are named: a chunk alone doesn't show whether the numbers of instruments change as contracts do.
-        named = options.model_copy(update={"columns": {**options.columns, **layout.columns}})
-        styles = None
-        for table, share in source.tables(layout.needed, chunk_rows):
-            if len(table.lines) == 0:  # comments only
-                continue
-            raw = raw_bars(table, layout, named, styles=styles)
-            styles = raw.styles
-            clean = clean_bars(raw.frame, instrument, off_tick=off_tick)
-            if len(clean.bars):
-                first = clean.bars["timestamp"].iloc[0]
-                if latest is not None and first <= latest:
-                    raise DataError(
-                        f"{file}: bars around {table.unit} {table.lines[0]} begin at {first.isoformat()}, not after "
-                        f"{latest.isoformat()} before them; sort the file by time, or read it whole"
-                    )
-                latest = clean.bars["timestamp"].iloc[-1]
-            rows += len(table.lines)
-            yield clean
-            if progress is not None:
-                progress(rows, (done + share * size) / max(sum(sizes), 1))
-        done += size
+    for rows, table in tables_of_files(bar_files(expanded_path(path)), reader, chunk_rows, progress):
+        if len(table.lines) == 0:  # comments, or other symbols' rows
+            continue
+        clean = clean_bars(rows.bars(table), instrument, off_tick=off_tick)
+        if len(clean.bars):
+            first = clean.bars["timestamp"].iloc[0]
+            if latest is not None and first <= latest:
+                raise DataError(
+                    f"{table.path}: bars around {table.unit} {table.lines[0]} begin at {first.isoformat()}, not after "
+                    f"{latest.isoformat()} before them; sort the file by time, or read it whole"
+                )
+            latest = clean.bars["timestamp"].iloc[-1]
+        yield clean

@@ -8,11 +8,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import ConfigurationError
+from pipeline.market.frames import numbers_of, require_columns, times_of
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import label_sessions
 
-__all__ = ["REASONS", "CleanBars", "CleaningReport", "OffTick", "clean_bars", "joined"]
+__all__ = [
+    "REASONS",
+    "CleanBars",
+    "CleaningReport",
+    "OffTick",
+    "clean_bars",
+    "count_out_of_order",
+    "count_reasons",
+    "joined",
+    "refuse_off_tick",
+]
 
 OffTick = Literal["snap", "reject"]
 
@@ -47,7 +58,7 @@ class CleaningReport:
     Attributes
     ----------
     rows_in, kept
-        Rows given, and rows that are clean bars.
+        Rows given, and rows that are clean bars, or trades.
     quarantined
         Reason to number of rows, for all reasons.
     out_of_order
@@ -132,8 +143,7 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
     DataError
         If a column is missing, is not numbers, or the timestamps have no zone.
     """
-    if off_tick not in get_args(OffTick):
-        raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
+    refuse_off_tick(off_tick)
     rows = _checked(raw)
     instants = _instants(rows)
     values = {name: rows[name].to_numpy() for name in _VALUES}
@@ -165,14 +175,13 @@ def clean_bars(raw: pd.DataFrame, instrument: Instrument, *, off_tick: OffTick =
     out = reason >= 0
     quarantine = rows[out].reset_index(drop=True)
     quarantine["reason"] = pd.Series([REASONS[each] for each in reason[out]], dtype="str")
-    in_order_given = instants[np.sort(kept)]
     report = CleaningReport(
         rows_in=len(raw),
         kept=len(bars),
-        quarantined={name: int(np.sum(reason == code)) for code, name in enumerate(REASONS)},
-        out_of_order=int(np.sum(in_order_given < np.maximum.accumulate(in_order_given))),
+        quarantined=count_reasons(reason, REASONS),
+        out_of_order=count_out_of_order(instants[np.sort(kept)]),
         snapped=int(np.sum(off[kept])),
-        off_step_volume=int(np.sum(_off_step(values["volume"][kept], instrument))),
+        off_step_volume=int(np.sum(instrument.off_step(values["volume"][kept]))),
         impossible_counts=impossible_counts,
     )
     return CleanBars(bars, quarantine, report)
@@ -189,22 +198,30 @@ def joined(parts: Sequence[CleanBars]) -> CleanBars:
     return CleanBars(bars, pd.concat([part.quarantine for part in parts], ignore_index=True), report)
 
 
+def refuse_off_tick(off_tick: str) -> None:
+    """Refuse what is no way to treat prices off the tick."""
+    if off_tick not in get_args(OffTick):
+        raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
+
+
+def count_reasons(reason: NDArray[np.int8], reasons: Sequence[str]) -> dict[str, int]:
+    """Count the rows of each reason, given per row its position among them, or −1."""
+    counts = np.bincount(reason[reason >= 0], minlength=len(reasons))
+    return {name: int(count) for name, count in zip(reasons, counts, strict=True)}
+
+
+def count_out_of_order(instants: NDArray[np.int64]) -> int:
+    """Count the times that stand after a later one."""
+    return int(np.sum(instants < np.maximum.accumulate(instants)))
+
+
 def _checked(raw: pd.DataFrame) -> pd.DataFrame:
-    missing = [name for name in ("timestamp", *_VALUES) if name not in raw.columns]
-    if missing:
-        raise DataError(f"raw bars have no column {', '.join(missing)}; they have {', '.join(map(str, raw.columns))}")
+    require_columns(raw, ("timestamp", *_VALUES), "raw bars")
+    times = times_of(raw, "raw bars")
     rows = raw.reset_index(drop=True)
-    times = rows["timestamp"]
-    if not isinstance(times.dtype, pd.DatetimeTZDtype):
-        raise DataError(f"column 'timestamp' of raw bars is {times.dtype}; give times with a time zone")
-    try:
-        rows["timestamp"] = times.dt.tz_convert("UTC").dt.as_unit("ns")
-    except pd.errors.OutOfBoundsDatetime as error:
-        raise DataError(f"column 'timestamp' of raw bars holds a time outside 1678 to 2261: {error}") from error
+    rows["timestamp"] = times
     for name in (*_VALUES, *(each for each in _OPTIONAL_NUMBERS if each in rows)):
-        if not pd.api.types.is_numeric_dtype(rows[name]):
-            raise DataError(f"column {name!r} of raw bars is {rows[name].dtype}; give numbers")
-        rows[name] = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        rows[name] = numbers_of(rows, name, "raw bars")
     if "contract" in rows:
         rows["contract"] = rows["contract"].astype("str")
     if "source_file" not in rows:
@@ -266,11 +283,6 @@ def _off_tick(
     for name in _PRICES:
         off[rows] |= instrument.off_tick(values[name][rows])
     return off
-
-
-def _off_step(volumes: NDArray[np.float64], instrument: Instrument) -> NDArray[np.bool_]:
-    steps = volumes / instrument.volume_step
-    return np.abs(steps - np.rint(steps)) > 1e-6 + 4 * np.spacing(np.abs(steps))
 
 
 def _first_of_their_time(instants: NDArray[np.int64]) -> NDArray[np.int64]:

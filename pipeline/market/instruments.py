@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import exchange_calendars
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
+from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 __all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
@@ -23,10 +24,8 @@ __all__ = ["Instrument", "RegularHours", "find_instrument", "load_instruments"]
 INSTRUMENTS_VARIABLE = "VPOC_INSTRUMENTS"
 
 
-class RegularHours(BaseModel):
+class RegularHours(FrozenSettings):
     """Open and close of the regular session, in the instrument's time zone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     open: dt.time
     close: dt.time
@@ -38,10 +37,8 @@ class RegularHours(BaseModel):
         return self
 
 
-class Instrument(BaseModel):
+class Instrument(FrozenSettings):
     """One tradable thing; each field is explained at the top of ``instruments.yaml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     symbol: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*$")
     description: str = ""
@@ -91,6 +88,11 @@ class Instrument(BaseModel):
         return self.tick_size * self.point_value
 
     @property
+    def price_decimals(self) -> int:
+        """Decimals that its prices are written with."""
+        return len(f"{self.tick_size:.12f}".rstrip("0").split(".")[1])
+
+    @property
     def always_open(self) -> bool:
         """Return True if it trades around the clock, seven days a week."""
         return self.calendar == "24/7"
@@ -100,18 +102,23 @@ class Instrument(BaseModel):
         """Sessions in a year, for annualising: 365 around the clock, 252 otherwise (contract §7)."""
         return 365 if self.always_open else 252
 
+    @property
+    def tick_scale(self) -> tuple[float, float]:
+        """Factor and divisor that turn a price into ticks, one of which is 1: the factor where it is whole."""
+        scale = _ticks_per_point(self.tick_size)
+        return (1.0, self.tick_size) if scale is None else (float(scale), 1.0)
+
     def to_ticks(self, prices: ArrayLike) -> NDArray[np.int64]:
         """Prices as whole ticks, the nearest where a price lies between two."""
+        factor, unit = self.tick_scale
         values = np.asarray(prices, dtype=np.float64)
-        scale = _ticks_per_point(self.tick_size)
-        scaled = values * scale if scale is not None else values / self.tick_size
-        return np.rint(scaled).astype(np.int64)
+        return np.rint(values * factor if unit == 1 else values / unit).astype(np.int64)
 
     def to_prices(self, ticks: ArrayLike) -> NDArray[np.float64]:
         """Whole ticks as prices: the float nearest to the exact decimal."""
+        factor, unit = self.tick_scale
         values = np.asarray(ticks, dtype=np.float64)
-        scale = _ticks_per_point(self.tick_size)
-        return values / scale if scale is not None else values * self.tick_size
+        return values / factor if unit == 1 else values * unit
 
     def off_tick(self, prices: ArrayLike) -> NDArray[np.bool_]:
         """Mark the prices farther than a millionth of a tick from the grid."""
@@ -123,6 +130,20 @@ class Instrument(BaseModel):
     def to_steps(self, volumes: ArrayLike) -> NDArray[np.int64]:
         """Volume as whole volume steps, the nearest where it lies between two."""
         return np.rint(np.asarray(volumes, dtype=np.float64) / self.volume_step).astype(np.int64)
+
+    def to_volumes(self, steps: ArrayLike) -> NDArray[np.float64]:
+        """Volume steps as volume: the float nearest to the exact decimal."""
+        values = np.asarray(steps, dtype=np.float64)
+        inverse = round(1 / self.volume_step)  # as with ticks, dividing by a whole number gives the decimal
+        return values / inverse if abs(inverse * self.volume_step - 1) < 1e-12 else values * self.volume_step
+
+    def off_step(self, volumes: ArrayLike) -> NDArray[np.bool_]:
+        """Mark the volumes farther than a millionth of a step from a whole number of steps."""
+        steps = np.asarray(volumes, dtype=np.float64) / self.volume_step
+        distance = np.abs(steps - np.rint(steps))
+        if not distance.any():  # the usual case, and the quickest
+            return np.zeros(distance.shape, dtype=bool)
+        return distance > 1e-6 + 4 * np.spacing(np.abs(steps))
 
 
 @lru_cache(maxsize=256)
@@ -187,10 +208,6 @@ def _instrument(path: Path, symbol: str, entry: object) -> Instrument:
         raise ConfigurationError(f"instrument file {place}: {symbol} must map setting names to values")
     try:
         return Instrument(**{**entry, "symbol": symbol})
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        place = place_in_yaml(path, symbol, *first["loc"])
-        raise ConfigurationError(
-            f"instrument file {place}: {symbol}.{field} is {first['input']!r}: {first['msg']}"
-        ) from error
+    except SettingError as error:
+        place = place_in_yaml(path, symbol, *error.location)
+        raise ConfigurationError(f"instrument file {place}: {error.under(symbol)}") from error

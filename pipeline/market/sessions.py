@@ -20,11 +20,22 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument, RegularHours
 from pipeline.market.trading_hours import HoursException, hours_exceptions
 
-__all__ = ["Hours", "SessionLabels", "label_sessions", "next_session", "session_schedule"]
+__all__ = [
+    "Hours",
+    "SessionLabels",
+    "SessionSlices",
+    "check_hours",
+    "label_sessions",
+    "next_session",
+    "rows_of",
+    "session_schedule",
+    "session_slices",
+]
 
 Hours = Literal["rth", "eth"]
 
 _HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that neighbours are always found
+_NOTHING = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -47,8 +58,7 @@ class SessionLabels:
 
     def mask(self, hours: Hours) -> NDArray[np.bool_]:
         """Mark the timestamps within these hours of some session."""
-        if hours not in ("rth", "eth"):
-            raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
+        check_hours(hours)
         return self.regular if hours == "rth" else self.position >= 0
 
     @property
@@ -59,6 +69,55 @@ class SessionLabels:
         inside = self.position >= 0
         dates[inside] = index.to_numpy()[self.position[inside]]
         return pd.DatetimeIndex(dates, name="session")
+
+
+@dataclass(frozen=True)
+class SessionSlices:
+    """Sessions of instants that do not fall, as slices of them.
+
+    Attributes
+    ----------
+    sessions
+        Sessions with instants in the hours asked for, as nanoseconds of their midnight, rising, shape (sessions,).
+    starts, stops
+        Session k is the instants ``starts[k]:stops[k]``, shape (sessions,).
+    opens
+        When the hours of each open, nanoseconds, shape (sessions,).
+    """
+
+    sessions: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    opens: NDArray[np.int64]
+
+    @property
+    def index(self) -> pd.DatetimeIndex:
+        """The sessions as an index."""
+        return pd.DatetimeIndex(self.sessions.view("M8[ns]"), name="session")
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The positions of all instants in these slices, one slice after the other."""
+        return rows_of(self.starts, self.stops)
+
+    def mask(self, count: int) -> NDArray[np.bool_]:
+        """Mark those of ``count`` instants that lie in these slices."""
+        edges = np.concatenate([[0], np.stack([self.starts, self.stops], axis=1).ravel(), [count]])
+        between = np.zeros(len(edges) - 1, dtype=np.bool_)
+        between[1::2] = True
+        return np.repeat(between, np.diff(edges))
+
+
+def check_hours(hours: str) -> None:
+    """Refuse hours that are neither the regular ones nor the whole trade date."""
+    if hours not in ("rth", "eth"):
+        raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
+
+
+def rows_of(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of the rows of slices, one slice after the other."""
+    lengths = stops - starts
+    return np.arange(int(lengths.sum())) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
 @lru_cache(maxsize=8)
@@ -101,12 +160,19 @@ def session_schedule(instrument: Instrument, first: dt.date | str, last: dt.date
         opens after them) ``rth_close`` equals ``rth_open``.
     """
     begin, end = pd.Timestamp(first), pd.Timestamp(last)
-    calendar = _calendar_covering(instrument.calendar, begin, end)
+    return _whole_schedule(*_rules(instrument, begin, end)).loc[begin:end].copy()
+
+
+_Rules = tuple[
+    exchange_calendars.ExchangeCalendar, tuple[HoursException, ...], str, RegularHours | None, dt.time | None
+]
+
+
+def _rules(instrument: Instrument, first: pd.Timestamp, last: pd.Timestamp) -> _Rules:
+    """All that decides an instrument's sessions in the decades of these dates."""
+    calendar = _calendar_covering(instrument.calendar, first, last)
     exceptions = hours_exceptions(instrument.calendar, instrument.trading_hours, instrument.symbol)
-    whole = _whole_schedule(
-        calendar, exceptions, instrument.time_zone, instrument.regular_hours, instrument.session_close
-    )
-    return whole.loc[begin:end].copy()
+    return calendar, exceptions, instrument.time_zone, instrument.regular_hours, instrument.session_close
 
 
 @lru_cache(maxsize=16)
@@ -134,6 +200,45 @@ def _whole_schedule(
     return pd.DataFrame(
         {"open": opens, "close": closes, "rth_open": rth_opens, "rth_close": rth_closes}, index=sessions
     )
+
+
+@lru_cache(maxsize=16)
+def _whole_bounds(*rules: Any) -> dict[str, NDArray[np.int64]]:
+    """The columns of :func:`_whole_schedule`, and its sessions, as nanoseconds."""
+    schedule = _whole_schedule(*rules)
+    return {"session": schedule.index.asi8, **{name: _instants(schedule[name]) for name in schedule.columns}}
+
+
+def session_slices(instants: NDArray[np.int64], instrument: Instrument, hours: Hours) -> SessionSlices:
+    """The sessions that have instants in the hours, each as a slice of them.
+
+    A session's two ends are looked up in the instants, not each instant's session: a few microseconds a year of bars.
+
+    Parameters
+    ----------
+    instants
+        UTC nanoseconds, not falling, shape (n,).
+
+    Raises
+    ------
+    ConfigurationError
+        For other hours.
+    DataError
+        For instants outside the years 1900 to 2200, or those of the calendar.
+    """
+    check_hours(hours)
+    if len(instants) == 0:
+        return SessionSlices(_NOTHING, _NOTHING, _NOTHING, _NOTHING)
+    first, last = (pd.Timestamp(int(instants[row])).normalize() for row in (0, -1))
+    bounds = _whole_bounds(*_rules(instrument, first - _HORIZON, last + _HORIZON))
+    near = slice(
+        np.searchsorted(bounds["close"], instants[0], side="right"),
+        np.searchsorted(bounds["open"], instants[-1], side="right"),
+    )
+    opens, closes = (bounds[f"rth_{end}" if hours == "rth" else end][near] for end in ("open", "close"))
+    starts, stops = np.searchsorted(instants, opens), np.searchsorted(instants, closes)
+    filled = stops > starts
+    return SessionSlices(bounds["session"][near][filled], starts[filled], stops[filled], opens[filled])
 
 
 def _with_exceptions(

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.cleaning import OffTick
+from pipeline.errors import DataError
+from pipeline.market.cleaning import CleaningReport, OffTick, count_out_of_order, count_reasons, refuse_off_tick
+from pipeline.market.frames import numbers_of, require_columns, times_of
 from pipeline.market.instruments import Instrument
-from pipeline.market.session_clock import SessionClock
+from pipeline.market.session_clock import inside_sessions
 
-__all__ = ["TRADE_REASONS", "CleanTrades", "JudgedTrades", "TradeReport", "clean_trades", "is_trades", "judge_trades"]
+__all__ = ["TRADE_REASONS", "CleanTrades", "JudgedTrades", "clean_trades", "is_trades", "judge_trades"]
 
 # In the order they are tested: what a row's own values say, then where it lies.
 TRADE_REASONS = ("missing_value", "bad_price", "negative_volume", "bad_split", "off_tick", "outside_session")
@@ -78,34 +79,6 @@ class JudgedTrades:
 
 
 @dataclass(frozen=True)
-class TradeReport:
-    """Fate of the rows.
-
-    Attributes
-    ----------
-    rows_in, kept
-        Rows given, and rows that are clean trades.
-    refused
-        Reason to number of rows, for all reasons.
-    out_of_order
-        Kept rows that stood after a kept row of a later time, and were sorted.
-    snapped, off_step_volume
-        Kept rows with a price off the tick, or a volume off the step; both were rounded to the nearest.
-    """
-
-    rows_in: int
-    kept: int
-    refused: Mapping[str, int]
-    out_of_order: int
-    snapped: int
-    off_step_volume: int
-
-    def __post_init__(self) -> None:
-        if self.rows_in != self.kept + sum(self.refused.values()):
-            raise AssertionError(f"{self.rows_in} rows came in, but {self.kept} were kept and {dict(self.refused)} not")
-
-
-@dataclass(frozen=True)
 class CleanTrades:
     """The outcome of :func:`clean_trades`.
 
@@ -122,7 +95,7 @@ class CleanTrades:
 
     trades: pd.DataFrame
     quarantine: pd.DataFrame
-    report: TradeReport
+    report: CleaningReport
 
 
 def is_trades(frame: pd.DataFrame) -> bool:
@@ -169,7 +142,7 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     if "seq" in trades.columns:
         keys.insert(0, _sequence(trades["seq"])[usable])
     order = usable[np.lexsort(keys)]
-    inside = SessionClock(instrument, "eth").slices(judged.instants[order]).inside
+    inside = inside_sessions(judged.instants[order], instrument)
     if inside is not None:
         reason[order[~inside]] = TRADE_REASONS.index("outside_session")
         order = order[inside]
@@ -177,13 +150,13 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     columns: dict[str, Any] = {
         "timestamp": pd.DatetimeIndex(kept.instants.view("M8[ns]"), tz="UTC"),
         "price": instrument.to_prices(kept.ticks),
-        "volume": _to_volume(kept.steps, instrument),
+        "volume": instrument.to_volumes(kept.steps),
     }
     if "seq" in trades.columns:
         columns["seq"] = trades["seq"].to_numpy()[order]
     if kept.buy is not None and kept.sell is not None:
-        columns["bid_volume"] = _to_volume(kept.sell, instrument)
-        columns["ask_volume"] = _to_volume(kept.buy, instrument)
+        columns["bid_volume"] = instrument.to_volumes(kept.sell)
+        columns["ask_volume"] = instrument.to_volumes(kept.buy)
     if kept.contract is not None:
         columns["contract"] = pd.array(kept.contract[1][kept.contract[0]], dtype="str")
     quarantine = trades[reason >= 0].copy()
@@ -191,12 +164,11 @@ def clean_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
         quarantine.insert(0, "timestamp", quarantine.index)
     quarantine = quarantine.reset_index(drop=True)
     quarantine["reason"] = pd.Series([TRADE_REASONS[each] for each in reason[reason >= 0]], dtype="str")
-    given = judged.instants[np.sort(order)]
-    report = TradeReport(
+    report = CleaningReport(
         rows_in=rows,
         kept=len(order),
-        refused={name: int(np.sum(reason == code)) for code, name in enumerate(TRADE_REASONS)},
-        out_of_order=int(np.sum(given < np.maximum.accumulate(given))),
+        quarantined=count_reasons(reason, TRADE_REASONS),
+        out_of_order=count_out_of_order(judged.instants[np.sort(order)]),
         snapped=0 if kept.snapped is None else int(kept.snapped.sum()),
         off_step_volume=0 if kept.off_step is None else int(kept.off_step.sum()),
     )
@@ -225,10 +197,10 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     DataError
         For a missing column, one that is not numbers, times without a zone, or an unknown side.
     """
-    if off_tick not in get_args(OffTick):
-        raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
-    instants = _instants(trades)
-    price, (volume, whole) = _numbers(trades, "price"), _volumes(trades, instrument)
+    refuse_off_tick(off_tick)
+    require_columns(trades, ("timestamp", "price", "volume"), "trades")
+    instants = times_of(trades, "trades").asi8
+    price, (volume, whole) = numbers_of(trades, "price", "trades"), _volumes(trades, instrument)
     reason = np.full(len(instants), -1, dtype=np.int8)
 
     def mark(name: str, bad: Any) -> None:
@@ -265,7 +237,7 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
             mark("off_tick", snapped)
             snapped = None
     steps = volume.astype(np.int64) if whole else instrument.to_steps(volume)
-    off_step = None if whole else _off_step(volume, instrument)
+    off_step = None if whole else instrument.off_step(volume)
     refused = reason >= 0 if (reason >= 0).any() else None
     if refused is not None:
         ticks, steps = np.where(refused, 0, ticks), np.where(refused, 0, steps)
@@ -277,47 +249,12 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     )
 
 
-def _instants(trades: pd.DataFrame) -> NDArray[np.int64]:
-    if not isinstance(trades, pd.DataFrame):
-        raise DataError(f"trades must be a pandas DataFrame, not {type(trades).__name__}")
-    indexed = isinstance(trades.index, pd.DatetimeIndex) and trades.index.name in (None, "timestamp")
-    needed = ["price", "volume"] if indexed else ["timestamp", "price", "volume"]
-    if missing := [name for name in needed if name not in trades.columns]:
-        found = ", ".join(map(str, trades.columns)) or "none"
-        raise DataError(f"trades have no column {', '.join(missing)} (columns found: {found}); rename or add it")
-    if not trades.columns.is_unique:
-        twice = ", ".join(sorted(set(map(str, trades.columns[trades.columns.duplicated()]))))
-        raise DataError(f"trades have the column {twice} more than once; keep one of them")
-    values = trades["timestamp"] if "timestamp" in trades.columns else trades.index
-    if len(values) == 0:
-        return np.empty(0, dtype=np.int64)
-    if not isinstance(values.dtype, pd.DatetimeTZDtype):
-        if pd.api.types.is_datetime64_dtype(values.dtype):
-            raise DataError("trades' timestamps carry no time zone; localize them to their zone, then convert to UTC")
-        raise DataError(
-            f"trades' timestamps are {values.dtype}, not times; convert them first, e.g. pd.to_datetime(..., utc=True)"
-        )
-    try:
-        return pd.DatetimeIndex(values).as_unit("ns").asi8
-    except pd.errors.OutOfBoundsDatetime as error:
-        raise DataError(f"trades' timestamps hold a time outside 1678 to 2261: {error}") from error
-
-
-def _numbers(trades: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    try:
-        return trades[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"trades' column {name} holds {trades[name].dtype}, not numbers: {' '.join(str(error).split())}"
-        ) from error
-
-
 def _volumes(trades: pd.DataFrame, instrument: Instrument) -> tuple[NDArray[Any], bool]:
     """Volumes, and whether they are whole steps already."""
     values = trades["volume"]
     if instrument.volume_step == 1 and isinstance(values.dtype, np.dtype) and values.dtype.kind == "i":
         return values.to_numpy(), True
-    return _numbers(trades, "volume"), False
+    return numbers_of(trades, "volume", "trades"), False
 
 
 def _within(values: NDArray[Any], limit: float) -> bool:
@@ -341,7 +278,7 @@ def _split(trades: pd.DataFrame, instrument: Instrument) -> NDArray[np.float64] 
         return None
     if not {"bid_volume", "ask_volume"} <= set(trades.columns):
         return None
-    return np.stack([_numbers(trades, name) for name in ("bid_volume", "ask_volume")])
+    return np.stack([numbers_of(trades, name, "trades") for name in ("bid_volume", "ask_volume")])
 
 
 def _sides(
@@ -388,16 +325,3 @@ def _sequence(values: pd.Series) -> NDArray[Any]:
     if not pd.api.types.is_integer_dtype(values.dtype):
         raise DataError(f"trades' column seq is {values.dtype}; give whole numbers, rising as the trades were made")
     return values.to_numpy(dtype=np.int64, na_value=0)
-
-
-def _off_step(volumes: NDArray[np.float64], instrument: Instrument) -> NDArray[np.bool_] | None:
-    steps = volumes / instrument.volume_step
-    distance = np.abs(steps - np.rint(steps))
-    return distance > 1e-6 + 4 * np.spacing(np.abs(steps)) if distance.any() else None
-
-
-def _to_volume(steps: NDArray[np.int64], instrument: Instrument) -> NDArray[np.float64]:
-    # As with ticks: dividing by a whole number gives the float nearest the decimal.
-    inverse = round(1 / instrument.volume_step)
-    whole = abs(inverse * instrument.volume_step - 1) < 1e-12
-    return np.asarray(steps / inverse if whole else steps * instrument.volume_step, dtype=np.float64)

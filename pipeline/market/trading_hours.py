@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Self
 
 from exchange_calendars import get_calendar_names, resolve_alias
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.market.instruments import load_instruments
-from pipeline.yaml_files import read_yaml_mapping
+from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
 __all__ = ["CALENDARS_VARIABLE", "HoursException", "hours_exceptions"]
 
 CALENDARS_VARIABLE = "VPOC_CALENDARS"
 
 
-class HoursException(BaseModel):
+class HoursException(FrozenSettings):
     """Hours of some trade dates; each field is explained at the top of ``trading_hours.yaml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dates: tuple[dt.date, ...] = Field(min_length=1)
     close: dt.time | None = None
@@ -122,16 +121,18 @@ def _read(path: Path, changed: int) -> Mapping[str, tuple[HoursException, ...]]:
             f"calendar file {path} must map names to lists of entries, "
             "e.g. 'CMES: [{dates: [2031-11-28], close: \"12:15\"}]'"
         )
-    return {str(name): tuple(_exception(path, str(name), each) for each in listed) for name, listed in entries.items()}
+    return {
+        name: tuple(_exception(path, name, number, each) for number, each in enumerate(listed))
+        for name, listed in entries.items()
+    }
 
 
-def _exception(path: Path, calendar: str, entry: object) -> HoursException:
+def _exception(path: Path, calendar: str, number: int, entry: object) -> HoursException:
     if not isinstance(entry, dict):
-        raise ConfigurationError(f"calendar file {path}: an entry of {calendar} must map setting names to values")
+        place = place_in_yaml(path, calendar, number)
+        raise ConfigurationError(f"calendar file {place}: an entry of {calendar} must map setting names to values")
     try:
         return HoursException(**entry)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"calendar file {path}: {calendar}{'.' * bool(field)}{field}: {message}") from error
+    except SettingError as error:
+        place = place_in_yaml(path, calendar, number, *error.location)
+        raise ConfigurationError(f"calendar file {place}: {error.under(calendar)}") from error

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.backtest import Account
 from pipeline.backtest.ledger import daily_returns, equity_by_session
-from pipeline.market import Instrument, label_sessions
+from pipeline.market import Instrument
 
 __all__ = ["BuyAndHold", "buy_and_hold"]
 
@@ -76,5 +76,5 @@ def buy_and_hold(bars: pd.DataFrame, instrument: Instrument, account: Account) -
         values = account.initial_capital * np.append(1.0, growth[last].cumprod()[:-1])[run] * growth
         rolls = len(first) - 1
     equity = pd.Series(values, index=index, name="equity")
-    sessions = equity_by_session(equity, label_sessions(index, instrument))
+    sessions = equity_by_session(equity, instrument)
     return BuyAndHold(equity, sessions, daily_returns(sessions, account), made, rolls)

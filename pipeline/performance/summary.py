@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.market.instruments import Instrument
+from pipeline.backtest import BacktestResult
 from pipeline.market.sessions import session_schedule
 from pipeline.performance import kernels, metrics
 from pipeline.performance.drawdowns import maximum_drawdown
@@ -20,8 +20,6 @@ __all__ = [
     "COST_LINES",
     "FEWEST_TRADES",
     "HEADLINE_METRICS",
-    "SupportsAccount",
-    "SupportsSummary",
     "interval_reach",
     "summary",
     "summary_to_dict",
@@ -60,47 +58,7 @@ _EACH_ONCE = "mean per contract after costs; each trade counts once here, in mon
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-class SupportsAccount(Protocol):
-    """The part of an account that a summary reads."""
-
-    @property
-    def initial_capital(self) -> float:
-        """Capital before the first bar."""
-
-    @property
-    def slippage_ticks(self) -> int:
-        """Ticks per contract paid on every stop, close and liquidation."""
-
-
-class SupportsSummary(Protocol):
-    """The part of a backtest's result that a summary reads."""
-
-    @property
-    def trades(self) -> pd.DataFrame:
-        """One row per trade: quantity, entry, exit (time, price, reason), pnl, r_multiple, commission, ambiguous."""
-
-    @property
-    def orders(self) -> pd.DataFrame:
-        """A row an order: status and reason."""
-
-    @property
-    def equity(self) -> pd.Series:
-        """Account value at each bar's close."""
-
-    @property
-    def daily_returns(self) -> pd.Series:
-        """Return of every session with bars, idle ones included."""
-
-    @property
-    def account(self) -> SupportsAccount:
-        """The account traded."""
-
-    @property
-    def instrument(self) -> Instrument:
-        """The instrument traded."""
-
-
-def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> pd.DataFrame:
+def summary(result: BacktestResult, *, seed: int = 0, currency: str = "$") -> pd.DataFrame:
     """Metrics of a backtest with their uncertainty.
 
     Parameters
@@ -134,7 +92,7 @@ def summary(result: SupportsSummary, *, seed: int = 0, currency: str = "$") -> p
     return table.frame()
 
 
-def _add_returns(table: MetricTable, result: SupportsSummary, seed: int) -> None:
+def _add_returns(table: MetricTable, result: BacktestResult, seed: int) -> None:
     returns = metrics.finite_values(result.daily_returns, "daily returns")
     year = result.instrument.periods_per_year
     statistics: dict[str, tuple[Kernel, str, str]] = {
@@ -183,7 +141,7 @@ def _why_nan(name: str, returns: NDArray[np.float64]) -> str:
     }.get(name, "cannot be computed")
 
 
-def _add_drawdown(table: MetricTable, result: SupportsSummary, currency: str) -> None:
+def _add_drawdown(table: MetricTable, result: BacktestResult, currency: str) -> None:
     worst = maximum_drawdown(result.equity, initial=result.account.initial_capital)
     note = "no bars" if math.isnan(worst.fraction) else "from equity at every bar's close"
     table.add("maximum_drawdown", 100 * worst.fraction, "%", note)
@@ -205,7 +163,7 @@ def _add_drawdown(table: MetricTable, result: SupportsSummary, currency: str) ->
     table.add("drawdown_days", days, "days", note)
 
 
-def _sessions_begun(result: SupportsSummary, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
+def _sessions_begun(result: BacktestResult, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
     """Count the result's sessions that have opened at each instant, which may lie between two of them."""
     sessions = pd.DatetimeIndex(result.daily_returns.index).as_unit("ns")
     schedule = session_schedule(result.instrument, sessions[0], sessions[-1])
@@ -215,7 +173,7 @@ def _sessions_begun(result: SupportsSummary, instants: pd.DatetimeIndex) -> NDAr
     return np.searchsorted(sessions.asi8, dates, side="right")
 
 
-def _add_trades(table: MetricTable, result: SupportsSummary, seed: int, currency: str) -> None:
+def _add_trades(table: MetricTable, result: BacktestResult, seed: int, currency: str) -> None:
     trades = result.trades
     pnl = trades["pnl"].to_numpy(dtype=np.float64)
     multiples = trades["r_multiple"].to_numpy(dtype=np.float64)
@@ -262,7 +220,7 @@ def _add_streaks(table: MetricTable, trades: pd.DataFrame) -> None:
         table.add(name, metrics.longest_run(hits), "trades", note)
 
 
-def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64]) -> None:
+def _add_turnover(table: MetricTable, result: BacktestResult, quantity: NDArray[np.float64]) -> None:
     trades = result.trades
     prices = trades["entry_price"].to_numpy(dtype=np.float64) + trades["exit_price"].to_numpy(dtype=np.float64)
     notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
@@ -271,7 +229,7 @@ def _add_turnover(table: MetricTable, result: SupportsSummary, quantity: NDArray
     table.add("turnover", metrics.turnover(notional, average, years), "× per year", "notional, both sides, over equity")
 
 
-def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np.float64], currency: str) -> None:
+def _add_costs(table: MetricTable, result: BacktestResult, quantity: NDArray[np.float64], currency: str) -> None:
     """Profit and loss before costs, each cost, and what was left, in money and in ticks per contract."""
     trades, tick_value = result.trades, result.instrument.tick_value
     ticks = result.account.slippage_ticks
@@ -297,7 +255,7 @@ def _add_costs(table: MetricTable, result: SupportsSummary, quantity: NDArray[np
         table.add(f"{name}_ticks", each, "ticks", "per contract" if contracts else "no trades")
 
 
-def _add_orders(table: MetricTable, result: SupportsSummary) -> None:
+def _add_orders(table: MetricTable, result: BacktestResult) -> None:
     orders = result.orders
     table.add("orders", len(orders), "orders")
     counts = orders["status"].value_counts()

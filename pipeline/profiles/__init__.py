@@ -7,7 +7,6 @@ from pipeline.profiles.histogram import SessionLevels, profile_sessions, spread_
 from pipeline.profiles.kernels import MICRO_LOTS
 from pipeline.profiles.naked import naked_at_close, naked_vpocs
 from pipeline.profiles.nodes import Nodes, find_nodes
-from pipeline.profiles.plots import profile_figure, profile_markdown, profile_svg, profile_text
 from pipeline.profiles.relations import ValueAreaRelation, session_relations
 from pipeline.profiles.rows import Allocation, RowRule
 from pipeline.profiles.sessions import profile_rows, select_sessions, session_profiles
@@ -33,15 +32,11 @@ __all__ = [
     "find_nodes",
     "naked_at_close",
     "naked_vpocs",
-    "profile_figure",
     "profile_levels",
-    "profile_markdown",
     "profile_rows",
     "profile_sessions",
     "profile_sessions_on",
     "profile_shape",
-    "profile_svg",
-    "profile_text",
     "select_sessions",
     "session_profiles",
     "session_relations",

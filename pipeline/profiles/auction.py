@@ -12,10 +12,10 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.profiles.aligned import AlignedBars, SessionBars
 from pipeline.profiles.kernels import MAX_TICKS
+from pipeline.profiles.refusals import too_wide
 
 __all__ = ["Prints", "bracket_prints", "initial_balance", "session_prints"]
 
@@ -131,10 +131,7 @@ def bracket_prints(low: Ints, high: Ints, brackets: Ints, name: str = "the bars 
     """
     lowest, highest = int(low.min()), int(high.max())
     if highest - lowest >= MAX_TICKS:
-        raise DataError(
-            f"{name}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-            "check them and the instrument's tick_size"
-        )
+        raise too_wide(name)
     owner = np.full(highest - lowest + 1, _NOBODY, dtype=np.int64)
     _print_brackets(low, high, brackets, lowest, owner)
     edges = np.flatnonzero(np.diff(owner)) + 1

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import Hours, label_sessions
 from pipeline.profiles.histogram import SessionLevels
 from pipeline.profiles.kernels import MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.refusals import too_wide
 from pipeline.profiles.rows import RowRule
 
 __all__ = ["bracket_ranges", "brackets_by_session", "tpo_levels", "tpo_rows"]
@@ -31,18 +31,17 @@ def bracket_ranges(low: Ints, high: Ints, *keys: Ints) -> tuple[Ints, Ints, Ints
 
 
 def brackets_by_session(
-    bars: pd.DataFrame, instrument: Instrument, rule: RowRule, hours: Hours | None = None
+    instants: Ints, instrument: Instrument, rule: RowRule, hours: Hours | None = None
 ) -> tuple[Ints, Ints]:
-    """Session and bracket of each bar, both as numbers that rise with time.
+    """Session and bracket of each bar (its open, UTC nanoseconds), both as numbers that rise with time.
 
     Brackets begin at the open of the hours; of none, at the open of regular hours where all bars lie in these, and at
     the trade date's open otherwise. A bar outside every session counts with the one before.
     """
-    labels = label_sessions(bars["timestamp"], instrument)
+    labels = label_sessions(pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC"), instrument)
     regular = labels.regular.all() if hours is None else hours == "rth"
     opened = labels.schedule["rth_open" if regular else "open"]
     opens = pd.DatetimeIndex(opened).as_unit("ns").asi8
-    instants = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
     session = np.searchsorted(opens, instants, side="right") - 1
     return session, rule.bracket(instants, opens[session] if len(opens) else 0)
 
@@ -76,10 +75,7 @@ def tpo_rows(low: Ints, high: Ints, rule: RowRule, name: str = "the bars given")
     if len(low) == 0:
         return 0, np.empty(0, np.int64)
     if int(high.max()) - int(low.min()) >= MAX_TICKS:
-        raise DataError(
-            f"{name}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-            "check them and the instrument's tick_size"
-        )
+        raise too_wide(name)
     bottoms, tops = rule.row(low), rule.row(high)
     lowest = int(bottoms.min())
     edges = np.zeros(int(tops.max()) - lowest + 2, np.int64)

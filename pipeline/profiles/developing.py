@@ -8,21 +8,19 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
-from pipeline.market.bars import require_bars
 from pipeline.market.instruments import Instrument
-from pipeline.market.session_clock import SessionClock
+from pipeline.market.session_clock import known_session_slices
 from pipeline.market.sessions import Hours
 from pipeline.profiles import kernels
-from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS, WHOLE
+from pipeline.profiles.kernels import MICRO_LOTS, WHOLE
 from pipeline.profiles.levels import to_volume
+from pipeline.profiles.refusals import raise_for
 from pipeline.profiles.rows import RowOptions, RowRule
-from pipeline.profiles.sessions import _integers
 from pipeline.profiles.value_area import check_value_area_settings
+from pipeline.profiles.whole_bars import WholeBars
 
 __all__ = ["developing_levels"]
 
-_PRICES = ("timestamp", "low", "high", "close", "volume")
 _Ints = NDArray[np.int64]
 _Levels = _Ints  # (bars, 7), as kernels.profile_slices orders them
 
@@ -75,32 +73,29 @@ def developing_levels(
     """
     rule = RowRule(**rows)
     check_value_area_settings(value_area_basis_points, expansion_rows)
-    clean = require_bars(bars, _PRICES)
-    low, high, steps, rounded = _integers(clean, instrument, rule.allocation)
-    instants = pd.DatetimeIndex(clean["timestamp"]).asi8
-    slices = SessionClock(instrument, hours).slices(instants)
+    whole = WholeBars.of(bars, instrument, rule.allocation)
+    instants = whole.instants
+    slices = known_session_slices(instants, instrument, hours)
     sessions, starts, stops = slices.sessions, slices.starts, slices.stops
     bracket = np.zeros(len(instants), np.int64)
     for k in range(len(starts)) if rule.by_time else ():
         where = slice(starts[k], stops[k])
         bracket[where] = rule.bracket(instants[where], slices.opens[k])
-    all_bars = _Bars(low, high, steps, bracket)
+    all_bars = _Bars(whole.low, whole.high, whole.steps, bracket)
 
     def develop(some: _Bars, which: _Ints, begins: _Ints, ends: _Ints) -> _Levels:
         settings = value_area_basis_points, expansion_rows
         failed, status, levels = (_develop_time if rule.by_time else _develop_volume)(
             some, begins, ends, settings, rule
         )
-        if status != kernels.STATUS_OK:
-            day = pd.Timestamp(int(which[failed])).date()
-            _raise(status, f"session {day} of {instrument.symbol}")
+        raise_for(status, lambda: f"session {pd.Timestamp(int(which[failed])).date()} of {instrument.symbol}")
         return levels
 
     contracts: NDArray[np.object_] | None = None
-    if "contract" in clean.columns:
-        codes, names = pd.factorize(clean["contract"])
-        changes = np.cumsum(np.append(0, codes[1:] != codes[:-1]))[: len(codes)]
-        mixed = np.flatnonzero(changes[stops - 1] > changes[starts])
+    if whole.runs is not None:
+        codes = whole.runs.at(np.arange(len(instants)))
+        run_of = np.searchsorted(whole.runs.changes, [starts, stops - 1], side="right")
+        mixed = np.flatnonzero(run_of[1] > run_of[0])
         alone = np.setdiff1d(np.arange(len(starts)), mixed)
         levels = develop(all_bars, sessions[alone], starts[alone], stops[alone])
         leaders = codes.copy()
@@ -113,12 +108,11 @@ def developing_levels(
                 developed = develop(some, sessions[[k]], np.array([0]), np.array([len(chosen)]))
                 own[code] = chosen, np.cumsum(some.steps), developed
             levels[where], leaders[where] = _of_the_leader(own, stops[k] - starts[k])
-        contracts = np.asarray(names, dtype=object)[leaders]
+        contracts = whole.runs.names[leaders]
     else:
         levels = develop(all_bars, sessions, starts, stops)
 
-    inside = np.repeat(starts - np.append(0, np.cumsum(stops - starts)[:-1])[: len(starts)], stops - starts)
-    inside += np.arange(len(inside))
+    inside = slices.rows
     levels = levels[inside]
     index = pd.DatetimeIndex(instants[inside].view("M8[ns]"), tz="UTC", name="timestamp")
     frame = pd.DataFrame({"session": np.repeat(sessions, stops - starts).view("M8[ns]")}, index=index)
@@ -129,7 +123,7 @@ def developing_levels(
     frame["value_area_volume"] = to_volume(levels[:, 6], instrument, rule)
     if contracts is not None:
         frame["contract"] = pd.array(contracts[inside], dtype="str")
-    frame.attrs.update(rounded)
+    frame.attrs.update(whole.rounded)
     return frame
 
 
@@ -190,18 +184,6 @@ def _of_the_leader(own: dict[int, tuple[_Ints, _Ints, _Levels]], bars: int) -> t
         leaders[leads] = code
         levels[leads] = developed[seen[leads]]
     return levels, leaders
-
-
-def _raise(status: int, name: str) -> None:
-    if status == kernels.STATUS_TOO_MUCH:
-        raise DataError(
-            f"{name}: volume passes 2**62 micro-lots ({MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), the most that is "
-            "summed exactly; check the volume and the instrument's volume_step"
-        )
-    raise DataError(
-        f"{name}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-        "check them and the instrument's tick_size"
-    )
 
 
 @njit(cache=True, nogil=True)

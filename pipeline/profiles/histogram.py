@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.profiles import kernels
-from pipeline.profiles.kernels import MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.refusals import raise_for
 from pipeline.profiles.rows import check_ticks_per_row
+from pipeline.profiles.slices import session_slices
 from pipeline.profiles.value_area import check_value_area_settings
 
-__all__ = ["SessionLevels", "profile_sessions", "spread_rows"]
+__all__ = ["LevelOptions", "SessionLevels", "checked_levels", "profile_sessions", "spread_rows"]
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,34 @@ class SessionLevels:
     held: NDArray[np.int64]
 
 
+class LevelOptions(TypedDict, total=False):
+    """Options of every engine as keyword arguments; :func:`profile_sessions` explains them."""
+
+    value_area_basis_points: int
+    expansion_rows: int
+    ticks_per_row: int
+    name: Callable[[int], str]
+
+
+def checked_levels(
+    value_area_basis_points: int = 7000,
+    expansion_rows: int = 2,
+    ticks_per_row: int = 1,
+    name: Callable[[int], str] = "session {}".format,
+) -> tuple[tuple[int, int, int], Callable[[int], str]]:
+    """Options with their defaults, checked: what the kernel goes by, and what to call a session."""
+    check_value_area_settings(value_area_basis_points, expansion_rows)
+    check_ticks_per_row(ticks_per_row)
+    return (int(value_area_basis_points), int(expansion_rows), int(ticks_per_row)), name
+
+
 def profile_sessions(
     low: NDArray[np.integer[Any]],
     high: NDArray[np.integer[Any]],
     steps: NDArray[np.integer[Any]],
     starts: NDArray[np.int64],
     stops: NDArray[np.int64] | None = None,
-    *,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    ticks_per_row: int = 1,
-    name: Callable[[int], str] = "session {}".format,
+    **options: Unpack[LevelOptions],
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, in one pass over the bars.
 
@@ -84,22 +102,12 @@ def profile_sessions(
     >>> levels.vpoc, levels.val, levels.vah
     (array([101,  50]), array([101,  50]), array([103,  50]))
     """
-    check_value_area_settings(value_area_basis_points, expansion_rows)
-    check_ticks_per_row(ticks_per_row)
+    settings, name = checked_levels(**options)
     bottoms, tops, volumes = _kernel_arrays(low, high, steps)
-    begins = np.ascontiguousarray(starts, dtype=np.int64)
-    ends = np.append(begins, len(volumes))[1:] if stops is None else np.ascontiguousarray(stops, dtype=np.int64)
-    if begins.shape != ends.shape or begins.ndim != 1:
-        raise DataError(f"starts has shape {begins.shape} and stops {ends.shape}; both need one entry per session")
-    if len(begins) and not ((begins >= 0) & (begins <= ends) & (ends <= len(volumes))).all():
-        raise DataError(f"sessions must start at 0 or later and stop, not before, at {len(volumes)} bars or earlier")
+    begins, ends = session_slices(starts, stops, len(volumes))
     levels = np.empty((len(begins), 7), dtype=np.int64)
-    settings = value_area_basis_points, expansion_rows, int(ticks_per_row)
-    if low is high:
-        failed, status = kernels.profile_points(bottoms, volumes, begins, ends, *settings, levels)
-    else:
-        failed, status = kernels.profile_slices(bottoms, tops, volumes, begins, ends, *settings, levels)
-    _raise_for(status, lambda: name(int(failed)))
+    failed, status = kernels.profile_slices(bottoms, tops, volumes, low is high, begins, ends, settings, levels)
+    raise_for(status, lambda: name(int(failed)))
     return SessionLevels(*np.ascontiguousarray(levels.T))
 
 
@@ -131,9 +139,9 @@ def spread_rows(
     check_ticks_per_row(ticks_per_row)
     bottoms, tops, volumes = _kernel_arrays(low, high, steps)
     _, status = kernels.total_steps(volumes, 0, len(volumes))
-    _raise_for(status, lambda: "the bars given")
+    raise_for(status, lambda: "the bars given")
     lowest, highest, status = kernels.extent(bottoms, tops, volumes, 0, len(volumes))
-    _raise_for(status, lambda: "the bars given")
+    raise_for(status, lambda: "the bars given")
     if highest < lowest:
         return 0, np.empty(0, dtype=np.int64)
     ticks = int(highest - lowest) + 1
@@ -157,23 +165,3 @@ def _kernel_arrays(*arrays: NDArray[np.integer[Any]]) -> list[NDArray[np.integer
     # Two sets of types only, each compiled once.
     kind = np.int32 if all(array.dtype == np.int32 for array in found) else np.int64
     return [np.ascontiguousarray(array, dtype=kind) for array in found]
-
-
-def _raise_for(status: int, name: Callable[[], str]) -> None:
-    if status == kernels.STATUS_OK:
-        return
-    if status == kernels.STATUS_TOO_MUCH:
-        raise DataError(
-            f"{name()}: volume passes 2**62 micro-lots ({kernels.MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), "
-            "the largest exact sum; check the volume and the instrument's volume_step"
-        )
-    if status == kernels.STATUS_TOO_WIDE:
-        raise DataError(
-            f"{name()}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-            "check them and the instrument's tick_size"
-        )
-    if status == kernels.STATUS_BACKWARD:
-        raise DataError(f"{name()}: a bar's high is below its low; clean the bars before use")
-    if status == kernels.STATUS_NEGATIVE:
-        raise DataError(f"{name()}: a bar's volume is negative; clean the bars before use")
-    raise AssertionError(f"kernel status {status} is unknown")

@@ -33,7 +33,6 @@ __all__ = [
     "extent",
     "find_value_area",
     "integrate",
-    "profile_points",
     "profile_slices",
     "spread",
     "total_steps",
@@ -195,49 +194,6 @@ def integrate(scratch, first, last):  # type: ignore[no-untyped-def]
     for i in range(first, last + 1):
         held += scratch[i]
         scratch[i] = held
-
-
-@njit(cache=True, nogil=True)
-def find_value_area(rows, first, last, total, basis_points, expansion_rows):  # type: ignore[no-untyped-def]
-    """Positions of VPOC, VAL and VAH in ``rows[first:last + 1]``, and the volume held between.
-
-    ``total`` is the sum of that slice, above 0 and at most 2**62.
-    """
-    vpoc = first
-    most = rows[first]
-    ends = first + last
-    for i in range(first + 1, last + 1):
-        volume = rows[i]
-        # Going up, an equal distance is never strictly nearer: the lower tick stays.
-        if volume > most or (volume == most and abs(2 * i - ends) < abs(2 * vpoc - ends)):
-            most = volume
-            vpoc = i
-    # The least volume that satisfies held * 10000 >= basis_points * total, without the products,
-    # which don't fit 64 bits: split total in quotient and remainder by 10000.
-    target = basis_points * (total // WHOLE) + (basis_points * (total % WHOLE) + WHOLE - 1) // WHOLE
-    val = vpoc
-    vah = vpoc
-    held = most
-    while held < target:
-        above = np.int64(-1)
-        up = min(vah + expansion_rows, last)
-        if up > vah:
-            above = np.int64(0)
-            for i in range(vah + 1, up + 1):
-                above += rows[i]
-        below = np.int64(-1)
-        down = max(val - expansion_rows, first)
-        if down < val:
-            below = np.int64(0)
-            for i in range(down, val):
-                below += rows[i]
-        if above >= below:
-            vah = up
-            held += above
-        else:
-            val = down
-            held += below
-    return vpoc, val, vah, held
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -449,14 +405,15 @@ def _volumes_of_bars(scratch, first, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _volumes_of_points(scratch, first, last):  # type: ignore[no-untyped-def]
-    """Turn two arrays of steps into volumes (in the first) and their sums (in the second); the largest volume."""
+    """Turn two arrays of steps into volumes (in the first) and their sums (in a third); the largest volume."""
     rows = scratch[0]
-    sums = scratch[1]
+    odd = scratch[1]
+    sums = scratch[2]
     total = np.int64(0)
     most = np.int64(0)
     sums[first - 1] = 0
     for i in range(first, last + 1):
-        volume = (rows[i] + sums[i]) * MICRO_LOTS
+        volume = (rows[i] + odd[i]) * MICRO_LOTS
         rows[i] = volume
         total += volume
         sums[i] = total
@@ -468,7 +425,8 @@ def _volumes_of_points(scratch, first, last):  # type: ignore[no-untyped-def]
 def _levels(rows, sums, first, last, most, basis_points, expansion_rows):  # type: ignore[no-untyped-def]
     """VPOC, VAL, VAH and the volume held between, from volumes, their running sums and the largest of them.
 
-    The same answers as :func:`find_value_area`, without a branch that can't be foreseen.
+    Without a branch that can't be foreseen. The target is the least volume that satisfies
+    ``held * 10000 >= basis_points * total``, without the products, which don't fit 64 bits.
     """
     total = sums[last]
     ends = first + last
@@ -496,15 +454,31 @@ def _levels(rows, sums, first, last, most, basis_points, expansion_rows):  # typ
 
 
 @njit(cache=True, nogil=True)
-def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
+def find_value_area(rows, basis_points, expansion_rows):  # type: ignore[no-untyped-def]
+    """Positions of VPOC, VAL and VAH in ``rows``, and the volume held between; at most 2**62 in all, above 0."""
+    padded = np.zeros(rows.size + 1, np.int64)
+    sums = np.zeros(rows.size + 1, np.int64)
+    for i in range(rows.size):
+        padded[i + 1] = rows[i]
+        sums[i + 1] = sums[i] + rows[i]
+    vpoc, val, vah, held = _levels(padded, sums, 1, rows.size, rows.max(), basis_points, expansion_rows)
+    return vpoc - 1, val - 1, vah - 1, held
+
+
+@njit(cache=True, nogil=True)
+def profile_slices(low, high, steps, one_price, starts, stops, settings, levels):  # type: ignore[no-untyped-def]
     """Profile and value area of every slice of the bars.
 
     Parameters
     ----------
     low, high, steps
         Integers, shape (bars,).
+    one_price
+        Whether low and high are the same: trades, or bars with all volume on the close.
     starts, stops
         int64, shape (sessions,): session k is the bars ``starts[k]:stops[k]``.
+    settings
+        Basis points of the value area, rows it grows by, ticks in a row.
     levels
         int64, shape (sessions, 7), written: vpoc, val, vah, low, high (ticks), total, held (micro-lots);
         zeros where a session has no volume.
@@ -528,77 +502,37 @@ def profile_slices(low, high, steps, starts, stops, basis_points, expansion_rows
         status = STATUS_OUTSIDE
         # Most sessions fit the scratch around their first price, which saves looking for their extent.
         base = np.int64(low[start]) - scratch.shape[1] // 2
-        if _is_near(low[start]):
-            first, last, total, status = _spread_session(low, high, steps, start, stop, base, scratch, block)
+        if -_FAR < low[start] < _FAR:
+            if one_price:
+                first, last, total, status = _spread_points(low, steps, start, stop, base, scratch)
+            else:
+                first, last, total, status = _spread_session(low, high, steps, start, stop, base, scratch, block)
         if status != STATUS_OK:
             _clear(scratch, first, last)
-            total, lowest, highest, status = _measure(low, high, steps, start, stop)
+            total, status = total_steps(steps, start, stop)
+            if status != STATUS_OK:
+                return k, status
+            lowest, highest, status = extent(low, high, steps, start, stop)
             if status != STATUS_OK:
                 return k, status
             base = lowest - 1
             width = highest - base + 2
             if width > scratch.shape[1]:
                 scratch = np.zeros((3, width + min(width, _SPARE)), np.int64)
-            first, last, status = spread(low, high, steps, start, stop, base, scratch[0])
+            if one_price:
+                first, last, total, status = _spread_points(low, steps, start, stop, base, scratch)
+            else:
+                first, last, status = spread(low, high, steps, start, stop, base, scratch[0])
         if total == 0:
             continue
-        last -= 1
-        most = _volumes_of_bars(scratch, first, last)
-        settings = (basis_points, expansion_rows, ticks_per_row)
+        if one_price:
+            most = _volumes_of_points(scratch, first, last)
+        else:
+            last -= 1
+            most = _volumes_of_bars(scratch, first, last)
         _write_levels(levels[k], scratch[0], scratch[2], base, first, last, most, total, settings)
         _clear(scratch, first - 1, last + 1)
     return -1, STATUS_OK
-
-
-@njit(cache=True, nogil=True)
-def profile_points(price, steps, starts, stops, basis_points, expansion_rows, ticks_per_row, levels):  # type: ignore[no-untyped-def]
-    """Do as :func:`profile_slices` for data with one price: trades, or bars with all volume on the close."""
-    scratch = np.zeros((2, _FIRST_SIZE), np.int64)
-    for k in range(starts.size):
-        start = starts[k]
-        stop = stops[k]
-        levels[k, :] = 0
-        if start == stop:
-            continue
-        first = np.int64(1)
-        last = np.int64(0)
-        total = np.int64(0)
-        status = STATUS_OUTSIDE
-        base = np.int64(price[start]) - scratch.shape[1] // 2
-        if _is_near(price[start]):
-            first, last, total, status = _spread_points(price, steps, start, stop, base, scratch)
-        if status != STATUS_OK:
-            _clear(scratch, first, last)
-            total, lowest, highest, status = _measure(price, price, steps, start, stop)
-            if status != STATUS_OK:
-                return k, status
-            base = lowest - 1
-            width = highest - base + 1
-            if width > scratch.shape[1]:
-                scratch = np.zeros((2, width + min(width, _SPARE)), np.int64)
-            first, last, total, status = _spread_points(price, steps, start, stop, base, scratch)
-        if total == 0:
-            continue
-        most = _volumes_of_points(scratch, first, last)
-        settings = (basis_points, expansion_rows, ticks_per_row)
-        _write_levels(levels[k], scratch[0], scratch[1], base, first, last, most, total, settings)
-        _clear(scratch, first - 1, last)
-    return -1, STATUS_OK
-
-
-@njit(cache=True, nogil=True)
-def _is_near(tick):  # type: ignore[no-untyped-def]
-    return -_FAR < tick < _FAR
-
-
-@njit(cache=True, nogil=True)
-def _measure(low, high, steps, start, stop):  # type: ignore[no-untyped-def]
-    """Total steps, lowest and highest tick, and a status."""
-    total, status = total_steps(steps, start, stop)
-    if status != STATUS_OK:
-        return total, np.int64(0), np.int64(-1), status
-    lowest, highest, status = extent(low, high, steps, start, stop)
-    return total, lowest, highest, status
 
 
 @njit(cache=True, nogil=True)

@@ -130,7 +130,4 @@ def to_volume(counted: NDArray[Any], instrument: Instrument, rule: RowRule) -> N
     """Convert what rows count to floats: micro-lots to units of volume, TPOs as they are; Python integers too."""
     if rule.by_time:
         return np.asarray(counted, dtype=np.float64)
-    steps = np.asarray(counted / MICRO_LOTS, dtype=np.float64)
-    # As with ticks: dividing by a whole number gives the float nearest the decimal.
-    inverse = round(1 / instrument.volume_step)
-    return steps / inverse if abs(inverse * instrument.volume_step - 1) < 1e-12 else steps * instrument.volume_step
+    return instrument.to_volumes(counted / MICRO_LOTS)

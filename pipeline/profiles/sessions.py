@@ -1,36 +1,30 @@
 """Profiles from frames of bars: of every session, or of all bars given."""
 
 import datetime as dt
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, Unpack, cast
+from typing import Any, Self, Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market.bars import bar_columns, require_bars
+from pipeline.market.bars import require_bars
+from pipeline.market.contracts import contract_runs, contracts_of_sessions
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours, session_schedule
+from pipeline.market.sessions import Hours, rows_of, session_slices
 from pipeline.profiles.brackets import bracket_ranges, brackets_by_session, tpo_levels, tpo_rows
 from pipeline.profiles.engines import on_device
 from pipeline.profiles.engines.choice import Engine
-from pipeline.profiles.histogram import spread_rows
-from pipeline.profiles.kernels import MAX_STEPS
+from pipeline.profiles.histogram import SessionLevels, spread_rows
 from pipeline.profiles.levels import to_volume
+from pipeline.profiles.ordinary import ordinary_profiles
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
 from pipeline.profiles.value_area import check_value_area_settings
+from pipeline.profiles.whole_bars import WholeBars, whole_steps
 
 __all__ = ["ProfileBars", "profile_rows", "select_sessions", "session_profiles"]
-
-_HORIZON = pd.Timedelta(days=10)  # longer than any closure, so that the first and last bars find their session
-_CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
-_FITS_INT32 = 2.0**31 - 2
-_PRICES = ("low", "high", "close", "volume")
-
-_log = logging.getLogger(__name__)
 
 
 def session_profiles(
@@ -108,6 +102,12 @@ def session_profiles(
     rule = RowRule(allocation, ticks_per_row, tpo_minutes)
     check_value_area_settings(value_area_basis_points, expansion_rows)
     engine = on_device(device)
+    if device == "cpu" and not rule.by_time:
+        found = ordinary_profiles(bars, instrument, hours, rule, (value_area_basis_points, expansion_rows))
+        if found is not None:
+            profiles = _frame(*found, instrument, rule)
+            profiles.attrs.update(volume_rounded=0, prices_rounded=0)
+            return profiles
     prepared = ProfileBars.of(bars, instrument, hours=hours, **rule.options)
     return prepared.profiles(value_area_basis_points, expansion_rows, engine)
 
@@ -155,22 +155,22 @@ class ProfileBars:
     ) -> Self:
         """Check bars and turn them into whole numbers; as :func:`session_profiles`."""
         rule = RowRule(**rows)
-        clean = bar_columns(bars, ("timestamp", *_PRICES))
-        sessions, starts, stops, opens = _session_slices(clean["timestamp"], instrument, hours)
-        low, high, steps, rounded = _integers(clean, instrument, rule.allocation, narrow=not rule.by_time)
+        whole = WholeBars.of(bars, instrument, rule.allocation, narrow=not rule.by_time)
+        low, high, steps = whole.low, whole.high, whole.steps
+        slices = session_slices(whole.instants, instrument, hours)
+        starts, stops = slices.starts, slices.stops
         contracts: NDArray[np.object_] | None = None
         lesser = np.empty(0, np.int64)
-        if "contract" in clean:
-            codes, names = pd.factorize(clean["contract"])
-            lesser, winners = _one_contract(codes, steps, starts, stops)
-            contracts = np.asarray(names, dtype=object)[winners]
+        if whole.runs is not None:
+            winners, lesser = contracts_of_sessions(whole.runs, starts, stops, lambda rows: steps[rows])
+            contracts = whole.runs.names[winners]
         extremes = None
         if rule.by_time:
-            kept, owner = _rows_of(starts, stops), np.repeat(np.arange(len(starts)), stops - starts)
+            kept, owner = slices.rows, np.repeat(np.arange(len(starts)), stops - starts)
             if len(lesser):
                 ours = ~np.isin(kept, lesser)
                 kept, owner = kept[ours], owner[ours]
-            bracket = rule.bracket(pd.DatetimeIndex(clean["timestamp"]).asi8[kept], opens[owner])
+            bracket = rule.bracket(whole.instants[kept], slices.opens[owner])
             begins, low, high = bracket_ranges(low[kept], high[kept], owner, bracket)
             # Every session's contract has a bar in it, so no session is without a bracket.
             starts = np.searchsorted(owner[begins], np.arange(len(starts))).astype(np.int64)
@@ -180,10 +180,9 @@ class ProfileBars:
                 extremes = np.stack([np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)])
             low, high = rule.row(low), rule.row(high)
             steps = high - low + 1
-        elif len(lesser):
-            steps = steps.copy()
+        else:
             steps[lesser] = 0
-        return cls(instrument, rule, sessions, low, high, steps, starts, stops, extremes, contracts, rounded)
+        return cls(instrument, rule, slices.index, low, high, steps, starts, stops, extremes, contracts, whole.rounded)
 
     def profiles(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> pd.DataFrame:
         """The frame of :func:`session_profiles`; on one thread where no engine is given."""
@@ -201,18 +200,27 @@ class ProfileBars:
         )
         if self.extremes is not None:
             levels = tpo_levels(levels, self.extremes[0], self.extremes[1], self.rule)
-        traded = levels.total > 0
-        columns = {
-            name: self.instrument.to_prices(getattr(levels, name)[traded])
-            for name in ("vpoc", "val", "vah", "low", "high")
-        }
-        columns["volume"] = to_volume(levels.total[traded], self.instrument, self.rule)
-        columns["value_area_volume"] = to_volume(levels.held[traded], self.instrument, self.rule)
-        profiles = pd.DataFrame(columns, index=self.sessions[traded])
-        if self.contracts is not None:
-            profiles["contract"] = pd.array(self.contracts[traded], dtype="str")
+        profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
         profiles.attrs.update(self.rounded)
         return profiles
+
+
+def _frame(
+    levels: SessionLevels,
+    sessions: pd.DatetimeIndex,
+    contracts: NDArray[np.object_] | None,
+    instrument: Instrument,
+    rule: RowRule,
+) -> pd.DataFrame:
+    traded = levels.total > 0
+    columns: dict[str, Any] = {
+        name: instrument.to_prices(getattr(levels, name)[traded]) for name in ("vpoc", "val", "vah", "low", "high")
+    }
+    columns["volume"] = to_volume(levels.total[traded], instrument, rule)
+    columns["value_area_volume"] = to_volume(levels.held[traded], instrument, rule)
+    if contracts is not None:
+        columns["contract"] = pd.array(contracts[traded], dtype="str")
+    return pd.DataFrame(columns, index=sessions[traded])
 
 
 def profile_rows(
@@ -256,14 +264,14 @@ def profile_rows(
     (100, array([349526, 349525, 349525]))
     """
     rule = RowRule(allocation, ticks_per_row, tpo_minutes)
-    clean = require_bars(bars, ("timestamp", *_PRICES) if rule.by_time else _PRICES)
-    low, high, steps, _ = _integers(clean, instrument, allocation)
+    whole = WholeBars.of(bars, instrument, allocation, times=rule.by_time)
     if not rule.by_time:
-        return spread_rows(low, high, steps, ticks_per_row=ticks_per_row)
-    session, bracket = brackets_by_session(clean, instrument, rule)
-    codes = pd.factorize(clean["contract"])[0] if "contract" in clean.columns else np.zeros(len(clean), np.int64)
+        return spread_rows(whole.low, whole.high, whole.steps, ticks_per_row=ticks_per_row)
+    session, bracket = brackets_by_session(whole.instants, instrument, rule)
+    rows = np.arange(len(whole.low))
+    codes = np.zeros(len(rows), np.int64) if whole.runs is None else whole.runs.at(rows)
     order = np.argsort(codes, kind="stable")
-    _, low, high = bracket_ranges(low[order], high[order], codes[order], session[order], bracket[order])
+    _, low, high = bracket_ranges(whole.low[order], whole.high[order], codes[order], session[order], bracket[order])
     return tpo_rows(low, high, rule)
 
 
@@ -293,7 +301,8 @@ def select_sessions(
         Where no bar lies there: says which sessions there are.
     """
     clean = require_bars(bars)
-    sessions, starts, stops, _ = _session_slices(clean["timestamp"], instrument, hours)
+    slices = session_slices(pd.DatetimeIndex(clean["timestamp"]).asi8, instrument, hours)
+    sessions, starts, stops = slices.index, slices.starts, slices.stops
     if len(sessions) == 0:
         raise DataError(f"no bar lies in the {hours} hours of a session of {instrument.symbol}; check zone and symbol")
     from_session = None if first is None else _session_date(first)
@@ -306,12 +315,12 @@ def select_sessions(
             f"no session of {instrument.symbol} from {begin.date()} to {end.date()} has bars in {hours} hours; "
             f"there are {len(sessions)} from {sessions[0].date()} to {sessions[-1].date()}"
         )
-    rows = _rows_of(starts[chosen], stops[chosen])
+    rows = rows_of(starts[chosen], stops[chosen])
     owner = np.repeat(chosen, (stops - starts)[chosen])
     if "contract" in clean.columns:
-        codes, _ = pd.factorize(clean["contract"])
-        _, winners = _one_contract(codes, _steps(clean["volume"].to_numpy(), instrument), starts, stops)
-        kept = codes[rows] == winners[owner]
+        volume, runs = clean["volume"].to_numpy(), contract_runs(clean["contract"])
+        _, lesser = contracts_of_sessions(runs, starts, stops, lambda some: whole_steps(volume[some], instrument))
+        kept = ~np.isin(rows, lesser)
         rows, owner = rows[kept], owner[kept]
     selected = clean.iloc[rows].reset_index(drop=True)
     selected["session"] = sessions[owner]
@@ -320,114 +329,6 @@ def select_sessions(
 
 def _session_date(value: dt.date | str) -> pd.Timestamp:
     try:
-        return cast(pd.Timestamp, pd.Timestamp(value).normalize().tz_localize(None))
+        return pd.Timestamp(value).normalize().tz_localize(None)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(f"session {value!r} is not a date; write it as 2021-03-15") from error
-
-
-def _session_slices(
-    timestamps: pd.Series | pd.DatetimeIndex, instrument: Instrument, hours: Hours
-) -> tuple[pd.DatetimeIndex, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sessions with bars in the hours, where each begins and ends, and when its hours open (nanoseconds)."""
-    # Bars are sorted, so a session is a slice of them: its two ends are looked up, not every bar's session.
-    if hours not in ("rth", "eth"):
-        raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
-    index = pd.DatetimeIndex(timestamps)
-    if len(index) == 0:
-        nothing = np.empty(0, dtype=np.int64)
-        return pd.DatetimeIndex(np.empty(0, dtype="M8[ns]"), name="session"), nothing, nothing, nothing
-    first, last = (index[row].tz_localize(None).normalize() for row in (0, -1))
-    schedule = session_schedule(instrument, first - _HORIZON, last + _HORIZON)
-    names = ("rth_open", "rth_close") if hours == "rth" else ("open", "close")
-    opens, closes = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8 for name in names)
-    instants = index.asi8
-    starts, stops = np.searchsorted(instants, opens), np.searchsorted(instants, closes)
-    filled = stops > starts
-    return cast(pd.DatetimeIndex, schedule.index[filled]), starts[filled], stops[filled], opens[filled]
-
-
-def _rows_of(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers of the rows of slices, one slice after the other."""
-    lengths = stops - starts
-    return np.arange(int(lengths.sum())) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-
-
-def _integers(
-    bars: pd.DataFrame | Mapping[str, Any], instrument: Instrument, allocation: Allocation, *, narrow: bool = False
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], dict[str, int]]:
-    """Low and high in ticks, volume in steps, and how many bars were rounded.
-
-    In int64; where ``narrow``, all three in int32 if all three fit.
-    """
-    columns = {name: np.asarray(bars[name]) for name in (("close",) if allocation == "close" else ("low", "high"))}
-    volume = np.asarray(bars["volume"])
-    most = 0.0 if len(volume) == 0 else float(volume.max()) / instrument.volume_step
-    for name, prices in columns.items():
-        farthest = 0.0 if len(prices) == 0 else float(max(-prices.min(), prices.max())) / instrument.tick_size
-        if farthest > 2.0**53:
-            raise DataError(
-                f"bars' column {name} holds {prices[np.abs(prices).argmax()]:g}, too many ticks of "
-                f"{instrument.tick_size:g} to be a price; check the bars and the instrument"
-            )
-        most = max(most, farthest)
-    kind = np.int32 if narrow and most < _FITS_INT32 else np.int64
-    ticks = {name: np.empty(len(volume), dtype=kind) for name in columns}
-    steps = np.empty(len(volume), dtype=kind)
-    rounded = {"volume_rounded": 0, "prices_rounded": 0}
-    for first in range(0, len(volume), _CHUNK):
-        part = slice(first, first + _CHUNK)
-        off: NDArray[np.bool_] | None = None
-        for name, prices in columns.items():
-            some = prices[part]
-            whole = instrument.to_ticks(some)
-            ticks[name][part] = whole
-            if not np.array_equal(instrument.to_prices(whole), some):
-                off = instrument.off_tick(some) if off is None else off | instrument.off_tick(some)
-        if off is not None:
-            rounded["prices_rounded"] += int(off.sum())
-        scaled = volume[part] / instrument.volume_step
-        whole_steps = np.rint(scaled)
-        if not np.array_equal(whole_steps, scaled):
-            distance = np.abs(scaled - whole_steps)
-            rounded["volume_rounded"] += int((distance > 1e-6 + 4 * np.spacing(scaled)).sum())
-        steps[part] = whole_steps if most < MAX_STEPS else _steps(volume[part], instrument)
-    if any(rounded.values()):
-        _log.info(
-            "%s: %d of %d bars have a price off the tick, %d a volume off the step; rounded to the nearest",
-            instrument.symbol,
-            rounded["prices_rounded"],
-            len(volume),
-            rounded["volume_rounded"],
-        )
-    found = list(ticks.values())
-    return found[0], found[-1], steps, rounded
-
-
-def _steps(volume: NDArray[np.float64], instrument: Instrument) -> NDArray[np.int64]:
-    # What is beyond the limit of a profile stays just beyond it, so that its session is refused by name.
-    return instrument.to_steps(np.minimum(volume, (MAX_STEPS + 1) * instrument.volume_step))
-
-
-def _one_contract(
-    codes: NDArray[np.intp], steps: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Rows of sessions' lesser contracts, and each session's own (as a code): with more volume; of equals the last."""
-    winners = codes[starts]
-    changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
-    # A session is mixed if the contract changes strictly inside it.
-    after = np.searchsorted(changes, starts, side="right")
-    mixed = np.flatnonzero(np.append(changes, len(codes))[after] < stops)
-    if len(mixed) == 0:
-        return np.empty(0, np.int64), winners
-    session = np.repeat(np.arange(len(mixed)), (stops - starts)[mixed])
-    rows = _rows_of(starts[mixed], stops[mixed])
-    pairs, inverse = np.unique(np.stack([session, codes[rows]]), axis=1, return_inverse=True)
-    volume = np.zeros(pairs.shape[1], dtype=np.int64)
-    last = np.zeros(pairs.shape[1], dtype=np.int64)
-    np.add.at(volume, inverse, steps[rows])
-    np.maximum.at(last, inverse, rows)
-    order = np.lexsort((last, volume, pairs[0]))
-    best = order[np.append(pairs[0][order][1:] != pairs[0][order][:-1], True)]
-    winners = winners.copy()
-    winners[mixed] = pairs[1][best]
-    return rows[codes[rows] != winners[mixed][session]], winners

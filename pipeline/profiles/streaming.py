@@ -18,24 +18,24 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.cleaning import OffTick
 from pipeline.market.instruments import Instrument
-from pipeline.market.session_clock import SessionClock, SessionSlices
-from pipeline.market.sessions import Hours
+from pipeline.market.session_clock import inside_sessions, known_session_slices
+from pipeline.market.sessions import Hours, SessionSlices
 from pipeline.market.trades import TRADE_REASONS, JudgedTrades, is_trades, judge_trades
 from pipeline.profiles import kernels
 from pipeline.profiles.brackets import bracket_ranges
 from pipeline.profiles.histogram import spread_rows
-from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
+from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, session_sums, side_columns
+from pipeline.profiles.refusals import too_much, too_wide
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.session_sums import SessionSum
-from pipeline.profiles.sessions import _integers
 from pipeline.profiles.value_area import check_value_area_settings, value_area
+from pipeline.profiles.whole_bars import PRICES, WholeBars
 
 __all__ = ["StreamAllocation", "StreamCounts", "StreamedProfiles"]
 
 StreamAllocation = Literal["trades", "uniform", "close", "tpo"]
 
-_PRICES = ("timestamp", "low", "high", "close", "volume")
 _SETTINGS = (
     *("instrument", "allocation", "ticks_per_row", "tpo_minutes"),
     *("value_area_basis_points", "expansion_rows", "hours", "off_tick"),
@@ -152,7 +152,6 @@ class StreamedProfiles:
         self.expansion_rows = expansion_rows
         self.hours: Hours = hours
         self.off_tick: OffTick = off_tick
-        self._clock = SessionClock(instrument, hours)
         self._sums: dict[_Key, SessionSum] = {}
         self._counts: Counter[str] = Counter()
         self._reasons = dict.fromkeys(TRADE_REASONS)
@@ -176,7 +175,7 @@ class StreamedProfiles:
             if self.allocation == "trades":
                 judge_trades(chunk, self.instrument)
             else:
-                require_bars(chunk, _PRICES)
+                require_bars(chunk, ("timestamp", *PRICES))
             self._empty_names |= "contract" in chunk.columns
             return self
         named = "contract" in chunk.columns
@@ -386,31 +385,23 @@ class StreamedProfiles:
             judged = judged.take(judged.reason < 0)
         if (judged.instants[1:] < judged.instants[:-1]).any():
             judged = judged.take(np.argsort(judged.instants, kind="stable"))
-        slices = self._clock.slices(judged.instants)
-        inside = len(judged.instants)
+        slices = known_session_slices(judged.instants, self.instrument, self.hours)
+        inside = inside_sessions(judged.instants, self.instrument)
         for name, rounded in (("prices_rounded", judged.snapped), ("volume_rounded", judged.off_step)):
             if rounded is not None:
-                counts[name] = int((rounded if slices.inside is None else rounded & slices.inside).sum())
-        if slices.inside is not None:
-            inside = int(slices.inside.sum())
-            counts["outside_session"] += len(judged.instants) - inside
-        counts["used"] = int((slices.stops - slices.starts).sum())
-        counts["other_hours"] = inside - counts["used"]
+                counts[name] = int((rounded if inside is None else rounded & inside).sum())
+        counts.update(_places(slices, inside, len(judged.instants)))
         return self._parts(slices, judged, judged.ticks, judged.ticks), counts
 
     def _bar_parts(self, chunk: pd.DataFrame) -> tuple[list[_Part], Counter[str]]:
-        bars = require_bars(chunk, _PRICES)
-        low, high, steps, rounded = _integers(bars, self.instrument, self.rule.allocation)
-        codes, names = pd.factorize(bars["contract"]) if "contract" in bars.columns else (None, None)
-        instants = pd.DatetimeIndex(bars["timestamp"]).asi8
-        contract = None if codes is None else (codes, np.asarray(names, dtype=object))
-        judged = JudgedTrades(instants, low, steps, None, None, contract, None, None, None)
-        slices = self._clock.slices(instants)
-        inside = len(bars) if slices.inside is None else int(slices.inside.sum())
-        used = int((slices.stops - slices.starts).sum())
-        counts: Counter[str] = Counter(rounded)
-        counts.update(rows_in=len(bars), used=used, other_hours=inside - used, outside_session=len(bars) - inside)
-        return self._parts(slices, judged, low, high), counts
+        bars = WholeBars.of(chunk, self.instrument, self.rule.allocation)
+        runs, rows = bars.runs, len(chunk)
+        contract = None if runs is None else (runs.at(np.arange(rows)), runs.names)
+        judged = JudgedTrades(bars.instants, bars.low, bars.steps, None, None, contract, None, None, None)
+        slices = known_session_slices(bars.instants, self.instrument, self.hours)
+        counts: Counter[str] = Counter(bars.rounded)
+        counts.update(rows_in=rows, **_places(slices, inside_sessions(bars.instants, self.instrument), rows))
+        return self._parts(slices, judged, bars.low, bars.high), counts
 
     def _parts(
         self, slices: SessionSlices, rows: JudgedTrades, low: NDArray[np.int64], high: NDArray[np.int64]
@@ -444,20 +435,21 @@ class StreamedProfiles:
 
     def _check_total(self, key: _Key, steps: int) -> None:
         if steps > MAX_STEPS:
-            raise DataError(
-                f"{self._name(key)}: volume passes 2**62 micro-lots ({MAX_STEPS:,} volume steps of {MICRO_LOTS:,}), "
-                "the largest exact sum; check the volume and the instrument's volume_step"
-            )
+            raise too_much(self._name(key))
 
     def _check_range(self, key: _Key, low: int, high: int) -> None:
         if high - low >= MAX_TICKS:
-            raise DataError(
-                f"{self._name(key)}: prices span more than {MAX_TICKS:,} ticks, so one of them must be wrong; "
-                "check them and the instrument's tick_size"
-            )
+            raise too_wide(self._name(key))
 
     def _name(self, key: _Key) -> str:
         return f"session {pd.Timestamp(key[0]).date()} of {key[1] or self.instrument.symbol}"
+
+
+def _places(slices: SessionSlices, inside: NDArray[np.bool_] | None, rows: int) -> dict[str, int]:
+    """How many of the rows lie in the hours asked for, in other hours of a session, and in none."""
+    used = int((slices.stops - slices.starts).sum())
+    in_any = rows if inside is None else int(inside.sum())
+    return {"used": used, "other_hours": in_any - used, "outside_session": rows - in_any}
 
 
 def _ranges(low: NDArray[np.int64], high: NDArray[np.int64], brackets: NDArray[np.int64]) -> dict[int, tuple[int, int]]:

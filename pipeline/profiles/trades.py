@@ -8,9 +8,9 @@ import pandas as pd
 
 from pipeline.market.bar_chunks import clean_bar_chunks
 from pipeline.market.cleaning import OffTick
-from pipeline.market.file_chunks import Progress
 from pipeline.market.instruments import Instrument
 from pipeline.market.readers import ReadOptions
+from pipeline.market.readers.rows import Progress
 from pipeline.market.sessions import Hours
 from pipeline.market.trade_files import TradeReadOptions, read_trades
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
@@ -216,7 +216,7 @@ def stream_bars(
     Parameters
     ----------
     path, options, off_tick, chunk_rows, progress
-        As in :func:`pipeline.market.bar_chunks.clean_bar_chunks`: Parquet or text with names, sorted by time.
+        As in :func:`pipeline.market.bar_chunks.clean_bar_chunks`: files of any format, sorted by time.
     instrument, allocation
         As in :func:`pipeline.profiles.session_profiles`.
     **settings

@@ -83,7 +83,7 @@ def value_area(rows: NDArray[Any], *, lowest: int = 0, basis_points: int = 7000,
         found = _beyond_64_bits([int(volume) for volume in volumes], total, basis_points, expansion_rows)
     else:
         narrow = volumes.astype(np.int64)
-        found = find_value_area(narrow, 0, len(narrow) - 1, total, basis_points, expansion_rows)
+        found = find_value_area(narrow, basis_points, expansion_rows)
     vpoc, val, vah, held = (int(value) for value in found)
     return ValueArea(lowest + vpoc, lowest + val, lowest + vah, held, total)
 

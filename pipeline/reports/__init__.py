@@ -2,6 +2,6 @@
 
 from pipeline.reports.inputs import ModelFindings, ReportInputs
 from pipeline.reports.page import build_report
-from pipeline.reports.trade_list import trades_csv, trades_file
+from pipeline.reports.trades_csv import trades_csv, trades_file
 
 __all__ = ["ModelFindings", "ReportInputs", "build_report", "trades_csv", "trades_file"]

@@ -1,8 +1,9 @@
-"""Everything that a report is made from."""
+"""Everything that a report, or a picture of a model, is made from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import pandas as pd
 
@@ -10,11 +11,13 @@ from pipeline.backtest import Account, BacktestResult
 from pipeline.market import Instrument
 from pipeline.market.evidence import Finding
 from pipeline.performance import ModelJudgement, judge_model, scored_rows
-from pipeline.reports.theme import STRATEGY_COLORS, STRATEGY_DASHES
+from pipeline.reports.model_names import family_name
+from pipeline.reports.theme import FADED, STRATEGY_COLORS, STRATEGY_DASHES
+from pipeline.reports.trade_list import trade_list
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.looks import Looks
 
-__all__ = ["ModelFindings", "ReportInputs"]
+__all__ = ["ModelFindings", "PicturedModel", "ReportInputs", "ShownModel"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,10 @@ class ModelFindings:
         From :func:`pipeline.performance.judge_model`.
     strategy
         Name of the backtest of its signals among the report's results; empty where there is none.
-    folds
-        A row a fold (index ``fold``), as a walk-forward makes it; of ``train_rows``, ``trained_until``, ``purged`` and
-        ``embargoed`` those there are, are shown.
+    trained_until
+        Time of the last label that each fold learned from, by fold; may be empty.
     importance
         From :func:`pipeline.learning.importance.walk_forward_importance`; may be empty.
-    why_none
-        Why there is no score, in one sentence; empty where there are some.
     tuned
         How it was tuned inside each fold, in words (``tuned inside each fold: 20 trials by log_loss``); empty where its
         hyperparameters were fixed beforehand.
@@ -41,9 +41,8 @@ class ModelFindings:
 
     judgement: ModelJudgement
     strategy: str = ""
-    folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trained_until: pd.Series = field(default_factory=pd.Series)
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
-    why_none: str = ""
     tuned: str = ""
 
     @classmethod
@@ -53,11 +52,6 @@ class ModelFindings:
         outcomes: pd.DataFrame,
         *,
         probabilistic: bool = True,
-        strategy: str = "",
-        folds: pd.DataFrame | None = None,
-        importance: pd.DataFrame | None = None,
-        why_none: str = "",
-        tuned: str = "",
         seed: int = 0,
         currency: str = "$",
     ) -> Self:
@@ -66,27 +60,68 @@ class ModelFindings:
         Parameters
         ----------
         predictions
-            By candidate, of a walk-forward: ``fold``, ``score``, ``threshold``, ``origin``.
+            By candidate, of a walk-forward: ``fold``, ``score``, ``threshold``, ``origin``, and ``trained_until``.
         outcomes
             The training set: ``start``, ``session``, ``side``, ``label``, ``net``, ``r_multiple``, ``weight``.
         probabilistic, seed, currency
             As of :func:`pipeline.performance.judge_model`.
-        strategy, folds, importance, why_none, tuned
-            As the attributes; without folds, what the predictions' ``trained_until`` tells of them is shown.
         """
         scored = scored_rows(predictions, outcomes)
-        if folds is None and "trained_until" in predictions:
-            # Of the folds' table only this is kept with each score.
-            known = predictions[predictions["fold"].isin(scored["fold"].unique())]
-            folds = known.groupby("fold")["trained_until"].max().to_frame()
+        known = predictions[predictions["fold"].isin(scored["fold"].unique())]
         return cls(
             judge_model(scored, probabilistic=probabilistic, seed=seed, currency=currency),
-            strategy=strategy,
-            folds=pd.DataFrame() if folds is None else folds,
-            importance=pd.DataFrame() if importance is None else importance,
-            why_none=why_none,
-            tuned=tuned,
+            trained_until=known.groupby("fold")["trained_until"].max(),
         )
+
+
+@dataclass(frozen=True)
+class PicturedModel:
+    """A model whose pictures are drawn.
+
+    Attributes
+    ----------
+    judgement
+        From :func:`pipeline.performance.judge_model`.
+    name
+        What the model is called in the titles, such as ``ES lightgbm``.
+    currency
+        Unit of money.
+    importance
+        From :func:`pipeline.learning.importance.walk_forward_importance`; may be empty.
+    logs
+        Training log by fit (``fold_1`` … ``final``), indexed by step.
+    """
+
+    judgement: ModelJudgement
+    name: str
+    currency: str = "$"
+    importance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ShownModel:
+    """A model family as the report draws it."""
+
+    family: str
+    color: str
+    findings: ModelFindings
+
+    @property
+    def name(self) -> str:
+        """The family's name in words."""
+        return family_name(self.family)
+
+    @property
+    def judgement(self) -> ModelJudgement:
+        """Quality of its scores."""
+        return self.findings.judgement
+
+    @property
+    def ranks(self) -> bool:
+        """Tell whether two trades of one fold differ in score; a constant's do not, and there is nothing to draw."""
+        score = self.judgement.scored.groupby("fold")["score"]
+        return bool((score.max() > score.min()).any())
 
 
 @dataclass(frozen=True)
@@ -159,7 +194,28 @@ class ReportInputs:
         names = list(self.results)
         return [*names[1:], *names[:1]]
 
-    def look(self, name: str) -> tuple[str, str]:
-        """Colour and dash of a strategy in every chart."""
-        place = list(self.results).index(name)
-        return STRATEGY_COLORS[place], STRATEGY_DASHES[place]
+    @cached_property
+    def trades(self) -> dict[str, pd.DataFrame]:
+        """Trades of each backtest, from :func:`pipeline.reports.trade_list.trade_list`."""
+        return trade_list(self.results, self.bars, self.instrument)
+
+    @property
+    def colors(self) -> dict[str, str]:
+        """Colour of each strategy, the same in every table and chart."""
+        return dict(zip(self.results, STRATEGY_COLORS, strict=False))
+
+    def line(self, name: str, width: float) -> dict[str, Any]:
+        """A strategy's line in every chart, so many pixels wide."""
+        dash = STRATEGY_DASHES[list(self.results).index(name)]
+        return {"color": self.colors[name], "dash": dash, "width": width}
+
+    @property
+    def shown_models(self) -> list["ShownModel"]:
+        """The model families that have a score, with their colours: those of their backtests, or free ones, or grey."""
+        held = self.colors
+        free = iter(color for color in STRATEGY_COLORS if color not in held.values())
+        return [
+            ShownModel(family, held.get(findings.strategy) or next(free, FADED), findings)
+            for family, findings in self.models.items()
+            if len(findings.judgement.scored)
+        ]

@@ -1,12 +1,8 @@
-"""Names of model families and importance measures as readers see them, and the colours they are drawn in."""
-
-from collections.abc import Mapping, Sequence
+"""Names of model families and importance measures as readers see them."""
 
 import pandas as pd
 
-from pipeline.reports.theme import FADED, STRATEGY_COLORS
-
-__all__ = ["METHOD_NAMES", "family_colors", "family_name", "importance_methods"]
+__all__ = ["METHOD_NAMES", "family_name", "importance_methods"]
 
 _FAMILIES = {
     "constant": "Constant",
@@ -29,23 +25,6 @@ METHOD_NAMES = {
 def family_name(family: str) -> str:
     """A family's name in words; the name itself where none is known."""
     return _FAMILIES.get(family, family)
-
-
-def family_colors(strategies: Mapping[str, str], results: Sequence[str]) -> dict[str, str]:
-    """Colour of each family: that of its backtest, else one no backtest has, else grey.
-
-    Parameters
-    ----------
-    strategies
-        Family → name of its backtest.
-    results
-        Names of the backtests, in the order shown.
-    """
-    held = dict(zip(results, STRATEGY_COLORS, strict=False))
-    left = iter(color for color in STRATEGY_COLORS if color not in held.values())
-    return {
-        family: held[strategy] if strategy in held else next(left, FADED) for family, strategy in strategies.items()
-    }
 
 
 def importance_methods(importance: pd.DataFrame) -> list[str]:

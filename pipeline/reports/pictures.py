@@ -1,15 +1,13 @@
 """Still pictures for asset metadata: Markdown with the PNG inside, where no script may run."""
 
-import base64
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from pipeline.pictures.stills import new_figure, picture_markdown, png
 from pipeline.reports.theme import STRATEGY_COLORS, STRATEGY_DASHES
-from pipeline.shown import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,9 +16,6 @@ __all__ = [
     "correlation_picture",
     "drift_picture",
     "equity_picture",
-    "new_figure",
-    "picture_markdown",
-    "png",
 ]
 
 COLORS = ("#2b6cb0", "#c05621")  # before and after
@@ -130,37 +125,6 @@ def drift_picture(features: pd.DataFrame, drift: pd.Series, title: str, *, train
         place.set_visible(False)
     figure.suptitle(f"{title}: first {training_share:.0%} of the sessions blue, later ones orange", fontsize=9)
     return _markdown(figure, title, label_size=6)
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of so many inches."""
-    # Figure itself, not pyplot: no global state, no display.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    return figure
-
-
-def png(figure: "Figure", *, label_size: float = 8) -> bytes:
-    """The figure as a PNG file; the same figure gives the same bytes."""
-    from matplotlib import rc_context
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-        text.set_text(shown(text.get_text(), lines=True))
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=label_size)
-    buffer = io.BytesIO()
-    with rc_context({"text.parse_math": False}):  # dollars are money, and a name may hold any character
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def picture_markdown(picture: bytes, alternative: str) -> str:
-    """Markdown with the PNG inside, for asset metadata."""
-    return f"![{alternative}](data:image/png;base64,{base64.b64encode(picture).decode()})"
 
 
 def _markdown(figure: "Figure", alternative: str, *, label_size: float = 8) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.reports.pictures import new_figure, png
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.theme import BAD, FADED, GRID, INK, MUTED, STRATEGY_COLORS
 from pipeline.tuning.importances import finished_trials, parameter_importances
 from pipeline.tuning.objectives import Direction
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "history_picture",
     "importances_picture",
-    "parallel_picture",
     "pareto_front",
     "pareto_picture",
     "slices_picture",
@@ -30,9 +29,7 @@ __all__ = [
 
 _COLOR, _FRONT = STRATEGY_COLORS[:2]
 _COLUMNS = 4
-_MOST_AXES = 10
 _MOST_CHOICES = 12
-_ABSENT = -0.1  # height of the trials that did not have a parameter
 _APART = 0.05
 _DECADES = 1.5  # from here on a positive parameter is drawn by ratios
 
@@ -53,8 +50,8 @@ def study_pictures(trials: pd.DataFrame, objectives: Mapping[str, Direction], na
     Returns
     -------
     dict
-        File name → PNG: ``history.png``, ``pareto.png``, ``importances.png``, ``slices.png``, ``parallel.png``; with
-        several objectives the last three by objective, such as ``slices_net.png``.
+        File name → PNG: ``history.png``, ``pareto.png``, ``importances.png``, ``slices.png``; with several
+        objectives the last two by objective, such as ``slices_net.png``.
     """
     drawn = {"history.png": history_picture(trials, objectives, name)}
     drawn["pareto.png"] = pareto_picture(trials, objectives, name)
@@ -63,10 +60,9 @@ def study_pictures(trials: pd.DataFrame, objectives: Mapping[str, Direction], na
         importances = parameter_importances(trials, place)
         order = list(importances.index)
         drawn[f"importances{suffix}.png"] = importances_picture(importances, objective, name)
-        for kind, draw in (("slices", slices_picture), ("parallel", parallel_picture)):
-            drawn[f"{kind}{suffix}.png"] = draw(
-                trials, direction, objective=place, label=objective, name=name, order=order
-            )
+        drawn[f"slices{suffix}.png"] = slices_picture(
+            trials, direction, objective=place, label=objective, name=name, order=order
+        )
     return {file: picture for file, picture in drawn.items() if picture is not None}
 
 
@@ -138,8 +134,8 @@ def importances_picture(importances: pd.DataFrame, label: str, name: str) -> byt
         fontsize=8,
     )
     explained = max(0.0, importances.attrs.get("explained", np.nan))
-    told = f"; all together foretell {explained:.0%}" if np.isfinite(explained) else ""
-    axes.set_title(f"{name}: what {_words(label)} depended on{told}", loc="left", fontsize=10)
+    together = f"; all together explain {explained:.0%}" if np.isfinite(explained) else ""
+    axes.set_title(f"{name}: what {_words(label)} depended on{together}", loc="left", fontsize=10)
     return png(figure)
 
 
@@ -205,64 +201,6 @@ def slices_picture(
         f"{name}: {_words(label)} by parameter; dark: later trials, ring: the best", x=0.01, ha="left", fontsize=10
     )
     return _few_colors(png(figure, label_size=6.5))
-
-
-def parallel_picture(
-    trials: pd.DataFrame, direction: Direction, *, objective: int, label: str, name: str, order: Sequence[str] = ()
-) -> bytes | None:
-    """A line a trial through all its parameters, the best tenth in colour; None with fewer than two parameters.
-
-    Parameters as :func:`slices_picture`. Beyond ten parameters the first ten are drawn.
-    """
-    frame, values = finished_trials(trials, objective)
-    varying = _ordered(frame, order)
-    names = varying[:_MOST_AXES]
-    if len(names) < 2:
-        return None
-    ranks = values.rank(ascending=direction == "minimize", method="first").to_numpy(np.float64)
-    low, high = _shown(values.to_numpy(), direction)
-    if direction == "minimize":  # the better end above
-        low, high = high, low
-    heights = [*(_heights(frame[parameter]) for parameter in names)]
-    level = (values.clip(*sorted((low, high))).to_numpy() - low) / (high - low) if high != low else ranks * 0 + 0.5
-    lines = np.stack([*(height for height, _ in heights), level], axis=1)
-    figure = new_figure(1.2 * len(names) + 2.2, 4.6)
-    axes = figure.subplots()
-    top = round(len(frame) / 10)
-    faint = min(0.7, max(0.14, 25 / len(frame)))
-    at = np.arange(lines.shape[1])
-    for place in np.argsort(-ranks):
-        rank = ranks[place]
-        first = rank == 1
-        color, alpha = (_FRONT, 1.0) if first else (_COLOR, 0.55) if rank <= top else (FADED, faint)
-        axes.plot(at, lines[place], color=color, alpha=alpha, linewidth=2.0 if first else 0.9, zorder=3 if first else 2)
-    foot = min(0.0, float(lines.min()))
-    for place, (parameter, (_, marks)) in enumerate(zip(names, heights, strict=True)):
-        _axis(axes, place, marks)
-        axes.text(place, foot - 0.05, _words(parameter), ha="right", va="top", rotation=25, fontsize=7.5, color=INK)
-    middle = (low + high) / 2
-    worst = _number(low) + (" or worse" if not values.between(*sorted((low, high))).all() else "")
-    _axis(axes, len(names), [(0.0, worst), (0.5, _number(middle)), (1.0, _number(high))])
-    axes.text(
-        len(names),
-        foot - 0.05,
-        _words(label),
-        ha="right",
-        va="top",
-        rotation=25,
-        fontsize=7.5,
-        color=INK,
-        weight="bold",
-    )
-    axes.set(xlim=(-0.3, len(names) + 0.6), ylim=(foot - 0.02, 1.04), xticks=[], yticks=[])
-    axes.spines[["left", "bottom"]].set_visible(False)
-    left = f"; {len(varying) - len(names)} more parameters not drawn" if len(varying) > len(names) else ""
-    axes.set_title(
-        f"{name}: {len(frame):,} trials, {'blue: the best tenth, ' * (top > 1)}orange: the best{left}",
-        loc="left",
-        fontsize=10,
-    )
-    return _few_colors(png(figure))
 
 
 def pareto_front(values: NDArray[np.float64], directions: Sequence[Direction]) -> NDArray[np.bool_]:
@@ -387,42 +325,6 @@ def _by_ratio(places: NDArray[np.float64]) -> bool:
     return bool(abs((middle - low) / (high - low) - 0.5) < abs(even - 0.5))
 
 
-def _heights(values: pd.Series) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
-    """Heights from 0 to 1 on a parameter's own axis, below it where absent, and the marks to write at it."""
-    places, ticks = _places(values)
-    if ticks is not None:
-        last = max(1, len(ticks) - 1)
-        return places / last, [(place / last, text) for place, text in enumerate(ticks)]
-    known = places[np.isfinite(places)]
-    ratio, whole = _by_ratio(known), bool((known == known.round()).all())
-    scaled = np.log(places) if ratio else places
-    low, high = np.nanmin(scaled), np.nanmax(scaled)
-    marks = []
-    for share in (0.0, 0.5, 1.0):
-        mark = float(np.exp(low + share * (high - low)) if ratio else low + share * (high - low))
-        text = _number(round(mark) if whole else mark, digits=3)
-        marks.append((share, text))
-    heights = (scaled - low) / ((high - low) or 1.0)
-    if len(known) < len(places):
-        marks.append((_ABSENT, "absent"))
-    return np.where(np.isfinite(heights), heights, _ABSENT), marks
-
-
-def _axis(axes: "Axes", place: int, marks: Sequence[tuple[float, str]]) -> None:
-    axes.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=1)
-    for height, text in marks:
-        axes.text(
-            place + 0.05,
-            height,
-            text,
-            fontsize=6.5,
-            va="center",
-            color=INK,
-            zorder=4,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-        )
-
-
 def _blues() -> "Colormap":
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -435,11 +337,9 @@ def _plain(axes: "Axes") -> None:
     axes.yaxis.set_major_formatter(lambda value, _: _number(value))
 
 
-def _number(value: float, *, digits: int = 4) -> str:
-    """So many figures, from thousands on all of the whole ones."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+def _number(value: float) -> str:
+    """Four figures, from thousands on all of the whole ones."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _words(name: str) -> str:

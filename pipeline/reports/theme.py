@@ -1,26 +1,17 @@
-"""One look for every chart and the page: palette, fonts, margins, and how a figure becomes HTML."""
-
-import json
-from html import escape
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+"""One look for every chart and the page: palette, font and style sheet."""
 
 __all__ = [
     "BAD",
     "FADED",
+    "FONT",
     "GOOD",
     "GRID",
     "INK",
     "MUTED",
-    "NARROW_SCRIPT",
     "STRATEGY_COLORS",
     "STRATEGY_DASHES",
     "STYLE_SHEET",
-    "figure_html",
-    "money_ticks",
-    "restyle",
+    "TWO_SIDED_95",
 ]
 
 INK = "#1f2933"
@@ -38,21 +29,14 @@ STRATEGY_COLORS = (
 # Each four are told from the others by more than colour.
 STRATEGY_DASHES = ("solid",) * 4 + ("dash",) * 4 + ("dot",) * 4
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-# No way out of the file: plotly.js would otherwise offer to send a chart to its makers' server.
-_CONFIG = {
-    "responsive": True,
-    "displaylogo": False,
-    "displayModeBar": "hover",
-    "showSendToCloud": False,
-    "plotlyServerURL": "",
-    "modeBarButtonsToRemove": ["lasso2d", "select2d"],
-}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+TWO_SIDED_95 = 1.96
+"""Standard errors that a normal 95 % interval reaches to either side."""
 
 STYLE_SHEET = f"""
 :root {{ color-scheme: light; }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; background: #f5f6f8; color: {INK}; font: 16px/1.55 {_FONT}; }}
+body {{ margin: 0; background: #f5f6f8; color: {INK}; font: 16px/1.55 {FONT}; }}
 main, header, footer {{ max-width: 1180px; margin: 0 auto; padding: 0 24px; }}
 header {{ padding-top: 28px; }}
 h1 {{ font-size: 1.75rem; line-height: 1.25; margin: 0 0 4px; }}
@@ -72,7 +56,6 @@ nav a:hover {{ text-decoration: underline; }}
 .simulated strong {{ letter-spacing: .06em; }}
 .verdict {{ border-left: 4px solid; padding: 2px 0 2px 16px; margin: 14px 0; }}
 .verdict p {{ margin: 0; }}
-.verdict .name {{ font-size: .85rem; color: {MUTED}; }}
 .verdict .says {{ font-size: 1.12rem; font-weight: 600; }}
 .scroll {{ overflow-x: auto; }}
 .scroll.rows {{ background: linear-gradient(90deg, #fff 30%, #fff0) 0 0 / 40px 100% no-repeat local,
@@ -84,10 +67,8 @@ th, td {{ padding: 6px 12px 6px 0; text-align: left; vertical-align: top; border
 thead th {{ font-weight: 600; border-bottom: 2px solid {GRID}; vertical-align: bottom; }}
 tbody th {{ font-weight: 500; white-space: nowrap; padding-right: 20px; }}
 tbody th.long {{ white-space: normal; }}
-th.pair {{ text-align: center; white-space: nowrap; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 td.interval, th.interval {{ color: {MUTED}; white-space: nowrap; font-size: .86rem; padding-right: 16px; }}
-td.remark {{ color: {MUTED}; font-size: .84rem; padding-right: 0; min-width: 230px; }}
 td.both, th.both {{ text-align: right; padding-right: 10px; overflow-wrap: break-word; }}
 td.both .interval {{ display: block; color: {MUTED}; font-size: .8rem; line-height: 1.35; }}
 td.both .interval span {{ white-space: nowrap; }}
@@ -97,7 +78,6 @@ table.even tbody th {{ white-space: normal; padding-right: 10px; }}
 .overall {{ font-size: 1.12rem; font-weight: 600; margin-top: 6px; }}
 .verdicts {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 0 28px; }}
 .verdicts .says {{ font-size: 1rem; }}
-td.interval.words {{ white-space: normal; font-size: .8rem; line-height: 1.35; }}
 tr.part th, tr.part td {{ border-bottom-color: #f2f4f7; }}
 tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
 tr.group th {{ padding-top: 16px; color: {MUTED}; font-size: .8rem; text-transform: uppercase; letter-spacing: .05em; }}
@@ -112,6 +92,11 @@ tbody th .says {{ font-weight: 400; font-size: .86rem; color: {MUTED}; }}
 .key {{ display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }}
 .plot {{ width: 100%; }}
 .wide {{ min-width: 880px; }}
+.grid {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(var(--least), 100%), 1fr)); gap: 4px 20px; }}
+.session {{ width: 100%; height: 240px; }}
+.grid figure {{ margin: 0; min-width: 0; }}
+figcaption {{ text-align: center; font-size: .875rem; padding-top: 8px; }}
+.legend {{ display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: .84rem; }}
 details {{ margin-top: 12px; }}
 summary {{ cursor: pointer; font-weight: 600; }}
 ul {{ margin: 0 0 12px; padding-left: 20px; max-width: 78ch; }}
@@ -120,91 +105,12 @@ footer {{ color: {MUTED}; font-size: .85rem; padding-bottom: 40px; }}
 @media (max-width: 640px) {{ main, header, footer {{ padding: 0 12px; }} header {{ padding-top: 18px; }}
   section {{ padding: 16px 14px; scroll-margin-top: 64px; }}
   .simulated {{ font-size: .8rem; padding: 6px 10px; }} .simulated .more {{ display: none; }}
-  .grid .wide {{ min-width: 0; }}
   table {{ font-size: .84rem; }} th, td {{ padding-right: 10px; }}
   tbody th, tbody th.long {{ white-space: normal; min-width: 112px; padding-right: 10px;
     position: sticky; left: 0; background: #fff; }}
   table.even thead th:first-child {{ width: 130px; }}
   .months tbody th {{ min-width: 0; }}
   tr.part th {{ padding-left: 10px; }} tr.group th {{ position: static; }}
-  td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} td.remark {{ min-width: 200px; }} }}
+  td.interval, th.interval {{ font-size: .8rem; padding-right: 12px; }} }}
 @media print {{ body {{ background: #fff; }} .simulated {{ position: static; }} section {{ break-inside: avoid; }} }}
 """
-
-
-# A layout follows the width of the window, also when a phone is turned.
-NARROW_SCRIPT = (
-    "function narrowed(name,narrow,wide){const small=matchMedia('(max-width: 640px)');"
-    "const plot=document.getElementById(name),fit=()=>{const layout=small.matches?narrow:wide;"
-    "plot.style.height=layout.height+'px';Plotly.relayout(plot,layout)};if(small.matches)fit();small.addEventListener('change',fit)}"
-)
-
-
-def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure":
-    """Give a figure the page's fonts, grid and margins, and the word ``simulated`` where that is so."""
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 64, "r": 16, "t": 40, "b": 44},
-        font={"family": _FONT, "size": 12.5, "color": INK},
-        paper_bgcolor="#fff",
-        plot_bgcolor="#fff",
-        hoverlabel={"bgcolor": "#fff", "bordercolor": FADED, "font": {"family": _FONT, "size": 12.5, "color": INK}},
-        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
-    )
-    figure.update_xaxes(
-        gridcolor=GRID,
-        zeroline=False,
-        linecolor=FADED,
-        ticks="outside",
-        tickcolor=FADED,
-        ticklen=4,
-        title={"font": {"size": 12.5}},
-    )
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, title={"font": {"size": 12.5}})
-    figure.update_annotations(font={"size": 13})
-    if simulated:
-        titled = any(axis.title.text for axis in figure.select_xaxes())
-        if titled:
-            figure.update_layout(margin={"b": 78})
-        figure.add_annotation(
-            text="simulated market",
-            xref="paper",
-            yref="paper",
-            x=1,
-            y=0,
-            xanchor="right",
-            yanchor="top",
-            yshift=-57 if titled else -24,  # clear of the axis's title
-            showarrow=False,
-            font={"color": "#8a6400", "size": 12},
-        )
-    return figure
-
-
-def money_ticks(currency: str) -> str:
-    """Format of an axis of money, the minus before the sign: ``−$20,000``; without a unit in other currencies."""
-    return "$,.0f" if currency == "$" else ",.0f"
-
-
-def figure_html(
-    figure: "go.Figure", name: str, *, wide: bool = False, narrow: "tuple[dict[str, Any], dict[str, Any]] | None" = None
-) -> str:
-    """A figure as a ``div`` and the script that fills it; the page holds plotly.js itself.
-
-    ``name`` is the div's id, so that the same figure gives the same bytes. ``wide`` figures keep a least width and
-    scroll sideways on narrow screens. ``narrow`` is the layout there and, of the same keys, on other screens, from
-    :func:`~pipeline.reports.stacking.stacked` or :func:`~pipeline.reports.stacking.legend_down`.
-    """
-    content: dict[str, Any] = json.loads(figure.to_json(engine="json"))
-    parts = (name, content["data"], content["layout"], _CONFIG)
-    # "<" could end the script wherever it stands, so none is left in it.
-    arguments = ",".join(json.dumps(part, separators=(",", ":")).replace("<", "\\u003c") for part in parts)
-    height = int(figure.layout.height)
-    style = f"height:{height}px"
-    kind = "plot wide" if wide else "plot"
-    div = f'<div id="{escape(name)}" class="{kind}" style="{style}"></div>'
-    script = f"Plotly.newPlot({arguments});"
-    if narrow:
-        script += f"narrowed({','.join(json.dumps(part) for part in (name, *narrow))});"
-    return f'<div class="scroll">{div}</div>\n<script>{script}</script>'

@@ -1,20 +1,18 @@
 """Every choice of the rule strategy in one frozen, validated object."""
 
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.market import Hours, Instrument
 from pipeline.profiles.rows import Allocation, RowRule
 
 __all__ = ["ConfidenceWeights", "StrategySettings"]
 
 
-class ConfidenceWeights(BaseModel):
+class ConfidenceWeights(FrozenSettings):
     """Weight of each gate in the confidence of 0 to 100 (contract §5); together they are 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     r_squared: float = Field(default=0.40, ge=0, le=1)
     direction: float = Field(default=0.30, ge=0, le=1)
@@ -29,7 +27,7 @@ class ConfidenceWeights(BaseModel):
         return self
 
 
-class StrategySettings(BaseModel):
+class StrategySettings(FrozenSettings):
     """Settings of profiles, candidates, gates and rule signals; the defaults are the contract's.
 
     Attributes
@@ -69,7 +67,7 @@ class StrategySettings(BaseModel):
         For an unknown name or an impossible value: names setting, value and what is allowed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    called: ClassVar[str] = "strategy setting"
 
     hours: Hours = "rth"
     allocation: Allocation = "uniform"
@@ -89,16 +87,6 @@ class StrategySettings(BaseModel):
     atr_window: int = Field(default=14, ge=1, le=1000)
     stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
     min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)
-
-    def __init__(self, /, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            problem = first["msg"].removeprefix("Value error, ")
-            text = f"strategy setting {name} is {first['input']!r}: {problem}" if name else problem
-            raise ConfigurationError(text) from error
 
     @model_validator(mode="after")
     def _calm_windows_differ(self) -> Self:

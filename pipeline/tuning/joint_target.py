@@ -43,9 +43,10 @@ from pipeline.strategy import StrategySettings, make_candidates, rule_signals
 from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.search import GATE_PARAMETERS, scored_space
 from pipeline.tuning.model_target import ModelTarget
-from pipeline.tuning.objectives import Evidence, directions, values_of
+from pipeline.tuning.objectives import Evidence, Judged, directions
 from pipeline.tuning.recent import Recent
-from pipeline.tuning.strategy_target import Report, by_section
+from pipeline.tuning.strategy_target import by_section
+from pipeline.tuning.trials import Report
 
 __all__ = ["JointTarget", "joint_space"]
 
@@ -137,8 +138,6 @@ class JointTarget:
         Of the models: the same in each trial.
     compute
         Where to train.
-    keep
-        Told parameters and evidence of each trial that was judged to the end, for a ledger.
 
     Attributes
     ----------
@@ -173,7 +172,6 @@ class JointTarget:
         require_rules: bool = False,
         seed: int = 0,
         compute: Compute = CPU,
-        keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
         features: FeatureSelection | None = None,
     ) -> None:
         self._selection = features or FeatureSelection()
@@ -195,12 +193,16 @@ class JointTarget:
         has_index = volatility_index is not None and len(volatility_index)
         self._external = {"vix": cast(pd.DataFrame, volatility_index)} if has_index else {}
         self._splitter, self._weights, self._threshold = splitter, weights, threshold
-        self._require_rules, self._keep = require_rules, keep
+        self._require_rules = require_rules
         self.sessions = PreparedBars(self._bars, instrument).session_ends[1]
         self._forget()
 
     def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
-        """Value of the objective, or of each where there are several.
+        """Value of the objective, or of each where there are several."""
+        return self.judge(params, report).value
+
+    def judge(self, params: Mapping[str, Any], report: Report | None = None) -> Judged:
+        """Judge parameters.
 
         A single objective's value so far is reported after each inner fold but the last.
 
@@ -211,11 +213,7 @@ class JointTarget:
         DataError
             For parameters that leave too few candidates to learn from: says how many inner folds need.
         """
-        evidence = self.evidence(params, report)
-        values = values_of(self.objectives, evidence)
-        if self._keep is not None:
-            self._keep(params, evidence)
-        return values
+        return Judged.of(self.objectives, self.evidence(params, report))
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process works it out again in less time than it takes to send.

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -21,8 +21,10 @@ import sqlalchemy as sa
 
 from pipeline.errors import DataError
 from pipeline.home import Home
-from pipeline.tuning.ledger_database import LedgerDatabase
+from pipeline.tuning.database import TrialDatabase
+from pipeline.tuning.ledger_rows import PERIOD, ROWS, Key, Row, completed, key_of, put, renewed, row_of, widened
 from pipeline.tuning.ledger_tables import (
+    COPIED,
     SESSIONS,
     TRIALS,
     insert_into,
@@ -32,7 +34,7 @@ from pipeline.tuning.ledger_tables import (
     unpacked_returns,
 )
 from pipeline.tuning.look import Look
-from pipeline.tuning.look_copy import COPIED, Key, Row, copied_looks, copy_looks, key_of
+from pipeline.tuning.look_copy import copied_looks, copy_looks
 from pipeline.tuning.looks import Looks
 from pipeline.tuning.lost_looks import lost_looks
 from pipeline.tuning.records import proofs
@@ -40,8 +42,6 @@ from pipeline.tuning.records import proofs
 __all__ = ["Ledger"]
 
 _log = logging.getLogger(__name__)
-_ROWS = 500
-_PERIOD = "period"
 # Data that has grown, or moved on, by no more since it was last used is the same data.
 _GROWTH = dt.timedelta(days=31)
 _SHIFT = dt.timedelta(days=7)
@@ -67,8 +67,8 @@ class Ledger:
     home: Home | None = None
 
     @property
-    def _database(self) -> LedgerDatabase:
-        return LedgerDatabase(self.url, self.patience)
+    def _database(self) -> TrialDatabase:
+        return TrialDatabase(self.url, self.patience)
 
     def record(self, trials: Iterable[Look], *, renew: bool = False) -> None:
         """Add trials that have ended, all or none.
@@ -94,13 +94,11 @@ class Ledger:
         """
         trials = list(trials)
         for symbol in sorted({trial.symbol for trial in trials}):
-            # Before it holds anything else, or is asked what it knows of the same settings.
-            if self.home is not None and (renew or not self._knows(symbol)):
-                self._restore(self.home, symbol)
+            self.prepare(symbol, always=renew)
         rows: dict[Key, Row] = {}
         calendars: dict[str, dict[str, Any]] = {}
         for trial in trials:
-            row = _row(trial, period=renew)
+            row = row_of(trial, period=renew)
             if trial.returns is not None:
                 days = packed_days(pd.DatetimeIndex(trial.returns.index))
                 row["sessions"] = hashlib.sha256(days).hexdigest()
@@ -121,7 +119,7 @@ class Ledger:
             if calendars:
                 adding = insert_into(connection.dialect.name)(SESSIONS).on_conflict_do_nothing()
                 connection.execute(adding, [calendars[key] for key in sorted(calendars)])
-            _put(connection, ordered, _renewed if renew else _completed)
+            put(connection, ordered, renewed if renew else completed)
 
         self._database.transact(write, writing=True)
 
@@ -174,6 +172,17 @@ class Ledger:
         trials["finished"] = pd.to_datetime(trials["finished"], utc=True).dt.as_unit("ns")
         return Looks.of(symbol, first, last, trials, list(_blocks(found, days, first, last)))
 
+    def studies(self, symbol: str, target: str) -> list[str]:
+        """Names of the studies of a target on a market, the one that was begun last first."""
+        begun = sa.func.min(TRIALS.c.finished)
+        query = (
+            sa.select(TRIALS.c.study)
+            .where(TRIALS.c.symbol == symbol, TRIALS.c.target == target)
+            .group_by(TRIALS.c.study)
+            .order_by(begun.desc(), TRIALS.c.study)
+        )
+        return self._database.transact(lambda connection: list(connection.scalars(query)))
+
     def trials(self, study: str) -> pd.DataFrame:
         """Every trial of one study, in the order of their numbers.
 
@@ -210,6 +219,19 @@ class Ledger:
             return None
         return pd.Series(unpacked_returns(found.returns), unpacked_days(found.days), name="returns")
 
+    def prepare(self, symbol: str, *, always: bool = False) -> None:
+        """Give a ledger that knows nothing of a market back what it lost, before it holds anything else.
+
+        Parameters
+        ----------
+        symbol
+            Market.
+        always
+            One that knows some too, before it is asked what it knows of the same settings.
+        """
+        if self.home is not None and (always or not self._knows(symbol)):
+            self._restore(self.home, symbol)
+
     def _knows(self, symbol: str) -> bool:
         query = sa.select(TRIALS.c.study).where(TRIALS.c.symbol == symbol).limit(1)
         return self._database.transact(lambda connection: connection.execute(query).first()) is not None
@@ -224,7 +246,7 @@ class Ledger:
         lost = lost_looks(symbol, held, copied, counts)
         if lost:
             ordered = [lost[key] for key in sorted(lost)]
-            self._database.transact(lambda connection: _put(connection, ordered, _widened), writing=True)
+            self._database.transact(lambda connection: put(connection, ordered, widened), writing=True)
         if gone := len(lost.keys() - held.keys()):
             _log.warning(
                 "%d trials on %s were missing in the ledger, which was lost or replaced; other records of the home "
@@ -235,57 +257,6 @@ class Ledger:
         whole = {**held, **lost}
         with contextlib.suppress(OSError):  # a copy that can't be kept is no reason to lose the verdict
             copy_looks(home, symbol, [row for key, row in whole.items() if row != copied.get(key)])
-
-
-def _put(connection: sa.Connection, rows: list[Row], changes: Callable[[Any], dict[str, Any]]) -> None:
-    """Add rows, in the order of their keys; existing ones are updated on request."""
-    adding = insert_into(connection.dialect.name)(TRIALS)
-    adding = adding.on_conflict_do_update(index_elements=["study", "number", "settings"], set_=changes(adding.excluded))
-    for first in range(0, len(rows), _ROWS):
-        connection.execute(adding, rows[first : first + _ROWS])
-
-
-def _completed(found: Any) -> dict[str, Any]:
-    """A trial as it is, with returns where it had none."""
-    return {name: sa.func.coalesce(TRIALS.c[name], found[name]) for name in ("sessions", "returns")}
-
-
-def _renewed(found: Any) -> dict[str, Any]:
-    """A trial with what it shows now, of all sessions that it was ever seen on."""
-    now = {name: found[name] for name in ("state", "values")}
-    now |= {name: sa.func.coalesce(found[name], TRIALS.c[name]) for name in ("sessions", "returns")}
-    return now | _widened(found)
-
-
-def _widened(found: Any) -> dict[str, Any]:
-    """A trial as it is, of all sessions that it was ever seen on."""
-    old = TRIALS.c
-    return {
-        "first": sa.case((found.first < old.first, found.first), else_=old.first),
-        "last": sa.case((found.last > old.last, found.last), else_=old.last),
-    }
-
-
-def _row(trial: Look, *, period: bool) -> dict[str, Any]:
-    """A trial as it is stored; where the period is part of what was chosen, as one of its parameters."""
-    chosen = {_PERIOD: [f"{trial.first:%F}", f"{trial.last:%F}"]} if period else {}
-    params = json.dumps({**trial.params, **chosen}, sort_keys=True, default=_plain)
-    return {
-        "study": trial.study,
-        "number": int(trial.number),
-        "settings": hashlib.sha256(params.encode()).hexdigest(),
-        "symbol": trial.symbol,
-        "target": trial.target,
-        "first": pd.Timestamp(trial.first).date(),
-        "last": pd.Timestamp(trial.last).date(),
-        "state": trial.state,
-        "values": json.dumps([float(value) for value in trial.values]),  # noqa: PD011 (no frame)
-        "params": params,
-        "finished": trial.finished.astimezone(dt.UTC).replace(tzinfo=None),
-        "seconds": float(trial.seconds),
-        "sessions": None,
-        "returns": None,
-    }
 
 
 def _same_look(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -300,7 +271,7 @@ def _same_look(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     for known in connection.execute(query):
         if _without_period(known.params) != _without_period(row["params"]):
             continue
-        chosen = json.loads(known.params).get(_PERIOD)
+        chosen = json.loads(known.params).get(PERIOD)
         # By where it first began, so that many small steps don't add up to other years unseen.
         begin = dt.date.fromisoformat(chosen[0]) if chosen else known.first
         end = known.last
@@ -313,18 +284,12 @@ def _same_look(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
 
 
 def _without_period(params: str) -> dict[str, Any]:
-    return {name: value for name, value in json.loads(params).items() if name != _PERIOD}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise DataError(f"a parameter is {value!r}; it must be a number, a text, true, false or none, or a list of them")
+    return {name: value for name, value in json.loads(params).items() if name != PERIOD}
 
 
 def _parts(names: list[str]) -> Iterator[list[str]]:
-    for first in range(0, len(names), _ROWS):
-        yield names[first : first + _ROWS]
+    for first in range(0, len(names), ROWS):
+        yield names[first : first + ROWS]
 
 
 def _blocks(

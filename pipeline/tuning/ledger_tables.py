@@ -1,4 +1,8 @@
-"""The ledger's tables, and how sessions and returns are packed in them."""
+"""Tables of trials, and how sessions and returns are packed in them.
+
+One table holds every trial that ended, of studies and by hand: the ledger counts its rows, studies resume from them,
+and whatever else shows trials is derived from them. Beside it lie the studies, and what their processes are at work on.
+"""
 
 import zlib
 from collections.abc import Callable
@@ -11,7 +15,11 @@ from numpy.typing import NDArray
 from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = [
+    "CLAIMS",
+    "COPIED",
+    "OWN",
     "SESSIONS",
+    "STUDIES",
     "TRIALS",
     "insert_into",
     "make_tables",
@@ -41,13 +49,42 @@ TRIALS = sa.Table(
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("sessions", sa.String(64)),
     sa.Column("returns", sa.LargeBinary),
+    # Of a study's own trials, from which it resumes. Those by hand, and those put back from a copy, have none.
+    sa.Column("started", sa.DateTime),
+    sa.Column("steps", sa.Text),
+    sa.Column("notes", sa.Text),
+    sa.Column("error", sa.Text),
 )
+OWN = ("started", "steps", "notes", "error")
+"""Columns of a study's own trials; a database of an earlier release has to be given them."""
+COPIED = tuple(column for column in TRIALS.columns if column.name not in ("sessions", "returns", *OWN))
+"""Columns that the home's copy of the ledger has."""
 # The trials of a study share their sessions, so these are kept once.
 SESSIONS = sa.Table(
     "vpoc_trial_sessions",
     _METADATA,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("days", sa.LargeBinary, nullable=False),
+)
+STUDIES = sa.Table(
+    "vpoc_studies",
+    _METADATA,
+    sa.Column("study", sa.String(400), primary_key=True),
+    sa.Column("begun", sa.DateTime, nullable=False),
+    sa.Column("objectives", sa.Text, nullable=False),
+    sa.Column("space", sa.Text, nullable=False),
+    sa.Column("queue", sa.Text, nullable=False),
+)
+# Trials that have begun and not ended: who is at them, and how often their process died.
+CLAIMS = sa.Table(
+    "vpoc_trial_claims",
+    _METADATA,
+    sa.Column("study", sa.String(400), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("token", sa.String(32)),
+    sa.Column("owner", sa.Text),
+    sa.Column("beat", sa.Double, nullable=False),
 )
 _LOCK = 7_366_841_905  # any number that nothing else in the database locks by
 
@@ -58,18 +95,24 @@ def insert_into(dialect: str) -> Callable[[sa.Table], Any]:
 
 
 def make_tables(connection: sa.Connection) -> None:
-    """Make the tables where they are missing; of several processes that find so, one after the other."""
-    if sa.inspect(connection).has_table(TRIALS.name):
+    """Make what is missing of the tables; of several processes that find so, one after the other."""
+    found = sa.inspect(connection)
+    if found.has_table(CLAIMS.name) and found.has_table(TRIALS.name):
         return
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         if connection.scalar(sa.select(sa.func.current_schema())) is None:
             named = connection.scalar(sa.text("show search_path")).split(",")[0].strip().strip('"')
             connection.execute(sa.schema.CreateSchema(named, if_not_exists=True))
-    for table in (SESSIONS, TRIALS):  # the one that is looked for comes last
+    for table in (SESSIONS, TRIALS, STUDIES, CLAIMS):  # the one that is looked for comes last
         connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
     for index in sorted(TRIALS.indexes, key=lambda index: str(index.name)):
         connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+    held = {column["name"] for column in sa.inspect(connection).get_columns(TRIALS.name)}
+    for name in OWN:
+        if name not in held:
+            kind = TRIALS.c[name].type.compile(connection.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {TRIALS.name} ADD COLUMN {name} {kind}"))
 
 
 def packed_days(sessions: pd.DatetimeIndex) -> bytes:

@@ -3,19 +3,15 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import DataError
+from pipeline.tuning.trials import State
 
-if TYPE_CHECKING:
-    from pipeline.tuning.study import TrialRecord
-
-__all__ = ["Look", "TrialState"]
-
-TrialState = Literal["complete", "pruned", "failed"]
+__all__ = ["Look"]
 
 
 @dataclass(frozen=True)
@@ -55,47 +51,16 @@ class Look:
     first: pd.Timestamp
     last: pd.Timestamp
     params: Mapping[str, Any]
-    state: TrialState
+    state: State
     values: tuple[float, ...]
     finished: dt.datetime
     seconds: float = 0.0
     returns: pd.Series | None = None
 
-    @classmethod
-    def of(
-        cls,
-        trial: "TrialRecord",
-        study: str,
-        symbol: str,
-        target: str,
-        first: pd.Timestamp,
-        last: pd.Timestamp,
-        *,
-        returns: pd.Series | None = None,
-        finished: dt.datetime | None = None,
-    ) -> "Look":
-        """Make a look of a trial from :func:`pipeline.tuning.study.run_study`; finished just now by default."""
-        return cls(
-            study=study,
-            number=trial.position,
-            symbol=symbol,
-            target=target,
-            first=first,
-            last=last,
-            params=trial.params,
-            state=trial.state,
-            values=() if trial.values is None else trial.values,  # noqa: PD011 (no frame)
-            finished=finished or dt.datetime.now(tz=dt.UTC),
-            seconds=trial.seconds,
-            returns=returns,
-        )
-
     def __post_init__(self) -> None:
         place = f"trial {self.number} of study {self.study}"
-        if self.state not in get_args(TrialState):
-            raise DataError(
-                f"{place} has the state {self.state!r}; it must be one of {', '.join(get_args(TrialState))}"
-            )
+        if self.state not in get_args(State):
+            raise DataError(f"{place} has the state {self.state!r}; it must be one of {', '.join(get_args(State))}")
         if self.number < 0:
             raise DataError(f"{place} has a negative number; trials count from 0")
         if pd.Timestamp(self.first) > pd.Timestamp(self.last):

@@ -14,19 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.home import Home
-from pipeline.tuning.ledger_tables import TRIALS
+from pipeline.tuning.ledger_rows import Key, Row, key_of
+from pipeline.tuning.ledger_tables import COPIED
 
-__all__ = ["COPIED", "Key", "Row", "copied_looks", "copy_looks", "key_of"]
+__all__ = ["copied_looks", "copy_looks"]
 
-Key = tuple[str, int, str]
-Row = dict[str, Any]
-COPIED = tuple(column for column in TRIALS.columns if column.name not in ("sessions", "returns"))
 _WRITTEN = {sa.Date: dt.date, sa.DateTime: dt.datetime}
-
-
-def key_of(row: Mapping[str, Any]) -> Key:
-    """Return what identifies a trial: study, number in it, parameters."""
-    return row["study"], row["number"], row["settings"]
 
 
 def copied_looks(home: Home, symbol: str) -> dict[Key, Row]:

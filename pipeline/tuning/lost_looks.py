@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
-from pipeline.tuning.look_copy import Key, Row, key_of
+from pipeline.tuning.ledger_rows import Key, Row, key_of
 from pipeline.tuning.looks import COUNTED, LOST
 from pipeline.tuning.records import Proof
 

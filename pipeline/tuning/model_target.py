@@ -1,16 +1,13 @@
-"""Hyperparameters of a model family: what a trial is judged by, and a model that tunes itself on what it learns from.
+"""Hyperparameters of a model family: what a trial of them is judged by.
 
 All rows a study sees are training rows of one fit. Each trial is judged by scores of purged inner folds of these rows;
-what comes after them, the outer test among it, is out of reach. That is what makes tuning in a
-walk-forward nested: :class:`TunedModel` is handed to it in a model's place.
+what comes after them, the outer test among it, is out of reach.
 """
 
-import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,29 +15,21 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.learning.compute import CPU, Compute
-from pipeline.learning.models import FitOptions, Model, ModelSettings, Progress, TrainingRows, find_family, make_model
+from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows, find_family
 from pipeline.learning.models.boosting import BoostedModel
 from pipeline.learning.models.boosting_rows import PreparedRows
 from pipeline.learning.models.out_of_fold import at_level, evidence_of
-from pipeline.learning.provenance import data_version
 from pipeline.learning.splits import CombinatorialPurged, PurgedSplitter
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.training.settings import TrainingSettings
 from pipeline.search_space import SearchSpace
-from pipeline.tuning.campaign import KeptMoney, Subject, run_recorded_study
-from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.objectives import Evidence, directions, money_by_day, values_of
+from pipeline.tuning.objectives import Evidence, Judged, directions, money_by_day, values_of
 from pipeline.tuning.recent import Recent
-from pipeline.tuning.storage import StudyStorage
-from pipeline.tuning.study import Progress as StudyProgress
-from pipeline.tuning.study import StudyResult, StudySettings, run_study
+from pipeline.tuning.trials import Report
 
-__all__ = ["ModelTarget", "NestedMemory", "Report", "TunedModel"]
+__all__ = ["ModelTarget", "inner_folds"]
 
 Values = NDArray[np.float64]
-Report = Callable[[int, float], None]
-"""Takes a step and the value so far; raises to end a trial that promises nothing."""
-
 _LEAST = 1e-15
 
 
@@ -80,8 +69,6 @@ class ModelTarget:
         Of the models: the same in each trial.
     compute
         Where to train.
-    keep
-        Told parameters and evidence of each trial that was judged to the end, for a ledger.
     traded_in, sessions
         Session that each row's trade was made in, shape (n,), and all sessions, in order, that money is counted on:
         those without a trade have 0. By default it is counted by the day of the decision, from the first row's to the
@@ -117,7 +104,6 @@ class ModelTarget:
         periods_per_year: float = 252,
         seed: int = 0,
         compute: Compute = CPU,
-        keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
         traded_in: pd.DatetimeIndex | None = None,
         sessions: pd.DatetimeIndex | None = None,
         remembered: int = 0,
@@ -134,8 +120,8 @@ class ModelTarget:
                 "sharpe_low, or calibrate the scores"
             )
         self._threshold, self._periods = threshold, periods_per_year
-        self._compute, self._keep = compute, keep
-        self._folds = _cut(rows, splitter or _inner_folds())
+        self._compute = compute
+        self._folds = _cut(rows, splitter or inner_folds())
         if threshold == "tuned" and len(self._folds) < 2:
             raise ConfigurationError(
                 "a threshold is tuned for each inner fold on the others, and there is one inner fold only; ask for two "
@@ -147,7 +133,11 @@ class ModelTarget:
         self._scored: Recent[list[Values]] = Recent(remembered)
 
     def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
-        """Value of the objective, or of each where there are several.
+        """Value of the objective, or of each where there are several."""
+        return self.judge(params, report).value
+
+    def judge(self, params: Mapping[str, Any], report: Report | None = None) -> Judged:
+        """Judge hyperparameters.
 
         A single objective's value so far is reported after each fold but the last; log loss of a network after each
         epoch of the first fold too, on the rows held back there, in steps before those of the folds.
@@ -157,11 +147,7 @@ class ModelTarget:
         ConfigurationError, DataError
             For settings or rows that the family refuses.
         """
-        evidence = self.evidence(params, report)
-        values = values_of(self.objectives, evidence)
-        if self._keep is not None:
-            self._keep(params, evidence)
-        return values
+        return Judged.of(self.objectives, self.evidence(params, report))
 
     def evidence(
         self,
@@ -295,236 +281,8 @@ class ModelTarget:
         return taken
 
 
-@dataclass(frozen=True)
-class NestedMemory:
-    """Ledger for the trials of studies inside folds.
-
-    Attributes
-    ----------
-    symbol
-        The market.
-    folder
-        Of the money of each trial, in a folder a study.
-    ledger
-        Remembers every look.
-    capital
-        Money that returns are counted on.
-    """
-
-    symbol: str
-    folder: Path
-    ledger: Ledger
-    capital: float
-
-    def subject(self, target: str, version: str, rows: TrainingRows) -> Subject:
-        """Return the subject of a study on these rows; its money is counted by the day of the decision."""
-        days = pd.DatetimeIndex(rows.outcome["start"]).tz_convert("UTC").tz_localize(None).normalize()
-        return Subject(self.symbol, target, version, days.min(), days.max(), self.capital)
-
-
-class TunedModel(Model):
-    """A model that, before it learns, looks among its training rows for the hyperparameters to learn with.
-
-    It stands in for a model of its family wherever one is fitted: in :func:`~pipeline.learning.walk_forward` each fold
-    then tunes on its own past alone. Once fitted it is, to whoever asks, the best model found, and is saved as such.
-
-    A study bears the hash of the rows it saw: with a storage, a walk-forward that was killed goes on where it was, and
-    folds never share trials. Two fits on the same rows give the same model, unless the study ends by time.
-
-    Parameters
-    ----------
-    family
-        Of the model.
-    study
-        How to search, and for what.
-    settings
-        Those that are not searched; the search begins with the family's own where they lie in the space.
-    space, splitter, threshold, periods_per_year
-        As of :class:`ModelTarget`.
-    seed
-        Of the models.
-    storage
-        Where studies are kept; in memory without one.
-    name
-        What studies are called, the family by default.
-    enqueue
-        Hyperparameters to try first: the champion's, an earlier study's best.
-    workers
-        Processes a study; several need a storage.
-    observe
-        Told of each trial.
-    keep
-        As of :class:`ModelTarget`; of no use beside a memory.
-    memory
-        Remembers every look of the studies; needs a storage. Without one nothing is remembered.
-    keep_interrupted
-        What an interruption (Ctrl-C) of a study with a complete trial does: the best so far is fitted, or, by default,
-        the interruption goes on.
-
-    Attributes
-    ----------
-    best
-        The fitted model of the best trial; None before.
-    result
-        The last fit's study; None before.
-    """
-
-    family: ClassVar[str] = "tuned"
-
-    def __init__(
-        self,
-        family: str,
-        study: StudySettings,
-        *,
-        settings: ModelSettings | Mapping[str, Any] | None = None,
-        space: SearchSpace | None = None,
-        splitter: PurgedSplitter | None = None,
-        threshold: float | Literal["tuned"] = "tuned",
-        periods_per_year: float = 252,
-        seed: int = 0,
-        storage: StudyStorage | None = None,
-        name: str | None = None,
-        enqueue: Sequence[Mapping[str, Any]] = (),
-        workers: int = 1,
-        observe: Callable[[StudyProgress], None] | None = None,
-        keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
-        memory: NestedMemory | None = None,
-        keep_interrupted: bool = False,
-    ) -> None:
-        super().__init__(seed=seed)
-        if memory is not None and storage is None:
-            raise ConfigurationError("studies whose trials are recorded need a storage; give one")
-        plain = make_model(family, settings, seed=seed)
-        self._family, self._plain, self._study = family, plain, study
-        self._space = (plain.space if space is None else space).require(family)
-        self._splitter, self._threshold, self._periods = splitter or _inner_folds(), threshold, periods_per_year
-        self._storage, self._name, self._enqueue, self._workers = storage, name or family, tuple(enqueue), workers
-        self._observe, self._keep, self._memory, self._keep_interrupted = observe, keep, memory, keep_interrupted
-        self.best: Model | None = None
-        self.result: StudyResult | None = None
-        self._become(plain)
-
-    def fit(self, rows: TrainingRows, options: FitOptions | None = None) -> Self:
-        """Tune on purged inner folds of the rows, then fit the best hyperparameters on all of them.
-
-        Raises
-        ------
-        ConfigurationError
-            For an objective or a space that does not suit the family.
-        DataError
-            For rows that can't be cut into inner folds, or where all trials failed: says with what.
-        """
-        self._fit(rows, options or FitOptions())
-        return self
-
-    def fresh(self, **changes: Any) -> Self:
-        """An unfitted model that tunes itself in the same way, with these settings in place of its own."""
-        made = copy.copy(self)
-        made._plain = self._plain.fresh(**changes)
-        made.best = made.result = None
-        made._become(made._plain)
-        return made
-
-    def score_out_of_fold(self, rows: TrainingRows, options: FitOptions | None = None) -> pd.Series:
-        """Score as the best model does: the copies learn with its hyperparameters, and tune none themselves.
-
-        Raises
-        ------
-        DataError
-            As :meth:`Model.score_out_of_fold`.
-        """
-        return self._fitted().score_out_of_fold(rows, options)
-
-    def contributions(self, features: pd.DataFrame) -> pd.DataFrame | None:
-        """Return those of the best model."""
-        return self._fitted().contributions(features)
-
-    def gain(self) -> pd.Series | None:
-        """Return those of the best model."""
-        return self._fitted().gain()
-
-    def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
-        base = self._plain.settings.model_dump()
-        version, memory = self._version(rows), self._memory
-        kept = None if memory is None else KeptMoney(memory.folder / version)
-        target = ModelTarget(
-            self._family,
-            rows,
-            settings=base,
-            space=self._space,
-            objectives=self._study.objectives,
-            splitter=self._splitter,
-            threshold=self._threshold,
-            periods_per_year=self._periods,
-            seed=self.seed,
-            compute=options.compute,
-            keep=self._keep if kept is None else kept,
-        )
-        first = self._space.chosen_from(base)
-        enqueue = [*([] if first is None else [first]), *self._enqueue]
-        if memory is not None and kept is not None and self._storage is not None:
-            result = run_recorded_study(
-                memory.subject(self._name, version, rows),
-                target,
-                kept,
-                self._study,
-                self._storage,
-                memory.ledger,
-                enqueue=enqueue,
-                observe=self._observe,
-                workers=self._workers,
-            )
-        else:
-            result = run_study(
-                f"{self._name}/{version}",
-                self._space,
-                target,
-                self._study,
-                self._storage,
-                enqueue=enqueue,
-                observe=self._observe,
-                workers=self._workers,
-            )
-        if result.stopped == "interrupted" and not self._keep_interrupted:
-            raise KeyboardInterrupt
-        self.best = target.model(result.best.params).fit(rows, options)
-        self.result = result
-        self._become(self.best)
-
-    def _become(self, model: Model) -> None:
-        """Show a model's own as one's own."""
-        # Of the class in a family; here only the instance knows.
-        self.family, self.version = model.family, model.version  # type: ignore[misc]
-        self.inputs, self.probabilistic = model.inputs, model.probabilistic
-        self.packages, self.uses_device = model.packages, model.uses_device
-        self.settings, self.columns, self.training_log = model.settings, model.columns, model.training_log
-        self.calibrator, self.out_of_fold = model.calibrator, model.out_of_fold
-
-    def _version(self, rows: TrainingRows) -> str:
-        """Hash of all that a trial's value depends on beside its parameters, the objective and the space."""
-        plain = self._plain
-        identity = [plain.version, plain.settings.model_dump(mode="json"), self._threshold, self._periods, self.seed]
-        folds = [type(self._splitter).__name__, {name: str(value) for name, value in vars(self._splitter).items()}]
-        return data_version(
-            rows.features.join(rows.outcome.add_suffix(" of the outcome")), json.dumps([*identity, *folds])
-        )
-
-    def _fitted(self) -> Model:
-        if self.best is None:
-            raise DataError(f"this tuned {self._family} model is not fitted; fit it first")
-        return self.best
-
-    def _predict(self, features: pd.DataFrame) -> Values:
-        return self._fitted()._predict(features)
-
-    def _save(self, folder: Path) -> Mapping[str, Any]:
-        return self._fitted()._save(folder)
-
-    def _load(self, folder: Path, extra: Mapping[str, Any]) -> None:
-        raise NotImplementedError  # what was saved is a model of its own family
-
-
-def _inner_folds() -> PurgedSplitter:
+def inner_folds() -> PurgedSplitter:
+    """Folds that a trial is judged on: five, each by models of the four others."""
     return CombinatorialPurged(5, 1)
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "OBJECTIVES",
     "Direction",
     "Evidence",
+    "Judged",
     "Objective",
     "directions",
     "find_objective",
@@ -54,6 +55,24 @@ class Evidence:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "money", self.daily.to_numpy(np.float64))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a trial gave: the values of its objectives, and the evidence they come from; None where there is none."""
+
+    values: tuple[float, ...]
+    evidence: Evidence | None = None
+
+    @classmethod
+    def of(cls, objectives: Sequence[str], evidence: Evidence) -> "Judged":
+        """Judge evidence by some objectives."""
+        return cls(tuple(find_objective(name).measure(evidence) for name in objectives), evidence)
+
+    @property
+    def value(self) -> float | tuple[float, ...]:
+        """The value of a single objective, or those of several."""
+        return self.values[0] if len(self.values) == 1 else self.values
 
 
 @dataclass(frozen=True)
@@ -159,8 +178,7 @@ def values_of(names: Sequence[str], evidence: Evidence) -> float | tuple[float, 
     ConfigurationError
         For an unknown objective, or log loss where there are no probabilities.
     """
-    values = tuple(find_objective(name).measure(evidence) for name in names)
-    return values[0] if len(values) == 1 else values
+    return Judged.of(names, evidence).value
 
 
 def money_by_day(

@@ -1,21 +1,80 @@
 """Settings of studies: what is tuned automatically or inside the models' folds, how long, and over which values."""
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import ConfigurationError
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.search_space import SearchSpace
-from pipeline.tuning.objectives import directions
+from pipeline.tuning.objectives import Direction, directions
 from pipeline.tuning.targets import StudyTarget
 
-__all__ = ["Pruner", "Sampler", "TuningSettings"]
+__all__ = ["Pruner", "Sampler", "StudySettings", "TuningSettings", "study_name"]
 
 Sampler = Literal["tpe", "cmaes", "random"]
 Pruner = Literal["hyperband", "median", "none"]
 
 
-class TuningSettings(BaseModel):
+class StudySettings(FrozenSettings):
+    """Settings of a search.
+
+    Attributes
+    ----------
+    objectives
+        One name of :data:`~pipeline.tuning.objectives.OBJECTIVES`, or several: then the Pareto front is looked for.
+    sampler
+        ``tpe`` (multivariate), ``cmaes`` (one objective, two numbers or more in the space; options are drawn at
+        random) or ``random``.
+    pruner
+        ``hyperband``, ``median`` or ``none``: whether a trial goes on after a fold or an epoch. With several objectives
+        nothing is pruned.
+    trials
+        Budget of the study, earlier runs included.
+    seconds
+        Budget of one run; a trial that has begun is finished. None for no limit.
+    patience
+        Trials without improvement after which the study ends; None for never.
+    seed
+        Of everything random.
+    startup_trials
+        Drawn at random first; where all of them fail the study ends.
+
+    Raises
+    ------
+    ConfigurationError
+        For a setting that is impossible.
+    """
+
+    called: ClassVar[str] = "tuning:"
+
+    objectives: tuple[str, ...] = ("log_loss",)
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "median"
+    trials: int = Field(default=100, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    patience: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, ge=0)
+    startup_trials: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if len(self.directions) > 1 and self.sampler == "cmaes":
+            raise ConfigurationError("CMA-ES has one objective; use the sampler tpe or random for several")
+        return self
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Direction in which each objective is better."""
+        return directions(self.objectives)
+
+
+def study_name(name: str, space: SearchSpace, settings: StudySettings) -> str:
+    """Name of a study in the ledger: another space or other objectives are another study."""
+    return f"{name}/{'+'.join(settings.objectives)}/{space.fingerprint()}"
+
+
+class TuningSettings(FrozenSettings):
     """Settings of studies: how they search, and which run by themselves.
 
     Attributes
@@ -32,12 +91,10 @@ class TuningSettings(BaseModel):
     spaces
         Target → what of its search space is narrowed, as :meth:`~pipeline.search_space.SearchSpace.narrowed` takes it.
     sampler, pruner, trials, seconds, patience, startup_trials
-        As of :class:`~pipeline.tuning.study.StudySettings`.
+        As of :class:`StudySettings`.
     workers
         Processes that share a study.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()

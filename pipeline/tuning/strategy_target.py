@@ -11,7 +11,7 @@ bit. What it is made from is worked out once for what it depends on:
 A trial is arrays from there on, of ticks and rows; frames are made where they are asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
@@ -21,9 +21,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest import Account, PreparedBars
-from pipeline.backtest.engine import Run
 from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
 from pipeline.backtest.orders import OrderBatch
+from pipeline.backtest.prepared import Run
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles.rows import RowRule
@@ -33,11 +33,11 @@ from pipeline.strategy import GateValues, StrategySettings, pass_gates
 from pipeline.strategy.candidates import find_setups
 from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.search import STRATEGY_SPACE, scored_space
-from pipeline.tuning.objectives import Evidence, directions, values_of
+from pipeline.tuning.objectives import Evidence, Judged, directions
+from pipeline.tuning.trials import Report
 
-__all__ = ["Outcome", "Report", "StrategyTarget", "Traded", "by_section"]
+__all__ = ["Outcome", "StrategyTarget", "Traded", "by_section"]
 
-Report = Callable[[int, float], None]
 Traded = Literal["fades", "rules", "scores", "scored_rules"]
 
 _THRESHOLD = "threshold"
@@ -183,8 +183,6 @@ class StrategyTarget:
         What is searched; by default all of the strategy's, and the threshold where there are scores.
     objectives
         See :data:`~pipeline.tuning.objectives.OBJECTIVES`; money is that of one contract per trade, by session.
-    keep
-        Told parameters and evidence of each trial, for a ledger.
 
     Attributes
     ----------
@@ -215,7 +213,6 @@ class StrategyTarget:
         threshold: float | None = None,
         space: SearchSpace | None = None,
         objectives: Sequence[str] = ("sharpe_low",),
-        keep: Callable[[Mapping[str, Any], Evidence], None] | None = None,
     ) -> None:
         directions(objectives)
         if "log_loss" in objectives:
@@ -242,12 +239,16 @@ class StrategyTarget:
         self._strategy = strategy or StrategySettings()
         self._account = account or Account.for_instrument(instrument)
         _without_volatility(self._account)
-        self._traded, self._keep = traded, keep
+        self._traded = traded
         self._scores = None if scores is None else _scores(scores)
         self._forget()
 
-    def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
-        """Value of the objective, or of each where there are several.
+    def __call__(self, params: Mapping[str, Any]) -> float | tuple[float, ...]:
+        """Value of the objective, or of each where there are several."""
+        return self.judge(params).value
+
+    def judge(self, params: Mapping[str, Any], report: Report | None = None) -> Judged:
+        """Judge parameters.
 
         Nothing is reported on the way: a trial is one replay of milliseconds, and one that is given up half way would
         count as a trial all the same.
@@ -261,10 +262,7 @@ class StrategyTarget:
         money = outcome.money
         money = money.iloc[len(money) - len(self.sessions) :]  # nothing is traded before
         evidence = Evidence(money, self._instrument.periods_per_year, None, len(outcome.run.rows))
-        values = values_of(self.objectives, evidence)
-        if self._keep is not None:
-            self._keep(params, evidence)
-        return values
+        return Judged.of(self.objectives, evidence)
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process works it out again in less time than it takes to send.

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.errors import ConfigurationError, PipelineError
-from pipeline.tuning.storage import StudyStorage, open_storage
+from pipeline.tuning.trial_store import TrialStore
 
 __all__ = ["require_parent", "run_workers", "without_remarks"]
 
@@ -27,9 +27,9 @@ _told_to_end = threading.Event()
 
 
 def run_workers(
-    work: Callable[[Any, StudyStorage], None],
+    work: Callable[[Any, TrialStore], None],
     task: object,
-    storage: StudyStorage,
+    store: TrialStore,
     workers: int,
     look: Callable[[], None],
 ) -> None:
@@ -40,10 +40,10 @@ def run_workers(
     Parameters
     ----------
     work
-        A function of a module, called with the task and a storage of its own.
+        A function of a module, called with the task and the store.
     task
         Anything that can be pickled.
-    storage
+    store
         Whose database they share.
     workers
         How many.
@@ -65,9 +65,8 @@ def run_workers(
             "object of its classes, or use one worker"
         ) from error
     context = multiprocessing.get_context("spawn")
-    arguments = (parcel, storage.url, storage.heartbeat, storage.grace, storage.patience)
     processes = [
-        context.Process(target=_main, args=arguments, name=f"tuning {number}") for number in range(1, workers + 1)
+        context.Process(target=_main, args=(parcel, store), name=f"tuning {number}") for number in range(1, workers + 1)
     ]
     try:
         resource_tracker.ensure_running()  # it unblocks signals when it starts
@@ -145,13 +144,13 @@ def _held_back() -> Iterator[None]:
             signal.raise_signal(held[0])
 
 
-def _main(parcel: bytes, url: str, heartbeat: float, grace: float, patience: float) -> None:
+def _main(parcel: bytes, store: TrialStore) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         work, task = pickle.loads(parcel)  # noqa: S301 (from the process that started this one)
         with without_remarks():
-            work(task, open_storage(url, heartbeat=heartbeat, grace=grace, patience=patience))
+            work(task, store)
     except KeyboardInterrupt:
         os._exit(0)
     except PipelineError as error:

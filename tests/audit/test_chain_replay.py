@@ -19,8 +19,9 @@ from pipeline.market import load_instruments, simulate_market
 from pipeline.modelling import walk_family
 from pipeline.settings import ModelSelection, Settings, SimulatorSettings
 from pipeline.studies import nested_model
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.settings import TuningSettings
-from pipeline.tuning.storage import open_storage, tuning_url
+from pipeline.tuning.trial_store import open_trials
 from tests.audit import chain_plants
 from tests.audit.chain_plants import planted_everywhere
 
@@ -119,10 +120,10 @@ def test_check_chain_under_other_settings_finds_nothing(changes: dict, hours: st
 def test_check_chain_of_a_family_tuned_inside_its_folds_finds_nothing(tmp_path: Path) -> None:
     settings = Settings(models=SELECTION, tuning=TuningSettings(nested=("logistic",), nested_trials=2))
     whole, home = whole_run(settings=settings), Home(tmp_path)
-    dataset, storage = Dataset("ES-SIM", whole.instrument, SimulatorSettings()), open_storage(tuning_url(home))
+    dataset, store = Dataset("ES-SIM", whole.instrument, SimulatorSettings()), open_trials(tuning_url(home))
 
     def make() -> Model:
-        return nested_model("logistic", dataset, settings, home, storage)
+        return nested_model("logistic", dataset, settings, store)
 
     walk = walk_family(whole.inputs, SELECTION, "logistic", seed=0, make=make)
 

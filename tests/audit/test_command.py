@@ -14,7 +14,7 @@ from pipeline.market import load_instruments, simulate_market
 
 pytestmark = pytest.mark.slow
 
-VPOC = "from pipeline.cli import main; main()"
+VPOC = "from cli import main; main()"
 # The registry's name in the audit, with one more feature that looks ahead.
 LEAKING = (
     "import dataclasses, pipeline.audit.run as run; known = run.registered();"

@@ -78,7 +78,7 @@ def test_account_impossible_setting_is_one_sentence_that_names_it(name: str, val
 
 
 def test_account_unknown_setting_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"'leverage' is unknown; .*initial_capital, "):
+    with pytest.raises(ConfigurationError, match=r"account setting leverage is unknown; .*initial_capital, "):
         Account(leverage=10)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.bench.backtest import bench_backtest
-from pipeline.bench.profiles import bench_profiles
+from bench.backtest import bench_backtest
+from bench.profiles import bench_profiles
 from pipeline.errors import ConfigurationError
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.bench import chain
-from pipeline.bench.chain import bench_chain, keep_release, kept_releases
+from bench import chain
+from bench.chain import bench_chain, keep_release, kept_releases
 from pipeline.errors import DataError
 
 RESULT: dict[str, Any] = {

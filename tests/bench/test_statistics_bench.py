@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.bench.statistics import RETURNS, TRADES, coverage, false_passes
+from bench.statistics import RETURNS, TRADES, coverage, false_passes
 
 
 @pytest.mark.parametrize("kind", TRADES)

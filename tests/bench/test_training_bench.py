@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.bench import training
-from pipeline.bench.training import bench_training, crossing_rows, crossover
-from pipeline.bench.training_loops import plain_loop, with_dropout_of_torch
+from bench import training
+from bench.training import bench_training, crossing_rows, crossover
+from bench.training_loops import plain_loop, with_dropout_of_torch
 from pipeline.errors import ConfigurationError
 from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models.dropout import Dropout

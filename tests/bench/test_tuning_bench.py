@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.bench.tuning import bench_tuning
+from bench.tuning import bench_tuning
 from pipeline.errors import ConfigurationError
 
 pytestmark = pytest.mark.slow

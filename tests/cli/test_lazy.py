@@ -8,13 +8,13 @@ import sys
 import typer
 from typer.testing import CliRunner
 
-from pipeline.cli.command import app
+from cli.command import app
 
 
 def test_help_lists_every_command_with_its_own_first_sentence() -> None:
     for command in app.registered_commands:
         name = str(command.name)
-        found = getattr(importlib.import_module(f"pipeline.cli.{name}"), name)
+        found = getattr(importlib.import_module(f"cli.{name}"), name)
         own = found.info.help if isinstance(found, typer.Typer) else inspect.getdoc(found)
         assert command.help == " ".join(str(own).partition("\n\n")[0].split()), name
 
@@ -22,10 +22,10 @@ def test_help_lists_every_command_with_its_own_first_sentence() -> None:
 def test_help_imports_no_command_and_none_of_their_libraries() -> None:
     program = (
         "import sys\n"
-        "from pipeline.cli import main\n"
+        "from cli import main\n"
         "sys.argv = ['vpoc', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'pandas', 'dagster', 'mlflow', 'sklearn', 'pipeline.cli.run'} & set(sys.modules)))"
+        "print(sorted({'pandas', 'dagster', 'mlflow', 'sklearn', 'cli.run'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "Run the whole chain" in ended.stdout

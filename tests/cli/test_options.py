@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.options import file_source
+from cli.options import file_source
 from pipeline.errors import ConfigurationError
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from cli.progress import duration_text, shown_while
+from cli.screen import Console
 from jobs.progress import StepEvent
-from pipeline.cli.progress import duration_text, shown_while
-from pipeline.cli.screen import Console
 
 PLAN = StepEvent("", "planned", plan={"market_data": 10.0, "features": 30.0, "models mlp": 60.0})
 
@@ -56,9 +56,9 @@ def test_without_a_terminal_each_step_is_a_line_with_share_and_time_left(wait: C
         "  0% preparing",
         "  0% [1 of 3] market data",
         "  10 rows in = 10 kept",
-        " 10% [2 of 3] features, 3 min 00 s left",  # 90 expected seconds at half the pace
-        " 40% [3 of 3] models mlp, 2 min 00 s left",
-        " 58% [3 of 3] models mlp: fold 1: 9 of at most 60, 1 min 24 s left",
+        " 10% [2 of 3] features, 2 min 00 s left",  # 90 expected seconds at (20 + 20) / (10 + 20) of the pace
+        " 40% [3 of 3] models mlp, 1 min 40 s left",
+        " 58% [3 of 3] models mlp: fold 1: 9 of at most 60, 1 min 10 s left",
         "  note slow",
     ]
 

@@ -13,9 +13,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from assets.tables import table
-from pipeline.cli.screen import Console
+from cli.screen import Console
+from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.markup import plain
-from pipeline.reports.pictures import new_figure, png
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -41,7 +41,7 @@ def test_mistake_that_names_escape_codes_reaches_the_terminal_escaped(tmp_path: 
     bars = tmp_path / "b\x1b[31m\u202e[/x].csv"
 
     ended = subprocess.run(
-        [sys.executable, "-c", "from pipeline.cli import main; main()", "profile", str(bars), "--symbol", "ES"],
+        [sys.executable, "-c", "from cli import main; main()", "profile", str(bars), "--symbol", "ES"],
         capture_output=True,
         text=True,
         env={**os.environ, "VPOC_HOME": str(tmp_path / "home"), "FORCE_COLOR": "1"},

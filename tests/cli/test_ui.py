@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.home import PROJECT
 
-VPOC = "from pipeline.cli import main; main()"
+VPOC = "from cli import main; main()"
 
 
 def message(home: Path, *options: str) -> str:

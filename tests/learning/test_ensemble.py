@@ -339,7 +339,7 @@ def test_ensemble_of_one_kind_reads_that_kind(members, inputs) -> None:
     [
         ({"members": ["logistic"]}, "at least 2 items"),
         ({"members": ["logistic", "oracle"]}, "no model family 'oracle'"),
-        ({"members": ["logistic", {"family": "mlp", "settings": {"layer": 3}}]}, "mlp has no setting layer"),
+        ({"members": ["logistic", {"family": "mlp", "settings": {"layer": 3}}]}, "mlp: setting layer is unknown"),
         ({"members": ["logistic", {"family": "mlp", "seed": 3}]}, "seed"),
         ({"members": ["logistic", "ensemble"]}, "can't be a member of one"),
         ({"method": "median"}, "method is 'median'"),
@@ -349,7 +349,7 @@ def test_ensemble_of_one_kind_reads_that_kind(members, inputs) -> None:
             "of its member lightgbm_r are not probabilities and can't be averaged",
         ),
         ({"members": ["lightgbm_r", "lightgbm_dollars"], "method": "weighted"}, "can't be weighted"),
-        ({"weights": [1, 2]}, "ensemble has no setting weights"),
+        ({"weights": [1, 2]}, "ensemble: setting weights is unknown"),
     ],
 )
 def test_ensemble_impossible_settings_are_one_sentence(settings, message) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.market.readers import RawBars, ReadOptions, read_bars
-from pipeline.market.readers.workbook_days import counts_from_1904
+from pipeline.market.readers.formats.workbook_days import counts_from_1904
 
 # Two five-minute bars of 2 March 2022, 17:00 Chicago.
 OPENS = pd.DatetimeIndex(["2022-03-02 23:00", "2022-03-02 23:05"], tz="UTC")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.market.readers import ReadOptions, limits, packed, read_bars, sources, text, text_file
+from pipeline.market.readers import ReadOptions, limits, packed, read_bars, sources, text_file
 from pipeline.market.trade_files import TradeReadOptions, read_trades
 
 NAMES = "timestamp,open,high,low,close,volume\n"
@@ -272,7 +272,7 @@ def test_gzip_that_grows_beyond_measure_is_refused(tmp_path: Path, monkeypatch: 
 
 def test_text_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, "b.csv.gz", gzip.compress((NAMES + "".join(ROWS)).encode()))
-    monkeypatch.setattr(text.decoded, "__defaults__", (1000,))
+    monkeypatch.setattr(text_file, "MAX_TEXT_BYTES", 1000)
 
     with pytest.raises(DataError, match="holds more than 0 MiB of text; split it, or convert it to Parquet"):
         volumes(path)

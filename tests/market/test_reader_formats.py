@@ -17,8 +17,11 @@ import pyarrow.parquet
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.market import readers
-from pipeline.market.readers import RawBars, ReadOptions, arrow, columnar, format_names, read_bars, reading
+from pipeline.market import load_instruments
+from pipeline.market.bar_chunks import clean_bar_chunks
+from pipeline.market.cleaning import clean_bars, joined
+from pipeline.market.readers import RawBars, ReadOptions, format_names, formats, read_bars, reading, source
+from pipeline.market.readers.formats import arrow
 
 # Two five-minute bars of 2 March 2022, 17:00 Chicago.
 OPENS = pd.DatetimeIndex(["2022-03-02 23:00", "2022-03-02 23:05"], tz="UTC")
@@ -129,6 +132,46 @@ def test_vendor_sample_is_recognised_and_read(
 
     assert raw.format == kind
     assert_the_bars(raw, counted=counted)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (MT4.format("17:00", "17:05"), CHICAGO),
+        (MT5.format(0, 1810, 0, 495), CHICAGO),
+        (MT5.format(1810, 0, 495, 0), CHICAGO),
+        (TRADESTATION, {**CHICAGO, "bar": "5min", "time_format": "%m/%d/%Y %H:%M"}),
+        (YFINANCE, {}),
+        (DUKASCOPY, {}),
+        (DATABENTO, {}),
+        (DATABENTO.encode("utf-16"), {}),
+        (DATABENTO.replace("\n", "\r"), {}),
+        (POLYGON, {"file_symbol": "ES"}),
+        (POLYGON, {"file_symbol": "A"}),
+        (json.dumps(ALPACA), {}),
+    ],
+)  # fmt: skip
+def test_vendor_sample_row_by_row_is_the_same_as_whole(
+    tmp_path: Path, text: str | bytes, options: dict[str, str]
+) -> None:
+    es = load_instruments()["ES"]
+    whole = clean_bars(read(tmp_path, "es.csv", text, **options).frame, es)
+
+    chunks = list(clean_bar_chunks(tmp_path / "es.csv", es, ReadOptions(**options), chunk_rows=1))
+
+    assert len(whole.bars) > 0
+    # A row alone doesn't show that an instrument's number is no contract's.
+    pd.testing.assert_frame_equal(joined(chunks).bars[whole.bars.columns], whole.bars)
+
+
+def test_several_symbols_row_by_row_are_refused_as_in_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text(POLYGON)
+    es = load_instruments()["ES"]
+
+    with pytest.raises(DataError, match=r"holds 2 symbols \(A, ES\)"):
+        list(clean_bar_chunks(tmp_path / "day.csv", es, chunk_rows=1))
+    with pytest.raises(DataError, match=r"no rows of symbol 'NQ'; it holds A, ES"):
+        list(clean_bar_chunks(tmp_path / "day.csv", es, ReadOptions(file_symbol="NQ"), chunk_rows=1))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +329,7 @@ def columns_of_bars() -> dict[str, list[float]]:
 
 def test_arrow_of_more_rows_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pyarrow.feather.write_feather(pa.table({"date": [1, 2], **columns_of_bars()}), str(tmp_path / "es.feather"))
-    for module in (arrow, columnar):
+    for module in (arrow, source):
         monkeypatch.setattr(module, "MAX_ROWS", 1)
 
     with pytest.raises(DataError, match="claims 2 rows, over 1; split it"):
@@ -328,28 +371,25 @@ def test_several_symbols_without_the_instruments_own_are_refused_with_the_option
 
 
 ACME = """
-from pipeline.market.readers.columns import match_columns
-from pipeline.market.readers.format import Format, raw_bars
-from pipeline.market.readers.text_file import read_text
+from pipeline.market.readers.source import Format, Habits
+from pipeline.market.readers.text_file import text_source
 
 NAMES = ("timestamp", "close", "open", "high", "low", "volume")
 
 
-def read(path, options):
-    text = read_text(path, options, names=NAMES, delimiter="~")
-    layout = match_columns(text.names, options, path)
-    return raw_bars(text.table(layout.needed), layout, options, time_zone="UTC")
+def open_file(path, options):
+    return text_source(path, options, unnamed=lambda row: NAMES, delimiter="~", habits=Habits(time_zone="UTC"))
 
 
-FORMAT = Format("acme", lambda path, head: head.count(b"~") > 4, read, suffixes=(".acme",))
+FORMAT = Format("acme", lambda head: head.data.count(b"~") > 4, open_file, suffixes=(".acme",))
 """
 
 
 def test_vendor_in_one_new_file_is_found_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "acme.py").write_text(ACME)
-    monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
-    monkeypatch.setitem(sys.modules, "pipeline.market.readers.acme", None)
-    del sys.modules["pipeline.market.readers.acme"]
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "pipeline.market.readers.formats.acme", None)
+    del sys.modules["pipeline.market.readers.formats.acme"]
     reading._formats.cache_clear()
     (tmp_path / "data").mkdir()
     rows = [

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.readers import ReadOptions, read_bars
 
 # From 17:00 Chicago on the 5th to 16:55 on the 6th, and on for two weeks: every day of the month but few.
@@ -120,7 +119,7 @@ def test_epoch_seconds_and_nanoseconds_of_other_years_are_not_ticks_and_no_digit
         (["19-03-04 00:30", "19-03-04 00:35"], r"can be 4 March 2019 or 19 March 2004; set time_format "
          r"\(--time-format '%y-%m-%d %H:%M'\) for the first, or '%d-%m-%y %H:%M' for the second"),
         ([f"19030417{minute:02}" for minute in range(30)], r"can be 2019-03-04 17:00:00 .* or 2004-03-19 17:00:00 .*; "
-         r"set time_format \(--time-format '%y%m%d%H%M'\), or to '%d%m%y%H%M', whichever is right"),
+         r"set time_format \(--time-format '%y%m%d%H%M'\) for the first, or '%d%m%y%H%M' for the second"),
         (["01012010", "01022010", "01032010"], r"line 3, .*can be 2010-02-01 00:00:00 .* or 2010-01-02 00:00:00"),
         (["01/01/2010", "01/02/2010", "01/03/2010"], r"line 3, .*can be 1 February 2010 or 2 January 2010"),
         # March with the day first, then April with the month first.
@@ -173,7 +172,7 @@ def test_dates_below_13_that_follow_one_another_are_detected_by_it(tmp_path: Pat
     [("%Y-%m-%d %H:%M %p", "write %I for %H"), ("%Y-%m-%d %I:%M", "write %H for %I")],
 )
 def test_time_format_of_two_kinds_of_hours_is_refused(form: str, sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
         ReadOptions(time_format=form)
 
 

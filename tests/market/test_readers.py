@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.readers import RawBars, ReadOptions, format_names, read_bars
@@ -370,5 +369,5 @@ def test_unknown_format_lists_those_there_are(tmp_path: Path) -> None:
     ],
 )
 def test_options_impossible_value_is_refused(impossible: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ConfigurationError):
         ReadOptions(**impossible)

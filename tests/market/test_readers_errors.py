@@ -32,9 +32,9 @@ def refusal(path: Path, data: bytes | str | None, **options: object) -> str:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("", "es.csv is empty; give a file that holds bars"),
-        (" \n\n", "es.csv is empty; give a file that holds bars"),
-        (HEAD, "es.csv has a header and no rows; give a file that holds bars"),
+        ("", "es.csv is empty; give a file"),
+        (" \n\n", "es.csv is empty; give a file"),
+        (HEAD, "es.csv has a header and no rows; give a file"),
         (
             HEAD + ROW + "\n" + ROW.replace("3801", "abc"),
             "es.csv, line 4, column 'high': 'abc' is not a number; fix the line, or leave the cell empty to have the "
@@ -101,7 +101,7 @@ def test_local_date_and_time_columns_are_quoted_as_written(tmp_path: Path) -> No
         ({"time_format": "%Q"}, "time_format '%Q' is not a strptime form"),
         ({"bar": "7min"}, "bar is 7min, but the file's times do not fit it"),
         ({"format": "ninjatrader"}, "es.csv, line 1: 1 field where 6 are expected"),
-        ({"format": "ninjatrader", "columns": {"close": "Last"}}, "columns means nothing in a ninjatrader file"),
+        ({"format": "ninjatrader", "columns": {"close": "Last"}}, "es.csv has no column 'Last', which is set for close; its columns are timestamp, open, high"),
         ({"format": "parquet"}, "es.csv is an incomplete or damaged Parquet file"),
         ({"format": "binance", "columns": {"close": "x"}}, "es.csv has no column 'x'"),
     ],

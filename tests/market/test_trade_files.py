@@ -72,6 +72,18 @@ def test_read_trades_gzip_and_byte_order_mark(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(_read(path), _read(_file(tmp_path, PLAIN)))
 
 
+@pytest.mark.parametrize(
+    "data", [PLAIN.encode("utf-16"), PLAIN.encode("utf-16-be"), PLAIN.replace("\n", "\r").encode()]
+)
+@pytest.mark.parametrize("chunk_rows", [1, 1000])
+def test_read_trades_text_of_other_codings_and_line_ends(tmp_path: Path, data: bytes, chunk_rows: int) -> None:
+    (tmp_path / "other.csv").write_bytes(data)
+
+    trades = _read(tmp_path / "other.csv", chunk_rows=chunk_rows)
+
+    pd.testing.assert_frame_equal(trades, _read(_file(tmp_path, PLAIN)))
+
+
 def test_read_trades_binance_aggregates_without_names(tmp_path: Path) -> None:
     rows = "101,5100.25,2,11,12,1709649000000,True,True\n102,5100.50,1,13,13,1709649000001,False,True\n"
     path = _file(tmp_path, rows, "ESUSDT-aggTrades-2024-03-05.csv")
@@ -182,7 +194,7 @@ def test_read_trades_empty_cells_become_missing(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("", "is empty; give a file that holds rows"),
-        ("timestamp,price,volume\n", "holds no rows; give a file that holds some"),
+        ("timestamp,price,volume\n", "has a header and no rows"),
         ("timestamp,price\n2024-03-05 14:30Z,5100\n", r"has no column for volume \(its columns are timestamp, price\)"),
         (PLAIN.replace("5101.25", "x"), r"line 3, column 'price': 'x' is not a number"),
         (PLAIN + "2024-03-05 14:30Z,1\n", "line 5: 2 fields where 3 are expected"),
@@ -190,7 +202,7 @@ def test_read_trades_empty_cells_become_missing(tmp_path: Path) -> None:
         (PLAIN.replace("volume", "price"), r"several columns for price|no column for volume"),
         ("1,2,3\n4,5,6\n", "line 1: '1,2,3' names no columns; set names"),
         (PLAIN.replace("volume\n", "volume,symbol\n").replace(",1\n", ",1,A\n").replace(",2\n", ",2,B\n")
-         .replace(",3\n", ",3,B\n"), r"column 'symbol' holds 2 symbols or more \(A, B\); set file_symbol"),
+         .replace(",3\n", ",3,B\n"), r"column 'symbol' holds 2 symbols \(A, B\); set file_symbol"),
     ],
 )  # fmt: skip
 def test_read_trades_unreadable_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -213,9 +225,9 @@ def test_read_trades_fault_in_a_later_chunk_names_its_line(tmp_path: Path, chunk
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"\xff\xfet\x00", "UTF-16"),
+        (PLAIN.encode("utf-16")[:-1], "broken UTF-16 text"),
         (PLAIN.encode() + b"\xff\n", "line 5: not UTF-8 text"),
-        (PLAIN.encode() + b"a\0b,1,2\n", "is neither text nor Parquet"),
+        (PLAIN.encode() + b"a\0b,1,2\n", "line 5: holds a zero byte"),
         (PLAIN.encode() * 2_000 + b"a\0b,1,2\n", "line 8001: holds a zero byte"),
         (gzip.compress(PLAIN.encode() * 500, mtime=0)[:-9], "is incomplete or damaged gzip data"),
         (b"PAR1 not really", "is an incomplete or damaged Parquet file"),

@@ -23,7 +23,7 @@ import os, signal, sys
 from pathlib import Path
 from pipeline.home import vpoc_home
 from resources.mlflow_store import open_store
-from resources.model_registry import upload
+from resources.model_upload import upload
 store = open_store(vpoc_home())
 setattr(store.client, sys.argv[2], lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
 upload(store, Path(sys.argv[1]))

@@ -25,14 +25,17 @@ from pipeline.learning.record import TrainingIdentity, write_record
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.tuning.campaign import Campaign
 from pipeline.tuning.looks import Looks
-from pipeline.tuning.study import Report, StudyResult, StudySettings, TrialRecord, run_study, study_name
+from pipeline.tuning.settings import StudySettings, study_name
+from pipeline.tuning.trials import Report, StudyResult, TrialRecord
 from resources.mlflow_limits import safe_name, safe_names, value_text
 from resources.mlflow_store import Store, open_store
 from resources.mlflow_studies import LoggedStudy, StudyFindings, StudyToLog, TrackedStudy, log_study
 from resources.mlflow_tracking import MLflowTracking
 from resources.mlflow_trials import TrialRuns
-from resources.model_registry import champion_parameters, upload
+from resources.model_registry import champion_parameters
+from resources.model_upload import upload
 from tests.models.conftest import Keep, MLflowServer, free_port, result_of
+from tests.tuning.studies import run as run_trials
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +55,6 @@ def trial(position: int, state: Any = "complete", values: Sequence[float] | None
         values = (round(0.7 - position / 100, 2),)
     return TrialRecord(
         position=position,
-        number=position + 3,
         state=state,
         params={"rate": 0.001 * (position + 1), "depth": 2 + 2 * (position % 4), "layers": LAYERS[position % 3]},
         values=None if values is None else tuple(values),
@@ -531,7 +533,7 @@ def bowl(params: dict[str, Any], report: Report) -> float:
 
 def searched(tracked: TrackedStudy, observe: Callable[[Any], None] | None = None) -> StudyResult:
     study = tracked.study
-    return run_study("ES/mlp/5ca1ab1e", SPACE, bowl, study.settings, observe=observe or tracked.observe)
+    return run_trials(SPACE, bowl, study.settings, observe=observe or tracked.observe)
 
 
 def test_study_is_seen_while_it_runs_and_whole_at_its_end(store: Store, instance: dg.DagsterInstance) -> None:

@@ -5,7 +5,8 @@ import json
 from pipeline.learning.models import TrainingRows, make_model
 from resources.mlflow_store import Store
 from resources.mlflow_views import BACKTESTS, TRAININGS, runs_page, save_views
-from resources.model_registry import KIND_TAG, upload
+from resources.model_registry import KIND_TAG
+from resources.model_upload import upload
 from tests.models.conftest import Keep, result_of
 
 

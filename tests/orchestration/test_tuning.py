@@ -18,29 +18,30 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from typer.testing import CliRunner
 
 from assets.tuning import interruptible
+from cli import app
 from jobs.chain import run_chain, run_study, train_family
-from jobs.processes import interruptions_kept
+from jobs.dagster_internals import quiet_instance
 from jobs.progress import StepEvent
-from pipeline.cli import app
-from pipeline.dagster_internals import quiet_instance
 from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
 from pipeline.errors import ChainError, ConfigurationError, PipelineError
 from pipeline.home import Home
+from pipeline.interruption import interruptions_kept
 from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs
 from pipeline.research import run_research
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import StrategySettings
 from pipeline.studies import nested_model
+from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.storage import open_storage, tuning_url
+from pipeline.tuning.trial_store import open_trials
 from tests.orchestration.conftest import MARKET, made_home
 from tests.orchestration.test_chain import nothing, stored
 
 pytestmark = pytest.mark.slow
 
-VPOC = "import sys; from pipeline.cli import main; sys.exit(main())"
+VPOC = "import sys; from cli import main; sys.exit(main())"
 MODELS = MARKET + "models: {families: [logistic], splits: 2, threshold: 0.3}\n"
 FIRST, LAST = pd.Timestamp("2021-01-01"), pd.Timestamp("2023-01-01")
 
@@ -211,7 +212,7 @@ def test_study_of_a_family_is_run_to_its_budget_shown_and_leaves_its_best_model(
     shown = metadata_of("studies", "logistic")
     assert shown["trials_complete"].value == 3
     assert shown["looks"].value == document["looks"] >= 3
-    assert {"history_picture", "slices_picture", "parallel_picture"} <= shown.keys()
+    assert {"history_picture", "slices_picture"} <= shown.keys()
     assert "data:image/png;base64" in shown["history_picture"].value
     assert any(event.kind == "going" and event.text.startswith("trials: 3 of at most 3, best ") for event in told)
 
@@ -280,9 +281,8 @@ def test_family_tuned_inside_its_folds_is_what_the_function_gives_and_each_look_
     inputs = inputs_of(copied)
     rows = inputs.rows("features", "equal")
     train, test = next(iter(chosen.models.splitter().split(rows.outcome)))
-    elsewhere = Home(copied.root / "elsewhere")
-    storage = open_storage(f"sqlite:///{copied.root / 'own.db'}")
-    own = nested_model("logistic", find_dataset("ES-SIM", copied), chosen, elsewhere, storage).fit(rows.take(train))
+    store = open_trials(f"sqlite:///{copied.root / 'own.db'}")
+    own = nested_model("logistic", find_dataset("ES-SIM", copied), chosen, store).fit(rows.take(train))
     scored = predictions.loc[rows.features.index[test], "score"]
     assert (own.predict_proba(rows.features.iloc[test]) == scored.to_numpy()).all()
     shown = metadata_of("models", "logistic")

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from pipeline.home import PROJECT
 
-VPOC = "from pipeline.cli import main; main()"
+VPOC = "from cli import main; main()"
 LAUNCH = """
 mutation($params: ExecutionParams!) {
   launchRun(executionParams: $params) {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.pages.guard import GuardedASGI, refusal
+from cli.pages.guard import GuardedASGI, refusal
 
 OWN = {"host": "127.0.0.1:3000"}
 FETCHED = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
+from cli.pages.servers import HOME_VARIABLE, end_leftovers
 from jobs.processes import PROCESS_TAG
 from pipeline.home import Home
 from pipeline.locks import take_lock
-from pipeline.pages.servers import HOME_VARIABLE, end_leftovers
 from schedules.nightly import RETRY_TAGS
 from tests.pages.conftest import Pages, free_port, started, waited_for
 
@@ -96,7 +96,7 @@ def test_servers_of_a_killed_ui_end_by_themselves_and_another_mlflow_is_only_nam
     pages = started(tmp_path / "home", free_port(), free_port(), MLFLOW_TRACKING_URI=elsewhere)
     opened.append(pages)
     servers = pages.servers()
-    assert len([process for process in servers if "pipeline.pages.server" in process.cmdline()]) == 2
+    assert len([process for process in servers if "cli.pages.server" in process.cmdline()]) == 2
     assert "MLflow     http://127.0.0.1:9/" in pages.output.read_text()
     assert "secret" not in pages.output.read_text()
 

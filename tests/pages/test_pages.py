@@ -254,7 +254,7 @@ def test_second_ui_of_a_home_says_that_one_runs_and_where(pages: Pages) -> None:
 
 def test_second_daemon_of_a_home_does_not_start(pages: Pages) -> None:
     _, environment = command(pages.home)
-    another = [sys.executable, "-m", "pipeline.pages.server", "daemon", "0"]
+    another = [sys.executable, "-m", "cli.pages.server", "daemon", "0"]
     process = subprocess.Popen(another, env=environment, cwd=PROJECT, stdin=PIPE, stderr=PIPE, text=True)
 
     assert process.wait(timeout=60) == 1
@@ -301,7 +301,7 @@ def test_password_is_in_no_argument_log_record_or_page(
 ) -> None:
     secret = {MARK, quote(PASSWORD, safe="")}
     look(arguments)
-    assert sum("pipeline.pages.server" in line for line in arguments.values()) >= 3
+    assert sum("cli.pages.server" in line for line in arguments.values()) >= 3
     shown = [*arguments.values(), pages.output.read_text()]
     shown += [str(pages.ask("{ instance { info } }")), str(pages.runs())]
     shown += [path.read_text(errors="replace") for path in pages.home.rglob("*") if path.is_file()]

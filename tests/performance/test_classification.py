@@ -8,16 +8,14 @@ from sklearn.metrics import brier_score_loss, log_loss, precision_score, roc_auc
 
 from pipeline.errors import DataError
 from pipeline.performance import (
-    FEWEST_OF_A_KIND,
     FEWEST_TRADES,
-    MODEL_METRICS,
     NO_EDGE_BY_ITSELF,
     judge_model,
     model_summary,
-    model_summary_by_fold,
     model_verdict,
     scored_rows,
 )
+from pipeline.performance.classification import FEWEST_OF_A_KIND, MODEL_METRICS, model_summary_by_fold
 from pipeline.performance.score_samples import RankedScores, ScoreSample
 from tests.performance.scored import scored_frame, simulated
 

@@ -5,7 +5,8 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.errors import ConfigurationError
-from pipeline.performance import FEWEST_TRADES, calibration_curve, model_summary, threshold_curve
+from pipeline.performance import FEWEST_TRADES, model_summary
+from pipeline.performance.model_curves import calibration_curve, threshold_curve
 from tests.performance.scored import scored_frame, simulated
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")

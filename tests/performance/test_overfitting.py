@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import rankdata
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.performance import overfitting_logits, probability_of_backtest_overfitting
+from pipeline.performance import probability_of_backtest_overfitting
+from pipeline.performance.overfitting import overfitting_logits
 
 
 def _noise(periods: int = 240, trials: int = 20, seed: int = 0) -> np.ndarray:

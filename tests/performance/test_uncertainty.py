@@ -8,20 +8,22 @@ from scipy import stats
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.performance import (
-    block_length,
     bootstrap_interval,
-    covering_level,
     deflated_sharpe_ratio,
     expected_maximum_sharpe,
     kernels,
     probabilistic_sharpe_ratio,
-    regime_block_length,
-    sharpe_probability,
     sharpe_ratio,
-    variance_inflation,
 )
-from pipeline.performance.sharpe import long_run_variance
-from pipeline.performance.uncertainty import quantile_interval, resampled_intervals, resampling_positions
+from pipeline.performance.sharpe import long_run_variance, sharpe_probability, variance_inflation
+from pipeline.performance.uncertainty import (
+    block_length,
+    covering_level,
+    quantile_interval,
+    regime_block_length,
+    resampled_intervals,
+    resampling_positions,
+)
 
 # Bailey & López de Prado (2014), section "A numerical example": annual Sharpe ratio 2.5 over 1,250 daily returns,
 # 250 a year, variance of the trials' annual Sharpe ratios 1/2.

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument
 from pipeline.profiles import MICRO_LOTS, SessionLevels, profile_sessions, session_profiles
-from pipeline.profiles.engines.slices import split_evenly
 from pipeline.profiles.engines.threads import threaded_profiles
 from pipeline.profiles.engines.torch_engine import torch_profiles
+from pipeline.profiles.slices import split_evenly
 from tests.profiles.frames import TICK, frame
 from tests.profiles.oracle import Bar, slow_rows, slow_value_area
 

@@ -9,9 +9,16 @@ import pytest
 DOCUMENT = Path(__file__).parents[2] / "docs" / "profiles.md"
 
 
-@pytest.mark.parametrize("module", ["brackets", "histogram", "letters", "rows", "sessions", "text", "value_area"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "pictures.letters",
+        "pictures.text",
+        *(f"profiles.{name}" for name in ("brackets", "histogram", "rows", "sessions", "value_area")),
+    ],
+)
 def test_docstring_examples_print_what_they_say(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"pipeline.profiles.{module}"))
+    result = doctest.testmod(importlib.import_module(f"pipeline.{module}"))
 
     assert (result.failed, result.attempted > 0) == (0, True)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.bench.streaming import bench_streaming, seeded_trades
+from bench.streaming import bench_streaming, seeded_trades
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.cleaning import clean_bars
 from pipeline.market.instruments import Instrument, load_instruments
@@ -296,7 +296,7 @@ def test_stream_bars_wrong_options_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="need their length; set bar"):
         stream_bars(file, ES, ReadOptions(label="close"))
-    with pytest.raises(ConfigurationError, match="format binance is not read in chunks"):
-        stream_bars(file, ES, ReadOptions(format="binance"))
+    with pytest.raises(ConfigurationError, match="format 'elsewhere' is unknown"):
+        stream_bars(file, ES, ReadOptions(format="elsewhere"))
     with pytest.raises(ConfigurationError, match="allocation is 'trades'"):
         stream_bars(file, ES, allocation="trades")  # type: ignore[arg-type]

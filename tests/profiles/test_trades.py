@@ -328,7 +328,7 @@ def test_clean_trades_orders_by_time_then_seq_and_keeps_every_row() -> None:
     assert clean.trades["bid_volume"].tolist() == [0, 2, 0]
     assert clean.quarantine[["seq", "reason"]].to_numpy().tolist() == [[0, "negative_volume"]]
     assert (clean.report.rows_in, clean.report.kept, clean.report.out_of_order) == (4, 3, 2)
-    assert tuple(clean.report.refused) == TRADE_REASONS
+    assert tuple(clean.report.quarantined) == TRADE_REASONS
     again = clean_trades(clean.trades, ES)
     pd.testing.assert_frame_equal(again.trades, clean.trades)
 

@@ -3,13 +3,13 @@ import pandas as pd
 import pytest
 
 from pipeline.performance import buy_and_hold
-from pipeline.reports.breakdown_charts import breakdown, multiples_figure
-from pipeline.reports.equity_chart import equity_figure, session_drawdowns
-from pipeline.reports.gate_chart import gate_rates
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.session_panels import panel_figure, recent_sessions
-from pipeline.reports.stacking import stacked
-from pipeline.reports.tables import missing_sessions
+from pipeline.reports.sections.breakdown import breakdown
+from pipeline.reports.sections.data import missing_sessions
+from pipeline.reports.sections.equity import equity_figure, session_drawdowns
+from pipeline.reports.sections.gates import gate_rates
+from pipeline.reports.sections.multiples import multiples_figure
+from pipeline.reports.sections.trades import recent_sessions
 from pipeline.strategy import gate_pass_rates
 from tests.performance.results import trade
 from tests.reports.chain import FADES, report_inputs, walk
@@ -61,50 +61,10 @@ def test_equity_figure_ends_at_the_equity_of_the_last_bar(inputs):
     assert figure.data[-2].y[-1] == pytest.approx(held.equity.iloc[-1], abs=0.01)
 
 
-def test_stacked_sets_panels_one_below_the_other_and_back(inputs):
-    result = inputs.results[FADES]
-    figure = panel_figure(inputs, result, recent_sessions(result, inputs.profiles, 4))
-    narrow, wide = stacked(figure, 4, panel_height=200)
-    domains = [narrow[f"yaxis{number}.domain"] for number in ("", 2, 3, 4)]
-    assert narrow["height"] == 128 + 4 * 200 - 64 + 48
-    assert [domain[1] for domain in domains] == pytest.approx([1, 536 / 736, 336 / 736, 136 / 736], abs=1e-5)
-    assert [domain[0] for domain in domains] == pytest.approx([600 / 736, 400 / 736, 200 / 736, 0], abs=1e-5)
-    assert [narrow[f"annotations[{i}].y"] for i in range(4)] == [domain[1] for domain in domains]
-    assert narrow.keys() == wide.keys()
-    assert wide["xaxis2.domain"] == list(figure.layout.xaxis2.domain)
-    assert wide["height"] == figure.layout.height
-
-
-def test_panel_figure_hides_the_places_it_does_not_fill(inputs):
-    result = inputs.results[FADES]
-    figure = panel_figure(inputs, result, recent_sessions(result, inputs.profiles, 4))
-    assert [figure.layout[f"xaxis{number}"].visible for number in (4, 5, 6)] == [None, False, False]
-
-
 def test_recent_sessions_are_the_last_with_trades_in_order(inputs):
     result = inputs.results[FADES]
     found = recent_sessions(result, inputs.profiles, 5)
     assert found == sorted(result.trades["session"].unique())[-5:]
-
-
-def test_panel_figure_marks_every_trade_of_its_sessions_at_its_prices(inputs):
-    result = inputs.results[FADES]
-    sessions = recent_sessions(result, inputs.profiles, 4)
-    figure = panel_figure(inputs, result, sessions)
-    shown = result.trades[result.trades["session"].isin(sessions)]
-    entries = [price for drawn in figure.data if drawn.legendgroup == "entry" for price in drawn.y]
-    exits = [price for drawn in figure.data if drawn.legendgroup == "exit" for price in drawn.y]
-    assert entries == shown["entry_price"].tolist()
-    assert exits == shown["exit_price"].tolist()
-
-
-def test_panel_figure_draws_the_value_area_of_the_session_before(inputs):
-    result = inputs.results[FADES]
-    session = recent_sessions(result, inputs.profiles, 1)[0]
-    band = next(drawn for drawn in panel_figure(inputs, result, [session]).data if drawn.name == "prior value area")
-    before = inputs.profiles.iloc[inputs.profiles.index.get_loc(session) - 1]
-    low, high = panel_figure(inputs, result, [session]).layout.yaxis.range
-    assert (band.y[0], band.y[2]) == (max(before["val"], low), min(before["vah"], high))
 
 
 def test_multiples_figure_bars_hold_every_trade(inputs):

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from pipeline.performance import compare_models, judge_model
-from pipeline.reports.model_pictures import differences_picture, model_pictures, training_picture
-from pipeline.reports.pictures import picture_markdown
+from pipeline.pictures.stills import picture_markdown
+from pipeline.reports.model_pictures import differences_picture, model_pictures
 from tests.performance.scored import simulated
 from tests.reports.chain import importances
 from tests.reports.test_pictures import image
@@ -49,7 +49,6 @@ def test_model_pictures_of_nothing_that_matters_or_no_losses_leave_those_out():
     logs = {"final": pd.DataFrame({"learning_rate": [0.1]}), "fold_1": pd.DataFrame()}
     drawn = model_pictures(judge_model(simulated(300)), "ES mlp", importance=zero, logs=logs)
     assert list(drawn) == ALL[:4]
-    assert training_picture({}, "ES mlp") is None
 
 
 def test_differences_picture_draws_what_was_compared_and_nothing_else():

@@ -14,9 +14,9 @@ from pipeline.performance import (
     model_verdict,
 )
 from pipeline.reports import ModelFindings, ReportInputs, build_report
-from pipeline.reports.model_charts import threshold_figure
-from pipeline.reports.model_names import family_colors, family_name
-from pipeline.reports.model_section import model_section, overall_verdict
+from pipeline.reports.model_names import family_name
+from pipeline.reports.models.thresholds import threshold_figure
+from pipeline.reports.sections.models import SECTION, overall_verdict
 from pipeline.reports.theme import BAD, FADED, GOOD, STRATEGY_COLORS
 from tests.reports.chain import RULES, report_inputs, scored_candidates, walk, with_eight_strategies, with_models
 from tests.reports.outline import Outline
@@ -38,7 +38,7 @@ def inputs(bare) -> ReportInputs:
 
 @pytest.fixture(scope="module")
 def section(inputs) -> str:
-    return model_section(inputs)
+    return SECTION.html(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_model_section_sets_models_beside_every_trade_and_the_rules(inputs, outl
 
 def test_model_section_of_candidates_other_than_the_reports_leaves_the_rules_out(bare):
     scored = scored_candidates(bare).set_axis(np.arange(10_000, 10_000 + len(bare.signals)))
-    shown = Outline(model_section(replace(bare, models={"mlp": ModelFindings(judge_model(scored))})))
+    shown = Outline(SECTION.html(replace(bare, models={"mlp": ModelFindings(judge_model(scored))})))
     assert "Every trade" in shown.text
     assert "Rule signals" not in shown.text
 
@@ -88,22 +88,22 @@ def test_model_section_compares_with_both_baselines(outline):
 def test_model_section_takes_differences_that_were_worked_out_before(bare, inputs):
     judged = {family: each.judgement.scored for family, each in inputs.models.items()}
     stored = compare_models({family: judged[family] for family in ("constant", "logistic", "mlp")})
-    shown = plainly(Outline(model_section(replace(with_models(bare, "mlp"), model_differences=stored))).text)
+    shown = plainly(Outline(SECTION.html(replace(with_models(bare, "mlp"), model_differences=stored))).text)
     assert "MLP minus constant" in shown
     assert "Its probabilities are" in shown
 
 
 def test_model_section_without_a_baseline_says_what_to_add(bare):
-    shown = Outline(model_section(with_models(bare, "mlp")))
-    assert "No baseline was trained beside these models" in shown.text
+    shown = Outline(SECTION.html(with_models(bare, "mlp")))
+    assert "add constant and logistic" in shown.text
     assert "Its probabilities are" not in shown.text
 
 
 def test_model_section_of_an_edge_is_green_and_the_wrong_way_round_red(bare):
-    good = model_section(with_models(bare, "mlp", edge=1.5))
+    good = SECTION.html(with_models(bare, "mlp", edge=1.5))
     assert f'class="verdict" style="border-color:{GOOD}"' in good
-    assert "Some evidence that MLP tells winners from losers" in good
-    assert f'class="verdict" style="border-color:{BAD}"' in model_section(with_models(bare, "mlp", edge=-1.5))
+    assert "Some evidence that MLP" in good
+    assert f'class="verdict" style="border-color:{BAD}"' in SECTION.html(with_models(bare, "mlp", edge=-1.5))
 
 
 def test_model_section_of_separated_winners_without_a_profit_is_not_green(bare):
@@ -111,8 +111,8 @@ def test_model_section_of_separated_winners_without_a_profit_is_not_green(bare):
     scored = found.models["mlp"].judgement.scored
     # Winners make no more than they cost.
     poor = judge_model(scored.assign(net=scored["net"].where(scored["label"] == 0, 0.01)))
-    section = model_section(replace(found, models={"mlp": ModelFindings(poor)}))
-    assert "Some evidence that MLP tells winners from losers" in section
+    section = SECTION.html(replace(found, models={"mlp": ModelFindings(poor)}))
+    assert "Some evidence that MLP" in section
     assert NO_EDGE_BY_ITSELF in section
     assert f'class="verdict" style="border-color:{GOOD}"' not in section
 
@@ -122,37 +122,33 @@ def test_model_section_shows_when_each_fold_learned_and_scored(inputs, outline):
     part = scored[scored["fold"] == 2]
     span = f"{part['session'].min():%Y-%m-%d} to {part['session'].max():%Y-%m-%d}"
     share = f"{100 * part['label'].mean():.1f} %"
-    assert f"Fold 2 80 2024-03-05 2 0 {span} {len(part)} {share}" in outline.text
+    assert f"Fold 2 2024-03-05 {span} {len(part)} {share}" in outline.text
 
 
 def test_model_section_without_folds_or_importance_is_whole(bare):
-    shown = Outline(model_section(replace(bare, models={"mlp": ModelFindings(judge_model(scored_candidates(bare)))})))
+    shown = Outline(SECTION.html(replace(bare, models={"mlp": ModelFindings(judge_model(scored_candidates(bare)))})))
     assert "Learned from" not in shown.text
     assert "What the models look at" not in shown.text
     assert "scores-chart" in shown.identifiers
 
 
 def test_model_section_of_a_constant_alone_draws_no_empty_charts(bare):
-    shown = Outline(model_section(with_models(bare, "constant")))
-    assert "Constant gives every trade of a fold the same score" in shown.text
+    shown = Outline(SECTION.html(with_models(bare, "constant")))
+    assert "the same score" in shown.text
     assert "calibration-chart" in shown.identifiers
     assert not {"threshold-chart", "scores-chart", "importance-chart-0"} & set(shown.identifiers)
 
 
-def test_model_section_says_why_a_model_has_no_score(bare):
+def test_model_section_says_that_a_model_has_no_score(bare):
     nothing = judge_model(scored_candidates(bare).iloc[:0])
-    models = {
-        "mlp": ModelFindings(nothing, why_none="12 trades are too few to train on"),
-        "lstm": ModelFindings(nothing),
-    }
-    shown = Outline(model_section(replace(bare, models=models)))
-    assert shown.text == "MLP: 12 trades are too few to train on LSTM: no trade has a score."
+    shown = Outline(SECTION.html(replace(bare, models={"lstm": ModelFindings(nothing)})))
+    assert shown.text.startswith("LSTM: no trade")
 
 
 @pytest.mark.parametrize("rows", [1, 29])
 def test_model_section_of_few_trades_judges_nothing(bare, rows):
     scored = scored_candidates(bare).iloc[:rows]
-    section = model_section(replace(bare, models={"mlp": ModelFindings(judge_model(scored))}))
+    section = SECTION.html(replace(bare, models={"mlp": ModelFindings(judge_model(scored))}))
     shown = Outline(section)
     assert f"Too few trades to judge MLP ({rows})" in shown.text
     assert f'class="verdict" style="border-color:{FADED}"' in section
@@ -162,15 +158,15 @@ def test_model_section_of_few_trades_judges_nothing(bare, rows):
 
 def test_model_section_of_one_class_is_whole(bare):
     scored = scored_candidates(bare).assign(label=0.0, net=-250.0, r_multiple=-1.0)
-    section = model_section(replace(bare, models={"mlp": ModelFindings(judge_model(scored))}))
+    section = SECTION.html(replace(bare, models={"mlp": ModelFindings(judge_model(scored))}))
     shown = Outline(section)
-    assert "Whether MLP tells winners from losers can't be said" in shown.text
+    assert "can't be said" in shown.text
     assert "NaN" not in "".join(shown.scripts)
 
 
 def test_model_section_of_a_simulated_market_says_so(bare):
-    shown = Outline(model_section(with_models(replace(bare, simulated=True), "mlp")))
-    assert "On a simulated market: MLP shows no evidence" in shown.text
+    shown = Outline(SECTION.html(with_models(replace(bare, simulated=True), "mlp")))
+    assert "On a simulated market: " in shown.text
     charts = [script for script in shown.scripts if "Plotly.newPlot" in script]
     assert all('"text":"simulated market"' in script for script in charts)
 
@@ -179,14 +175,14 @@ def test_model_section_escapes_what_comes_from_data(bare):
     hostile = "<b>x</b>"
     found = with_models(bare, hostile)
     named = found.models[hostile].importance.replace("feature_0", "</script><script>alert(1)</script>")
-    section = model_section(replace(found, models={hostile: replace(found.models[hostile], importance=named)}))
+    section = SECTION.html(replace(found, models={hostile: replace(found.models[hostile], importance=named)}))
     assert hostile not in section
     assert "<script>alert" not in section
     assert hostile in Outline(section).text
 
 
 def test_model_section_of_the_same_inputs_has_the_same_bytes(inputs, section):
-    assert model_section(inputs) == section
+    assert SECTION.html(inputs) == section
 
 
 def _summary(low: float, high: float) -> pd.DataFrame:
@@ -223,30 +219,32 @@ def test_model_findings_of_stored_predictions_judge_the_out_of_fold_scores(bare)
     predictions = scored[["fold", "score", "threshold"]].assign(origin="out_of_fold")
     predictions["trained_until"] = scored["start"].groupby(scored["fold"]).transform("min") - pd.Timedelta("1D")
     predictions.loc[predictions.index[:20], ["score", "origin"]] = [np.nan, ""]
-    found = ModelFindings.of(predictions, outcomes, strategy=RULES, seed=4)
+    found = ModelFindings.of(predictions, outcomes, seed=4)
     pd.testing.assert_frame_equal(found.judgement.summary, model_summary(found.judgement.scored, seed=4))
     assert len(found.judgement.scored) == len(scored) - 20
-    assert found.strategy == RULES
-    until = found.folds.loc[2, "trained_until"]
+    until = found.trained_until[2]
     assert until == scored.loc[scored["fold"] == 2, "start"].min() - pd.Timedelta("1D")
-    shown = Outline(model_section(replace(bare, models={"mlp": found})))
+    shown = Outline(SECTION.html(replace(bare, models={"mlp": found})))
     assert f"Fold 2 {until:%Y-%m-%d} " in shown.text
-    assert "Purged" not in shown.text
 
 
 def test_threshold_figure_holds_each_value_back_to_the_score_before(inputs):
-    figure = threshold_figure({"mlp": inputs.models["mlp"].judgement}, {"mlp": GOOD}, currency="$", simulated=False)
+    model = next(model for model in inputs.shown_models if model.family == "mlp")
+    figure = threshold_figure(model, "$", simulated=False)
     # A trade is taken at its own score, so what a threshold gives holds down to the next score below it.
     assert figure.data[1].line.shape == "vh"
     assert figure.data[1].y[0] == inputs.models["mlp"].judgement.scored["net"].sum()
 
 
-def test_family_colors_are_those_of_the_backtests_and_else_free_ones():
-    colors = family_colors({"mlp": "ML mlp", "constant": "", "logistic": ""}, ["All fades", "Rule signals", "ML mlp"])
-    assert colors["mlp"] == STRATEGY_COLORS[2]
-    assert [colors["constant"], colors["logistic"]] == list(STRATEGY_COLORS[3:5])
-    many = family_colors({str(number): "" for number in range(14)}, [])
-    assert [many["11"], many["12"], many["13"]] == [STRATEGY_COLORS[11], FADED, FADED]
+def test_model_colors_are_those_of_the_backtests_and_else_free_ones(inputs):
+    def colors(strategies: dict[str, str]) -> dict[str, str]:
+        models = {name: replace(inputs.models["mlp"], strategy=strategy) for name, strategy in strategies.items()}
+        return {model.family: model.color for model in replace(inputs, models=models).shown_models}
+
+    found = colors({"mlp": RULES, "constant": "", "logistic": ""})
+    assert list(found.values()) == [STRATEGY_COLORS[1], *STRATEGY_COLORS[2:4]]
+    many = colors({str(number): "" for number in range(12)})
+    assert [many["9"], many["10"], many["11"]] == [STRATEGY_COLORS[11], FADED, FADED]
 
 
 # Sight without middle cones (Machado, Oliveira & Fernandes 2009), of linear sRGB.
@@ -297,6 +295,7 @@ def test_page_in_a_browser_runs_without_an_error_and_never_scrolls_sideways(page
         shown.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         shown.goto(path.as_uri())
         shown.wait_for_selector("#scores-chart .main-svg")
+        shown.wait_for_selector(".session .main-svg")
         assert shown.evaluate("document.documentElement.scrollWidth") == width
         drawn = shown.evaluate("[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))")
         browser.close()

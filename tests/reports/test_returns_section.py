@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.performance import format_value, monthly_returns, worst_drawdowns
 from pipeline.reports import ReportInputs
-from pipeline.reports.returns_section import distribution_figure, returns_section, rolling_figure
+from pipeline.reports.sections.returns import SECTION, distribution_figure, rolling_figure
 from tests.reports.chain import FADES, RULES, report_inputs, walk, with_no_trades
 from tests.reports.outline import Outline
 
@@ -16,7 +16,7 @@ def inputs(es) -> ReportInputs:
 
 @pytest.fixture(scope="module")
 def text(inputs) -> str:
-    return Outline(returns_section(inputs)).text
+    return Outline(SECTION.html(inputs)).text
 
 
 def test_returns_section_shows_every_month_and_the_year_compounded(inputs, text):
@@ -33,7 +33,7 @@ def test_returns_section_lists_the_worst_drawdowns_by_their_trade_dates(inputs, 
 
 
 def test_returns_section_opens_the_rules_and_puts_the_yardstick_last(inputs):
-    page = returns_section(inputs)
+    page = SECTION.html(inputs)
     assert page.index(f"<details open><summary>{RULES}") < page.index(f"<details><summary>{FADES}")
 
 
@@ -53,7 +53,7 @@ def test_distribution_figure_holds_every_session_with_a_result(inputs):
 
 
 def test_returns_section_without_trades_says_so(inputs):
-    idle = Outline(returns_section(with_no_trades(inputs))).text
+    idle = Outline(SECTION.html(with_no_trades(inputs))).text
     assert "No drawdown." in idle
     assert "nan" not in idle.lower().split()
 
@@ -62,4 +62,4 @@ def test_returns_section_of_a_market_that_never_closes_counts_years_of_365_days(
     from pipeline.market import load_instruments
 
     bitcoin = replace(inputs, instrument=load_instruments()["BTCUSDT"])
-    assert "Fewer than 182 sessions." in Outline(returns_section(bitcoin)).text
+    assert "Fewer than 182 sessions." in Outline(SECTION.html(bitcoin)).text

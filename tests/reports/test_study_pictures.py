@@ -7,7 +7,6 @@ from PIL import Image
 
 from pipeline.reports.study_pictures import (
     history_picture,
-    parallel_picture,
     pareto_front,
     pareto_picture,
     slices_picture,
@@ -48,14 +47,14 @@ def size(picture: bytes | None) -> tuple[int, int]:
 def test_study_pictures_are_png_files_and_the_same_bytes_twice():
     trials = table(60)
     drawn = study_pictures(trials, ONE, "ES lightgbm")
-    assert list(drawn) == ["history.png", "importances.png", "slices.png", "parallel.png"]
+    assert list(drawn) == ["history.png", "importances.png", "slices.png"]
     assert all(size(picture)[0] > 500 for picture in drawn.values())
     assert study_pictures(trials, ONE, "ES lightgbm") == drawn
 
 
 def test_study_pictures_of_several_objectives_have_a_front_and_files_by_objective():
     drawn = study_pictures(table(40, TWO), TWO, "ES strategy")
-    own = [f"{kind}_{name}.png" for name in TWO for kind in ("importances", "slices", "parallel")]
+    own = [f"{kind}_{name}.png" for name in TWO for kind in ("importances", "slices")]
     assert list(drawn) == ["history.png", "pareto.png", *own]
 
 
@@ -73,30 +72,21 @@ def test_study_pictures_of_few_trials_are_whole_without_importances(count, objec
 @pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning")
 def test_study_pictures_of_equal_values_and_disasters_are_whole():
     same = table(30).assign(values=lambda rows: [(0.7,) if state == "complete" else None for state in rows["state"]])
-    assert list(study_pictures(same, ONE, "ES mlp")) == ["history.png", "slices.png", "parallel.png"]
+    assert list(study_pictures(same, ONE, "ES mlp")) == ["history.png", "slices.png"]
     disaster = table(30)
     disaster.loc[[1], "values"] = pd.Series([(1e12,)], index=[1])
     disaster.loc[[2], "values"] = pd.Series([(float("nan"),)], index=[2])
-    assert len(study_pictures(disaster, ONE, "ES mlp")) == 4
+    assert len(study_pictures(disaster, ONE, "ES mlp")) == 3
 
 
 def test_pictures_of_parameters_that_never_varied_are_left_out():
     fixed = table(10).assign(params=[{"model.depth": 3}] * 10)
     options = {"objective": 0, "label": "log_loss", "name": "ES"}
     assert slices_picture(fixed, "minimize", **options) is None
-    assert parallel_picture(fixed, "minimize", **options) is None
     one = table(10).assign(params=[{"model.depth": depth} for depth in range(10)])
     assert slices_picture(one, "minimize", **options) is not None
-    assert parallel_picture(one, "minimize", **options) is None
     assert history_picture(fixed, ONE, "ES") is not None
     assert pareto_picture(fixed, ONE, "ES") is None
-
-
-def test_parallel_picture_of_many_parameters_draws_ten_and_stays_narrow():
-    rng = np.random.default_rng(4)
-    trials = table(12).assign(params=[{f"p{k}": float(rng.random()) for k in range(25)} for _ in range(12)])
-    options = {"objective": 0, "label": "log_loss", "name": "ES"}
-    assert size(parallel_picture(trials, "minimize", **options))[0] < 1700
 
 
 def test_slices_picture_of_many_choices_and_missing_values_is_drawn():

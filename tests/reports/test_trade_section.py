@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.performance import excursions, format_value
 from pipeline.reports import ReportInputs, trades_csv, trades_file
-from pipeline.reports.trade_list import trade_list
-from pipeline.reports.trade_section import excursion_figure, excursion_section, sides_table, trade_list_section
+from pipeline.reports.sections import excursions as excursion_section
+from pipeline.reports.sections import sides, trade_list
+from pipeline.reports.sections.excursions import excursion_figure
 from tests.reports.chain import FADES, RULES, report_inputs, walk, with_no_trades
 from tests.reports.outline import Outline
 
@@ -20,7 +21,7 @@ def inputs(es) -> ReportInputs:
 
 @pytest.fixture(scope="module")
 def trades(inputs) -> dict[str, pd.DataFrame]:
-    return trade_list(inputs)
+    return inputs.trades
 
 
 def test_trades_csv_holds_every_trade_of_every_backtest(inputs, trades):
@@ -54,8 +55,8 @@ def test_trades_csv_without_trades_is_its_header(inputs):
     assert trades_csv(with_no_trades(inputs)).count("\n") == 1
 
 
-def test_sides_table_splits_the_net_result(inputs, trades):
-    text = Outline(f"<div>{sides_table(inputs, trades)}</div>").text
+def test_sides_table_splits_the_net_result(inputs):
+    text = Outline(f"<div>{sides.SECTION.html(inputs)}</div>").text
     made = inputs.results[FADES].trades
     for side, name in ((1, "Long"), (-1, "Short")):
         part = made.loc[made["side"] == side, "pnl"]
@@ -65,13 +66,13 @@ def test_sides_table_splits_the_net_result(inputs, trades):
 
 def test_excursion_figure_draws_a_dot_a_trade(inputs, trades):
     drawn = dict.fromkeys(trades, 0)
-    for dots in excursion_figure(inputs, trades).data:
+    for dots in excursion_figure(inputs).data:
         drawn[dots.name] += len(dots.x)
     assert drawn == {name: len(frame) for name, frame in trades.items()}
 
 
 def test_trade_list_shows_the_newest_first_and_links_to_the_file(inputs, trades):
-    page = trade_list_section(inputs, trades)
+    page = trade_list.SECTION.html(inputs)
     assert '<a href="ES-trades.csv" download>' in page
     text = Outline(page).text
     last = inputs.results[FADES].trades.iloc[-1]
@@ -82,5 +83,5 @@ def test_trade_list_shows_the_newest_first_and_links_to_the_file(inputs, trades)
 
 def test_trade_sections_without_trades_say_so(inputs):
     idle = with_no_trades(inputs)
-    for part in (excursion_section, trade_list_section):
-        assert "No trades." in part(idle, trade_list(idle))
+    for part in (excursion_section, trade_list):
+        assert "No trades." in part.SECTION.html(idle)

@@ -27,6 +27,8 @@ def url(request: pytest.FixtureRequest, file: str) -> str:
     found: str = request.getfixturevalue("ledger_server")
     engine = sa.create_engine(found)
     with engine.begin() as connection:
-        connection.execute(sa.text("drop table if exists vpoc_trials, vpoc_trial_sessions"))
+        connection.execute(
+            sa.text("drop table if exists vpoc_trials, vpoc_trial_sessions, vpoc_studies, vpoc_trial_claims")
+        )
     engine.dispose()
     return found

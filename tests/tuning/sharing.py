@@ -1,18 +1,17 @@
-"""A process that takes part in a study: ``python -m tests.tuning.sharing URL FOLDER TRIALS``."""
+"""A process that takes part in a study: ``python -m tests.tuning.sharing URL TRIALS``."""
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.search_space import Real, SearchSpace
-from pipeline.tuning.campaign import KeptMoney, Subject, run_campaign
-from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.objectives import Evidence
-from pipeline.tuning.storage import open_storage
-from pipeline.tuning.study import StudySettings
+from pipeline.tuning.campaign import run_campaign
+from pipeline.tuning.objectives import Evidence, Judged
+from pipeline.tuning.settings import StudySettings
+from pipeline.tuning.subject import Subject
+from pipeline.tuning.trial_store import open_trials
 
 DAYS = pd.bdate_range("2024-01-01", periods=60, name="session")
 SUBJECT = Subject("ES", "strategy", "data", DAYS[0], DAYS[-1], 100_000.0)
@@ -21,17 +20,11 @@ SUBJECT = Subject("ES", "strategy", "data", DAYS[0], DAYS[-1], 100_000.0)
 class Target:
     space = SearchSpace({"x": Real(0.0, 1.0)})
 
-    def __init__(self, kept: KeptMoney) -> None:
-        self._kept = kept
-
-    def __call__(self, params: Mapping[str, Any], report: object) -> float:
-        money = pd.Series([0.0, params["x"]] * 30, DAYS)
-        self._kept(params, Evidence(money))
-        return float(money.sum())
+    def judge(self, params: Mapping[str, Any], report: object) -> Judged:
+        return Judged.of(("net",), Evidence(pd.Series([0.0, params["x"]] * 30, DAYS)))
 
 
 if __name__ == "__main__":
-    url, folder, trials = sys.argv[1:]
-    kept = KeptMoney(Path(folder) / "money")
+    url, trials = sys.argv[1:]
     settings = StudySettings(objectives=("net",), trials=int(trials), sampler="random", pruner="none")
-    run_campaign(SUBJECT, Target(kept), kept, settings, open_storage(url), Ledger(url))
+    run_campaign(SUBJECT, Target(), settings, open_trials(url))

@@ -1,6 +1,7 @@
 """The joint target learns from what the assets make of the same settings, and keeps nothing that a trial changes."""
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from pipeline.strategy import StrategySettings, make_candidates, rule_signals, s
 from pipeline.strategy.search import SCORE_SPACE, STRATEGY_SPACE
 from pipeline.tuning.joint_target import JointTarget, joint_space
 from pipeline.tuning.objectives import Evidence, values_of
+from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
-from pipeline.tuning.study import StudySettings, run_study
+from pipeline.tuning.study import run_study
+from tests.tuning.studies import STUDY
 
 TWO = CombinatorialPurged(2, 1)
 BASE = {"models.threshold": 0.45, "model.strength": 0.1}
@@ -168,7 +171,6 @@ def _judged(
 def test_evidence_is_what_models_of_the_other_folds_take(
     bars: pd.DataFrame, es: Instrument, require_rules: bool
 ) -> None:
-    kept: list[tuple[dict[str, Any], Evidence]] = []
     target = JointTarget(
         "logistic",
         bars,
@@ -176,19 +178,18 @@ def test_evidence_is_what_models_of_the_other_folds_take(
         objectives=("net", "sharpe_low", "drawdown"),
         splitter=TWO,
         require_rules=require_rules,
-        keep=lambda params, evidence: kept.append((dict(params), evidence)),
     )
     params = {**BASE, "confidence_threshold": 20.0, "r_squared_threshold": 0.05, "stop_atr_factor": 0.5}
     rows, signals = _oracle(bars, es, params)
     expected = _judged(target, rows, signals, params, require_rules=require_rules)
 
-    values = target(params, lambda step, value: pytest.fail("several values have no order to prune by"))
+    judged = target.judge(params, lambda step, value: pytest.fail("several values have no order to prune by"))
 
     assert (expected != 0).sum() > (5 if require_rules else 25)
-    ((told, evidence),) = kept
-    assert told == params
+    evidence = judged.evidence
+    assert evidence is not None
     pd.testing.assert_series_equal(evidence.daily, expected, check_names=False)
-    assert values == values_of(("net", "sharpe_low", "drawdown"), evidence)
+    assert judged.value == values_of(("net", "sharpe_low", "drawdown"), evidence)
     assert evidence.log_loss is not None
     assert evidence.trades >= (expected != 0).sum()
 
@@ -218,9 +219,8 @@ def test_reports_are_the_values_of_the_folds_so_far(bars: pd.DataFrame, es: Inst
     assert steps == {1: values_of(("sharpe_low",), Evidence(part, es.periods_per_year))}
 
 
-def test_pruned_trial_is_not_kept_and_its_folds_are_not_fitted_twice(bars: pd.DataFrame, es: Instrument) -> None:
-    kept: list[Evidence] = []
-    pruned = JointTarget("logistic", bars, es, splitter=TWO, keep=lambda _, evidence: kept.append(evidence))
+def test_pruned_trial_begun_again_is_as_if_it_had_not_been_pruned(bars: pd.DataFrame, es: Instrument) -> None:
+    pruned = JointTarget("logistic", bars, es, splitter=TWO)
     plain = JointTarget("logistic", bars, es, splitter=TWO)
 
     def report(step: int, value: float) -> None:
@@ -228,9 +228,7 @@ def test_pruned_trial_is_not_kept_and_its_folds_are_not_fitted_twice(bars: pd.Da
 
     with pytest.raises(KeyboardInterrupt):
         pruned(BASE, report)
-    assert kept == []
     assert pruned(BASE) == plain(BASE)
-    assert len(kept) == 1
 
 
 def test_values_are_the_same_in_any_order_and_in_another_process(bars: pd.DataFrame, es: Instrument) -> None:
@@ -255,11 +253,11 @@ def test_values_are_the_same_in_any_order_and_in_another_process(bars: pd.DataFr
 
 def test_money_of_all_trials_is_counted_on_the_same_sessions(bars: pd.DataFrame, es: Instrument) -> None:
     kept: list[pd.Series] = []
-    target = JointTarget("logistic", bars, es, splitter=TWO, keep=lambda _, evidence: kept.append(evidence.daily))
+    target = JointTarget("logistic", bars, es, splitter=TWO)
 
     for hours in ("rth", "eth"):
         for factor in (0.2, 2.0):
-            target({**BASE, "hours": hours, "stop_atr_factor": factor})
+            kept.append(target.evidence({**BASE, "hours": hours, "stop_atr_factor": factor}).daily)
 
     assert len({len(one) for one in kept}) == 1
     assert all(one.index.equals(StrategyTarget(bars, es).sessions) for one in kept)
@@ -368,7 +366,9 @@ def test_parameters_that_leave_too_few_rows_fail_their_trial_and_not_the_study(
     )
     study = StudySettings(objectives=("sharpe_low",), trials=6, startup_trials=6, sampler="random", pruner="none")
 
-    result = run_study("joint", target.space, target, study)
+    subject = replace(STUDY, first=target.sessions[0], last=target.sessions[-1])
+
+    result = run_study(subject, target, study)
 
     failed = {trial.params["stop_atr_factor"]: trial.error for trial in result.trials if trial.state == "failed"}
     assert failed[0.01] == "0 rows are too few for 3 test blocks and a row before them; ask for fewer or give more rows"

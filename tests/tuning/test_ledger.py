@@ -13,8 +13,6 @@ import pytest
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.performance import deflated_sharpe_ratio
 from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.look import Look
-from pipeline.tuning.study import TrialRecord as StudyTrial
 from tests.tuning.ledgers import NOON, day, looks_of, sessions, trial
 
 
@@ -34,20 +32,6 @@ def test_record_of_a_trial_is_read_back_as_it_was(url):
     assert frame["seconds"].tolist() == [0.5, 2.25]
     assert frame["finished"].iloc[1] == pd.Timestamp("2026-03-02 12:03", tz="UTC")
     assert ledger.trials("another").empty
-
-
-def test_look_of_a_study_trial_goes_by_its_position_and_counts_once_when_tried_again(file):
-    ledger = Ledger(file)
-    period = (day("2024-01-01"), day("2024-12-31"))
-    for number, state, values in ((4, "complete", (0.5,)), (9, "complete", (0.5,))):
-        told = StudyTrial(3, number, state, {"k": 2.0}, values, {}, 1.5)
-        ledger.record([Look.of(told, "ES strategy", "ES", "strategy", *period)])
-    failed = StudyTrial(5, 6, "failed", {"k": 3.0}, None, {}, 0.1, "no rows")
-    ledger.record([Look.of(failed, "ES strategy", "ES", "strategy", *period, finished=NOON)])
-    frame = ledger.trials("ES strategy")
-    assert frame["number"].tolist() == [3, 5]
-    assert frame["values"].tolist() == [(0.5,), ()]
-    assert looks_of(ledger).count == 1
 
 
 def test_record_twice_keeps_one_and_adds_the_returns_it_did_not_have(url):
@@ -345,7 +329,7 @@ def test_ledger_that_does_not_answer_is_one_sentence_without_the_password():
 
 def test_ledger_that_is_not_a_database_says_so_without_waiting(tmp_path):
     (tmp_path / "optuna.db").write_text("no database " * 200)
-    with pytest.raises(ConfigurationError, match=r"optuna\.db can't be used: file is not a database; name another"):
+    with pytest.raises(ConfigurationError, match=r"optuna\.db is damaged .file is not a database"):
         looks_of(Ledger(f"sqlite:///{tmp_path / 'optuna.db'}"))
 
 
@@ -361,7 +345,9 @@ def test_ledger_locked_by_another_writer_is_waited_for_within_the_limit(file):
     assert looks_of(ledger).count == 1
 
 
-@pytest.mark.parametrize(("url", "says"), [("mysql://h/db", "must be SQLite or PostgreSQL"), ("nothing", "is no URL")])
+@pytest.mark.parametrize(
+    ("url", "says"), [("mysql://h/db", "an SQLite file, .* or postgresql"), ("nothing", "not an address")]
+)
 def test_ledger_of_another_database_says_which_are_possible(url, says):
     with pytest.raises(ConfigurationError, match=says):
         Ledger(url).record([trial(0)])

@@ -20,10 +20,12 @@ from pipeline.learning.splits import CombinatorialPurged, PurgedWalkForward
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.walk_forward import WalkForward, walk_forward
 from pipeline.search_space import Choice, SearchSpace, Whole
-from pipeline.tuning.model_target import ModelTarget, TunedModel
-from pipeline.tuning.objectives import Evidence
-from pipeline.tuning.storage import open_storage
-from pipeline.tuning.study import StudySettings
+from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.search import Pruned
+from pipeline.tuning.settings import StudySettings
+from pipeline.tuning.trial_store import TrialStore, open_trials
+from pipeline.tuning.trials import Progress as StudyProgress
+from pipeline.tuning.tuned_model import NestedStudies, TunedModel
 from tests.learning.models.made_rows import made_rows, noise, planted, random_features
 
 SMALL = {"rounds": 25, "patience": 5}
@@ -85,11 +87,9 @@ def test_log_loss_is_that_of_all_inner_folds_scores(family: str, splitter: Any) 
 def test_net_counts_the_trades_from_the_threshold_on() -> None:
     rows = planted(240)
     folds = CombinatorialPurged(4, 1)
-    kept: list[Evidence] = []
-    target = _target(
-        rows, objectives=("net", "drawdown"), splitter=folds, threshold=0.45, keep=lambda _, found: kept.append(found)
-    )
-    values = target({})
+    target = _target(rows, objectives=("net", "drawdown"), splitter=folds, threshold=0.45)
+    judged = target.judge({})
+    values, found = judged.values, judged.evidence  # noqa: PD011 (no frame)
     taken = np.zeros(len(rows), bool)
     for train, test in folds.split(rows.outcome):
         model = make_model("lightgbm", SMALL).fit(rows.take(train))
@@ -98,7 +98,7 @@ def test_net_counts_the_trades_from_the_threshold_on() -> None:
     money = np.where(taken, rows.net, 0.0)  # rows lie in order of time
     made = np.concatenate([[0.0], money.cumsum()])
     assert values == (money.sum(), (np.maximum.accumulate(made) - made).max())
-    (found,) = kept
+    assert found is not None
     assert found.trades == taken.sum()
     assert found.daily.sum() == money.sum()
     assert found.daily.index[0] == pd.Timestamp("2015-01-01")
@@ -204,16 +204,17 @@ def test_reports_of_several_objectives_are_none() -> None:
     assert isinstance(values, tuple)
 
 
-def test_pruned_trial_ends_at_once_and_is_not_kept() -> None:
-    kept: list[Evidence] = []
+def test_pruned_trial_ends_at_once() -> None:
+    steps: list[int] = []
 
     def report(step: int, _: float) -> None:
+        steps.append(step)
         if step == 2:
-            raise optuna.TrialPruned
+            raise Pruned
 
-    with pytest.raises(optuna.TrialPruned):
-        _target(planted(240), "logistic", keep=lambda _, found: kept.append(found))({}, report)
-    assert kept == []
+    with pytest.raises(Pruned):
+        _target(planted(240), "logistic")({}, report)
+    assert steps == [1, 2]
 
 
 def test_reports_of_a_network_come_by_epoch_of_the_first_fold_too() -> None:
@@ -283,12 +284,11 @@ def test_tuned_model_finds_the_planted_depth_and_scores_better_for_it() -> None:
     assert losses[0] < 0.45 < 0.65 < losses[1]
 
 
-def test_tuned_model_tries_its_own_settings_first_then_what_is_enqueued() -> None:
-    champion = {"max_depth": 3, "lambda_l2": 1e6}
+def test_tuned_model_tries_its_own_settings_first() -> None:
     settings = {**SMALL, "max_depth": 2, "lambda_l2": 1.0}
-    tuned = TunedModel("lightgbm", FEW, settings=settings, space=DEPTH, enqueue=[champion]).fit(planted(200))
+    tuned = TunedModel("lightgbm", FEW, settings=settings, space=DEPTH).fit(planted(200))
     assert tuned.result is not None
-    assert [trial.params for trial in tuned.result.trials[:2]] == [{"max_depth": 2, "lambda_l2": 1.0}, champion]
+    assert tuned.result.trials[0].params == {"max_depth": 2, "lambda_l2": 1.0}
 
 
 def test_tuned_model_is_the_best_model_and_is_saved_as_its_family(tmp_path: Path) -> None:
@@ -340,52 +340,49 @@ def test_tuned_model_whose_trials_all_fail_says_with_what() -> None:
         TunedModel("logistic", FEW).fit(rows)
 
 
-def test_tuned_model_keeps_every_trial_for_the_ledger() -> None:
-    kept: list[tuple[Mapping[str, Any], Evidence]] = []
-    study = FEW.model_copy(update={"objectives": ("net",)})
-    tuned = TunedModel("logistic", study, splitter=TWO, keep=lambda params, found: kept.append((params, found))).fit(
-        planted(240)
-    )
+@pytest.fixture
+def store(tmp_path: Path) -> TrialStore:
+    return open_trials(f"sqlite:///{tmp_path / 'optuna.db'}")
+
+
+def test_tuned_model_has_every_trial_in_the_ledger_with_the_sessions_of_its_rows(store: TrialStore) -> None:
+    study, rows = FEW.model_copy(update={"objectives": ("net",)}), planted(240)
+    tuned = TunedModel("logistic", study, splitter=TWO, nested=NestedStudies(store, "ES", 1000.0)).fit(rows)
     assert tuned.result is not None
-    assert [params for params, _ in kept] == [trial.params for trial in tuned.result.trials]
-    assert [(found.daily.sum(),) for _, found in kept] == [trial.values for trial in tuned.result.trials]  # noqa: PD011
+    days = rows.outcome["start"].dt.tz_localize(None).dt.normalize()
+    looks = store.ledger.looks("ES", days.min(), days.max())
+    assert looks.trials["target"].tolist() == ["logistic nested"] * 4
+    made = [sum(trial.values or ()) for trial in tuned.result.trials]  # noqa: PD011 (no frame)
+    np.testing.assert_allclose(looks.trial_returns.sum().to_numpy() * 1000, made, rtol=1e-4)
+    assert (looks.trial_returns.index[0], looks.trial_returns.index[-1]) == (days.min(), days.max())
 
 
-def test_tuned_model_interrupted_hands_back_the_best_so_far_only_where_asked() -> None:
-    def tuned(keep_interrupted: bool) -> TunedModel:
-        seen: list[Evidence] = []
+def test_tuned_model_interrupted_is_interrupted_and_continues(store: TrialStore) -> None:
+    seen: list[StudyProgress] = []
 
-        def keep(_: Mapping[str, Any], found: Evidence) -> None:
-            seen.append(found)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
+    def observe(progress: StudyProgress) -> None:
+        seen.append(progress)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
 
-        return TunedModel("logistic", FEW, splitter=TWO, keep=keep, keep_interrupted=keep_interrupted).fit(planted(160))
-
+    nested, rows = NestedStudies(store, observe=observe), planted(160)
     with pytest.raises(KeyboardInterrupt):
-        tuned(keep_interrupted=False)
-    model = tuned(keep_interrupted=True)
+        TunedModel("logistic", FEW, splitter=TWO, nested=nested).fit(rows)
+    model = TunedModel("logistic", FEW, splitter=TWO, nested=nested).fit(rows)
     assert model.result is not None
-    assert (len(model.result.complete), model.result.stopped) == (2, "interrupted")
-    assert np.isfinite(model.predict_proba(planted(20).features)).all()
+    assert len(seen) == 4
+    assert len(model.result.complete) == 4
 
 
-def test_tuned_model_with_a_storage_continues_with_the_same_rows_and_not_with_others(tmp_path: Path) -> None:
-    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
-    trials: list[Mapping[str, Any]] = []
+def test_tuned_model_with_a_store_continues_with_the_same_rows_and_not_with_others(store: TrialStore) -> None:
+    seen: list[StudyProgress] = []
 
     def fitted(rows: TrainingRows, count: int, **settings: Any) -> int:
-        before = len(trials)
+        before = len(seen)
         study = FEW.model_copy(update={"trials": count})
-        TunedModel(
-            "logistic",
-            study,
-            settings=settings,
-            splitter=TWO,
-            storage=storage,
-            keep=lambda params, _: trials.append(params),
-        ).fit(rows)
-        return len(trials) - before
+        nested = NestedStudies(store, observe=seen.append)
+        TunedModel("logistic", study, settings=settings, splitter=TWO, nested=nested).fit(rows)
+        return len(seen) - before
 
     rows = planted(160)
     assert fitted(rows, 3) == 3

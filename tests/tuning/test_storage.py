@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.home import PROJECT, Home
+from pipeline.tuning.database import StorageGoneError, tuning_url
 from pipeline.tuning.ledger import Ledger
-from pipeline.tuning.storage import StorageGoneError, StudyStorage, open_storage, tuning_url
-from pipeline.tuning.study import Progress, Report, StudySettings, run_study
+from pipeline.tuning.settings import StudySettings
+from pipeline.tuning.trial_store import TrialStore, open_trials
+from pipeline.tuning.trials import Progress, Report
 from tests.tuning.sharing import DAYS
+from tests.tuning.studies import STUDY, run
 from tests.tuning.test_study import SPACE, Logged, bowl, told
 
 pytestmark = pytest.mark.slow
@@ -45,16 +49,16 @@ def server() -> Iterator[Any]:
 
 
 @pytest.fixture
-def postgres(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StudyStorage:
+def postgres(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TrialStore:
     monkeypatch.setenv("VPOC_POSTGRES_URL", server.get_uri())
-    return open_storage(tuning_url(Home(tmp_path)))
+    return open_trials(tuning_url(Home(tmp_path)))
 
 
 def test_studies_lie_in_the_home_without_a_choice(tmp_path: Path) -> None:
     url = tuning_url(Home(tmp_path))
 
     assert url == f"sqlite:///{tmp_path}/tuning/optuna.db"
-    open_storage(url)
+    open_trials(url)
     assert (tmp_path / "tuning" / "optuna.db").is_file()
 
 
@@ -81,34 +85,34 @@ def test_address_invalid_is_refused_in_one_sentence(url: str, monkeypatch: pytes
 
 def test_server_that_does_not_answer_is_one_sentence_without_the_password() -> None:
     with pytest.raises(ConfigurationError, match=r"can't be used: connection to server .* refused") as caught:
-        open_storage("postgresql://me:secret@127.0.0.1:9/vpoc")
+        open_trials("postgresql://me:secret@127.0.0.1:9/vpoc")
     assert "secret" not in str(caught.value)
 
 
 def test_file_that_is_not_a_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("bars\n" * 1000)
     with pytest.raises(ConfigurationError, match=r"optuna\.db is damaged .file is not a database"):
-        open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
+        open_trials(f"sqlite:///{tmp_path / 'optuna.db'}")
     with pytest.raises(ConfigurationError, match="can't be created: File exists"):
-        open_storage(f"sqlite:///{tmp_path / 'optuna.db' / 'below.db'}")
+        open_trials(f"sqlite:///{tmp_path / 'optuna.db' / 'below.db'}")
 
 
 def test_several_processes_that_open_a_new_database_all_get_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    code = f"from pipeline.tuning.storage import open_storage; open_storage({url!r})"
+    code = f"from pipeline.tuning.trial_store import open_trials; open_trials({url!r})"
 
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
 
     assert [process.wait() for process in processes] == [0, 0, 0]
 
 
-def test_storage_in_memory_has_no_engine() -> None:
+def test_store_in_memory_has_no_ledger() -> None:
     with pytest.raises(ConfigurationError, match="kept in memory"):
-        _ = StudyStorage.in_memory().engine
+        _ = TrialStore.in_memory().ledger
 
 
 def test_locked_database_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    storage = open_trials(f"sqlite:///{tmp_path / 'optuna.db'}")
     other = sqlite3.connect(tmp_path / "optuna.db", check_same_thread=False, isolation_level=None)
     seen: list[Progress] = []
 
@@ -120,92 +124,60 @@ def test_locked_database_is_waited_for(tmp_path: Path, caplog: pytest.LogCapture
             threading.Timer(6.5, lambda: other.execute("COMMIT")).start()
 
     settings = StudySettings(trials=4, pruner="none")
-    result = run_study("study", SPACE, bowl, settings, storage, observe=lock_once)
+    result = run(SPACE, bowl, settings, storage, observe=lock_once)
 
-    assert told(result) == told(run_study("study", SPACE, bowl, settings))
+    assert told(result) == told(run(SPACE, bowl, settings))
     assert "database is locked" in caplog.text
 
 
 def test_database_that_stays_unreachable_ends_the_study_with_what_it_has(tmp_path: Path) -> None:
-    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}", patience=0.3)
+    store = replace(open_trials(f"sqlite:///{tmp_path / 'optuna.db'}"), patience=0.3)
+    other = sqlite3.connect(tmp_path / "optuna.db", isolation_level=None)
     settings = StudySettings(trials=4, pruner="none")
 
-    def lost(progress: Progress) -> None:
-        (tmp_path / "optuna.db").rename(tmp_path / "away.db")
-        (tmp_path / "optuna.db").mkdir()
-        storage.engine.dispose()
+    with pytest.raises(StorageGoneError, match=r"unreachable for 0 seconds: database is locked; what had finished"):
+        run(SPACE, bowl, settings, store, observe=lambda _: other.execute("BEGIN EXCLUSIVE"))
+    other.execute("COMMIT")
 
-    with pytest.raises(
-        StorageGoneError, match=r"unreachable for 0 seconds: unable to open database file; what had finished"
-    ):
-        run_study("study", SPACE, bowl, settings, storage, observe=lost)
-    (tmp_path / "optuna.db").rmdir()
-    (tmp_path / "away.db").rename(tmp_path / "optuna.db")
-
-    assert told(run_study("study", SPACE, bowl, settings, storage)) == told(run_study("study", SPACE, bowl, settings))
-
-
-@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "median"), ("tpe", "hyperband"), ("cmaes", "hyperband")])
-def test_trial_in_progress_needs_no_database_to_report_and_to_be_pruned(
-    sampler: str, pruner: str, tmp_path: Path
-) -> None:
-    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
-    settings = StudySettings(sampler=sampler, pruner=pruner, trials=14, startup_trials=4)
-    file, away = tmp_path / "optuna.db", tmp_path / "away.db"
-
-    def without_database(params: dict[str, Any], report: Report) -> float:
-        storage.engine.dispose()
-        file.rename(away)
-        file.mkdir()
-        try:
-            return bowl(params, report)
-        finally:
-            file.rmdir()
-            away.rename(file)
-
-    result = run_study("study", SPACE, without_database, settings, storage)
-
-    assert told(result) == told(run_study("study", SPACE, bowl, settings))
-    assert {trial.state for trial in result.trials} == {"complete", "pruned"}
+    assert told(run(SPACE, bowl, settings, store)) == told(run(SPACE, bowl, settings))
 
 
 def test_interruption_while_the_database_is_unreachable_is_an_interruption_and_costs_no_trial(tmp_path: Path) -> None:
-    storage = open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    store = open_trials(f"sqlite:///{tmp_path / 'optuna.db'}")
     settings = StudySettings(trials=6, pruner="none")
-    file, away = tmp_path / "optuna.db", tmp_path / "away.db"
+    other = sqlite3.connect(tmp_path / "optuna.db", check_same_thread=False, isolation_level=None)
     begun: list[dict[str, Any]] = []
 
     def interrupted(params: dict[str, Any], report: Report) -> float:
         begun.append(params)
         if len(begun) == 4:
-            storage.engine.dispose()
-            file.rename(away)
-            file.mkdir()
-            threading.Timer(1.0, lambda: (file.rmdir(), away.rename(file))).start()
+            other.execute("BEGIN EXCLUSIVE")
+            # Longer than SQLite itself waits.
+            threading.Timer(6.5, lambda: other.execute("COMMIT")).start()
             raise KeyboardInterrupt
         return bowl(params, report)
 
-    assert run_study("study", SPACE, interrupted, settings, storage).stopped == "interrupted"
+    assert run(SPACE, interrupted, settings, store).stopped == "interrupted"
 
-    result = run_study("study", SPACE, interrupted, settings, storage)
-    assert told(result) == told(run_study("study", SPACE, bowl, settings))
+    result = run(SPACE, interrupted, settings, store)
+    assert told(result) == told(run(SPACE, bowl, settings))
     assert begun[4] == begun[3]
     assert len(begun) == 7
 
 
 def test_two_workers_share_a_study_on_postgres_with_no_trial_lost_or_doubled(
-    tmp_path: Path, postgres: StudyStorage, server: Any
+    tmp_path: Path, postgres: TrialStore, server: Any
 ) -> None:
-    evaluate = Logged(tmp_path, slow=0.05)
+    evaluate = Logged(tmp_path, together=2)
 
-    result = run_study("shared", SPACE, evaluate, StudySettings(trials=14), postgres, workers=2)
+    result = run(SPACE, evaluate, StudySettings(trials=14), postgres, workers=2)
 
     assert [trial.position for trial in result.trials] == list(range(14))
     calls = [line.split() for line in evaluate.calls()]
     assert Counter(float(x) for _, x in calls) == Counter(trial.params["x"] for trial in result.trials)
     assert len({process for process, _ in calls}) == 2
     with psycopg2.connect(server.get_uri()) as connection, connection.cursor() as cursor:
-        cursor.execute("select count(*) from optuna.trials where state in ('COMPLETE', 'PRUNED')")
+        cursor.execute("select count(*) from optuna.vpoc_trials where state in ('complete', 'pruned')")
         assert cursor.fetchone() == (14,)
         cursor.execute("select count(*) from information_schema.tables where table_schema = 'public'")
         assert cursor.fetchone() == (0,)
@@ -219,7 +191,7 @@ def test_two_programs_that_run_one_study_at_once_both_end_well_and_the_ledger_ha
     if database == "postgresql":
         request.getfixturevalue("postgres")
         url = tuning_url(Home(tmp_path))
-    command = [sys.executable, "-m", "tests.tuning.sharing", url, str(tmp_path), "20"]
+    command = [sys.executable, "-m", "tests.tuning.sharing", url, "20"]
 
     both = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     message = [process.communicate()[1] for process in both]
@@ -228,10 +200,9 @@ def test_two_programs_that_run_one_study_at_once_both_end_well_and_the_ledger_ha
     looks = Ledger(url).looks("ES", DAYS[0], DAYS[-1])
     assert looks.count == 20
     assert looks.trial_returns.shape == (60, 20)
-    assert not (tmp_path / "money").exists()
 
 
-def test_postgres_that_restarts_in_mid_study_costs_no_trial(postgres: StudyStorage, server: Any) -> None:
+def test_postgres_that_restarts_in_mid_study_costs_no_trial(postgres: TrialStore, server: Any) -> None:
     settings = StudySettings(trials=8, startup_trials=4)
 
     def restarting(params: dict[str, Any], report: Report) -> float:
@@ -244,7 +215,7 @@ def test_postgres_that_restarts_in_mid_study_costs_no_trial(postgres: StudyStora
         return bowl(params, report)
 
     stopped: list[float] = []
-    result = run_study("restarted", SPACE, restarting, settings, postgres)
+    result = run(SPACE, restarting, settings, postgres, subject=replace(STUDY, version="restarted"))
 
     assert len(stopped) == 8
-    assert told(result) == told(run_study("restarted", SPACE, bowl, settings))
+    assert told(result) == told(run(SPACE, bowl, settings))

@@ -16,7 +16,7 @@ from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings, model_signals
 from pipeline.strategy.search import GATE_PARAMETERS, SCORE_SPACE, STRATEGY_SPACE
-from pipeline.tuning.objectives import Evidence, values_of
+from pipeline.tuning.objectives import values_of
 from pipeline.tuning.strategy_target import Outcome, StrategyTarget, Traded, by_section
 
 # Loose enough that a year of sessions has rule signals to compare.
@@ -171,26 +171,20 @@ def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: 
     assert target.sessions.equals(StrategyTarget(bars, es).sessions[-len(target.sessions) :])
     assert value == pytest.approx(target.outcome({"models.threshold": 0.4}).money.sum())
     assert pickle.loads(pickle.dumps(target)).sessions.equals(target.sessions)  # noqa: S301
-    kept: list[Evidence] = []
-    StrategyTarget(
-        bars, es, traded="scores", scores=scores, keep=lambda _, evidence: kept.append(evidence), objectives=("net",)
-    )({"models.threshold": 0.4})
-    assert kept[0].daily.index.equals(target.sessions)
+    evidence = target.judge({"models.threshold": 0.4}).evidence
+    assert evidence is not None
+    assert evidence.daily.index.equals(target.sessions)
 
 
 def test_value_is_the_objectives_of_one_contracts_money_by_session(bars: pd.DataFrame, es: Instrument) -> None:
-    kept: list[tuple[dict[str, Any], Evidence]] = []
-    target = StrategyTarget(
-        bars, es, objectives=("net", "drawdown"), keep=lambda params, evidence: kept.append((dict(params), evidence))
-    )
+    target = StrategyTarget(bars, es, objectives=("net", "drawdown"))
     trades = _research(bars, es, _LOOSE).trades
 
-    value = target(_LOOSE, lambda step, value: pytest.fail("a trial of one replay has no steps"))
+    judged = target.judge(_LOOSE, lambda step, value: pytest.fail("a trial of one replay has no steps"))
 
-    assert isinstance(value, tuple)
+    value, evidence = judged.values, judged.evidence  # noqa: PD011 (no frame)
+    assert evidence is not None
     each = (trades["pnl"] / trades["quantity"]).groupby(trades["session"]).sum()
-    (params, evidence) = kept[0]
-    assert params == _LOOSE
     assert evidence.trades == len(trades)
     assert len(evidence.daily) == 260
     pd.testing.assert_series_equal(evidence.daily[evidence.daily != 0], each[each != 0], check_names=False)
@@ -242,7 +236,7 @@ def test_by_section_of_a_family_has_its_hyperparameters_where_the_settings_have_
         ({"model.num_leaves": 3}, "model.num_leaves is not a parameter of the strategy"),
         ({"trend_widow": 3}, "trend_widow"),
         ({"trend_window": 1}, "trend_window is 1"),
-        ({"account.capital": 3}, "'capital' is unknown"),
+        ({"account.capital": 3}, "capital is unknown"),
         ({"account.volatility_target": 0.2}, "volatility_target is 0.2"),
         ({"models.threshold": 0.5}, "none of models"),
     ],

@@ -1,6 +1,7 @@
 """The study engine: budgets, determinism, what an interruption, a kill and several workers leave behind."""
 
 import datetime as dt
+import json
 import math
 import multiprocessing
 import os
@@ -16,22 +17,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
+import sqlalchemy as sa
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
-from pipeline.tuning.storage import StudyStorage, open_storage
-from pipeline.tuning.study import (
-    Progress,
-    Report,
-    StudyResult,
-    StudySettings,
-    TrialRecord,
-    run_study,
-    study_name,
-)
+from pipeline.tuning.search import Pruned
+from pipeline.tuning.settings import StudySettings
+from pipeline.tuning.trial_store import TrialStore, open_trials
+from pipeline.tuning.trials import Progress, Report, StudyResult, TrialRecord
 from pipeline.tuning.workers import run_workers
+from tests.tuning.studies import run
 
 pytestmark = pytest.mark.slow
 
@@ -54,9 +50,13 @@ def told(result: StudyResult) -> list[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Logged:
-    """Writes each call in a file of all processes; at a call by number it waits to be killed."""
+    """Writes each call in a file of all processes; at a call by number it waits to be killed.
+
+    Each call waits until so many processes have made one.
+    """
 
     folder: Path
+    together: int = 1
     slow: float = 0.0
     kill_at: int = -1
 
@@ -68,6 +68,9 @@ class Logged:
             (self.folder / "reached").touch()
             time.sleep(60)
         time.sleep(self.slow)
+        deadline = time.monotonic() + 60
+        while len({call.split()[0] for call in self.calls()}) < self.together and time.monotonic() < deadline:
+            time.sleep(0.02)
         return bowl(params, report)
 
     def calls(self) -> list[str]:
@@ -79,11 +82,12 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.tuning.test_study import SPACE, Logged
-from pipeline.tuning.storage import open_storage
-from pipeline.tuning.study import StudySettings, run_study
+from pipeline.tuning.settings import StudySettings
+from pipeline.tuning.trial_store import open_trials
+from tests.tuning.studies import run
 folder = Path(sys.argv[1])
-run_study("study", SPACE, Logged(folder, kill_at=int(sys.argv[3])), StudySettings.model_validate_json(sys.argv[2]),
-          open_storage(f"sqlite:///{folder / 'optuna.db'}"))
+run(SPACE, Logged(folder, kill_at=int(sys.argv[3])), StudySettings.model_validate_json(sys.argv[2]),
+          open_trials(f"sqlite:///{folder / 'optuna.db'}"))
 """
 
 
@@ -101,8 +105,8 @@ def run_and_kill(folder: Path, settings: StudySettings, at: int) -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> StudyStorage:
-    return open_storage(f"sqlite:///{tmp_path / 'optuna.db'}")
+def database(tmp_path: Path) -> TrialStore:
+    return open_trials(f"sqlite:///{tmp_path / 'optuna.db'}")
 
 
 @pytest.mark.parametrize(
@@ -111,25 +115,25 @@ def database(tmp_path: Path) -> StudyStorage:
 )
 def test_study_interrupted_and_resumed_is_the_uninterrupted_one(sampler: str, pruner: str) -> None:
     settings = StudySettings(sampler=sampler, pruner=pruner, trials=24, startup_trials=5, seed=3)
-    storage, calls = StudyStorage.in_memory(), []
+    storage, calls = TrialStore.in_memory(), []
 
     def interrupted(params: dict[str, Any], report: Report) -> float:
         calls.append(params)
         if len(calls) in (3, 9, 10):
             raise KeyboardInterrupt
         if len(calls) == 18:
-            with suppress(optuna.TrialPruned):
+            with suppress(Pruned):
                 bowl(params, lambda fold, value: report(fold, value) if fold < 2 else None)
             raise KeyboardInterrupt
         return bowl(params, report)
 
     runs = 1
     first = {"x": 1.5, "rate": 0.5, "depth": 3, "kind": "a"}
-    whole = run_study("study", SPACE, bowl, settings, enqueue=[first])
-    part = run_study("study", SPACE, interrupted, settings, storage, enqueue=[first])
+    whole = run(SPACE, bowl, settings, enqueue=[first])
+    part = run(SPACE, interrupted, settings, storage, enqueue=[first])
     assert part.stopped == "interrupted"
     while part.stopped == "interrupted":
-        part = run_study("study", SPACE, interrupted, settings, storage, enqueue=[first])
+        part = run(SPACE, interrupted, settings, storage, enqueue=[first])
         runs += 1
 
     assert runs == 5
@@ -141,12 +145,12 @@ def test_study_interrupted_and_resumed_is_the_uninterrupted_one(sampler: str, pr
         assert "pruned" in {trial.state for trial in part.trials}
 
 
-def test_study_with_the_same_seed_is_the_same_and_with_another_another(database: StudyStorage) -> None:
+def test_study_with_the_same_seed_is_the_same_and_with_another_another(database: TrialStore) -> None:
     settings = StudySettings(trials=12, startup_trials=4)
 
-    first = run_study("study", SPACE, bowl, settings)
-    kept = run_study("study", SPACE, bowl, settings, database)
-    other = run_study("study", SPACE, bowl, settings.model_copy(update={"seed": 1}))
+    first = run(SPACE, bowl, settings)
+    kept = run(SPACE, bowl, settings, database)
+    other = run(SPACE, bowl, settings.model_copy(update={"seed": 1}))
 
     assert told(first) == told(kept)
     assert told(first) != told(other)
@@ -154,15 +158,15 @@ def test_study_with_the_same_seed_is_the_same_and_with_another_another(database:
 
 
 def test_study_run_on_to_a_larger_budget_is_the_one_run_at_once() -> None:
-    storage = StudyStorage.in_memory()
+    storage = TrialStore.in_memory()
     few, many = StudySettings(trials=7, startup_trials=4), StudySettings(trials=16, startup_trials=4)
 
-    part = run_study("study", SPACE, bowl, few, storage)
-    whole = run_study("study", SPACE, bowl, many, storage)
-    again = run_study("study", SPACE, bowl, few, storage)
+    part = run(SPACE, bowl, few, storage)
+    whole = run(SPACE, bowl, many, storage)
+    again = run(SPACE, bowl, few, storage)
 
     assert told(whole)[:7] == told(part)
-    assert told(whole) == told(run_study("study", SPACE, bowl, many))
+    assert told(whole) == told(run(SPACE, bowl, many))
     assert told(again) == told(whole)
 
 
@@ -172,13 +176,12 @@ def test_study_killed_in_mid_trial_continues_as_if_nothing_had_been(tmp_path: Pa
     evaluate = Logged(tmp_path)
 
     run_and_kill(tmp_path, settings, at=6)
-    resumed = run_study("study", SPACE, evaluate, settings, open_storage(f"sqlite:///{tmp_path / 'optuna.db'}"))
+    resumed = run(SPACE, evaluate, settings, open_trials(f"sqlite:///{tmp_path / 'optuna.db'}"))
 
-    assert told(resumed) == told(run_study("study", SPACE, bowl, settings))
+    assert told(resumed) == told(run(SPACE, bowl, settings))
     assert len(evaluate.calls()) == 11
     calls = [call.split()[1] for call in evaluate.calls()]
     assert [x for x, count in Counter(calls).items() if count == 2] == [calls[6]]
-    assert resumed.trials[6].number == 7
 
 
 def test_trial_whose_process_died_twice_is_given_up(tmp_path: Path) -> None:
@@ -187,17 +190,17 @@ def test_trial_whose_process_died_twice_is_given_up(tmp_path: Path) -> None:
         (tmp_path / "reached").unlink(missing_ok=True)
         run_and_kill(tmp_path, settings, at=call)
 
-    resumed = run_study("study", SPACE, bowl, settings, open_storage(f"sqlite:///{tmp_path / 'optuna.db'}"))
+    resumed = run(SPACE, bowl, settings, open_trials(f"sqlite:///{tmp_path / 'optuna.db'}"))
 
     assert [trial.state for trial in resumed.trials] == ["complete", "failed", "complete", "complete"]
     assert resumed.trials[1].error == "its process died, 2 times"
 
 
-def test_two_workers_share_a_study_with_no_trial_lost_or_doubled(tmp_path: Path, database: StudyStorage) -> None:
-    evaluate, seen = Logged(tmp_path, slow=0.05), []
+def test_two_workers_share_a_study_with_no_trial_lost_or_doubled(tmp_path: Path, database: TrialStore) -> None:
+    evaluate, seen = Logged(tmp_path, together=2), []
     settings = StudySettings(trials=14, pruner="none", startup_trials=4)
 
-    result = run_study("study", SPACE, evaluate, settings, database, workers=2, observe=seen.append)
+    result = run(SPACE, evaluate, settings, database, workers=2, observe=seen.append)
 
     assert [trial.position for trial in result.trials] == list(range(14))
     assert {trial.state for trial in result.trials} == {"complete"}
@@ -207,8 +210,8 @@ def test_two_workers_share_a_study_with_no_trial_lost_or_doubled(tmp_path: Path,
     assert Counter(progress.last.position for progress in seen) == Counter(range(14))
 
 
-def test_worker_killed_in_mid_trial_loses_nothing(tmp_path: Path, database: StudyStorage) -> None:
-    evaluate = Logged(tmp_path, slow=0.02, kill_at=4)
+def test_worker_killed_in_mid_trial_loses_nothing(tmp_path: Path, database: TrialStore) -> None:
+    evaluate = Logged(tmp_path, together=2, kill_at=4)
     settings = StudySettings(trials=10, pruner="none", startup_trials=4)
 
     def kill_the_slow_one(progress: Progress) -> None:
@@ -216,13 +219,12 @@ def test_worker_killed_in_mid_trial_loses_nothing(tmp_path: Path, database: Stud
             (tmp_path / "killed").touch()
             os.kill(int(evaluate.calls()[4].split()[0]), signal.SIGKILL)
 
-    result = run_study("study", SPACE, evaluate, settings, database, workers=2, observe=kill_the_slow_one)
+    result = run(SPACE, evaluate, settings, database, workers=2, observe=kill_the_slow_one)
 
     assert (tmp_path / "killed").exists()
     assert [trial.position for trial in result.trials] == list(range(10))
     assert {trial.state for trial in result.trials} == {"complete"}
-    calls = Counter(line.split()[1] for line in evaluate.calls())
-    assert sorted(calls.values()) == [1] * 9 + [2]
+    assert len(evaluate.calls()) == 11
 
 
 @dataclass(frozen=True)
@@ -240,10 +242,10 @@ class Deaf:
         return self.logged(params, report)
 
 
-def test_worker_whose_interruption_came_to_nothing_ends_after_its_trial(tmp_path: Path, database: StudyStorage) -> None:
+def test_worker_whose_interruption_came_to_nothing_ends_after_its_trial(tmp_path: Path, database: TrialStore) -> None:
     settings = StudySettings(trials=8, sampler="random", pruner="none", seed=3)
 
-    result = run_study("study", SPACE, Deaf(Logged(tmp_path)), settings, database, workers=2)
+    result = run(SPACE, Deaf(Logged(tmp_path)), settings, database, workers=2)
 
     assert len(result.complete) == 8
     calls = Counter(line.split()[0] for line in Logged(tmp_path).calls())
@@ -259,7 +261,7 @@ class _Stopping(str):
         raise KeyboardInterrupt
 
 
-def test_interruption_while_workers_are_started_is_an_interruption(database: StudyStorage) -> None:
+def test_interruption_while_workers_are_started_is_an_interruption(database: TrialStore) -> None:
     stopping = replace(database, url=_Stopping(database.url))
 
     with pytest.raises(KeyboardInterrupt):
@@ -276,83 +278,87 @@ class _Pressed(str):
         return str, (str(self),)
 
 
-def test_ctrl_c_while_workers_are_started_is_not_lost(tmp_path: Path, database: StudyStorage) -> None:
+def test_ctrl_c_while_workers_are_started_is_not_lost(tmp_path: Path, database: TrialStore) -> None:
     pressed = replace(database, url=_Pressed(database.url))
     before = signal.getsignal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        run_study("study", SPACE, Logged(tmp_path, slow=5.0), StudySettings(trials=50), pressed, workers=2)
+        run(SPACE, Logged(tmp_path, slow=5.0), StudySettings(trials=50), pressed, workers=2)
 
     assert len(Logged(tmp_path).calls()) <= 1
     assert signal.getsignal(signal.SIGINT) is before
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
-def test_trial_of_a_machine_without_signs_of_life_is_done_over(database: StudyStorage) -> None:
+ELSEWHERE = json.dumps({"host": "another", "pid": 1, "born": "0"})
+
+
+def changed(store: TrialStore, statement: str, **values: Any) -> None:
+    """Change the studies' tables behind a study's back."""
+    with store.session() as session:
+        session.once(lambda connection: connection.execute(sa.text(statement), values))
+
+
+def test_trial_of_a_machine_without_signs_of_life_is_done_over(database: TrialStore) -> None:
     calls: list[dict[str, Any]] = []
 
     def taken_for_dead(params: dict[str, Any], report: Report) -> float:
         calls.append(params)
         if len(calls) == 2:
-            # As a process elsewhere sees it that had no sign of life of this one for long.
-            optuna.load_study(study_name=name, storage=database.url).tell(1, state=optuna.trial.TrialState.FAIL)
+            # As a process elsewhere does that had no sign of life of this one for long, and that died then.
+            statement = "update vpoc_trial_claims set token = 'b', beat = 0, owner = :owner"
+            changed(database, statement, owner=ELSEWHERE)
         if len(calls) == 4:
-            elsewhere = optuna.load_study(study_name=name, storage=database.url)
-            trial = next(trial for trial in elsewhere.trials if trial.state.name == "RUNNING")
-            owner = {**trial.user_attrs["owner"], "owner": {"host": "another", "pid": 1, "born": 0.0}}
-            elsewhere._storage.set_trial_user_attr(trial._trial_id, "owner", owner)
+            changed(database, "update vpoc_trial_claims set beat = 0, owner = :owner", owner=ELSEWHERE)
             raise SystemExit
         return bowl(params, report)
 
     settings = StudySettings(trials=6, startup_trials=3)
-    name = study_name("study", SPACE, settings)
     with pytest.raises(SystemExit):
-        run_study("study", SPACE, taken_for_dead, settings, database)
-    result = run_study("study", SPACE, bowl, settings, database)
+        run(SPACE, taken_for_dead, settings, database)
+    result = run(SPACE, bowl, settings, database)
 
     assert calls[1] == calls[2]
-    assert told(result) == told(run_study("study", SPACE, bowl, settings))
+    assert told(result) == told(run(SPACE, bowl, settings))
 
 
-def test_trial_of_another_machine_is_left_alone_until_its_grace_is_over(tmp_path: Path) -> None:
-    url, settings = f"sqlite:///{tmp_path / 'optuna.db'}", StudySettings(trials=4, startup_trials=3)
-    run_study("study", SPACE, bowl, settings.model_copy(update={"trials": 1}), open_storage(url))
-    study = optuna.load_study(study_name=study_name("study", SPACE, settings), storage=url)
-    owner = {"owner": {"host": "another", "pid": 1, "born": 0.0}, "token": "", "at": time.time()}
-    study.enqueue_trial({}, user_attrs={"position": 1, "owner": owner})
-    study.ask()
+def test_trial_of_another_machine_is_left_alone_until_its_grace_is_over(database: TrialStore) -> None:
+    settings = StudySettings(trials=4, startup_trials=3)
+    name = run(SPACE, bowl, settings.model_copy(update={"trials": 1}), database).name
+    statement = "insert into vpoc_trial_claims values (:study, 1, 1, 'b', :owner, :beat)"
+    changed(database, statement, study=name, owner=ELSEWHERE, beat=time.time())
 
-    alive = run_study("study", SPACE, bowl, settings, open_storage(url))
+    alive = run(SPACE, bowl, settings, database)
     assert [trial.position for trial in alive.trials] == [0, 2, 3]
-    done_over = run_study("study", SPACE, bowl, settings, open_storage(url, grace=0.0))
+    done_over = run(SPACE, bowl, settings, replace(database, grace=0.0))
     assert [trial.position for trial in done_over.trials] == [0, 1, 2, 3]
 
 
-def test_another_space_is_another_study_and_the_old_one_is_kept(tmp_path: Path, database: StudyStorage) -> None:
+def test_another_space_is_another_study_and_the_old_one_is_kept(tmp_path: Path, database: TrialStore) -> None:
     settings = StudySettings(trials=3)
     narrow = SPACE.narrowed({"x": {"low": 0}})
 
-    old = run_study("study", SPACE, bowl, settings, database)
-    new = run_study("study", narrow, bowl, settings, database)
+    old = run(SPACE, bowl, settings, database)
+    new = run(narrow, bowl, settings, database)
 
     assert old.name != new.name
     assert all(trial.params["x"] >= 0 for trial in new.trials)
     with sqlite3.connect(tmp_path / "optuna.db") as connection:
-        assert connection.execute("select count(*) from studies").fetchone() == (2,)
-    assert told(run_study("study", SPACE, bowl, settings, database)) == told(old)
+        assert connection.execute("select count(*) from vpoc_studies").fetchone() == (2,)
+    assert told(run(SPACE, bowl, settings, database)) == told(old)
 
 
 def test_all_trials_failed_names_the_first_error_and_keeps_the_study() -> None:
-    storage, settings = StudyStorage.in_memory(), StudySettings(trials=6, startup_trials=3)
+    storage, settings = TrialStore.in_memory(), StudySettings(trials=6, startup_trials=3)
 
     def broken(params: dict[str, Any], report: Report) -> float:
         raise DataError("the bars of ES are gone")
 
-    with pytest.raises(DataError, match=r"all 3 trials of the study study/log_loss/\w+ failed, the first with: the b"):
-        run_study("study", SPACE, broken, settings, storage)
+    with pytest.raises(DataError, match=r"all 3 trials of the study \S+/log_loss/\w+ failed, the first with: the b"):
+        run(SPACE, broken, settings, storage)
     with pytest.raises(DataError, match=r"all 3 trials .* the first with: ZeroDivisionError: division by zero"):
-        run_study("study", SPACE, lambda params, report: 1 / 0, settings, storage)
-    fixed = run_study("study", SPACE, bowl, settings, storage)
+        run(SPACE, lambda params, report: 1 / 0, settings, storage)
+    fixed = run(SPACE, bowl, settings, storage)
 
     assert Counter(trial.state for trial in fixed.trials)["failed"] == 6
     assert len(fixed.complete) + Counter(trial.state for trial in fixed.trials)["pruned"] == 6
@@ -364,7 +370,7 @@ def test_trial_that_fails_costs_one_trial_of_the_budget() -> None:
             raise RuntimeError("too far")
         return math.nan if params["x"] > 4 else bowl(params, report)
 
-    result = run_study("study", SPACE, sometimes, StudySettings(trials=30, sampler="random", pruner="none"))
+    result = run(SPACE, sometimes, StudySettings(trials=30, sampler="random", pruner="none"))
 
     errors = Counter(trial.error for trial in result.trials)
     assert len(result.trials) == 30
@@ -376,7 +382,7 @@ def test_study_without_improvement_ends_after_its_patience() -> None:
     settings = StudySettings(trials=50, patience=5, pruner="none", objectives=("net",), sampler="random")
     values = iter([1.0, 3.0, *[2.0] * 40])
 
-    result = run_study("study", SPACE, lambda params, report: next(values), settings)
+    result = run(SPACE, lambda params, report: next(values), settings)
 
     assert result.stopped == "patience"
     assert len(result.trials) == 7
@@ -384,21 +390,21 @@ def test_study_without_improvement_ends_after_its_patience() -> None:
 
 
 def test_study_ends_after_its_seconds_and_continues_in_the_next_run() -> None:
-    storage, settings = StudyStorage.in_memory(), StudySettings(trials=4, seconds=0.05)
+    storage, settings = TrialStore.in_memory(), StudySettings(trials=4, seconds=0.05)
 
     def slow(params: dict[str, Any], report: Report) -> float:
         time.sleep(0.06)
         return 1.0
 
-    first = run_study("study", SPACE, slow, settings, storage)
+    first = run(SPACE, slow, settings, storage)
     assert (first.stopped, len(first.trials)) == ("seconds", 1)
-    assert len(run_study("study", SPACE, slow, settings, storage).trials) == 2
+    assert len(run(SPACE, slow, settings, storage).trials) == 2
 
 
 def test_several_objectives_give_their_pareto_front() -> None:
     settings = StudySettings(objectives=("net", "drawdown"), trials=30, startup_trials=8)
 
-    result = run_study("study", SPACE, lambda params, report: (params["x"], abs(params["x"] + 2)), settings)
+    result = run(SPACE, lambda params, report: (params["x"], abs(params["x"] + 2)), settings)
 
     assert result.directions == ("maximize", "minimize")
     best = sorted(result.trials, key=lambda trial: trial.params["x"])
@@ -410,10 +416,10 @@ def test_several_objectives_give_their_pareto_front() -> None:
 
 def test_progress_tells_of_each_trial_once() -> None:
     seen: list[Progress] = []
-    storage = StudyStorage.in_memory()
-    run_study("study", SPACE, bowl, StudySettings(trials=2), storage)
+    storage = TrialStore.in_memory()
+    run(SPACE, bowl, StudySettings(trials=2), storage)
 
-    result = run_study("study", SPACE, bowl, StudySettings(trials=6), storage, observe=seen.append)
+    result = run(SPACE, bowl, StudySettings(trials=6), storage, observe=seen.append)
 
     assert [progress.last for progress in seen] == list(result.trials[2:])
     assert [progress.here for progress in seen] == [1, 2, 3, 4]
@@ -422,13 +428,13 @@ def test_progress_tells_of_each_trial_once() -> None:
 
 
 def test_enqueued_parameters_come_first_once_and_only_within_the_space() -> None:
-    storage = StudyStorage.in_memory()
+    storage = TrialStore.in_memory()
     champion = {"x": 0.5, "rate": 0.25, "depth": 4, "kind": (1, 2)}
     outside = {**champion, "x": 50.0}
 
-    first = run_study("study", SPACE, bowl, StudySettings(trials=3), storage, enqueue=[outside, champion])
+    first = run(SPACE, bowl, StudySettings(trials=3), storage, enqueue=[outside, champion])
     other = {**champion, "x": 0.75}
-    result = run_study("study", SPACE, bowl, StudySettings(trials=6), storage, enqueue=[champion, other])
+    result = run(SPACE, bowl, StudySettings(trials=6), storage, enqueue=[champion, other])
 
     assert first.trials[0].params == champion
     assert result.trials[3].params == other
@@ -449,29 +455,29 @@ def test_impossible_settings_are_one_sentence(given: dict[str, Any], text: str) 
         StudySettings(**given)
 
 
-def test_what_can_not_run_is_refused_before_a_trial(database: StudyStorage) -> None:
+def test_what_can_not_run_is_refused_before_a_trial(database: TrialStore) -> None:
     with pytest.raises(ConfigurationError, match="nothing to tune"):
-        run_study("study", SearchSpace(), bowl, StudySettings())
+        run(SearchSpace(), bowl, StudySettings())
     with pytest.raises(ConfigurationError, match="CMA-ES needs two numbers or more to search, and the space has 1"):
-        run_study("study", SearchSpace({"x": Real(0, 1)}), bowl, StudySettings(sampler="cmaes"))
+        run(SearchSpace({"x": Real(0, 1)}), bowl, StudySettings(sampler="cmaes"))
     with pytest.raises(ConfigurationError, match="need a storage to share"):
-        run_study("study", SPACE, bowl, StudySettings(), workers=2)
+        run(SPACE, bowl, StudySettings(), workers=2)
     with pytest.raises(ConfigurationError, match="can't be sent to them"):
-        run_study("study", SPACE, lambda params, report: 1.0, StudySettings(), database, workers=2)
+        run(SPACE, lambda params, report: 1.0, StudySettings(), database, workers=2)
     with pytest.raises(ConfigurationError, match="0 workers"):
-        run_study("study", SPACE, bowl, StudySettings(), workers=0)
+        run(SPACE, bowl, StudySettings(), workers=0)
 
 
-def test_trial_says_when_it_began_in_utc(database: StudyStorage) -> None:
+def test_trial_says_when_it_began_in_utc(database: TrialStore) -> None:
     before = dt.datetime.now(tz=dt.UTC)
 
-    trials = run_study("study", SPACE, bowl, StudySettings(trials=3), database).trials
+    trials = run(SPACE, bowl, StudySettings(trials=3), database).trials
 
     starts = [trial.started for trial in trials if trial.started is not None]
     assert [start.utcoffset() for start in starts] == [dt.timedelta(0)] * 3
     told_of = [before, *starts, dt.datetime.now(tz=dt.UTC)]
     assert told_of == sorted(told_of)
-    assert run_study("study", SPACE, bowl, StudySettings(trials=3), database).trials == trials
+    assert run(SPACE, bowl, StudySettings(trials=3), database).trials == trials
 
 
 def test_best_of_a_study_without_a_complete_trial_is_one_sentence() -> None:
@@ -479,4 +485,4 @@ def test_best_of_a_study_without_a_complete_trial_is_one_sentence() -> None:
     with pytest.raises(DataError, match="has no complete trial yet"):
         _ = result.best
     assert isinstance(result.trials, tuple)
-    assert TrialRecord(0, 0, "failed", {}, None, {}, 0.0).error is None
+    assert TrialRecord(0, "failed", {}, None, {}, 0.0).error is None

@@ -4,7 +4,8 @@ The terms are those of :func:`pipeline.profiles.session_structure`. Distances ar
 Nothing compares prices of two contracts: moves across a roll are left out, a naked VPOC is given up there.
 """
 
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.features.families.volume import relative_to_median
 from pipeline.features.inputs import FeatureInputs
-from pipeline.features.registry import feature
+from pipeline.features.registry import Warmup, feature
 from pipeline.features.windows import trailing_sum
 from pipeline.profiles.naked import naked_vpocs
 from pipeline.strategy import StrategySettings
@@ -47,7 +48,6 @@ _RELATION_NESTING = {
     "overlapping_higher": 0.0,
     "higher": 0.0,
 }
-_SHAPE_LEAN = {"P": 1.0, "b": -1.0, "D": 0.0, "B": 0.0}
 
 
 def _atr_known(settings: StrategySettings) -> int:
@@ -68,16 +68,8 @@ def _in_atr(inputs: FeatureInputs, ticks: Floats) -> Floats:
     return np.divide(distance, inputs.atr, out=np.full(len(ticks), np.nan), where=inputs.atr > 0)
 
 
-def _structure(inputs: FeatureInputs, column: str) -> pd.Series:
-    return cast(pd.DataFrame, inputs.structure)[column]
-
-
-def _coded(inputs: FeatureInputs, column: str, codes: dict[str, float]) -> pd.Series:
-    return _series(inputs, _structure(inputs, column).map(codes).to_numpy(np.float64, na_value=np.nan))
-
-
 def _number(inputs: FeatureInputs, column: str) -> Floats:
-    return _structure(inputs, column).to_numpy(np.float64, na_value=np.nan)
+    return cast(pd.DataFrame, inputs.structure)[column].to_numpy(np.float64, na_value=np.nan)
 
 
 # Where value goes.
@@ -172,134 +164,11 @@ def value_area_skew(inputs: FeatureInputs) -> pd.Series:
     )
 
 
-@feature(
-    family="profile",
-    warmup=2,
-    description="Share of the value area that lies in the one of the session before, 0 to 1; missing at a roll.",
-    needs=("structure",),
-)
-def value_area_overlap(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _number(inputs, "value_area_overlap"))
-
-
-@feature(
-    family="profile",
-    warmup=2,
-    description="Value area against the one before: −2 lower, −1 overlapping lower, 0 inside or outside, 1 "
-    "overlapping higher, 2 higher; missing at a roll.",
-    signed=True,
-    needs=("structure",),
-)
-def value_area_relation(inputs: FeatureInputs) -> pd.Series:
-    return _coded(inputs, "value_area_relation", _RELATION_RANK)
-
-
-@feature(
-    family="profile",
-    warmup=2,
-    description="Value area against the one before: −1 inside it, 1 outside it (holds it whole), 0 neither; missing "
-    "at a roll.",
-    needs=("structure",),
-)
-def value_area_nesting(inputs: FeatureInputs) -> pd.Series:
-    return _coded(inputs, "value_area_relation", _RELATION_NESTING)
-
-
-# Shape and nodes.
-
-
-@feature(
-    family="profile",
-    warmup=1,
-    description="1 for a P-shaped profile (short covering), −1 for a b (long liquidation), 0 for D and B.",
-    signed=True,
-    needs=("structure",),
-)
-def shape_lean(inputs: FeatureInputs) -> pd.Series:
-    return _coded(inputs, "shape", _SHAPE_LEAN)
-
-
-@feature(
-    family="profile",
-    warmup=1,
-    description="1 for a profile of two distributions (B), 0 for any other.",
-    needs=("structure",),
-)
-def double_distribution(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, (_structure(inputs, "shape") == "B").to_numpy(np.float64))
-
-
-@feature(family="profile", warmup=1, description="High-volume nodes of the session's profile.", needs=("structure",))
-def hvn_count(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _number(inputs, "hvn_count"))
-
-
-@feature(family="profile", warmup=1, description="Low-volume nodes of the session's profile.", needs=("structure",))
-def lvn_count(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _number(inputs, "lvn_count"))
-
-
-def _to_node(inputs: FeatureInputs, column: str) -> pd.Series:
-    levels = _number(inputs, column)
-    known = ~np.isnan(levels)
-    close = inputs.instrument.to_ticks(inputs.history["close"])
-    away = np.abs(inputs.instrument.to_ticks(np.where(known, levels, 0.0)) - close)
-    return _series(inputs, _in_atr(inputs, np.where(known, away, np.nan)))
-
-
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="From the close up to the session's nearest high-volume node, average true ranges; missing where none "
-    "is there.",
-    mirror="hvn_below",
-    needs=("structure",),
-)
-def hvn_above(inputs: FeatureInputs) -> pd.Series:
-    return _to_node(inputs, "hvn_above")
-
-
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="From the close down to the session's nearest high-volume node, average true ranges; missing where "
-    "none is there.",
-    mirror="hvn_above",
-    needs=("structure",),
-)
-def hvn_below(inputs: FeatureInputs) -> pd.Series:
-    return _to_node(inputs, "hvn_below")
-
-
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="From the close up to the session's nearest low-volume node, average true ranges; missing where none "
-    "is there.",
-    mirror="lvn_below",
-    needs=("structure",),
-)
-def lvn_above(inputs: FeatureInputs) -> pd.Series:
-    return _to_node(inputs, "lvn_above")
-
-
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="From the close down to the session's nearest low-volume node, average true ranges; missing where "
-    "none is there.",
-    mirror="lvn_above",
-    needs=("structure",),
-)
-def lvn_below(inputs: FeatureInputs) -> pd.Series:
-    return _to_node(inputs, "lvn_below")
-
-
 # Naked VPOCs.
 
 
-def _naked(inputs: FeatureInputs) -> dict[str, Floats]:
-    return cast(dict[str, Floats], inputs.once("naked vpocs", lambda: _naked_nearest(inputs)))
+def _naked(inputs: FeatureInputs, column: str) -> Floats:
+    return cast(Floats, inputs.once("naked vpocs", lambda: _naked_nearest(inputs))[column])
 
 
 def _naked_nearest(inputs: FeatureInputs) -> dict[str, Floats]:
@@ -338,70 +207,7 @@ def _naked_nearest(inputs: FeatureInputs) -> dict[str, Floats]:
     return {**found, "count": naked_count}
 
 
-@feature(
-    family="profile",
-    warmup=_NAKED_SESSIONS + 1,
-    description=f"VPOCs of the last {_NAKED_SESSIONS} sessions, this one's left out, at which nobody has traded since, "
-    "at the close; those of another contract are given up.",
-)
-def naked_count(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _naked(inputs)["count"])
-
-
-@feature(
-    family="profile",
-    warmup=_NAKED_SESSIONS + 1,
-    description="From the close up to the nearest naked VPOC, average true ranges; missing where there is none. "
-    "Starts over after a roll.",
-    mirror="naked_below",
-)
-def naked_above(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _naked(inputs)["above"]))
-
-
-@feature(
-    family="profile",
-    warmup=_NAKED_SESSIONS + 1,
-    description="From the close down to the nearest naked VPOC, average true ranges; missing where there is none. "
-    "Starts over after a roll.",
-    mirror="naked_above",
-)
-def naked_below(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _naked(inputs)["below"]))
-
-
-@feature(
-    family="profile",
-    warmup=_NAKED_SESSIONS + 1,
-    description="Sessions since the nearest naked VPOC above was made; missing where there is none.",
-    mirror="naked_below_age",
-)
-def naked_above_age(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _naked(inputs)["above_age"])
-
-
-@feature(
-    family="profile",
-    warmup=_NAKED_SESSIONS + 1,
-    description="Sessions since the nearest naked VPOC below was made; missing where there is none.",
-    mirror="naked_above_age",
-)
-def naked_below_age(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _naked(inputs)["below_age"])
-
-
-# The auction: initial balance, prints, tails, poor extremes.
-
-
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="Range of the initial balance (first hour) in average true ranges; missing without a bar in it. "
-    "Within a contract.",
-    needs=("structure",),
-)
-def initial_balance_atr(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _number(inputs, "ib_range_ticks")))
+# The auction.
 
 
 @feature(
@@ -417,28 +223,6 @@ def relative_initial_balance(inputs: FeatureInputs) -> pd.Series:
 
 @feature(
     family="profile",
-    warmup=_atr_known,
-    description="How far the session went above its initial balance, average true ranges. Within a contract.",
-    mirror="extension_down",
-    needs=("structure",),
-)
-def extension_up(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _number(inputs, "ib_extension_up_ticks")))
-
-
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="How far the session went below its initial balance, average true ranges. Within a contract.",
-    mirror="extension_up",
-    needs=("structure",),
-)
-def extension_down(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _number(inputs, "ib_extension_down_ticks")))
-
-
-@feature(
-    family="profile",
     warmup=1,
     description="Share of the session's ticks that one half-hour alone traded at, tails left out.",
     needs=("structure",),
@@ -448,46 +232,125 @@ def single_print_share(inputs: FeatureInputs) -> pd.Series:
     return _series(inputs, _number(inputs, "single_print_ticks") / ticks)
 
 
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="Length of the tail at the high (single prints at the extreme), average true ranges. Within a "
-    "contract.",
-    mirror="buying_tail",
-    needs=("structure",),
-)
-def selling_tail(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _number(inputs, "selling_tail_ticks")))
+# Columns of the structure and of the naked VPOCs as they are, in another unit, or as codes: a row a feature.
 
 
-@feature(
-    family="profile",
-    warmup=_atr_known,
-    description="Length of the tail at the low (single prints at the extreme), average true ranges. Within a contract.",
-    mirror="selling_tail",
-    needs=("structure",),
-)
-def buying_tail(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _in_atr(inputs, _number(inputs, "buying_tail_ticks")))
+_Unit = Callable[[FeatureInputs, Floats], Floats]
 
 
-@feature(
-    family="profile",
-    warmup=1,
-    description="1 where two half-hours or more met at the high, 0 elsewhere.",
-    mirror="poor_low",
-    needs=("structure",),
-)
-def poor_high(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _number(inputs, "poor_high"))
+def _raw(_: FeatureInputs, values: Floats) -> Floats:
+    return values
 
 
-@feature(
-    family="profile",
-    warmup=1,
-    description="1 where two half-hours or more met at the low, 0 elsewhere.",
-    mirror="poor_high",
-    needs=("structure",),
-)
-def poor_low(inputs: FeatureInputs) -> pd.Series:
-    return _series(inputs, _number(inputs, "poor_low"))
+def _from_close(inputs: FeatureInputs, levels: Floats) -> Floats:
+    """How far prices lie from the close, either way, in average true ranges."""
+    known = ~np.isnan(levels)
+    close = inputs.instrument.to_ticks(inputs.history["close"])
+    away = np.abs(inputs.instrument.to_ticks(np.where(known, levels, 0.0)) - close)
+    return _in_atr(inputs, np.where(known, away, np.nan))
+
+
+def _in_unit(unit: _Unit, values: Callable[[FeatureInputs, str], Floats], column: str) -> Callable[..., Floats]:
+    return lambda inputs: unit(inputs, values(inputs, column))
+
+
+def _coded(column: str, codes: Mapping[str, float]) -> Callable[[FeatureInputs], Floats]:
+    def code(inputs: FeatureInputs) -> Floats:
+        return cast(pd.DataFrame, inputs.structure)[column].map(codes).to_numpy(np.float64, na_value=np.nan)
+
+    return code
+
+
+def _register(name: str, compute: Callable[[FeatureInputs], Floats], **more: Any) -> None:
+    def column(inputs: FeatureInputs) -> pd.Series:
+        return _series(inputs, compute(inputs))
+
+    column.__name__ = column.__qualname__ = name
+    feature(family="profile", **more)(column)
+
+
+# Name, column of the structure, unit, warm-up, mirror, description.
+_STRUCTURE: tuple[tuple[str, str, _Unit, Warmup, str | None, str], ...] = (
+    ("value_area_overlap", "value_area_overlap", _raw, 2, None,
+     "Share of the value area that lies in the one of the session before, 0 to 1; missing at a roll."),
+    ("hvn_count", "hvn_count", _raw, 1, None, "High-volume nodes of the session's profile."),
+    ("lvn_count", "lvn_count", _raw, 1, None, "Low-volume nodes of the session's profile."),
+    ("hvn_above", "hvn_above", _from_close, _atr_known, "hvn_below",
+     "From the close up to the session's nearest high-volume node, average true ranges; missing where none is there."),
+    ("hvn_below", "hvn_below", _from_close, _atr_known, "hvn_above",
+     "From the close down to the session's nearest high-volume node, average true ranges; missing where none is "
+     "there."),
+    ("lvn_above", "lvn_above", _from_close, _atr_known, "lvn_below",
+     "From the close up to the session's nearest low-volume node, average true ranges; missing where none is there."),
+    ("lvn_below", "lvn_below", _from_close, _atr_known, "lvn_above",
+     "From the close down to the session's nearest low-volume node, average true ranges; missing where none is there."),
+    ("initial_balance_atr", "ib_range_ticks", _in_atr, _atr_known, None,
+     "Range of the initial balance (first hour) in average true ranges; missing without a bar in it. Within a "
+     "contract."),
+    ("extension_up", "ib_extension_up_ticks", _in_atr, _atr_known, "extension_down",
+     "How far the session went above its initial balance, average true ranges. Within a contract."),
+    ("extension_down", "ib_extension_down_ticks", _in_atr, _atr_known, "extension_up",
+     "How far the session went below its initial balance, average true ranges. Within a contract."),
+    ("selling_tail", "selling_tail_ticks", _in_atr, _atr_known, "buying_tail",
+     "Length of the tail at the high (single prints at the extreme), average true ranges. Within a contract."),
+    ("buying_tail", "buying_tail_ticks", _in_atr, _atr_known, "selling_tail",
+     "Length of the tail at the low (single prints at the extreme), average true ranges. Within a contract."),
+    ("poor_high", "poor_high", _raw, 1, "poor_low", "1 where two half-hours or more met at the high, 0 elsewhere."),
+    ("poor_low", "poor_low", _raw, 1, "poor_high", "1 where two half-hours or more met at the low, 0 elsewhere."),
+)  # fmt: skip
+for _name, _column, _unit, _warmup, _mirror, _description in _STRUCTURE:
+    _register(
+        _name,
+        _in_unit(_unit, _number, _column),
+        warmup=_warmup,
+        mirror=_mirror,
+        description=_description,
+        needs=("structure",),
+    )
+
+# Name, column of words, their numbers, warm-up, whether the sign is a direction, description.
+_WORDS: tuple[tuple[str, str, Mapping[str, float], int, bool, str], ...] = (
+    ("value_area_relation", "value_area_relation", _RELATION_RANK, 2, True,
+     "Value area against the one before: −2 lower, −1 overlapping lower, 0 inside or outside, 1 overlapping higher, 2 "
+     "higher; missing at a roll."),
+    ("value_area_nesting", "value_area_relation", _RELATION_NESTING, 2, False,
+     "Value area against the one before: −1 inside it, 1 outside it (holds it whole), 0 neither; missing at a roll."),
+    ("shape_lean", "shape", {"P": 1.0, "b": -1.0, "D": 0.0, "B": 0.0}, 1, True,
+     "1 for a P-shaped profile (short covering), −1 for a b (long liquidation), 0 for D and B."),
+    ("double_distribution", "shape", {"P": 0.0, "b": 0.0, "D": 0.0, "B": 1.0}, 1, False,
+     "1 for a profile of two distributions (B), 0 for any other."),
+)  # fmt: skip
+for _name, _column, _codes, _warmup, _signed, _description in _WORDS:
+    _register(
+        _name,
+        _coded(_column, _codes),
+        warmup=_warmup,
+        signed=_signed,
+        description=_description,
+        needs=("structure",),
+    )
+
+# Name, what of the naked VPOCs, unit, mirror, description.
+_NAKED: tuple[tuple[str, str, _Unit, str | None, str], ...] = (
+    ("naked_count", "count", _raw, None,
+     f"VPOCs of the last {_NAKED_SESSIONS} sessions, this one's left out, at which nobody has traded since, at the "
+     "close; those of another contract are given up."),
+    ("naked_above", "above", _in_atr, "naked_below",
+     "From the close up to the nearest naked VPOC, average true ranges; missing where there is none. Starts over after "
+     "a roll."),
+    ("naked_below", "below", _in_atr, "naked_above",
+     "From the close down to the nearest naked VPOC, average true ranges; missing where there is none. Starts over "
+     "after a roll."),
+    ("naked_above_age", "above_age", _raw, "naked_below_age",
+     "Sessions since the nearest naked VPOC above was made; missing where there is none."),
+    ("naked_below_age", "below_age", _raw, "naked_above_age",
+     "Sessions since the nearest naked VPOC below was made; missing where there is none."),
+)  # fmt: skip
+for _name, _column, _unit, _mirror, _description in _NAKED:
+    _register(
+        _name,
+        _in_unit(_unit, _naked, _column),
+        warmup=_NAKED_SESSIONS + 1,
+        mirror=_mirror,
+        description=_description,
+    )

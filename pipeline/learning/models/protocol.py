@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.learning.calibration import Calibration, Calibrator, calibrator_from_json, fit_calibrator
 from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models.out_of_fold import at_level, level_of, out_of_fold_evidence
@@ -28,7 +29,7 @@ MANIFEST = "model.json"
 Inputs = Literal["features", "sequences", "both"]
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(FrozenSettings):
     """Base of each family's hyperparameters: frozen, and an unknown name is an error.
 
     Attributes
@@ -39,8 +40,6 @@ class ModelSettings(BaseModel):
         Folds of the training rows whose out-of-fold scores calibration, a tuned threshold and an ensemble's weights
         are made from.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     calibration: Calibration = "none"
     calibration_folds: int = Field(5, ge=2, le=50)
@@ -360,14 +359,8 @@ def _settled(cls: type[Model], settings: ModelSettings | Mapping[str, Any] | Non
     given = settings.model_dump() if isinstance(settings, ModelSettings) else dict(settings or {})
     try:
         return cls.Settings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(cls.Settings.model_fields) or "none"
-            raise ConfigurationError(f"{cls.family} has no setting {name}; it has {known}") from error
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{cls.family}: {name} is {first['input']!r}: {message}") from error
+    except SettingError as error:
+        raise ConfigurationError(f"{cls.family}: {error}") from error
 
 
 def _check_rows(model: Model, rows: TrainingRows) -> None:

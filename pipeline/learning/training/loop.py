@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import DataError
+from pipeline.hardware import processors
 from pipeline.learning.compute import Compute
 from pipeline.learning.models.networks import build
 from pipeline.learning.training import checkpoint as checkpoints
@@ -28,7 +29,7 @@ from pipeline.learning.training.nonfinite import LESS, NonFiniteError, find_culp
 from pipeline.learning.training.place import Place
 from pipeline.learning.training.resident import Resident
 from pipeline.learning.training.schedule import batch_cuts, learning_rate
-from pipeline.learning.training.torch_state import available_threads, derived_seed, seed_generators, settled
+from pipeline.learning.training.torch_state import derived_seed, seed_generators, settled
 
 __all__ = ["Observer", "is_out_of_memory", "run"]
 
@@ -441,7 +442,7 @@ def _base_rate_logit(rows: Rows) -> float:
 
 def _threads(job: Job, compute: Compute, place: Place) -> int:
     """Threads on the processor: a fixed rule, because their number decides the last bits."""
-    most = max(1, (compute.threads or available_threads()) // place.world)
+    most = max(1, (compute.threads or processors()) // place.world)
     with torch.device("meta"):
         parameters = sum(one.numel() for one in build(job.network).parameters())
     steps = max(array.shape[1] if array.ndim > 2 else 1 for array in job.train.inputs.arrays)

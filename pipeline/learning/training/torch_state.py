@@ -14,15 +14,10 @@ from torch.utils import deterministic
 from pipeline.errors import ConfigurationError
 from pipeline.learning.compute import CUBLAS_SETTINGS, CUBLAS_VARIABLE
 
-__all__ = ["available_threads", "derived_seed", "seed_generators", "settled"]
+__all__ = ["derived_seed", "seed_generators", "settled"]
 
 # Generators, thread counts and determinism belong to the process: two trainings at once would disturb each other.
 _ONE_AT_A_TIME = threading.RLock()
-
-
-def available_threads() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def derived_seed(seed: int, *purpose: str | int) -> int:

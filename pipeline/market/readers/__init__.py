@@ -1,7 +1,15 @@
-"""Bars from files: one module a format, one function to read them all.
+"""Bars and trades from files of any vendor.
 
-A new format is a module of this package with a ``FORMAT`` (:class:`pipeline.market.readers.format.Format`): it is found
-automatically.
+From bytes to bars, each step in the modules that bear its name:
+
+1. ``sources``: which files a path stands for. ``packed``, ``text``: their bytes, unpacked, as UTF-8.
+2. ``formats``: one module a vendor or file type, each with a ``FORMAT``: how its files are recognised and opened as a
+   ``source``. ``text_file`` opens text: ``beginning`` finds its names of columns, ``text_rows`` its rows.
+3. ``table``: some of a file's columns, whole or chunk by chunk. ``columns``: which of them is which of ours.
+4. ``rows``: the rows of one symbol (``symbols``), their times (``times``) and ``numbers``.
+5. ``bars``: raw bars from them (``series`` refuses two series in one). ``pipeline.market.trade_files`` makes trades.
+
+``options`` are the user's, ``limits`` keep files made to fill the memory out.
 """
 
 from pipeline.market.readers.options import ReadOptions

@@ -9,11 +9,12 @@ from pipeline.market.readers.options import TextOptions
 from pipeline.market.readers.table import EMPTY_WORDS
 from pipeline.market.readers.text import delimiter_of, is_number, split_line
 
-__all__ = ["HASH", "MARK", "Beginning", "beginning", "is_aside", "is_names", "line_of_names"]
+__all__ = ["HASH", "MARK", "Beginning", "beginning", "is_aside", "is_names"]
 
 # A spreadsheet's error in a row's first cell (#N/A, #DIV/0!) begins as a comment does.
 HASH = r"#(?!N/A|[A-Z]+(?:/0)?[!?])"
-MARK = rf"^({HASH}|//|%|--)\s*"
+_MARK = rf"^({HASH}|//|%|--)\s*"
+MARK = re.compile(_MARK.encode())
 
 _LINES_BEFORE_NAMES = 30
 _NO_ROW = re.compile(rf"{HASH}|//|https?://|(?i:sep=.$)")
@@ -31,12 +32,16 @@ class Beginning(NamedTuple):
     above
         How many of them were skipped unasked and not blank.
     lines
-        The table's lines among those examined, from its names or first row on.
+        The table's lines among those examined, from its names or first row on; the line of names without the mark of
+        a comment, its fields delimited as the rows' are.
+    first
+        The first of them as it stands in the file.
     """
 
     before: int
     above: int
     lines: list[str]
+    first: str
 
     def left_out(self, options: TextOptions) -> dict[str, int]:
         """Lines around the table that are left out, and how many."""
@@ -48,7 +53,7 @@ class Beginning(NamedTuple):
         return {what: count for what, count in counts.items() if count}
 
 
-def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Beginning:
+def beginning(head: bytes, options: TextOptions) -> Beginning:
     """Find where the table begins in a text's first bytes: below comments, an address, and lines above the names.
 
     Names of columns may stand in a comment, as NumPy writes them: ``# timestamp,open,high,low,close,volume``.
@@ -57,16 +62,17 @@ def beginning(head: bytes, options: TextOptions, *, named: bool = True) -> Begin
     lines = text.split("\n" if "\n" in text else "\r")
     before = min(options.skip_rows, len(lines))
     start = _next_row(lines, before)
-    if named and options.names is None:
+    if options.names is None:
         start = _place_of_names(lines, before, start, options.delimiter)
-    elif options.names is not None and start < len(lines) and _stands_for_names(lines, start, options.delimiter):
+    elif start < len(lines) and _stands_for_names(lines, start, options.delimiter):
         start += 1  # the user's names stand for it
     above = sum(bool(line.strip()) for line in lines[before:start])
-    first = [line_of_names(line, _row_below(lines, start), options.delimiter) for line in lines[start : start + 1]]
-    return Beginning(start, above, [line for line in (*first, *lines[start + 1 :]) if line.strip()])
+    first = next(iter(lines[start:]), "")
+    names = _line_of_names(first, _row_below(lines, start), options.delimiter)
+    return Beginning(start, above, [line for line in (names, *lines[start + 1 :]) if line.strip()], first)
 
 
-def line_of_names(line: str, row: str, delimiter: str | None) -> str:
+def _line_of_names(line: str, row: str, delimiter: str | None) -> str:
     """A line of names without the mark of a comment and a title before it, its fields delimited as the rows' are.
 
     Names may be separated by blanks, or by another mark than the rows' fields, where they are as many as these.
@@ -78,7 +84,7 @@ def line_of_names(line: str, row: str, delimiter: str | None) -> str:
     delimiter
         What the user says stands between fields.
     """
-    text = _TITLE.sub("", re.sub(MARK, "", line.strip()))
+    text = _TITLE.sub("", re.sub(_MARK, "", line.strip()))
     by = delimiter or delimiter_of(text)
     alike = by in row and (by != " " or delimiter_of(row) == " ")
     if alike and _width(row, by) == len(split_line(text, by)):
@@ -100,7 +106,7 @@ def _place_of_names(lines: Sequence[str], before: int, start: int, delimiter: st
     """Place of the line of names from the first row on, or else in the comments above; ``start`` if there is none."""
 
     def names_at(place: int) -> list[str]:
-        line = line_of_names(lines[place], _row_below(lines, place), delimiter)
+        line = _line_of_names(lines[place], _row_below(lines, place), delimiter)
         by = delimiter or delimiter_of(line)
         fields = split_line(line, by)
         # A sentence may hold open, high and low.
@@ -120,7 +126,7 @@ def _place_of_names(lines: Sequence[str], before: int, start: int, delimiter: st
 
 
 def _stands_for_names(lines: Sequence[str], place: int, delimiter: str | None) -> bool:
-    return is_names(split_line(line_of_names(lines[place], _row_below(lines, place), delimiter), delimiter))
+    return is_names(split_line(_line_of_names(lines[place], _row_below(lines, place), delimiter), delimiter))
 
 
 def _row_below(lines: Sequence[str], place: int) -> str:

@@ -2,42 +2,99 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.market.readers.options import BAR_COLUMNS, OPTIONAL_COLUMNS, TRADE_COLUMNS, ReadOptions, to_set
+from pipeline.market.readers.options import BAR_COLUMNS, to_set
 
-__all__ = ["Layout", "bare_name", "distinct_names", "listed", "match_columns", "names_of_bars", "names_of_prices"]
+__all__ = [
+    "BARS",
+    "TRADES",
+    "Kind",
+    "Layout",
+    "bare_name",
+    "distinct_names",
+    "listed",
+    "match_columns",
+    "names_of_bars",
+    "names_of_prices",
+    "names_of_trades",
+]
 
-# In order of preference, without case and punctuation.
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "timestamp": (
-        "timestamputc", "datetimeutc", "timeutc", "gmttime", "timestamp", "datetime", "opentime", "utc", "tsevent",
-        "bartime", "windowstart", "unix", "unixtime", "epoch", "indexlevel0", "timeleft", "t",
-    ),
-    "date": ("date", "tradedate", "day", "dates", "dtyyyymmdd", "yyyymmdd"),
-    "time": ("time", "timeofday", "timebarstart"),
-    "open": ("open", "openprice", "firsttradeprice", "pxopen", "o"),
-    "high": ("high", "highprice", "hightradeprice", "pxhigh", "h"),
-    "low": ("low", "lowprice", "lowtradeprice", "pxlow", "l"),
-    "close": ("close", "closeprice", "last", "latest", "closelast", "lasttradeprice", "pxlast", "c"),
-    "volume": ("volume", "vol", "v", "totalvolume", "pxvolume"),
-    # Databento's number of the contract a continuous series is in.
-    "contract": ("contract", "contractcode", "contractsymbol", "instrumentid"),
-    "num_trades": (
-        "numtrades", "numberoftrades", "oftrades", "tradecount", "trades", "count", "transactions", "barcount", "n",
-    ),
-    "bid_volume": ("bidvolume",),
-    "ask_volume": ("askvolume",),
-    "symbol": (
-        "symbol", "ticker", "sym", "tickersymbol", "instrument", "security", "asset", "pair", "secid", "productid",
-        "instid", "ric", "isin", "figi", "cusip",
-    ),
-}  # fmt: skip
-TRADE_PRICES = ("price", "tradeprice", "px", "lastprice", "p")
-TRADE_VOLUMES = ("volume", "size", "qty", "quantity", "tradesize", "tradevolume", "amount", "vol", "v", "q")
+_TIMES = (
+    "timestamputc", "datetimeutc", "timeutc", "gmttime", "timestamp", "datetime", "opentime", "utc", "tsevent",
+    "bartime", "windowstart", "unix", "unixtime", "epoch", "indexlevel0", "timeleft", "t",
+)  # fmt: skip
+_DATES = ("date", "tradedate", "day", "dates", "dtyyyymmdd", "yyyymmdd")
+_TIMES_OF_DAY = ("time", "timeofday", "timebarstart")
+_CONTRACTS = ("contract", "contractcode", "contractsymbol", "instrumentid")  # the last is Databento's
+_SYMBOLS = (
+    "symbol", "ticker", "sym", "tickersymbol", "instrument", "security", "asset", "pair", "secid", "productid",
+    "instid", "ric", "isin", "figi", "cusip",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of rows.
+
+    Attributes
+    ----------
+    rows
+        What to call them.
+    synonyms
+        Our names of their columns to those in files, in order of preference, without case and punctuation.
+    required
+        Columns without which a file holds no such rows, besides their times.
+    """
+
+    rows: str
+    synonyms: Mapping[str, tuple[str, ...]]
+    required: tuple[str, ...]
+
+
+BARS = Kind(
+    "bars",
+    {
+        "timestamp": _TIMES,
+        "date": _DATES,
+        "time": _TIMES_OF_DAY,
+        "open": ("open", "openprice", "firsttradeprice", "pxopen", "o"),
+        "high": ("high", "highprice", "hightradeprice", "pxhigh", "h"),
+        "low": ("low", "lowprice", "lowtradeprice", "pxlow", "l"),
+        "close": ("close", "closeprice", "last", "latest", "closelast", "lasttradeprice", "pxlast", "c"),
+        "volume": ("volume", "vol", "v", "totalvolume", "pxvolume"),
+        "contract": _CONTRACTS,
+        "num_trades": (
+            "numtrades", "numberoftrades", "oftrades", "tradecount", "trades", "count", "transactions", "barcount", "n",
+        ),
+        "bid_volume": ("bidvolume",),
+        "ask_volume": ("askvolume",),
+        "symbol": _SYMBOLS,
+    },
+    BAR_COLUMNS[1:],
+)  # fmt: skip
+TRADES = Kind(
+    "trades",
+    {
+        "timestamp": (*_TIMES, "transacttime", "tradetime", "exchangetime", "eventtime", "tsrecv", "ts"),
+        "date": _DATES,
+        "time": _TIMES_OF_DAY,
+        "price": ("price", "tradeprice", "px", "lastprice", "p"),
+        "volume": ("volume", "size", "qty", "quantity", "tradesize", "tradevolume", "amount", "vol", "v", "q"),
+        "side": ("side", "aggressor", "aggressorside", "takerside", "tradeside", "initiator"),
+        "is_buyer_maker": ("isbuyermaker", "buyermaker", "wasthebuyerthemaker", "m"),
+        "bid_volume": ("bidvolume",),
+        "ask_volume": ("askvolume",),
+        "seq": ("seq", "sequence", "sequencenumber", "aggtradeid", "tradeid", "id", "a"),
+        "contract": _CONTRACTS,
+        "symbol": _SYMBOLS,
+    },
+    ("price", "volume"),
+)
+_TIME_NAMES = ("timestamp", "date", "time")
 _MARK = re.compile(r" \[column \d+\]$")
 
 
@@ -50,7 +107,7 @@ class Layout:
     time
         The column of times, or that of dates and that of times of day.
     columns
-        Prices, volume, and what there is of the optional columns.
+        The other columns that are required, and what there is of the optional ones.
     symbol
         The column of symbols, if there is one.
     volume_parts
@@ -93,53 +150,76 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 def names_of_prices(fields: Iterable[str]) -> bool:
     """Return True if fields name a table of bars or trades: open, high and low among them, or a price."""
     bare = {bare_name(field) for field in fields}
-    bars = all(bare & set(SYNONYMS[ours]) for ours in ("open", "high", "low"))
-    return bars or (len(bare) > 2 and bool(bare & set(TRADE_PRICES)) and bool(bare & set(TRADE_VOLUMES)))
+    bars = all(_named(BARS, ours, bare) for ours in ("open", "high", "low"))
+    return bars or (len(bare) > 2 and all(_named(TRADES, ours, bare) for ours in TRADES.required))
 
 
 def names_of_bars(fields: Iterable[str]) -> bool:
     """Return True if fields name everything a bar has: a time, open, high, low, close and volume."""
     bare = {bare_name(field) for field in fields}
-    time = any(bare & set(SYNONYMS[ours]) for ours in ("timestamp", "date", "time"))
-    return time and all(bare & set(SYNONYMS[ours]) for ours in BAR_COLUMNS[1:])
+    time = any(_named(BARS, ours, bare) for ours in _TIME_NAMES)
+    return time and all(_named(BARS, ours, bare) for ours in BARS.required)
 
 
-def match_columns(names: Sequence[str], options: ReadOptions, path: Path) -> Layout:
+def names_of_trades(fields: Iterable[str]) -> bool:
+    """Return True if fields name a price, and no open, high or low."""
+    bare = {bare_name(field) for field in fields}
+    return _named(TRADES, "price", bare) and not any(_named(BARS, ours, bare) for ours in ("open", "high", "low"))
+
+
+def _named(kind: Kind, ours: str, bare: Collection[str]) -> bool:
+    return any(each in bare for each in kind.synonyms[ours])
+
+
+def match_columns(
+    path: Path,
+    names: Sequence[str],
+    kind: Kind,
+    given: Mapping[str, str],
+    volume_columns: Sequence[str] = (),
+) -> Layout:
     """The file's columns by our names.
+
+    Parameters
+    ----------
+    path, names
+        The file, and its columns.
+    kind
+        What its rows are.
+    given, volume_columns
+        The columns that the user or the format names, and those whose sum is the volume.
 
     Raises
     ------
     DataError
-        If a column of bars is missing, several could be it, or a configured name is not in the file.
+        If a required column is missing, several could be it, or a name given is not in the file.
     """
     by_bare: dict[str, list[str]] = {}
     for name in names:
         by_bare.setdefault(bare_name(name), []).append(name)
-    for ours in options.columns:
-        if ours in TRADE_COLUMNS:
-            raise DataError(f"{path} holds bars, which have no column {ours}; leave {ours} out of columns")
-    found = {ours: configured(ours, theirs, names, by_bare, path) for ours, theirs in options.columns.items()}
-    parts = tuple(configured("volume", each, names, by_bare, path) for each in options.volume_columns)
-    taken = {*found.values(), *parts}
-    for ours, synonyms in SYNONYMS.items():
+    for ours in given:
+        if ours not in kind.synonyms:
+            raise DataError(f"{path} holds {kind.rows}, which have no column {ours}; leave {ours} out of columns")
+    found = {ours: _given(ours, theirs, names, by_bare, path) for ours, theirs in given.items()}
+    parts = tuple(_given("volume", each, names, by_bare, path) for each in volume_columns)
+    for ours, synonyms in kind.synonyms.items():
         if ours not in found and not (ours == "volume" and parts):
-            only = one_of(ours, synonyms, by_bare, taken, path)
+            only = _one_of(ours, synonyms, by_bare, {*found.values(), *parts}, path)
             if only is not None:
                 found[ours] = only
-    missing = [
-        ours for ours in BAR_COLUMNS if ours != "timestamp" and ours not in found and not (ours == "volume" and parts)
-    ]
-    time = time_columns(found, options.columns)
+    missing = [ours for ours in kind.required if ours not in found and not (ours == "volume" and parts)]
+    time = _time_columns(found, given)
     if not time:
         missing.insert(0, "timestamp")
     if missing:
-        raise DataError(no_column(path, missing, names))
-    kept = (*BAR_COLUMNS[1:], *OPTIONAL_COLUMNS)
-    return Layout(time, {ours: found[ours] for ours in kept if ours in found}, found.get("symbol"), parts)
+        remedy = to_set("columns", f"'{missing[0]}=NAME'")
+        raise DataError(f"{path} has no column for {', '.join(missing)} (its columns are {listed(names)}); {remedy}")
+    columns = {ours: found[ours] for ours in kind.synonyms if ours in found and ours not in (*_TIME_NAMES, "symbol")}
+    return Layout(time, columns, found.get("symbol"), parts)
 
 
-def configured(ours: str, theirs: str, names: Sequence[str], by_bare: dict[str, list[str]], path: Path) -> str:
-    """The file's column that the user's name means."""
+def _given(ours: str, theirs: str, names: Sequence[str], by_bare: Mapping[str, list[str]], path: Path) -> str:
+    """The file's column that a name given for ours means."""
     if theirs in names:
         return theirs
     similar = by_bare.get(bare_name(theirs), [])
@@ -150,8 +230,8 @@ def configured(ours: str, theirs: str, names: Sequence[str], by_bare: dict[str, 
     return similar[0]
 
 
-def one_of(
-    ours: str, synonyms: Iterable[str], by_bare: dict[str, list[str]], taken: Collection[str], path: Path
+def _one_of(
+    ours: str, synonyms: Iterable[str], by_bare: Mapping[str, list[str]], taken: Collection[str], path: Path
 ) -> str | None:
     """The file's column that goes by the first of the synonyms; an error where two go by the same."""
     for synonym in synonyms:
@@ -168,23 +248,11 @@ def one_of(
     return None
 
 
-def no_column(path: Path, missing: Sequence[str], names: Sequence[str]) -> str:
-    """Say which columns a file lacks, and how to name them."""
-    example = f"'{missing[0]}=NAME'"
-    return (
-        f"{path} has no column for {', '.join(missing)} (its columns are {listed(names)}); {to_set('columns', example)}"
-    )
-
-
-def time_columns(found: dict[str, str], given: Collection[str]) -> tuple[str, ...]:
+def _time_columns(found: Mapping[str, str], given: Collection[str]) -> tuple[str, ...]:
     """The column of times, or those of dates and of times of day, among what was found."""
     pair = "date" in found and "time" in found
-    if pair and "timestamp" not in given and {"date", "time"} & set(given):
-        return found["date"], found["time"]
-    if "timestamp" in found:
+    if "timestamp" in found and not (pair and "timestamp" not in given and {"date", "time"} & set(given)):
         return (found["timestamp"],)
-    if pair:
-        return found["date"], found["time"]
     return tuple(found[each] for each in ("date", "time") if each in found)
 
 

@@ -11,9 +11,10 @@ from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pipeline.errors import DataError
+from pipeline.frozen_settings import FrozenSettings
 
 __all__ = [
     "BAR_COLUMNS",
@@ -38,7 +39,7 @@ NAMED_BY_PLACE = ("generic_csv", "excel", "json")  # formats whose columns the s
 _DELIMITER_WORDS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
-class TextOptions(BaseModel):
+class TextOptions(FrozenSettings):
     """Options for reading a file of bars or of trades.
 
     Attributes
@@ -61,8 +62,6 @@ class TextOptions(BaseModel):
     file_symbol
         Which symbol's rows to take from a file of several.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: Mapping[str, str] = Field(default_factory=dict)
     # The second alias is what a sources.yaml of before calls the setting.

@@ -10,12 +10,11 @@ from typing import IO, cast
 import pyarrow as pa
 
 from pipeline.errors import DataError
-from pipeline.market.readers.limits import EXPANSION_FROM, MAX_EXPANSION, MIB
+from pipeline.market.readers.limits import EXPANSION_FROM, MAX_EXPANSION
 
-__all__ = ["Unpacked", "read_unpacked", "unpacked"]
+__all__ = ["Unpacked", "unpacked"]
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_BLOCK = 4 * MIB
 
 
 class Unpacked:
@@ -93,17 +92,3 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         except OSError as error:  # a folder, say
             raise DataError(f"{path} can't be read: {error.strerror}") from error
         yield file
-
-
-def read_unpacked(path: Path, most: int) -> bytes:
-    """All unpacked bytes of a file; refuses one of more than ``most``."""
-    with unpacked(path) as file:
-        parts, got = [], 0
-        while part := file.read(_BLOCK):
-            got += len(part)
-            if got > most:
-                raise DataError(
-                    f"{path} holds more than {most // MIB:,} MiB of text; split it, or convert it to Parquet"
-                )
-            parts.append(part)
-    return b"".join(parts)

@@ -11,15 +11,16 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market import readers
+from pipeline.market.readers import formats
+from pipeline.market.readers.bars import BarReader
 from pipeline.market.readers.beginning import beginning
-from pipeline.market.readers.format import FileBars, Format
 from pipeline.market.readers.options import NAMED_BY_PLACE, OPTIONAL_COLUMNS, ReadOptions, to_set
+from pipeline.market.readers.source import Format, Head, Source
 from pipeline.market.readers.sources import expanded_path, files_of
-from pipeline.market.readers.symbols import SeveralSymbolsError
+from pipeline.market.readers.symbols import OneSymbol, SeveralSymbolsError
 from pipeline.market.readers.text import head_lines, read_head
 
-__all__ = ["RawBars", "bar_files", "format_names", "read_bars"]
+__all__ = ["RawBars", "bar_files", "format_names", "open_bars", "read_bars"]
 
 _DEFAULTS = ReadOptions()
 
@@ -47,9 +48,9 @@ class RawBars:
 
 @functools.cache
 def _formats() -> tuple[Format, ...]:
-    """The formats of this package's modules, in the order they are asked."""
+    """The formats there are, in the order they are asked."""
     modules = (
-        importlib.import_module(f"{readers.__name__}.{each.name}") for each in pkgutil.iter_modules(readers.__path__)
+        importlib.import_module(f"{formats.__name__}.{each.name}") for each in pkgutil.iter_modules(formats.__path__)
     )
     found = [module.FORMAT for module in modules if hasattr(module, "FORMAT")]
     return tuple(sorted(found, key=lambda each: (each.priority, each.name)))
@@ -83,17 +84,17 @@ def read_bars(
     ConfigurationError
         For a format that there is not.
     """
-    chosen = _named_format(options)
     files = bar_files(expanded_path(path))
     counts: Counter[tuple[str, str]] = Counter()
-    frames, contracts = [], []
+    frames: list[pd.DataFrame] = []
+    contracts: list[str] = []
     for file in files:
-        kind = chosen or _detected(file, options)
-        bars = _read(kind, file, options, instrument)
-        frames.append(bars.frame)
-        counts[kind.name, bars.reading] += 1
-        if bars.contract is not None and bars.contract not in contracts:
-            contracts.append(bars.contract)
+        kind, source = open_bars(file, options)
+        reader, frame = _read(source, options, instrument)
+        frames.append(frame)
+        counts[kind.name, reader.reading] += 1
+        if reader.contract is not None and reader.contract not in contracts:
+            contracts.append(reader.contract)
     frame = _joined(frames)
     formats = ", ".join(dict.fromkeys(name for name, _ in counts))
     parts = [
@@ -112,16 +113,36 @@ def bar_files(path: Path) -> list[Path]:
     return files_of(path, sorted({suffix for each in _formats() for suffix in each.suffixes}))
 
 
-def _read(kind: Format, file: Path, options: ReadOptions, instrument: str | None) -> FileBars:
+def open_bars(path: Path, options: ReadOptions) -> tuple[Format, Source]:
+    """Open one file in the format that the options name or that its beginning shows.
+
+    Raises
+    ------
+    DataError
+        For a file that can't be read or is of no known format.
+    ConfigurationError
+        For a format that there is not.
+    """
+    kind = _named_format(options) or _detected(path, options)
+    return kind, kind.open(path, options)
+
+
+def _read(source: Source, options: ReadOptions, instrument: str | None) -> tuple[BarReader, pd.DataFrame]:
+    reader = BarReader(source, options, OneSymbol(options.file_symbol))
     try:
-        return kind.read(file, options)
+        table, _ = next(reader.tables(None))
+        reader.symbols.refuse_absent(table.path)
+        if len(table.lines) == 0:
+            raise DataError(f"{table.path} has a header and no rows; give a file that holds some")
+        frame = reader.bars(table)
     except SeveralSymbolsError as error:
         if instrument is None or instrument.upper() not in map(str.upper, error.symbols):
             raise
         chosen: dict[str, object] = {"file_symbol": instrument}
         if error.evidence:
             chosen["columns"] = {**options.columns, "symbol": error.column}
-        return kind.read(file, options.model_copy(update=chosen))
+        return _read(source, options.model_copy(update=chosen), None)
+    return reader, frame
 
 
 def _named_format(options: ReadOptions) -> Format | None:
@@ -134,16 +155,16 @@ def _named_format(options: ReadOptions) -> Format | None:
 
 
 def _detected(path: Path, options: ReadOptions) -> Format:
-    head = read_head(path)
+    head = read_head(path, options.skip_rows)
     if not head.strip():
-        raise DataError(f"{path} is empty; give a file that holds bars")
+        raise DataError(f"{path} is empty; give a file that holds rows")
     text = head_lines(head)
     if text and head.lstrip()[:1] not in (b"[", b"{"):
-        head = "\n".join(beginning(head, options).lines).encode()
-        text = head_lines(head)
+        text = beginning(head, options).lines
+    beginning_of_file = Head(path, head, text)
     for each in _formats():
         named = options.names is None or each.name in NAMED_BY_PLACE
-        if named and (each.recognises(path, head) or (options.names is not None and each.name == "generic_csv")):
+        if named and (each.recognises(beginning_of_file) or (options.names is not None and each.name == "generic_csv")):
             return each
     if head.startswith(b"PK\x03\x04"):
         raise DataError(f"{path} is a zip archive; unpack it and give the files that are in it")

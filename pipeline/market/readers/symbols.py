@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipeline.errors import DataError
 from pipeline.market.readers.options import to_set
 from pipeline.market.readers.table import Table
 
-__all__ = ["SeveralSymbolsError", "distinct_symbols", "of_one_symbol"]
+__all__ = ["OneSymbol", "SeveralSymbolsError", "distinct_symbols"]
 
 
 class SeveralSymbolsError(DataError):
@@ -39,37 +40,51 @@ class SeveralSymbolsError(DataError):
         )
 
 
-def of_one_symbol(table: Table, column: str | None, wanted: str | None) -> tuple[Table, str]:
-    """The rows of the wanted symbol, or all where there is only one; and ``of SYMBOL`` for the sentence that says so.
+class OneSymbol:
+    """The rows of one symbol, in the tables of a source one after the other.
 
-    Symbols are compared without case.
-
-    Raises
-    ------
-    DataError
-        For several symbols without a choice (:class:`SeveralSymbolsError`), and for a missing one, and for an
-        empty cell.
+    Parameters
+    ----------
+    wanted
+        Which one's; None where the source holds only one. Symbols are compared without case.
     """
-    if column is None:
-        if wanted is not None:
-            raise DataError(
-                f"{table.path} has no column of symbols to find {wanted} in; leave file_symbol out, or "
-                + to_set("columns", "'symbol=NAME'")
-            )
-        return table, ""
-    symbols = table.texts(column)
-    distinct = distinct_symbols(symbols)
-    _refuse_empty(table, column, np.asarray(symbols.is_null(), dtype=bool))
-    if wanted is None:
-        if len(distinct) > 1:
-            raise SeveralSymbolsError(table, column, distinct)
-        return table, ""
-    keep = np.asarray(pc.equal(pc.utf8_upper(symbols), wanted.upper()).fill_null(False), dtype=bool)
-    if not keep.any():
-        raise DataError(f"{table.path} has no rows of symbol {wanted!r}; it holds {', '.join(distinct[:5])}")
-    chosen, others = table.select(keep), int((~keep).sum())
-    notes = {**table.notes, "row of other symbols": others} if others else table.notes
-    return replace(chosen, notes=notes), f" of {wanted}"
+
+    def __init__(self, wanted: str | None) -> None:
+        self.wanted = wanted
+        self._seen: dict[str, str] = {}
+
+    def rows(self, table: Table, column: str | None) -> Table:
+        """The wanted symbol's rows of a table, or all where there is only one.
+
+        Raises
+        ------
+        DataError
+            For several symbols without a choice (:class:`SeveralSymbolsError`), a choice without a column, and an empty
+            cell.
+        """
+        if column is None:
+            if self.wanted is not None:
+                raise DataError(
+                    f"{table.path} has no column of symbols to find {self.wanted} in; leave file_symbol out, or "
+                    + to_set("columns", "'symbol=NAME'")
+                )
+            return table
+        symbols = table.texts(column)
+        self._seen |= {each.upper(): each for each in distinct_symbols(symbols)}
+        _refuse_empty(table, column, np.asarray(symbols.is_null(), dtype=bool))
+        if self.wanted is None:
+            if len(self._seen) > 1:
+                raise SeveralSymbolsError(table, column, sorted(self._seen.values()))
+            return table
+        keep = np.asarray(pc.equal(pc.utf8_upper(symbols), self.wanted.upper()).fill_null(False), dtype=bool)
+        chosen, others = table.select(keep), int((~keep).sum())
+        return replace(chosen, notes={**table.notes, "row of other symbols": others}) if others else table
+
+    def refuse_absent(self, path: Path) -> None:
+        """Refuse a wanted symbol that no table held."""
+        if self.wanted is not None and self.wanted.upper() not in self._seen:
+            held = ", ".join(sorted(self._seen.values())[:5])
+            raise DataError(f"{path} has no rows of symbol {self.wanted!r}; it holds {held}")
 
 
 def distinct_symbols(symbols: pa.ChunkedArray) -> list[str]:

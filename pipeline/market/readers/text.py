@@ -4,31 +4,33 @@ import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.market.readers.limits import MAX_LINE_BYTES, MAX_TEXT_BYTES, MIB
-from pipeline.market.readers.packed import read_unpacked, unpacked
+from pipeline.market.readers.limits import MAX_LINE_BYTES, MIB
+from pipeline.market.readers.packed import Unpacked, unpacked
 
 __all__ = [
+    "Text",
     "check_text",
-    "decoded",
     "delimiter_of",
     "filled_end",
     "head_lines",
     "is_number",
-    "is_utf16",
+    "open_text",
     "read_head",
     "read_rows",
+    "read_text",
+    "refuse_large",
     "refuse_long_lines",
     "single_blanks",
     "split_line",
-    "text_of",
-    "without_blank_end",
 ]
 
-HEAD_BYTES = 64 * 1024
-BOM = b"\xef\xbb\xbf"
+_HEAD_BYTES = 64 * 1024
+_BLOCK = 4 * MIB
+_BOM = b"\xef\xbb\xbf"
 _WINDOW = 4096
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -36,16 +38,87 @@ _DELIMITERS = (";", "\t", "|", ",")  # of equally many, a comma may be a decimal
 _FEWEST_FIELDS = 6  # between blanks: a time, four prices and a volume
 
 
-def read_head(path: Path) -> bytes:
-    """The first bytes of a file, unpacked and as UTF-8 where it is text."""
+class Text:
+    """A text file's bytes as UTF-8, from the first to the last, without a byte-order mark."""
+
+    def __init__(self, path: Path, file: Unpacked) -> None:
+        self._path, self._file = path, file
+        head = file.read(_HEAD_BYTES)
+        coding = _utf16(head)
+        self._decoder = None if coding is None else codecs.getincrementaldecoder(coding)()
+        self._ahead = self._utf8(head).removeprefix(_BOM)
+        self._lines_end_in_cr = b"\n" not in self._ahead
+        self._ahead = self._with_line_feeds(self._ahead)
+
+    @property
+    def share(self) -> float:
+        """Share of the file's bytes that have been read."""
+        return self._file.share
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes, fewer only at the end."""
+        parts, got = [self._ahead], len(self._ahead)
+        while got < size:
+            raw = self._file.read(min(size - got, _BLOCK))
+            parts.append(self._with_line_feeds(self._utf8(raw)))
+            got += len(parts[-1])
+            if not raw:
+                break
+        data = b"".join(filter(None, parts))
+        self._ahead = data[size:]
+        return data[:size]
+
+    def _utf8(self, raw: bytes) -> bytes:
+        if self._decoder is None:
+            return raw
+        try:
+            return self._decoder.decode(raw, final=not raw).removeprefix("\ufeff").encode()
+        except UnicodeError as error:
+            raise DataError(f"{self._path} is broken UTF-16 text; save the file as UTF-8") from error
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        return data.replace(b"\r", b"\n") if self._lines_end_in_cr else data
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[Text]:
+    """Open a text file, packed or not, in UTF-8 or UTF-16."""
     with unpacked(path) as file:
-        head = file.read(HEAD_BYTES)
-    if (coding := is_utf16(head)) is not None:
-        return head[: len(head) // 2 * 2].decode(coding, errors="replace").removeprefix("\ufeff").encode()
-    return head.removeprefix(BOM)
+        yield Text(path, file)
 
 
-def is_utf16(head: bytes) -> str | None:
+def read_head(path: Path, lines: int = 0) -> bytes:
+    """The first bytes of a file, and at least so many lines of it, unpacked and as UTF-8 where it is text."""
+    with open_text(path) as text:
+        head = text.read(_HEAD_BYTES)
+        while head.count(b"\n") < lines and (more := text.read(2 * MAX_LINE_BYTES)):
+            head += more
+            refuse_long_lines(path, head, 1)
+    return head
+
+
+def read_text(path: Path, most: int) -> str:
+    """The whole of a text file.
+
+    Raises
+    ------
+    DataError
+        If it is not text, or larger than ``most``.
+    """
+    with open_text(path) as text:
+        data = text.read(most + 1)
+    refuse_large(path, data, most)
+    check_text(path, data, 1)
+    return data.decode("utf-8")
+
+
+def refuse_large(path: Path, data: bytes, most: int) -> None:
+    """Refuse a text of more bytes."""
+    if len(data) > most:
+        raise DataError(f"{path} holds more than {most // MIB:,} MiB of text; split it, or convert it to Parquet")
+
+
+def _utf16(head: bytes) -> str | None:
     """The kind of UTF-16 that a text's beginning is of, by its mark or by the zero bytes of plain letters."""
     if head.startswith(_UTF16):
         return "utf-16"
@@ -117,34 +190,11 @@ def filled_end(data: bytes, end: int | None = None) -> int:
     return 0
 
 
-def without_blank_end(data: bytes) -> bytes:
-    """Without the blank lines at the end and the last line break."""
-    return data[: filled_end(data)]
-
-
-def decoded(path: Path, most: int = MAX_TEXT_BYTES) -> bytes:
-    """The whole of a text file as UTF-8, unpacked, without a byte-order mark.
-
-    Raises
-    ------
-    DataError
-        If it is not text, or larger than ``most``, or has a line beyond :data:`MAX_LINE_BYTES`.
-    """
-    data = read_unpacked(path, most)
-    if (coding := is_utf16(data[:256])) is not None:
-        try:
-            data = data.decode(coding).removeprefix("\ufeff").encode()
-        except UnicodeError as error:
-            raise DataError(f"{path} is broken UTF-16 text; save the file as UTF-8") from error
-    data = data.removeprefix(BOM)
-    check_text(path, data, 1)
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    return data
-
-
 def check_text(path: Path, data: bytes, line: int) -> None:
     """Refuse bytes that are no UTF-8 text; they begin at ``line``."""
+    if (position := data.find(b"\0")) >= 0:
+        at = line + data.count(b"\n", 0, position)
+        raise DataError(f"{path}, line {at}: holds a zero byte, so it is not a text file; give one that is")
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), MIB):
@@ -153,9 +203,6 @@ def check_text(path: Path, data: bytes, line: int) -> None:
     except UnicodeError as error:
         at = line + data.count(b"\n", 0, _first_undecodable(data))
         raise DataError(f"{path}, line {at}: not UTF-8 text; save the file as UTF-8") from error
-    if (position := data.find(b"\0")) >= 0:
-        at = line + data.count(b"\n", 0, position)
-        raise DataError(f"{path}, line {at}: holds a zero byte, so it is not a text file; give one that is")
 
 
 def _first_undecodable(data: bytes) -> int:
@@ -175,8 +222,3 @@ def refuse_long_lines(path: Path, data: bytes, line: int) -> None:
             raise DataError(
                 f"{path}, line {at}: longer than {MAX_LINE_BYTES // MIB} MiB, so it is not a row; check the file"
             )
-
-
-def text_of(path: Path, most: int) -> str:
-    """The whole file as text, unpacked and without a byte-order mark."""
-    return decoded(path, most).decode("utf-8")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import Instrument
+from pipeline.market.quarterly_futures import is_futures, session_contracts
 from pipeline.market.sessions import session_schedule
 from pipeline.market.simulator.character import character_of, rhythm
-from pipeline.market.simulator.contracts import has_contracts, session_contracts
 from pipeline.market.simulator.walk import walk_market
 
 __all__ = ["BAR_MINUTES", "simulate_market"]
@@ -84,7 +84,7 @@ def simulate_market(
     shape, volatility, volume = _shapes(instrument, lengths, regular_begin, regular_end)
     daily_steps = character.daily_volume / instrument.volume_step
     codes, rolls = None, np.zeros(len(schedule), np.bool_)
-    if has_contracts(instrument):
+    if is_futures(instrument):
         codes, rolls = session_contracts(pd.DatetimeIndex(schedule.index), instrument.symbol)
     # A market of few hours a day opens farther from where it closed: the world went on without it.
     hours_closed = np.concatenate(([0], opens[1:] - closes[:-1])) / 60
@@ -183,17 +183,10 @@ def _frame(
     instants = (np.repeat(opens, counts) + within * bar_minutes) * _MINUTE
     columns: dict[str, object] = {"timestamp": pd.DatetimeIndex(instants.view("datetime64[ns]"), tz="UTC")}
     columns |= {name: instrument.to_prices(walked[i]) for i, name in enumerate(("open", "high", "low", "close"))}
-    columns["volume"] = _volumes(instrument, walked[4])
+    columns["volume"] = instrument.to_volumes(walked[4])
     if codes is not None:
         columns["contract"] = pd.array(np.repeat(codes, counts), dtype="str")
     columns["num_trades"] = walked[5].astype(np.float64)
-    columns["bid_volume"] = _volumes(instrument, walked[6])
-    columns["ask_volume"] = _volumes(instrument, walked[7])
+    columns["bid_volume"] = instrument.to_volumes(walked[6])
+    columns["ask_volume"] = instrument.to_volumes(walked[7])
     return pd.DataFrame(columns)
-
-
-def _volumes(instrument: Instrument, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-    # Dividing by a whole number gives the decimal people write; multiplying by 0.000001 does not.
-    inverse = 1 / instrument.volume_step
-    whole = abs(inverse - round(inverse)) < 1e-9 * inverse
-    return np.asarray(steps / round(inverse) if whole else steps * instrument.volume_step, dtype=np.float64)

@@ -4,14 +4,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
-from pipeline.profiles.engines.threads import processors, threaded_profiles
-from pipeline.profiles.histogram import SessionLevels, profile_sessions
+from pipeline.hardware import missing_torch, processors
+from pipeline.profiles.engines.threads import threaded_profiles
+from pipeline.profiles.histogram import LevelOptions, SessionLevels, profile_sessions
 
 __all__ = ["CROSSOVERS", "Crossover", "choose_device", "on_device", "profile_sessions_on", "why_missing"]
 
@@ -28,11 +29,7 @@ class Engine(Protocol):
         steps: NDArray[np.integer[Any]],
         starts: NDArray[np.int64],
         stops: NDArray[np.int64] | None = None,
-        *,
-        value_area_basis_points: int = 7000,
-        expansion_rows: int = 2,
-        ticks_per_row: int = 1,
-        name: Callable[[int], str] = "session {}".format,
+        **options: Unpack[LevelOptions],
     ) -> SessionLevels:
         """Levels of every session."""
 
@@ -118,16 +115,13 @@ def profile_sessions_on(
     stops: NDArray[np.int64] | None = None,
     *,
     device: str = "auto",
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    ticks_per_row: int = 1,
-    name: Callable[[int], str] = "session {}".format,
+    **options: Unpack[LevelOptions],
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, on a device, the same bits on each.
 
     Parameters
     ----------
-    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, ticks_per_row, name
+    low, high, steps, starts, stops, **options
         As in :func:`pipeline.profiles.profile_sessions`.
     device
         As in :func:`on_device`.
@@ -151,17 +145,7 @@ def profile_sessions_on(
         reason = why_missing(engine)
         if reason is None:
             try:
-                return _engine(engine)(
-                    low,
-                    high,
-                    steps,
-                    starts,
-                    stops,
-                    value_area_basis_points=value_area_basis_points,
-                    expansion_rows=expansion_rows,
-                    ticks_per_row=ticks_per_row,
-                    name=name,
-                )
+                return _engine(engine)(low, high, steps, starts, stops, **options)
             except MemoryError as error:
                 if engine == "cpu":
                     raise
@@ -201,20 +185,4 @@ def _torch_name(part: str) -> str:
 
 def why_missing(device: str) -> str | None:
     """Say why a device can't be used; None where it can."""
-    if device in ("cpu", "threads"):
-        return None
-    try:
-        import torch
-    except (ImportError, OSError) as error:  # not installed, or without a library that it needs
-        return f"device {device} needs torch, which can't be imported ({error})"
-    parts = [part for part in device.split(",") if part != "torch"]
-    if not parts:
-        return None
-    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    absent = [part for part in parts if int(part.partition(":")[2] or 0) >= seen]
-    if not absent:
-        return None
-    # ROCm's devices bear the name cuda in torch.
-    kind = "ROCm" if torch.version.hip else "CUDA"
-    there = f"{seen} {kind} device{'' if seen == 1 else 's'}" if seen else "no CUDA or ROCm device"
-    return f"device {' and '.join(absent)} is not available, as torch {torch.__version__} sees {there}"
+    return None if device in ("cpu", "threads") else missing_torch(device)

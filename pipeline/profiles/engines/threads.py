@@ -4,26 +4,20 @@ The kernel holds no lock of the interpreter, and a session is worked on by one t
 one thread.
 """
 
-import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.profiles.engines.slices import session_slices, split_evenly
-from pipeline.profiles.histogram import SessionLevels, profile_sessions
+from pipeline.hardware import processors
+from pipeline.profiles.histogram import LevelOptions, SessionLevels, checked_levels, profile_sessions
+from pipeline.profiles.slices import session_slices, split_evenly
 
-__all__ = ["processors", "threaded_profiles"]
+__all__ = ["threaded_profiles"]
 
 _RUNS_A_THREAD = 4  # so that a thread that is held up leaves its share to the others
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threaded_profiles(
@@ -34,16 +28,13 @@ def threaded_profiles(
     stops: NDArray[np.int64] | None = None,
     *,
     threads: int | None = None,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    ticks_per_row: int = 1,
-    name: Callable[[int], str] = "session {}".format,
+    **options: Unpack[LevelOptions],
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, on several threads.
 
     Parameters
     ----------
-    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, ticks_per_row, name
+    low, high, steps, starts, stops, **options
         As in :func:`pipeline.profiles.profile_sessions`.
     threads
         How many; by default one for each processor.
@@ -53,6 +44,7 @@ def threaded_profiles(
     DataError
         As :func:`pipeline.profiles.profile_sessions`, for the first session that is refused.
     """
+    _, name = checked_levels(**options)
     many = threads or processors()
     bottoms, tops, volumes = _once(low, high, steps)
     if high is low:
@@ -61,17 +53,8 @@ def threaded_profiles(
     runs = split_evenly(ends - begins, many * _RUNS_A_THREAD)
 
     def work(run: slice) -> SessionLevels:
-        return profile_sessions(
-            bottoms,
-            tops,
-            volumes,
-            begins[run],
-            ends[run],
-            value_area_basis_points=value_area_basis_points,
-            expansion_rows=expansion_rows,
-            ticks_per_row=ticks_per_row,
-            name=lambda k: name(run.start + k),
-        )
+        own: LevelOptions = {**options, "name": lambda k: name(run.start + k)}
+        return profile_sessions(bottoms, tops, volumes, begins[run], ends[run], **own)
 
     if len(runs) < 2:
         return work(slice(0, len(begins)))

@@ -28,7 +28,7 @@ taken. The pairs after which less than the target is held are those taken for su
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -36,11 +36,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import DataError
-from pipeline.profiles.engines.slices import session_slices
-from pipeline.profiles.histogram import SessionLevels, profile_sessions
+from pipeline.profiles.histogram import LevelOptions, SessionLevels, checked_levels, profile_sessions
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS, WHOLE
-from pipeline.profiles.rows import RowRule, check_ticks_per_row
-from pipeline.profiles.value_area import check_value_area_settings
+from pipeline.profiles.rows import RowRule
+from pipeline.profiles.slices import session_slices
 
 __all__ = ["torch_profiles"]
 
@@ -63,17 +62,14 @@ def torch_profiles(
     stops: NDArray[np.int64] | None = None,
     *,
     devices: Sequence[str] = ("cpu",),
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    ticks_per_row: int = 1,
-    name: Callable[[int], str] = "session {}".format,
     max_cells: int | None = None,
+    **options: Unpack[LevelOptions],
 ) -> SessionLevels:
     """Volume profile, VPOC and value area of every session, on torch devices.
 
     Parameters
     ----------
-    low, high, steps, starts, stops, value_area_basis_points, expansion_rows, ticks_per_row, name
+    low, high, steps, starts, stops, **options
         As in :func:`pipeline.profiles.profile_sessions`. Integer tensors are taken too, best where they already
         lie on the device.
     devices
@@ -98,9 +94,8 @@ def torch_profiles(
     >>> levels.vpoc, levels.val, levels.vah
     (array([101,  50]), array([101,  50]), array([103,  50]))
     """
-    check_value_area_settings(value_area_basis_points, expansion_rows)
-    check_ticks_per_row(ticks_per_row)
-    settings = _Settings(value_area_basis_points, expansion_rows, int(ticks_per_row))
+    chosen, name = checked_levels(**options)
+    settings = _Settings(*chosen)
     bars = _bars(low, high, steps, starts, stops, [torch.device(device) for device in devices])
     sessions = len(bars.begins)
     levels = np.zeros((len(SessionLevels.__dataclass_fields__), sessions), dtype=np.int64)

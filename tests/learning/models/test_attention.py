@@ -102,5 +102,5 @@ def test_impossible_settings_are_one_sentence() -> None:
     assert make_model("attention", {"width": 40, "heads": 16}).settings.width == 64
     with pytest.raises(ConfigurationError, match="attention: heads is 5: it must divide the width, 32"):
         make_model("attention", {"heads": 5})
-    with pytest.raises(ConfigurationError, match="attention has no setting layers; it has "):
+    with pytest.raises(ConfigurationError, match="attention: setting layers is unknown; choose from "):
         make_model("attention", {"layers": 2})

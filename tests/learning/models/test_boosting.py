@@ -641,8 +641,16 @@ def _reseal(folder: Path, text: str) -> None:
         ("lightgbm", {"learning_rate": 0}, "lightgbm: learning_rate is 0: Input should be greater than 0"),
         ("lightgbm", {"validation_share": 1}, "lightgbm: validation_share is 1: Input should be less than 1"),
         ("lightgbm_r", {"scale": 0}, "lightgbm_r: scale is 0: Input should be greater than 0"),
-        ("lightgbm", {"scale": 1}, "lightgbm has no setting scale; it has calibration, calibration_folds, rounds,"),
-        ("lightgbm_dollars", {"n_estimators": 9}, "lightgbm_dollars has no setting n_estimators; it has calibration,"),
+        (
+            "lightgbm",
+            {"scale": 1},
+            "lightgbm: setting scale is unknown; choose from calibration, ",
+        ),
+        (
+            "lightgbm_dollars",
+            {"n_estimators": 9},
+            "lightgbm_dollars: setting n_estimators is unknown; choose from calib",
+        ),
     ],
 )
 def test_impossible_setting_is_one_sentence(family: str, settings: dict, message: str) -> None:

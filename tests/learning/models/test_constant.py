@@ -40,7 +40,7 @@ def test_constant_read_back_says_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_constant_has_no_settings_but_the_common_ones() -> None:
-    with pytest.raises(ConfigurationError, match="constant has no setting depth; it has calibration"):
+    with pytest.raises(ConfigurationError, match="constant: setting depth is unknown; choose from calibration"):
         make_model("constant", {"depth": 3})
 
 

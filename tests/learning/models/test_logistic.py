@@ -244,7 +244,10 @@ def test_logistic_manifest_without_its_digest_is_one_sentence(tmp_path: Path) ->
         ({"strength": 0}, "logistic: strength is 0: Input should be greater than 0"),
         ({"strength": float("inf")}, "logistic: strength is inf: Input should be a finite number"),
         ({"winsorize": (0.9, 0.1)}, "logistic: winsorize is (0.9, 0.1): give 0 ≤ lower < upper ≤ 1"),
-        ({"c": 1}, "logistic has no setting c; it has calibration, calibration_folds, strength, winsorize, signed_log"),
+        (
+            {"c": 1},
+            "logistic: setting c is unknown; choose from calibration, calibration_folds, strength",
+        ),
     ],
 )
 def test_logistic_impossible_setting_is_one_sentence(settings: dict, message: str) -> None:

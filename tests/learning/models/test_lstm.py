@@ -37,5 +37,5 @@ def test_width_is_raised_to_a_multiple_of_32_and_impossible_settings_are_one_sen
     assert make_model("lstm", {"width": 33}).settings.width == 64
     with pytest.raises(ConfigurationError, match="lstm: layers is 0"):
         make_model("lstm", {"layers": 0})
-    with pytest.raises(ConfigurationError, match="lstm has no setting heads; it has "):
+    with pytest.raises(ConfigurationError, match="lstm: setting heads is unknown; choose from "):
         make_model("lstm", {"heads": 2})

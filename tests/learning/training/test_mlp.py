@@ -255,7 +255,7 @@ def test_command_trains_from_a_file_and_saves_the_same_model(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (["--settings", '{"layer": 1}'], "mlp has no setting layer"),
+        (["--settings", '{"layer": 1}'], "mlp: setting layer is unknown"),
         (["--rows", "nowhere.parquet"], r"nowhere.parquet can't be read \(FileNotFoundError\)"),
         (["--rows", __file__], r"can't be read \(ArrowInvalid\)"),
         (["--device", "gpu"], "device is 'gpu'"),

@@ -24,6 +24,12 @@ def misread(frame: pd.DataFrame, written_in: str, read_in: str) -> pd.DataFrame:
     return frame.assign(timestamp=read).dropna(subset=["timestamp"]).reset_index(drop=True)
 
 
+def month_of(bars: pd.DataFrame, month: str, zone: str = "UTC") -> pd.DataFrame:
+    """Bars of a month (``2019-03``) by the clock of a zone."""
+    begin = pd.Timestamp(month, tz=zone)
+    return bars[(bars["timestamp"] >= begin) & (bars["timestamp"] < begin + pd.offsets.MonthBegin())]
+
+
 def flat_bars(times: pd.DatetimeIndex, price: float = 4500.0, volume: float = 100.0) -> pd.DataFrame:
     """Bars at one price and volume."""
     return pd.DataFrame(

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.market import Instrument, find_instrument, label_sessions, simulate_market
 from pipeline.market.bar_chunks import clean_bar_chunks
-from pipeline.market.evidence.futures import third_fridays
 from pipeline.market.evidence.rolls import likely_rolls
+from pipeline.market.quarterly_futures import third_fridays
 from pipeline.market.readers import ReadOptions, read_bars
 from tests.market.evidence.looking import found, misread
 

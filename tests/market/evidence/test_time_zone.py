@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.market import Instrument, find_instrument, label_sessions, session_schedule, simulate_market
-from tests.market.evidence.looking import found, misread
+from tests.market.evidence.looking import found, misread, month_of
 
 CHICAGO, NEW_YORK = "America/Chicago", "America/New_York"
 
@@ -103,9 +103,8 @@ def test_real_files_of_a_stock_with_extended_hours_are_detected_by_their_volume(
 
 
 @pytest.mark.parametrize("month", ["2015-03", "2016-11", "2018-06", "2020-03", "2021-09"])
-def test_real_months_of_es_are_reported(real_data: Path, es: Instrument, month: str) -> None:
-    whole = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
-    bars = whole[whole["timestamp"].dt.tz_convert(CHICAGO).dt.strftime("%Y-%m") == month]
+def test_real_months_of_es_are_reported(es_years: pd.DataFrame, es: Instrument, month: str) -> None:
+    bars = month_of(es_years, month, CHICAGO)
     regular = bars[label_sessions(bars["timestamp"], es).regular]
 
     for part in (bars, regular, bars.iloc[: len(bars) // 2]):

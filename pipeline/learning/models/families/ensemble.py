@@ -10,10 +10,11 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.features.sequences import sequence_timeframes
+from pipeline.frozen_settings import FrozenSettings
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.combination import Combination, Method, combination_from_json, equal_combination, fit_combination
 from pipeline.learning.models.out_of_fold import at_level, evidence_of, inner_folds, level_of
@@ -32,13 +33,11 @@ Values = NDArray[np.float64]
 _MOST_STEPS = 99
 
 
-class Member(BaseModel):
+class Member(FrozenSettings):
     """A family and its settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     family: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 def _named(member: Any) -> Any:

@@ -1,5 +1,0 @@
-"""Measurements beside peers and the floor, each checked for being right before it is timed."""
-
-from pipeline.bench.profiles import bench_profiles
-
-__all__ = ["bench_profiles"]

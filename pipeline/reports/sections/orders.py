@@ -1,0 +1,51 @@
+"""What became of every order, and why some were not tried."""
+
+from pipeline.reports.inputs import ReportInputs
+from pipeline.reports.markup import both, plain, row, table
+from pipeline.reports.section import Section
+from pipeline.reports.sections.results import strategy_heads
+
+__all__ = ["SECTION"]
+
+_STATUSES = {
+    "closed": "Filled and closed",
+    "not_reached": "Limit not reached",
+    "gapped_past_stop": "Cancelled: a bar opened beyond the stop first",
+    "skipped": "Skipped",
+    "cancelled": "Cancelled",
+}
+_REASONS = {
+    "position_open": "another position was open",
+    "risk_below_one_contract": "risk allowed less than one contract",
+    "margin_below_one_contract": "margin allowed less than one contract",
+    "margin_below_quantity": "margin allowed less than the fixed quantity",
+    "no_bars": "the session has no bars in these hours",
+    "contract_rolled": "the session trades another contract",
+}
+
+
+def _html(inputs: ReportInputs) -> str:
+    orders = [result.orders for result in inputs.results.values()]
+    trades = [result.trades for result in inputs.results.values()]
+    sent, closed = [len(frame) for frame in orders], [len(frame) for frame in trades]
+    body = []
+
+    def line(name: str, counts: list[int], totals: list[int], kind: str = "") -> None:
+        shares = (f"{100 * count / total:.1f} %" if total else "–" for count, total in zip(counts, totals, strict=True))
+        cells = (both(f"{count:,}", share) for count, share in zip(counts, shares, strict=True))
+        body.append(row(plain(name), cells, kind=kind))
+
+    for status, name in _STATUSES.items():
+        chosen = [frame[frame["status"] == status] for frame in orders]
+        line(name, [len(frame) for frame in chosen], sent)
+        for reason in sorted({reason for frame in chosen for reason in frame["reason"].astype(str) if reason}):
+            counts = [int((frame["reason"] == reason).sum()) for frame in chosen]
+            line(_REASONS.get(reason, reason.replace("_", " ")), counts, sent, "part")
+    line("All orders", sent, sent)
+    ambiguous = [int(frame["ambiguous"].astype(bool).sum()) for frame in trades]
+    line("Trades with stop and target in one bar (ambiguous, counted as stopped)", ambiguous, closed)
+    caption = "Every order has exactly one outcome. The last row is a share of trades."
+    return table(strategy_heads(inputs), body, caption, even=True)
+
+
+SECTION = Section(160, "orders", "Order outcomes", _html)
