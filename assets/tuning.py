@@ -22,16 +22,8 @@ from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
 from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
-from pipeline.studies import (
-    Study,
-    StudyInputs,
-    best_model,
-    prepare_study,
-    study_document,
-    study_settings,
-    trials_table,
-    write_best,
-)
+from pipeline.studies import Study, StudyInputs, prepare_study, study_settings
+from pipeline.study_outcome import best_model, study_document, trials_table, write_best
 from pipeline.tuning.campaign import progress_sentence, run_campaign
 from pipeline.tuning.database import tuning_url
 from pipeline.tuning.settings import StudySettings, study_name
@@ -42,7 +34,7 @@ from pipeline.tuning.warm_start import previous_best
 from pipeline.tuning.workers import without_remarks
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings
 from resources.mlflow_store import mlflow_errors, open_store, sentence
-from resources.mlflow_studies import StudyFindings, StudyToLog
+from resources.mlflow_study_log import StudyFindings, StudyToLog
 from resources.model_registry import champion_parameters
 
 __all__ = ["StudyOverrides", "studies"]
