@@ -94,12 +94,12 @@ class FreshProcess:
             while not self.heard(told):
                 pass
         finally:
-            self.stop()
+            self.close()
         return self.answer()
 
     def answer(self) -> Any:
         """Return what the function returned, or raise what it raised, once :meth:`heard` was True."""
-        self.stop()
+        self.close()
         if self._failed is not None:
             raise self._failed
         return self._value
@@ -128,7 +128,7 @@ class FreshProcess:
             self._value = content
         return kind in ("failed", "done")
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End the process, whatever it is doing."""
         self._process.kill()
         self._process.join()
@@ -183,7 +183,7 @@ def in_fresh_processes(
                     results[number] = process.answer()
     finally:
         for _, process in running.values():
-            process.stop()
+            process.close()
     return results
 
 
@@ -224,11 +224,10 @@ def _main(pipe: connection.Connection, environment: Mapping[str, str], level: in
     root.setLevel(level)
     try:
         function, arguments = pickle.loads(parcel)  # noqa: S301 (from the process that started this one)
-        value = function(*arguments)
+        answer = "done", function(*arguments)
     except BaseException as error:  # whatever it was, the starter raises it
-        _send("failed", _sendable(error))
-    else:
-        _send("done", value)
+        answer = "failed", _sendable(error)
+    _send(*answer)
 
 
 def _end_with_starter() -> None:

@@ -155,7 +155,7 @@ def running_on_cut_bars(
         try:
             yield result
         finally:
-            process.stop()
+            process.close()
 
 
 def run_on_cut_bars(*given: Any, **options: Any) -> CutRun:

@@ -186,7 +186,7 @@ def auditing(
     try:
         yield process.result
     finally:
-        process.stop()
+        process.close()
 
 
 def _audit_under(

@@ -186,6 +186,13 @@ class ProfileBars:
 
     def profiles(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> pd.DataFrame:
         """The frame of :func:`session_profiles`; on one thread where no engine is given."""
+        levels = self.levels(value_area_basis_points, expansion_rows, engine)
+        profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
+        profiles.attrs.update(self.rounded)
+        return profiles
+
+    def levels(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> SessionLevels:
+        """The levels of :meth:`profiles` in ticks, of sessions without volume too."""
         check_value_area_settings(value_area_basis_points, expansion_rows)
         levels = (engine or on_device("cpu"))(
             self.low,
@@ -200,9 +207,7 @@ class ProfileBars:
         )
         if self.extremes is not None:
             levels = tpo_levels(levels, self.extremes[0], self.extremes[1], self.rule)
-        profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
-        profiles.attrs.update(self.rounded)
-        return profiles
+        return levels
 
 
 def _frame(

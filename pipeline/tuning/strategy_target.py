@@ -333,15 +333,16 @@ class StrategyTarget:
             bars = ProfileBars.of(self._bars, self._instrument, hours=where[0], **where[1].options)
         else:
             bars = place.bars
-        profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
         if place is None:
+            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
             parts = HistoryParts.of(
                 self._bars, profiles, self._instrument, hours=strategy.hours, by_time=where[1].by_time
             )
             place = _Place(bars, parts, next_session(parts.sessions, self._instrument, strategy.hours), parts.contracts)
             self._places[where] = place
-        to_ticks = self._instrument.to_ticks
-        self._areas[what] = _Areas(to_ticks(profiles["val"]), to_ticks(profiles["vah"]))
+        levels = bars.levels(strategy.value_area_basis_points, strategy.expansion_rows)
+        traded = levels.total > 0
+        self._areas[what] = _Areas(levels.val[traded], levels.vah[traded])
         return place, self._areas[what]
 
 
