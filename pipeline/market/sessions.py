@@ -250,6 +250,8 @@ def session_slices(instants: NDArray[np.int64], instrument: Instrument, hours: H
     )
     opens, closes = (bounds[f"rth_{end}" if hours == "rth" else end][near] for end in ("open", "close"))
     starts, stops = np.searchsorted(instants, opens), np.searchsorted(instants, closes)
+    # Where two overlap, the later has begun: an instant belongs to the session that opened last.
+    stops = np.minimum(stops, np.append(starts[1:], len(instants))[: len(stops)])
     filled = stops > starts
     return SessionSlices(bounds["session"][near][filled], starts[filled], stops[filled], opens[filled])
 
