@@ -39,10 +39,7 @@ def processors() -> int:
 
 def warm_up() -> None:
     """Begin to import, in the server and beside what this process does, what calls will need."""
-    from multiprocessing import forkserver
-
     _context()
-    forkserver.ensure_running()
 
 
 def tell(message: object) -> None:
@@ -71,7 +68,6 @@ class FreshProcess:
         self._value: Any = None
         parcel = pickle.dumps((function, arguments))
         self.pipe, theirs = multiprocessing.Pipe(duplex=False)
-        # Signals sent to the group of processes are this one's to answer.
         self._process = _context().Process(
             target=_main,
             args=(theirs, dict(os.environ if environment is None else environment), _level(), parcel),
@@ -188,10 +184,22 @@ def in_fresh_processes(
 
 
 def _context() -> Any:
+    """Return multiprocessing's context, with its server running; one that starts Python anew where there is none."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([name for name in _IMPORTS if importlib.util.find_spec(name.split(".")[0])])
+    resource_tracker.ensure_running()  # it unblocks signals when it starts
+    # Ctrl-C, which the terminal sends to all, is this process's to answer: also while the server still imports.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    except OSError:  # the path of its socket is too long, under some folder for temporary files
+        return multiprocessing.get_context("spawn")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
@@ -253,9 +261,9 @@ def _send(kind: str, content: object) -> None:
         _to_starter.send_bytes(message)
 
 
-def _sendable(error: BaseException) -> BaseException:
+def _sendable(error: BaseException) -> Exception:
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301
+        whole = isinstance(error, Exception) and isinstance(pickle.loads(pickle.dumps(error)), type(error))  # noqa: S301
     except Exception:  # an exception of someone else's may refuse in any way
-        return DataError(f"{type(error).__name__}: {' '.join(str(error).split())}")
-    return error
+        whole = False
+    return error if whole else DataError(f"{type(error).__name__}: {' '.join(str(error).split())}")  # type: ignore[return-value]
