@@ -9,7 +9,7 @@ import pandas as pd
 from assets.groups import FEATURES
 from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
 from assets.tables import table
-from pipeline.audit import AuditReport, audit, audit_folds, audit_separation, last_sessions
+from pipeline.audit import AuditReport, audit_folds, audit_separation, auditing
 from pipeline.chain import make_training_set, session_features
 from pipeline.errors import DataError
 from pipeline.features import FeatureInputs, registered
@@ -77,43 +77,33 @@ def features(
         chosen = settings.load()
         whole = concatenated(bars, dataset, "bars")
         vix = volatility_index if len(volatility_index) else None
-        inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix)
-        selected = chosen.features.chosen()
-        frame = session_features(inputs, selected)
-        audited = None
-        if len(inputs.sessions) >= FEWEST_AUDITED:
-            audited = audit(
-                last_sessions(whole, dataset.instrument, AUDITED_SESSIONS),
-                dataset.instrument,
-                chosen.strategy,
-                features=selected,
-                vix=vix,
-                account=chosen.account_for(dataset.instrument),
-                cutoffs=CUTOFFS,
-                seed=chosen.seed,
-            )
-    frame.attrs = made_under("features", chosen, dataset)
+        with auditing(
+            whole, dataset.instrument, chosen, vix=vix, sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
+        ) as audited:
+            inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix)
+            frame = session_features(inputs, chosen.features.chosen())
+            frame.attrs = made_under("features", chosen, dataset)
+            yield dg.Output(frame, metadata=_described(frame, dataset.title))
+            report = audited() if len(inputs.sessions) >= FEWEST_AUDITED else None
+    yield _no_look_ahead(report)
+
+
+def _described(frame: pd.DataFrame, title: str) -> dict[str, Any]:
     described = describe_features(frame)
     absent = sorted(set(registered()) - set(frame.columns))
     clusters = correlation_clusters(frame)
-    yield dg.Output(
-        frame,
-        metadata={
-            "dagster/row_count": len(frame),
-            "features": frame.shape[1],
-            "absent": ", ".join(absent) or "none",
-            "missing": table(described.sort_values("missing", ascending=False).head(MOST_DRIFTED).reset_index()),
-            "drift": table(described.sort_values("drift", ascending=False).head(MOST_DRIFTED).reset_index()),
-            "distributions": dg.MetadataValue.md(
-                drift_picture(frame, described["drift"], f"{dataset.title}: the most drifted features")
-            ),
-            "say_the_same": dg.MetadataValue.json(clusters),
-            "correlations": dg.MetadataValue.md(
-                correlation_picture(frame, f"{dataset.title}: correlations of features")
-            ),
-        },
-    )
-    yield _no_look_ahead(audited)
+    return {
+        "dagster/row_count": len(frame),
+        "features": frame.shape[1],
+        "absent": ", ".join(absent) or "none",
+        "missing": table(described.sort_values("missing", ascending=False).head(MOST_DRIFTED).reset_index()),
+        "drift": table(described.sort_values("drift", ascending=False).head(MOST_DRIFTED).reset_index()),
+        "distributions": dg.MetadataValue.md(
+            drift_picture(frame, described["drift"], f"{title}: the most drifted features")
+        ),
+        "say_the_same": dg.MetadataValue.json(clusters),
+        "correlations": dg.MetadataValue.md(correlation_picture(frame, f"{title}: correlations of features")),
+    }
 
 
 @dg.asset(

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 import dagster as dg
 import pandas as pd
@@ -22,7 +23,7 @@ from pipeline.performance import (
     HEADLINE_METRICS,
     ModelJudgement,
     compare_models,
-    format_interval,
+    format_estimate,
     format_value,
     judge_model,
     scored_rows,
@@ -152,7 +153,7 @@ def backtest_summary(
                 sharpe = judged.loc["sharpe_ratio"]
                 ends = {"": sharpe["value"], ".low": sharpe["low"], ".high": sharpe["high"]}
                 figures = {f"sharpe_ratio{end}": float(value) for end, value in ends.items()}
-                headline = {"sharpe_ratio": _shown(sharpe)}
+                headline = {"sharpe_ratio": format_estimate(sharpe)}
                 mlflow_tracking.add_to_training(context, dataset.key, family, version, figures, headline)
     return dg.Output(
         whole,
@@ -162,7 +163,7 @@ def backtest_summary(
             ),
             "headline": table(_headline(summaries)),
             **look_metadata(looked),
-            "mlflow_run": run.run_id or "none: MLflow is away",
+            "mlflow_run": run.run_id or "none: MLflow is unreachable",
         },
     )
 
@@ -264,7 +265,7 @@ def report(
             "trades": dg.MetadataValue.path(str(listed)),
             "bytes": len(page.encode()),
             **look_metadata(looked),
-            "mlflow_run": run.run_id or "none: MLflow is away",
+            "mlflow_run": run.run_id or "none: MLflow is unreachable",
         }
     )
 
@@ -272,7 +273,7 @@ def report(
 def _headline(summaries: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row a metric, a column a strategy: value and interval as a reader wants them."""
     columns = {
-        strategy: [_shown(summary.loc[metric]) for metric in HEADLINE_METRICS]
+        strategy: [format_estimate(summary.loc[metric]) for metric in HEADLINE_METRICS]
         for strategy, summary in summaries.items()
     }
     return pd.DataFrame({"metric": [name.replace("_", " ") for name in HEADLINE_METRICS], **columns})
@@ -284,15 +285,10 @@ def _headlines(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     def sentence(name: str) -> str:
         rows = summaries[name].loc
         pnl, trades = (format_value(rows[metric]["value"], rows[metric]["unit"]) for metric in ("pnl", "trades"))
-        return f"Sharpe {_shown(rows['sharpe_ratio'])}, {pnl}, {trades} trades"
+        return f"Sharpe {format_estimate(rows['sharpe_ratio'])}, {pnl}, {trades} trades"
 
     models = [f"{name}: {sentence(name)}" for name in summaries if name not in (FADES, RULES, RULES_IN_THEIR_TIME)]
     return {"rules": sentence(RULES), "models": "; ".join(models) or "none", "fades": sentence(FADES)}
-
-
-def _shown(row: pd.Series) -> str:
-    interval = format_interval(row["low"], row["high"], row["unit"], value=row["value"])
-    return format_value(row["value"], row["unit"]) + (f" ({interval})" if interval else "")
 
 
 def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[str, int]:
@@ -370,15 +366,17 @@ def _findings(
     """What the report shows of each family trained on the present candidates."""
     leant_on = _of_families(importance, version, settings)
     return {
-        family: ModelFindings.of(
-            frame,
-            training_set,
-            probabilistic=bool(frame.attrs["probabilistic"]),
+        family: replace(
+            ModelFindings.of(
+                frame,
+                training_set,
+                probabilistic=bool(frame.attrs["probabilistic"]),
+                seed=settings.seed,
+                currency=dataset.instrument.currency,
+            ),
             strategy=model_strategy(family),
-            importance=leant_on.get(family),
+            importance=leant_on.get(family, pd.DataFrame()),
             tuned=_tuned(frame),
-            seed=settings.seed,
-            currency=dataset.instrument.currency,
         )
         for family, frame in _of_families(models, version, settings).items()
     }

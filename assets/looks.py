@@ -1,4 +1,4 @@
-"""How often a market was looked at, as Dagster and MLflow are told."""
+"""The number of trials on a market, as Dagster and MLflow show it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

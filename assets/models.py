@@ -1,5 +1,7 @@
 """Models by family and symbol: trained walk-forward, tracked, registered; their signals and the backtest of them."""
 
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, 
 from assets.progress import Reporter
 from assets.tables import table
 from assets.training_overrides import TrainingOverrides, with_changes
-from pipeline.audit import TrainingProof, WholeRun, check_choice_replay, prove_training
+from pipeline.audit import TrainingProof, WholeRun, check_choice_replay, proving_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
@@ -20,10 +22,17 @@ from pipeline.home import vpoc_home
 from pipeline.learning.importance import importance_table
 from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
-from pipeline.learning.usage import Usage, watched
 from pipeline.learning.walk_forward import out_of_fold_findings
 from pipeline.made_under import require_same_settings
-from pipeline.modelling import LearningInputs, Trained, hyperparameters_by_fold, train_model, training_result
+from pipeline.modelling import (
+    LearningInputs,
+    Trained,
+    checkpointed,
+    hyperparameters_by_fold,
+    judged_training,
+    training_result,
+    walk_family,
+)
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
 from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.model_pictures import model_pictures
@@ -37,7 +46,6 @@ from pipeline.tuning.targets import StudyTarget
 from pipeline.tuning.trial_store import open_trials
 from pipeline.tuning.trials import Progress as StudyProgress
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings, training_pool
-from resources.mlflow_tracking import TrackedTraining
 
 __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 
@@ -153,19 +161,17 @@ def models(
                 checkpoints = folder / f".{inputs.version}"
                 drop_leftovers(folder, keep=checkpoints)
                 report = Reporter(context, LOG_SECONDS)
-                with watched(compute) as usage:
-                    trained = train_model(
-                        inputs,
-                        chosen.models,
-                        family,
-                        seed=chosen.seed,
-                        currency=dataset.instrument.currency,
-                        usage=usage,
-                        compute=compute,
-                        checkpoints=checkpoints,
-                        observe=_fit_reporter(report),
-                        make=_tuned(context, family, dataset, chosen, report),
-                    )
+                began = time.perf_counter()
+                walk = walk_family(
+                    inputs,
+                    chosen.models,
+                    family,
+                    seed=chosen.seed,
+                    compute=compute,
+                    options_for=checkpointed(checkpoints, compute, _fit_reporter(report)),
+                    make=_tuned(context, family, dataset, chosen, report),
+                )
+                seconds = time.perf_counter() - began
                 report("proof", "checking for look-ahead: the chain on bars cut off, and on shuffled labels")
                 whole = WholeRun(
                     concatenated(bars, dataset, "bars"),
@@ -173,11 +179,16 @@ def models(
                     chosen,
                     rule_signals,
                     inputs,
-                    {family: trained.walk.predictions},
+                    {family: walk.predictions},
                     volatility_index if len(volatility_index) else None,
                 )
-                proof = prove_training(whole, family, compute=compute)
-                checks = [_out_of_fold(trained, inputs, _how_tuned(family, chosen)), *_proof_checks(proof)]
+                with proving_training(whole, family, compute=compute) as proof:
+                    trained = judged_training(
+                        inputs, chosen.models, family, walk, seed=chosen.seed, currency=dataset.instrument.currency
+                    )
+                    proved = proof()
+                shutil.rmtree(checkpoints, ignore_errors=True)
+                checks = [_out_of_fold(trained, inputs, _how_tuned(family, chosen)), *_proof_checks(proved)]
                 if any(not check.passed for check in checks):
                     raise _RefusedError(checks)
                 pictures = model_pictures(
@@ -187,11 +198,23 @@ def models(
                     importance=trained.importance,
                     logs=trained.walk.logs,
                 )
-                tracked.keep(_result(trained, inputs, dataset, chosen, usage, pictures))
+                where = {"device": ", ".join(compute.devices), "precision": compute.precision}
+                tracked.keep(_result(trained, inputs, dataset, chosen, where, seconds, pictures))
         except _RefusedError as error:
             yield from error.checks
             return
-    yield from _outputs(trained, inputs, candidates, dataset, chosen, changes, tracked, usage, pictures)
+    predictions = candidates[["session", "decided_on", "side"]].join(trained.walk.predictions)
+    predictions.attrs = {
+        "source": dataset.identity,
+        "made_from": inputs.version,
+        "folds": chosen.models.folds,
+        "tuned": _how_tuned(family, chosen),
+        "probabilistic": trained.judgement.probabilistic,
+        # Kept with the scores: what trades by them is another trial than one by the settings.
+        **({"changes": dict(changes)} if changes else {}),
+    }
+    facts = {**tracked.metadata, **where, "seconds": _rounded(seconds)}
+    yield from _outputs(trained, predictions, chosen, facts, pictures)
     yield from checks
 
 
@@ -205,26 +228,12 @@ class _RefusedError(Exception):
 
 def _outputs(
     trained: Trained,
-    inputs: LearningInputs,
-    candidates: pd.DataFrame,
-    dataset: Dataset,
+    predictions: pd.DataFrame,
     chosen: Settings,
-    changes: Mapping[str, Any],
-    tracked: TrackedTraining,
-    usage: Usage,
+    facts: Mapping[str, Any],
     pictures: Mapping[str, bytes],
 ) -> Iterator[dg.Output[pd.DataFrame]]:
     family = trained.family
-    predictions = candidates[["session", "decided_on", "side"]].join(trained.walk.predictions)
-    predictions.attrs = {
-        "source": dataset.identity,
-        "made_from": inputs.version,
-        "folds": chosen.models.folds,
-        "tuned": _how_tuned(family, chosen),
-        "probabilistic": trained.judgement.probabilistic,
-        # Kept with the scores: what trades by them is another trial than one by the settings.
-        **({"changes": dict(changes)} if changes else {}),
-    }
     summary = trained.judgement.summary
     yield dg.Output(
         predictions,
@@ -233,12 +242,11 @@ def _outputs(
             "dagster/row_count": len(predictions),
             "scored_out_of_fold": int((predictions["origin"] == OUT_OF_FOLD).sum()),
             "verdict": model_verdict(summary, family),
-            **tracked.metadata,
+            **facts,
             "metrics": table(_metrics(summary)),
             "by_fold": table(trained.walk.folds.reset_index()),
             **_tuned_metadata(trained, chosen),
             **{f"{name.removesuffix('.png')}_picture": _picture(name, png) for name, png in pictures.items()},
-            **{name: _rounded(value) for name, value in usage.metadata().items()},
         },
     )
     trained.importance.attrs = {name: predictions.attrs[name] for name in ("made_from", "folds")}
@@ -374,7 +382,8 @@ def _result(
     inputs: LearningInputs,
     dataset: Dataset,
     chosen: Settings,
-    usage: Usage,
+    where: Mapping[str, str],
+    seconds: float,
     pictures: Mapping[str, bytes],
 ) -> TrainingResult:
     selection = chosen.models
@@ -387,8 +396,7 @@ def _result(
         "weights": selection.weights,
         "tuned": _how_tuned(trained.family, chosen) or "no",
         "instrument": dataset.instrument.symbol,
-        "device": ", ".join(usage.compute.devices),
-        "precision": usage.compute.precision,
+        **where,
         **{f"strategy.{name}": value for name, value in chosen.strategy.model_dump().items()},
         **{f"account.{name}": value for name, value in chosen.account_for(dataset.instrument).model_dump().items()},
     }
@@ -398,7 +406,7 @@ def _result(
         source=dataset.identity,
         simulated=dataset.simulated,
         parameters=parameters,
-        figures=usage.figures(),
+        figures={"seconds": seconds},
         headline=_headline(trained),
         plots=pictures,
     )
@@ -422,8 +430,8 @@ def _metrics(summary: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def _rounded(value: float | str) -> float | str:
-    return value if isinstance(value, str) else float(f"{value:.4g}")
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _shown(row: pd.Series, metric: str) -> str:

@@ -36,13 +36,16 @@ class Reporter:
 
     def __init__(self, context: dg.AssetExecutionContext, seconds: float) -> None:
         self._log, self._step, self._seconds = context.log, context.op_execution_context.op_def.name, seconds
-        self._part, self._logged = "", float("-inf")
+        self._parts: set[str] = set()
+        self._logged = float("-inf")
 
     def __call__(self, part: str, text: str, *, seconds: float | None = None) -> None:
         """Report how far a part is; the log takes a new part's first report at once."""
         for watcher in tuple(_watchers):
             watcher(self._step, text)
         now = time.monotonic()
-        if part != self._part or now - self._logged >= (self._seconds if seconds is None else seconds):
-            self._part, self._logged = part, now
+        # Parts may go on side by side.
+        if part not in self._parts or now - self._logged >= (self._seconds if seconds is None else seconds):
+            self._parts.add(part)
+            self._logged = now
             self._log.info(text)

@@ -1,8 +1,5 @@
 """Studies by target and symbol: searched, remembered, judged by how often was looked, tracked."""
 
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +17,7 @@ from assets.shown_settings import shown_settings
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
+from pipeline.interruption import Interruption, interruptible
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
 from pipeline.pictures.stills import picture_markdown
@@ -140,7 +138,7 @@ def studies(
         ]
         tell = _reporter(context)
         with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
-            with interruptible() as interruption, without_remarks():
+            with _interruptible() as interruption, without_remarks():
 
                 def observe(progress: Progress) -> None:
                     tell(progress)
@@ -186,49 +184,17 @@ def studies(
     )
 
 
-class Interruption:
-    """Whether a study has been asked to end."""
-
-    asked = False
-
-    def look(self) -> None:
-        """End the study if it was: the interruption itself is lost where a library lets no exception through."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
+def _interruptible() -> Iterator[Interruption]:
     """Let Ctrl-C, and the stop button of Dagster's page, end a study instead of the step: what it found is kept.
 
     Before a trial is complete there is nothing to keep, and the step is interrupted as any other.
     """
-    interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        interruption.asked = True
-        raise KeyboardInterrupt
-
-    hook = sys.unraisablehook
-
-    def known(lost: Any) -> None:
-        # It has been asked: sent again, as elsewhere, it would meet the saving of what the study found.
-        if not isinstance(lost.exc_value, KeyboardInterrupt):
-            hook(lost)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    sys.unraisablehook = known
     try:
-        yield interruption
+        with interruptible() as interruption:
+            yield interruption
     except KeyboardInterrupt as stop:
         raise DagsterExecutionInterruptedError from stop
-    finally:
-        sys.unraisablehook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:

@@ -17,12 +17,9 @@ from pipeline.backtest.fills import (
     SESSION_END,
     STATUSES,
     TRADABLE,
-    Bars,
-    Margins,
-    Orders,
-    Rules,
     replay,
 )
+from pipeline.backtest.replayed import Bars, Margins, Orders, Rules
 from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import load_instruments
 from pipeline.profiles import profile_sessions

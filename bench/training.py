@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from pipeline.learning.models.networks import NetworkSpec
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.training.job import Inputs, Job, Rows, Trained
 from pipeline.learning.training.settings import TrainingSettings
-from pipeline.learning.usage import watched
 
 __all__ = ["bench_training", "crossover", "made_table"]
 
@@ -27,7 +27,6 @@ _BATCH = 256
 _DROPOUT = {"dropout": 0.3, "input_dropout": 0.1}
 _SIZES = (500, 2_000, 10_000, 50_000, 250_000)
 _COMPARED_EPOCHS = 2
-_WATCHED_SECONDS = 3.0
 # Of losses: rounding in another order (fused AdamW, sums of weights), and eight bits of a bfloat16's fraction.
 _TOLERANCE = {"fp32": 1e-5, "bf16": 2e-2}
 
@@ -64,9 +63,8 @@ def bench_training(
     list of dict
         A row an engine and workload: ``engine``, ``workload``, ``unit`` (of what so many are done a second),
         ``per_second`` (None: not measured), ``times_plain`` (how many times as many as the plain loop, or as LightGBM's
-        defaults), ``ratio_to_floor`` (its time over that of the arithmetic alone), ``utilization`` (of the device, in
-        percent), ``agrees`` (whether its results are those of the plain loop; None where there is nothing to
-        compare), ``note``.
+        defaults), ``ratio_to_floor`` (its time over that of the arithmetic alone), ``agrees`` (whether its results are
+        those of the plain loop; None where there is nothing to compare), ``note``.
     """
     if min(columns, epochs, trees, repeat) < 1 or rows < 10:
         raise ConfigurationError(
@@ -103,7 +101,8 @@ def crossing_rows(
     for size in sizes:
         job = _job(made_table(size, columns, seed), epochs, seed)
         for compute in (processor, gpu):
-            spent = best_seconds(lambda job=job, compute=compute: run(job, compute), 1) / epochs  # type: ignore[misc]
+            call = partial(run, job, compute)
+            spent = best_seconds(call, 1, clock=time.perf_counter) / epochs
             seconds[size, compute] = spent
             found.append(_row(f"ours, {compute.device}, {compute.precision}", _name(job), "epochs", 1 / spent))
     begins = crossover(sizes, [seconds[size, processor] for size in sizes], [seconds[size, gpu] for size in sizes])
@@ -159,12 +158,6 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
         finally:
             torch.set_num_threads(before)
 
-    with watched(compute, interval=0.1) as usage:
-        # A GPU's driver tells its utilization over up to a second.
-        end = time.perf_counter() + (_WATCHED_SECONDS if device.type == "cuda" else 0.0)
-        run(job, compute)
-        while time.perf_counter() < end:
-            run(job, compute)
     calls = (floor_steps, plain_epochs, lambda: run(job, compute), products, lambda: floor_steps(True))
     floor, plain, ours, multiplied, drawn = _in_turn(calls, repeat)
     where = f"{compute.device}, {compute.precision}"
@@ -195,8 +188,7 @@ def _loops(job: Job, compute: Compute, repeat: int) -> list[dict[str, Any]]:
             "ours",
             ours,
             agrees=agrees,
-            utilization=usage.utilization,
-            note=f"{width}; {floor / ours:.0%} of the floor's speed" + (f"; {usage.note}" if usage.note else ""),
+            note=f"{width}; {floor / ours:.0%} of the floor's speed",
         ),
     ]
 
@@ -383,7 +375,6 @@ def _row(
     *,
     times_plain: float | None = None,
     ratio_to_floor: float | None = None,
-    utilization: float | None = None,
     agrees: bool | None = None,
     note: str = "",
 ) -> dict[str, Any]:
@@ -394,7 +385,6 @@ def _row(
         "per_second": per_second,
         "times_plain": times_plain,
         "ratio_to_floor": ratio_to_floor,
-        "utilization": utilization,
         "agrees": agrees,
         "note": note,
     }

@@ -10,6 +10,7 @@ import typer
 from cli.options import JsonOption
 from cli.screen import Console
 from cli.tables import frame_table
+from pipeline.errors import DataError
 
 __all__ = ["bench"]
 
@@ -75,6 +76,44 @@ def training(
     shown = ["engine", "per second", "times_plain", "ratio_to_floor", "agrees", "note"]
     for workload, part in frame.groupby("workload", sort=False):
         Console().print(frame_table(part[shown], f"training: {workload}"))
+
+
+@bench.command()
+def chain(
+    real_data: Annotated[
+        Path | None, typer.Option(help="Folder of real files; simulated bars without. [default: VPOC_REAL_DATA]")
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Keep this run's figures as those of a release of this name.")
+    ] = None,
+    conditions: Annotated[str, typer.Option(help="With --keep: where and how it was measured.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """The whole chain, cold, on seven years: each step's seconds beside the release before; features of ten years."""
+    from bench.chain import bench_chain, bench_features, keep_release
+
+    console = Console(stderr=True) if as_json else Console()
+    with console.status("Running the chain on seven years"):
+        found = bench_chain(real_data)
+    with console.status("Making features of ten years"):
+        features = bench_features()
+    if keep is not None:
+        keep_release(found, keep, conditions)
+    if as_json:
+        typer.echo(json.dumps({**found, "features_of_ten_years": features}, indent=2))
+    else:
+        frame = pd.DataFrame(found["steps"]).round(1)
+        frame.columns = ["step", "seconds", "processor seconds", "before", "processor before"]
+        before = found["previous"]
+        console.print(frame_table(frame, f"{found['workload']}; before: {before.get('release', 'nothing kept')}"))
+        for name, value in found["figures"].items():
+            console.print(f"{name} {value:,.4g}")
+        made = f"{features['features']} features of {features['bars']:,} bars"
+        console.sentence(f"{made}: {features['seconds']:.2f} s, {features['processor_seconds']:.2f} of a processor")
+    if found["differences"]:
+        raise DataError(
+            f"the figures are not those of {found['previous']['release']}: {'; '.join(found['differences'])}"
+        )
 
 
 @bench.command()

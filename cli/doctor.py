@@ -29,7 +29,7 @@ __all__ = ["doctor"]
 
 LIBRARIES = (
     "dagster", "dagster-postgres", "dagster-webserver", "mlflow", "pandas", "numpy", "pyarrow", "numba", "torch",
-    "lightgbm", "optuna", "pandas-ta-classic", "exchange-calendars", "arch", "plotly", "sqlalchemy",
+    "lightgbm", "optuna", "exchange-calendars", "arch", "plotly", "sqlalchemy",
 )  # fmt: skip
 # Extras of the package: everything else works without them.
 _INSTALL = {"torch": "for networks: pip install 'vpoc-pipeline[torch]'"}

@@ -8,8 +8,8 @@ from cli.doctor_finding import Finding, State
 from pipeline.datasets import FileSource
 from pipeline.market import Instrument, label_sessions
 from pipeline.market.evidence import Severity
-from pipeline.market.evidence.futures import is_futures
 from pipeline.market.evidence.rolls import likely_rolls
+from pipeline.market.quarterly_futures import is_futures
 
 __all__ = ["file_findings"]
 

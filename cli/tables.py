@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pipeline.backtest import Account
 from pipeline.market import Instrument
-from pipeline.performance import HEADLINE_METRICS, format_interval, format_value
+from pipeline.performance import HEADLINE_METRICS, format_line, format_value
 
 __all__ = ["account_line", "frame_table", "results_table", "sessions_table", "side_by_side_table"]
 
@@ -51,11 +51,7 @@ def results_table(summary: pd.DataFrame, title: str) -> Table:
             continue
         cells = [_NAMES.get(metric, metric.replace("_", " "))]
         for strategy in strategies:
-            row = summary.loc[(strategy, metric)]
-            cells += [
-                format_value(row["value"], row["unit"]),
-                format_interval(row["low"], row["high"], row["unit"], value=row["value"]),
-            ]
+            cells += format_line(summary.loc[(strategy, metric)])
         table.add_row(*cells)
     return table
 
@@ -77,10 +73,8 @@ def side_by_side_table(summary: pd.DataFrame, title: str) -> Table:
     for strategy, part in summary.groupby(level=0, sort=False):
         cells = [str(strategy)]
         for metric in _COMPARED.values():
-            row = part.droplevel(0).loc[metric]
-            cells.append(format_value(row["value"], row["unit"]))
-            if metric in _WITH_INTERVAL:
-                cells.append(format_interval(row["low"], row["high"], row["unit"], value=row["value"]))
+            value, interval = format_line(part.droplevel(0).loc[metric])
+            cells += [value, interval] if metric in _WITH_INTERVAL else [value]
         table.add_row(*cells)
     return table
 

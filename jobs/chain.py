@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -12,7 +12,9 @@ from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, 
 from jobs.dagster_internals import quiet_instance, shown_on_the_page
 from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
+from pipeline.environment import make_tracking_store
 from pipeline.errors import ChainError, DataError
+from pipeline.fresh_processes import FreshProcess, warm_up
 from pipeline.home import Home, vpoc_home
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.walk_forward import too_few_rows
@@ -126,8 +128,11 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     PipelineError
         If the bars can't be read.
     """
+    warm_up()
     months = months_to_make(symbol, home)
-    with _chain(definitions, symbol, observe) as chain:
+    # Tables that take seconds to make are there when the first training asks for them.
+    store = FreshProcess(make_tracking_store, home)
+    with closing(store), _chain(definitions, symbol, observe) as chain:
         settings = load_settings(home)
         selection, targets = settings.models, settings.tuning.targets
 

@@ -4,9 +4,9 @@ The asset ``models`` calls this, and so can a script or a test.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,14 @@ import pandas as pd
 
 from pipeline.errors import DataError
 from pipeline.features import candidate_features
+from pipeline.fresh_processes import processors
 from pipeline.learning.compute import Compute
 from pipeline.learning.importance import importance_table, sequence_groups, walk_forward_importance
 from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows
 from pipeline.learning.models.protocol import Inputs
 from pipeline.learning.provenance import data_version
 from pipeline.learning.record import TrainingResult, flat_summary
-from pipeline.learning.usage import Usage
-from pipeline.learning.walk_forward import FINAL, Fitted, WalkForward, fit_final, fit_name, walk_forward
+from pipeline.learning.walk_forward import FINAL, Fitted, WalkForward, fit_final, walk_forward
 from pipeline.performance import BASELINES, ModelJudgement, judge_model, scored_rows
 from pipeline.settings import ModelSelection, Weights
 
@@ -29,14 +29,20 @@ __all__ = [
     "LearningInputs",
     "Trained",
     "baseline_judgements",
+    "checkpointed",
     "final_model",
     "hyperparameters_by_fold",
     "judged",
+    "judged_training",
     "learning_version",
     "train_model",
     "training_result",
     "walk_family",
 ]
+
+CONSTANT = BASELINES[0]  # takes no time
+WORTH_PROCESSES = 100_000
+"""Values (rows × features) from which on fits are made side by side, in processes of their own."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +155,7 @@ def train_model(
     *,
     seed: int,
     currency: str,
-    usage: Usage | None = None,
     compute: Compute | None = None,
-    checkpoints: Path | None = None,
-    observe: Callable[[str, Progress], None] | None = None,
-    make: Callable[[], Model] | None = None,
 ) -> Trained:
     """Walk a family forward over a symbol's candidates, and judge what came out.
 
@@ -169,46 +171,55 @@ def train_model(
         Of the model, the bootstrap and the shuffles.
     currency
         Unit of money.
-    usage
-        Counts the samples, where given.
     compute
         Where to train; the processor by default.
-    checkpoints
-        Folder by which a killed training goes on; removed once all is done.
-    observe
-        Called with the fit's name after each epoch or round.
-    make
-        Makes the unfitted model of each fold: one that tunes itself, say. By default the selection's own.
 
     Raises
     ------
     DataError, ConfigurationError
         As :func:`pipeline.learning.walk_forward.walk_forward`.
     """
-    kind = selection.model(family, seed).inputs
+    walk = walk_family(inputs, selection, family, seed=seed, compute=compute)
+    return judged_training(inputs, selection, family, walk, seed=seed, currency=currency)
+
+
+def judged_training(
+    inputs: LearningInputs, selection: ModelSelection, family: str, walk: WalkForward, *, seed: int, currency: str
+) -> Trained:
+    """Judge a walk-forward's scores, and measure what its models look at; parameters as of :func:`train_model`."""
+    kind = walk.final.inputs
     rows = inputs.rows(kind, selection.weights)
-    sizes = _sizes(rows, selection)
-
-    def options(name: str) -> FitOptions:
-        observer = _observer_of(name, observe)
-        if usage is not None:
-            observer = usage.counted(sizes.get(name, len(rows)), observer)
-        path = checkpoints / f"{name}.pt" if checkpoints is not None else None
-        return FitOptions(compute or Compute(), observer, path)
-
-    if checkpoints is not None:
-        checkpoints.mkdir(parents=True, exist_ok=True)
-    walk = walk_family(inputs, selection, family, seed=seed, options_for=options, make=make)
-    groups = sequence_groups(rows.features.columns) if kind != "features" else None
-    trained = Trained(
+    return Trained(
         family,
         walk,
         judged(walk.predictions, inputs.training_set, walk.final, seed=seed, currency=currency),
-        walk_forward_importance(walk.models, rows, walk.predictions["fold"], seed=seed, groups=groups),
+        walk_forward_importance(
+            walk.models,
+            rows,
+            walk.predictions["fold"],
+            seed=seed,
+            groups=sequence_groups(rows.features.columns) if kind != "features" else None,
+            side_by_side=_worth_processes(rows),
+        ),
     )
-    if checkpoints is not None:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return trained
+
+
+def checkpointed(
+    folder: Path, compute: Compute, observe: Callable[[str, Progress], None] | None = None
+) -> Callable[[str], FitOptions]:
+    """Options of each fit of a walk-forward by which a killed training goes on; the folder is made.
+
+    Parameters
+    ----------
+    folder
+        Of the checkpoints; to be removed once all is done.
+    compute
+        Where to train.
+    observe
+        Called with the fit's name after each epoch or round.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda name: FitOptions(compute, None if observe is None else partial(observe, name), folder / f"{name}.pt")
 
 
 def walk_family(
@@ -221,25 +232,46 @@ def walk_family(
     options_for: Callable[[str], FitOptions] | None = None,
     make: Callable[[], Model] | None = None,
 ) -> WalkForward:
-    """Walk a family forward over a symbol's candidates; parameters as of :func:`train_model`.
+    """Walk a family forward over a symbol's candidates.
+
+    Parameters
+    ----------
+    inputs, selection, family, seed, compute
+        As of :func:`train_model`.
+    options_for
+        How to run the fit of a name; as ``compute`` says without.
+    make
+        Makes the unfitted model of each fold: one that tunes itself, say. By default the selection's own.
 
     Raises
     ------
     DataError, ConfigurationError
         As :func:`pipeline.learning.walk_forward.walk_forward`.
     """
+    compute = compute or Compute()
     kind = selection.model(family, seed).inputs
+    rows = inputs.rows(kind, selection.weights)
     return walk_forward(
-        make or (lambda: selection.model(family, seed)),
-        inputs.rows(kind, selection.weights),
+        make or partial(selection.model, family, seed),
+        rows,
         inputs.scored(kind),
         inputs.starts,
         selection.splitter(),
         threshold=selection.threshold,
-        options_for=options_for or (lambda name: FitOptions(compute or Compute())),
+        options_for=options_for or (lambda name: FitOptions(compute)),
         pending=inputs.pending,
         weigh=_weigher(selection.weights),
+        side_by_side=make is None and family != CONSTANT and _on_processors(compute) and _worth_processes(rows),
     )
+
+
+def _on_processors(compute: Compute) -> bool:
+    return compute.devices == ("cpu",) and compute.lightgbm_device == "cpu"
+
+
+def _worth_processes(rows: TrainingRows) -> bool:
+    """Return True if there is more to do with each fold than a process of its own costs."""
+    return processors() > 1 and rows.features.size >= WORTH_PROCESSES
 
 
 def final_model(
@@ -357,17 +389,3 @@ def _setting(value: object) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
-
-
-def _sizes(rows: TrainingRows, selection: ModelSelection) -> dict[str, int]:
-    try:
-        splits = list(selection.splitter().split(rows.outcome))
-    except DataError:  # the walk-forward says what is wrong
-        return {}
-    return {fit_name(number): len(train) for number, (train, _) in enumerate(splits, 1)} | {FINAL: len(rows)}
-
-
-def _observer_of(name: str, observe: Callable[[str, Progress], None] | None) -> Callable[[Progress], None] | None:
-    if observe is None:
-        return None
-    return lambda progress: observe(name, progress)

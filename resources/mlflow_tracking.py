@@ -19,7 +19,7 @@ from resources.mlflow_studies import TrackedStudy
 from resources.mlflow_study_log import StudyToLog
 from resources.mlflow_system import SystemMetrics
 from resources.model_registry import FAMILY_TAG, KIND_TAG, SYMBOL_TAG, TRAINING
-from resources.tracked_run import DAGSTER_RUN_TAG, TrackedRun, close_dead, dagster_tags, failure_told, opened
+from resources.tracked_run import DAGSTER_RUN_TAG, TrackedRun, close_dead, dagster_tags, opened
 from resources.tracked_training import TrackedTraining
 
 __all__ = ["MLflowTracking", "TrackedRun", "TrackedStudy", "TrackedTraining"]
@@ -51,7 +51,7 @@ class MLflowTracking(dg.ConfigurableResource):
             yield TrackedRun()
             return
         run = TrackedRun(store, run_id)
-        with failure_told(run):
+        with _failure_told(run):
             yield run
         store.client.set_terminated(run_id, status="FINISHED")
 
@@ -105,7 +105,7 @@ class MLflowTracking(dg.ConfigurableResource):
             training.store = None
             # No warning yet: it may be back when the training ends.
             context.log.info(f"{sentence(error)}: the training goes on, and is kept in {training.home.models}")
-        with failure_told(training), _system_metrics(training):
+        with _failure_told(training), _system_metrics(training):
             yield training
         if training.record is None and training.store is not None:
             with suppress(*mlflow_errors()):
@@ -129,7 +129,7 @@ class MLflowTracking(dg.ConfigurableResource):
             tracked.store = None
             # No warning yet: it may be back when the study ends.
             context.log.info(f"{sentence(error)}: the study goes on, and is kept in its own database")
-        with failure_told(tracked):
+        with _failure_told(tracked):
             yield tracked
         if tracked.logged is None and tracked.store is not None:
             with suppress(*mlflow_errors()):
@@ -147,3 +147,14 @@ def _system_metrics(training: TrackedTraining) -> Iterator[None]:
         yield
     finally:
         system.end(training.store)
+
+
+@contextmanager
+def _failure_told(run: TrackedRun | TrackedStudy | TrackedTraining) -> Iterator[None]:
+    """End a run ``FAILED`` where the body raises, with what failed in the tag ``vpoc.failure``."""
+    try:
+        yield
+    except BaseException as error:
+        if run.store is not None and run.run_id is not None:
+            run.store.end_failed(run.run_id, error)
+        raise

@@ -1,11 +1,10 @@
 """A run of MLflow's that an asset logs to, found again by its tags of the Dagster run."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import dagster as dg
 
@@ -21,7 +20,6 @@ __all__ = [
     "TrackedRun",
     "close_dead",
     "dagster_tags",
-    "failure_told",
     "opened",
 ]
 
@@ -30,18 +28,6 @@ DAGSTER_ROOT_TAG = "dagster.root_run_id"
 DAGSTER_RETRY_TAG = "dagster.retry"
 ASSET_TAG = "dagster.asset"
 PARTITION_TAG = "dagster.partition"
-
-
-class OpenRun(Protocol):
-    """What is known of a run that is open, or would be."""
-
-    @property
-    def store(self) -> Store | None:
-        """The tracking store; None where MLflow is unreachable."""
-
-    @property
-    def run_id(self) -> str | None:
-        """The run's identifier."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +103,6 @@ def opened(store: Store, experiment_id: str, found: Any, name: str, tags: Mappin
     if found is not None:
         return store.reopen(found, tags)
     return str(store.client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
-
-
-@contextmanager
-def failure_told(run: OpenRun) -> Iterator[None]:
-    """End a run ``FAILED`` where the body raises, with what failed in the tag ``vpoc.failure``."""
-    try:
-        yield
-    except BaseException as error:
-        if run.store is not None and run.run_id is not None:
-            run.store.end_failed(run.run_id, error)
-        raise
 
 
 def close_dead(store: Store, experiment_id: str, instance: dg.DagsterInstance) -> None:

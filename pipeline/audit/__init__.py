@@ -7,10 +7,10 @@ from pipeline.audit.folds import audit_folds
 from pipeline.audit.model_audit import audit_models
 from pipeline.audit.permutation import Permutation, check_permutation
 from pipeline.audit.report import AuditReport, Finding
-from pipeline.audit.run import audit
+from pipeline.audit.run import audit, auditing
 from pipeline.audit.separation import AUC_LIMIT, CORRELATION_LIMIT, audit_labels, audit_separation
 from pipeline.audit.trading_replay import check_fill_replay, check_signal_replay, fill_cutoffs, signal_cutoffs
-from pipeline.audit.training_proof import TrainingProof, prove_training
+from pipeline.audit.training_proof import TrainingProof, prove_training, proving_training
 
 __all__ = [
     "AUC_LIMIT",
@@ -25,6 +25,7 @@ __all__ = [
     "audit_labels",
     "audit_models",
     "audit_separation",
+    "auditing",
     "check_chain",
     "check_choice_replay",
     "check_fill_replay",
@@ -34,6 +35,7 @@ __all__ = [
     "folds_of",
     "last_sessions",
     "prove_training",
+    "proving_training",
     "rare_days",
     "signal_cutoffs",
 ]

@@ -6,13 +6,14 @@ a calibration, a threshold, early stopping or scores of another model.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.audit.cut_run import CutRun, FinalModel, run_on_cut_bars
+from pipeline.audit.cut_run import CutRun, FinalModel, running_on_cut_bars
 from pipeline.audit.report import Finding
 from pipeline.audit.tables import differing, differs, plain
 from pipeline.errors import DataError
@@ -24,7 +25,7 @@ from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
 from pipeline.strategy.signals import SIGNAL_COLUMNS
 
-__all__ = ["WholeRun", "check_chain", "fold_of_seed", "folds_of", "why_not_judged"]
+__all__ = ["WholeRun", "check_chain", "checking_chain", "fold_of_seed", "folds_of", "why_not_judged"]
 
 _OUTCOME = ("start", "end", "label", "r_multiple", "net")
 _GATE = "a gate or the confidence uses what comes after the session it is decided on"
@@ -130,17 +131,35 @@ def check_chain(whole: WholeRun, fold: int, *, compute: Compute | None = None) -
     DataError
         If the chain fails on the bars cut off.
     """
+    with checking_chain(whole, fold, compute=compute) as findings:
+        return findings()
+
+
+@contextmanager
+def checking_chain(
+    whole: WholeRun, fold: int, *, compute: Compute | None = None
+) -> Iterator[Callable[[], list[Finding]]]:
+    """Run the chain on the cut bars beside what this process does meanwhile; parameters as of :func:`check_chain`.
+
+    Yields
+    ------
+    Callable
+        Waits for the run and returns the findings.
+    """
     first = _first_decision(whole, fold)
-    families = list(whole.predictions)
-    cut = run_on_cut_bars(
+    with running_on_cut_bars(
         whole.bars[pd.DatetimeIndex(whole.bars["timestamp"]) < first],
         whole.instrument,
         whole.settings,
-        families,
+        list(whole.predictions),
         first,
         vix=_known_by(whole, first),
         compute=compute,
-    )
+    ) as cut:
+        yield lambda: _differences(whole, cut(), fold, first)
+
+
+def _differences(whole: WholeRun, cut: CutRun, fold: int, first: pd.Timestamp) -> list[Finding]:
     early = (whole.inputs.starts <= first).to_numpy()
     signals = whole.signals[early]
     names = _names(signals)
@@ -160,7 +179,7 @@ def check_chain(whole: WholeRun, fold: int, *, compute: Compute | None = None) -
             fold,
             _LABEL,
         ),
-        lambda: (found for family in families for found in _model(whole, cut, family, fold, first, names)),
+        lambda: (found for family in whole.predictions for found in _model(whole, cut, family, fold, first, names)),
     )
     for step in steps:
         if findings := list(step()):

@@ -1,25 +1,25 @@
-"""A run of the chain on bars cut off, to its final models: ``python -m pipeline.audit FOLDER``.
+"""A run of the chain on bars cut off, to its final models.
 
-In a process of its own, which is handed the bars up to the cut and nothing else: what another process remembers of
-later bars, in a module-level cache say, is not there. It ends with the process that asked: by SIGKILL too.
+In a fresh process (:mod:`pipeline.fresh_processes`), which is handed the bars up to the cut and nothing else: what
+another process remembers of later bars, in a module-level cache say, is not there.
 """
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 
 from pipeline.chain import make_chain
 from pipeline.datasets import Dataset
 from pipeline.environment import POSTGRES_VARIABLE
-from pipeline.errors import DataError
-from pipeline.home import PROJECT, Home, expanded, vpoc_home
+from pipeline.errors import DataError, PipelineError
+from pipeline.fresh_processes import FreshProcess
+from pipeline.home import Home, expanded, vpoc_home
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import Model
 from pipeline.learning.models.registry import load_model
@@ -31,7 +31,7 @@ from pipeline.studies import nested_model
 from pipeline.tuning.database import OPTUNA_VARIABLE, tuning_url
 from pipeline.tuning.trial_store import open_trials
 
-__all__ = ["CutRun", "FinalModel", "answer", "run_on_cut_bars"]
+__all__ = ["CutRun", "FinalModel", "run_on_cut_bars", "running_on_cut_bars"]
 
 _TASK, _DONE = "task.json", "done.json"
 _SCORES = "scores.parquet"
@@ -92,7 +92,8 @@ class CutRun:
         return cls(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in _FRAMES}, finals=finals)
 
 
-def run_on_cut_bars(
+@contextmanager
+def running_on_cut_bars(
     bars: pd.DataFrame,
     instrument: Instrument,
     settings: Settings,
@@ -101,8 +102,8 @@ def run_on_cut_bars(
     *,
     vix: pd.DataFrame | None = None,
     compute: Compute | None = None,
-) -> CutRun:
-    """Run the chain in a fresh process, on what is handed over alone.
+) -> Iterator[Callable[[], CutRun]]:
+    """Run the chain in a fresh process, on what is handed over alone, beside what this process does meanwhile.
 
     Parameters
     ----------
@@ -119,10 +120,10 @@ def run_on_cut_bars(
     compute
         Where to train; the processor by default.
 
-    Raises
+    Yields
     ------
-    DataError
-        If the process fails: with its own message.
+    Callable
+        Waits for the run and returns it; a DataError with the run's own message if it failed.
     """
     with temporary_folder(vpoc_home().root, "cut") as folder:
         bars.to_parquet(folder / _BARS)
@@ -139,28 +140,32 @@ def run_on_cut_bars(
         environment = {key: value for key, value in os.environ.items() if key not in _DATABASES}
         # The process works in another folder.
         environment |= {key: str(expanded(environment[key]).absolute()) for key in _FILES if environment.get(key)}
-        # Its input stays open as long as this process lives: see __main__.
-        with subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "pipeline.audit", str(folder)],
-            env=environment,
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            output = process.stderr.read().strip().splitlines() if process.stderr else []
-            code = process.wait()
-        if code:
-            raise DataError(
-                f"the chain failed on bars cut off at {until}, although it ran on all bars: "
-                f"{output[-1] if output else f'exit code {code}'}"
-            )
-        return CutRun.read(folder)
+        process = FreshProcess(_answer, folder, environment=environment)
+
+        def result() -> CutRun:
+            try:
+                process.result()
+            except Exception as error:  # whatever stops the chain there, it did not here
+                message = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
+                raise DataError(
+                    f"the chain failed on bars cut off at {until}, although it ran on all bars: {message}"
+                ) from error
+            return CutRun.read(folder)
+
+        try:
+            yield result
+        finally:
+            process.close()
 
 
-def answer(folder: Path) -> None:
-    """Do in this process what :func:`run_on_cut_bars` wrote into the folder."""
+def run_on_cut_bars(*given: Any, **options: Any) -> CutRun:
+    """Run the chain as :func:`running_on_cut_bars` does, and wait for it."""
+    with running_on_cut_bars(*given, **options) as result:
+        return result()
+
+
+def _answer(folder: Path) -> None:
+    """Do in this process what :func:`running_on_cut_bars` wrote into the folder."""
     task = json.loads((folder / _TASK).read_text(encoding="utf-8"))
     instrument, settings = Instrument(**task["instrument"]), Settings(**task["settings"])
     compute = Compute(**task["compute"] | {"devices": tuple(task["compute"]["devices"])})

@@ -1,6 +1,7 @@
 """All checks, one after another."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.audit.cutoffs import choose_cutoffs
+from pipeline.audit.cutoffs import choose_cutoffs, last_sessions
 from pipeline.audit.externals import check_externals
 from pipeline.audit.folds import audit_folds
 from pipeline.audit.label_replay import check_label_replay
@@ -24,13 +25,18 @@ from pipeline.backtest import Account, simulate
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.features import Feature, FeatureInputs, candidate_features, history_needed, registered
 from pipeline.features.sequences import sequence_features
+from pipeline.fresh_processes import FreshProcess, processors
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
 from pipeline.market import Instrument
+from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals
 
-__all__ = ["audit"]
+__all__ = ["audit", "auditing"]
 
 Progress = Callable[[int, int, str], None]
+
+WORTH_PROCESSES = 50_000
+"""Bars from which on an audit is made in a process of its own."""
 
 # Sessions that the incremental check adds.
 _FRESH = 3
@@ -142,6 +148,59 @@ def audit(
         skipped=skipped,
         cutoffs=tuple(inputs.sessions[places]),
         sessions=len(inputs.sessions),
+    )
+
+
+@contextmanager
+def auditing(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    settings: Settings,
+    *,
+    vix: pd.DataFrame | None = None,
+    sessions: int,
+    cutoffs: int,
+) -> Iterator[Callable[[], AuditReport]]:
+    """Audit the last sessions under a user's settings, beside what this process does meanwhile where it takes long.
+
+    Parameters
+    ----------
+    bars, instrument, vix, cutoffs
+        As of :func:`audit`.
+    settings
+        Strategy, chosen features, account and seed.
+    sessions
+        How many of the last sessions to audit.
+
+    Yields
+    ------
+    Callable
+        Waits for the report and returns it.
+    """
+    recent = last_sessions(bars, instrument, sessions)
+    given = (recent, instrument, settings, vix, cutoffs)
+    if len(recent) < WORTH_PROCESSES or processors() == 1:
+        yield lambda: _audit_under(*given)
+        return
+    process = FreshProcess(_audit_under, *given)
+    try:
+        yield process.result
+    finally:
+        process.close()
+
+
+def _audit_under(
+    bars: pd.DataFrame, instrument: Instrument, settings: Settings, vix: pd.DataFrame | None, cutoffs: int
+) -> AuditReport:
+    return audit(
+        bars,
+        instrument,
+        settings.strategy,
+        features=settings.features.chosen(),
+        vix=vix,
+        account=settings.account_for(instrument),
+        cutoffs=cutoffs,
+        seed=settings.seed,
     )
 
 

@@ -74,6 +74,10 @@ def differs(one: pd.Series, other: pd.Series) -> Bools:
     """Mark the rows in which two columns of any kind differ, numbers in any bit; missing equals missing."""
     if pd.api.types.is_float_dtype(one.dtype) and pd.api.types.is_float_dtype(other.dtype):
         return differing(one.to_numpy(np.float64), other.to_numpy(np.float64))
+    if one.dtype == other.dtype and isinstance(one.dtype, np.dtype) and one.dtype.kind in "biu":
+        return np.asarray(one.to_numpy() != other.to_numpy(), np.bool_)
+    if one.dtype == other.dtype and pd.api.types.is_datetime64_any_dtype(one.dtype):
+        return np.asarray(pd.DatetimeIndex(one).asi8 != pd.DatetimeIndex(other).asi8, np.bool_)
     both_missing = one.isna().to_numpy() & other.isna().to_numpy()
     return np.asarray(one.to_numpy(object) != other.to_numpy(object), np.bool_) & ~both_missing
 

@@ -1,6 +1,6 @@
 """Signals and fills: what is known of them at a time must not change with what comes after it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,16 @@ from pipeline.audit.report import Finding
 from pipeline.audit.tables import differing, differs, plain
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.errors import DataError
+from pipeline.fresh_processes import in_fresh_processes, processors
 from pipeline.market import Hours, Instrument, label_sessions, session_schedule
 from pipeline.research import make_profiles
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
 from pipeline.strategy.signals import SIGNAL_COLUMNS
 
 __all__ = ["check_fill_replay", "check_signal_replay", "fill_cutoffs", "signal_cutoffs"]
+
+WORTH_PROCESSES = 200_000
+"""Bars from which on cut-offs are checked side by side."""
 
 _PRICES = ("open", "high", "low", "close")
 _GATES = tuple(name for name in SIGNAL_COLUMNS if name != "confidence")
@@ -81,6 +85,16 @@ def check_signal_replay(
     list of Finding
         One a column, the first row that differs at any cut-off.
     """
+    return _in_parts(_signals_differ, bars, (instrument, settings, signals), pd.DatetimeIndex(list(sessions)))
+
+
+def _signals_differ(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    settings: StrategySettings,
+    signals: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+) -> list[Finding]:
     opens, decided = pd.DatetimeIndex(bars["timestamp"]), pd.DatetimeIndex(signals["decided_on"])
     found: dict[str, Finding] = {}
     for session in sessions:
@@ -183,6 +197,29 @@ def check_fill_replay(
     list of Finding
         One a thing that differs (``equity``, a column of the trades or orders), at the first bar, trade or order.
     """
+    return _in_parts(_fills_differ, bars, (orders, result, hours), cutoffs)
+
+
+def _in_parts(
+    check: Callable[..., list[Finding]], bars: pd.DataFrame, given: tuple[Any, ...], cutoffs: pd.DatetimeIndex
+) -> list[Finding]:
+    """Check cut-offs in as many parts as there are processors, where each takes long; the first finding of each thing.
+
+    In fresh processes, which know nothing of the whole run but what they are given.
+    """
+    parts = processors() if len(bars) >= WORTH_PROCESSES else 1
+    calls = [(bars, *given, part) for part in np.array_split(np.arange(len(cutoffs)), parts) if len(part)]
+    calls = [(*call[:-1], cutoffs[call[-1]]) for call in calls]
+    found = in_fresh_processes(check, calls) if len(calls) > 1 else [check(*call) for call in calls]
+    first: dict[str, Finding] = {}
+    for finding in (each for part in found for each in part):
+        first.setdefault(finding.feature, finding)
+    return list(first.values())
+
+
+def _fills_differ(
+    bars: pd.DataFrame, orders: pd.DataFrame, result: BacktestResult, hours: Hours, cutoffs: pd.DatetimeIndex
+) -> list[Finding]:
     opens = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns")
     found: dict[str, Finding] = {}
     for last in cutoffs:

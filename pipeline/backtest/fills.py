@@ -4,11 +4,13 @@ Everything is written for a long. A short is the same order in a mirror: its pri
 negated and the bar's high and low change places, so "below" is always worse and "above" always better.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from pipeline.backtest.replayed import Bars, Margins, Orders, Rules, Ticks
 
 __all__ = [
     "CANCELLED",
@@ -21,16 +23,10 @@ __all__ = [
     "SESSION_END",
     "STATUSES",
     "TRADABLE",
-    "Bars",
-    "Margins",
-    "Orders",
-    "Rules",
     "enter",
     "leave",
     "replay",
 ]
-
-Ticks = NDArray[np.int64]
 
 # How an order ends, and why; the numbers index these names.
 STATUSES = ("not_reached", "closed", "gapped_past_stop", "skipped", "cancelled")
@@ -57,82 +53,6 @@ BEFORE, FROM_OPEN, FROM_INSIDE = range(3)
 TRADABLE = 1  # in the hours traded
 SESSION_END = 2  # the last bar given of its session's hours
 CLOSE_BAR = 4  # whatever is held is closed at its close
-
-
-class Bars(NamedTuple):
-    """The bars that are replayed.
-
-    Attributes
-    ----------
-    ticks
-        Open, high, low, close, shape (4, n).
-    flags
-        What each bar is: bits TRADABLE, SESSION_END, CLOSE_BAR, shape (n,).
-    session_first
-        First tradable bar of each session, ascending, shape (s,).
-    finer, finer_range
-        Finer bars in ticks, shape (4, k), and per bar the first and the end of those within it, shape (2, n); shapes
-        (4, 0) and (2, 0) without.
-    """
-
-    ticks: NDArray[Any]
-    flags: NDArray[np.uint8]
-    session_first: Ticks
-    finer: Ticks
-    finer_range: Ticks
-
-
-class Orders(NamedTuple):
-    """Orders, shape (m,) each.
-
-    Sorted by ``first_bar``, then in the order in which they are tried; orders with the same ``first_bar`` share
-    ``last_bar``, and ranges of different ones don't overlap.
-
-    Attributes
-    ----------
-    side
-        +1 or −1.
-    entry, stop, target
-        In ticks.
-    fixed
-        Contracts, or 0 for the sizing rule.
-    risk
-        Fraction of equity.
-    first_bar, last_bar
-        The range of bars it may enter in.
-    """
-
-    side: Ticks
-    entry: Ticks
-    stop: Ticks
-    target: Ticks
-    fixed: Ticks
-    risk: NDArray[np.float64]
-    first_bar: Ticks
-    last_bar: Ticks
-
-
-class Margins(NamedTuple):
-    """Margin per session, see :func:`~pipeline.backtest.account.margin_per_session`, shape (s,) each."""
-
-    day_rate: NDArray[np.float64]
-    day_amount: NDArray[np.float64]
-    night_rate: NDArray[np.float64]
-    night_amount: NDArray[np.float64]
-
-
-class Rules(NamedTuple):
-    """Account and costs: money in the instrument's currency, distances in ticks; 0 contracts are no cap."""
-
-    capital: float
-    tick_value: float
-    commission_per_side: float
-    commission_rate: float
-    slippage: int
-    through: int
-    max_positions: int
-    max_contracts: int
-    hold_overnight: bool
 
 
 _FAR = 1 << 62  # ticks, beyond any price
@@ -302,6 +222,9 @@ def _mark(
     """
     side, ends, slots = positions
     rate, amount = margin
+    if len(slots) == 0:
+        equity[first:last] = cash
+        return last, cash, False
     mark = cash
     for i in range(first, last):
         mark = cash
@@ -310,7 +233,7 @@ def _mark(
             mark += side[o] * (closes[i] - ends[4, o]) * tick_value * ends[2, o]
             maintenance += ends[2, o] * (amount + rate * abs(closes[i]) * tick_value)
         equity[i] = mark
-        if len(slots) > 0 and mark < maintenance * (1 - _ROUNDING):
+        if mark < maintenance * (1 - _ROUNDING):
             return i + 1, mark, True
     return last, mark, False
 

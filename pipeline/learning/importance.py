@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.fresh_processes import in_fresh_processes
 from pipeline.learning.models.protocol import Model
 from pipeline.learning.models.rows import TrainingRows
 
@@ -48,6 +49,7 @@ def walk_forward_importance(
     seed: int = 0,
     repeats: int = 3,
     groups: Mapping[str, str] | None = None,
+    side_by_side: bool = False,
 ) -> pd.DataFrame:
     """Importance of every feature in every fold of a walk-forward, measured on rows the fold's model never saw.
 
@@ -61,6 +63,8 @@ def walk_forward_importance(
         Which fold scored each candidate, from 1; others (−1, missing) are passed over. Its index holds the rows'.
     seed, repeats, groups
         As of :func:`fold_importance`; each fold has random numbers of its own.
+    side_by_side
+        Whether to measure the folds in processes of their own; no bit depends on it.
 
     Returns
     -------
@@ -75,13 +79,19 @@ def walk_forward_importance(
     if absent := (~rows.outcome.index.isin(folds.index)).sum():
         raise DataError(f"{absent} of {len(rows)} rows have no fold; hand over the folds of the same candidates")
     fold = folds.loc[rows.outcome.index].astype("Int64").fillna(-1).to_numpy(np.int64)
-    parts = []
-    for number, model in enumerate(models, 1):
-        test = np.flatnonzero(fold == number)
-        if len(test):
-            found = fold_importance(model, rows.take(test), seed=seed + number, repeats=repeats, groups=groups)
-            parts.append(found.assign(fold=number)[list(IMPORTANCE_COLUMNS)])
+    tests = [(number, model, np.flatnonzero(fold == number)) for number, model in enumerate(models, 1)]
+    calls = [
+        (model, rows.take(test), number, seed + number, repeats, groups) for number, model, test in tests if len(test)
+    ]
+    parts = in_fresh_processes(_of_fold, calls) if side_by_side else [_of_fold(*call) for call in calls]
     return pd.concat(parts, ignore_index=True) if parts else _empty()
+
+
+def _of_fold(
+    model: Model, rows: TrainingRows, number: int, seed: int, repeats: int, groups: Mapping[str, str] | None
+) -> pd.DataFrame:
+    found = fold_importance(model, rows, seed=seed, repeats=repeats, groups=groups)
+    return found.assign(fold=number)[list(IMPORTANCE_COLUMNS)]
 
 
 def fold_importance(
@@ -215,7 +225,7 @@ def _permutation(
         for number, name in enumerate(chosen):
             for repeat, order in enumerate(orders):
                 copies[number, repeat][:, place[name]] = values[order][:, place[name]]
-        shuffled = pd.DataFrame(copies.reshape(-1, values.shape[1]), columns=own.columns)
+        shuffled = pd.DataFrame(copies.reshape(-1, values.shape[1]), columns=own.columns, copy=False)
         losses = _loss(model, shuffled, label).reshape(len(chosen), repeats)
         found |= dict(zip(chosen, (losses - before).mean(axis=1), strict=True))
     return _long("permutation", found)
@@ -250,7 +260,9 @@ def _loss(model: Model, features: pd.DataFrame, label: Array) -> Array:
 
 
 def _summed(method: str, values: pd.Series, members: Mapping[str, list[str]]) -> pd.DataFrame:
-    return _long(method, {name: float(values[columns].sum()) for name, columns in members.items()})
+    array = values.to_numpy(np.float64)
+    places = {name: values.index.get_indexer(columns) for name, columns in members.items()}
+    return _long(method, {name: float(array[at].sum()) for name, at in places.items()})
 
 
 def _long(method: str, values: Mapping[str, float]) -> pd.DataFrame:

@@ -50,15 +50,18 @@ class DropUninformative(FeatureTransform):
     def _learn(self, frame: pd.DataFrame) -> None:
         self.dropped_: dict[str, str] = {}
         seen: dict[bytes, str] = {}
-        for name in frame.columns:
-            values = frame[name].to_numpy() + 0.0  # −0.0 and 0.0 are one value, and its bytes should be too
-            missing = np.isnan(values)
-            values[missing] = np.nan
-            if missing.all():
+        # Column by column in memory. −0.0 and 0.0 are one value, and its bytes should be too.
+        columns = np.ascontiguousarray(frame.to_numpy(np.float64).T) + 0.0
+        missing = np.isnan(columns)
+        columns[missing] = np.nan
+        never = np.asarray(missing.all(axis=1))
+        constant = np.asarray(~missing.any(axis=1) & (columns == columns[:, :1]).all(axis=1))
+        for place, name in enumerate(frame.columns.tolist()):
+            if never[place]:
                 self.dropped_[name] = "all missing"
-            elif not missing.any() and (values == values[0]).all():
+            elif constant[place]:
                 self.dropped_[name] = "constant"
-            elif (key := values.tobytes()) in seen:
+            elif (key := columns[place].tobytes()) in seen:
                 self.dropped_[name] = f"copy of {seen[key]}"
             else:
                 seen[key] = name
@@ -69,7 +72,8 @@ class DropUninformative(FeatureTransform):
             )
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[list(self.get_feature_names_out())]
+        kept = [place for place, name in enumerate(self.feature_names_in_) if name not in self.dropped_]
+        return frame if len(kept) == frame.shape[1] else frame.iloc[:, kept]
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Names of the columns kept, in their order."""
@@ -100,8 +104,10 @@ class Winsorizer(FeatureTransform):
                 f"Winsorizer has lower {self.lower!r} and upper {self.upper!r}; give 0 ≤ lower < upper ≤ 1, e.g. "
                 "0.01 and 0.99"
             )
-        self.lower_ = frame.quantile(self.lower)
-        self.upper_ = frame.quantile(self.upper)
+        ordered = _Ordered(frame.to_numpy(np.float64))
+        self.lower_, self.upper_ = (
+            pd.Series(ordered.quantile(share), frame.columns, name=share) for share in (self.lower, self.upper)
+        )
 
     def _apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         # As frame.clip, which takes a column at a time: a bound that is NaN leaves its column as it is.
@@ -134,9 +140,9 @@ class MadScaler(FeatureTransform):
     """
 
     def _learn(self, frame: pd.DataFrame) -> None:
-        self.center_ = frame.median()
+        self.center_ = _medians(frame)
         distance = (frame - self.center_).abs()
-        sigma = distance.median() * _MEDIAN_TO_SIGMA
+        sigma = _medians(distance) * _MEDIAN_TO_SIGMA
         sigma = sigma.where(sigma != 0, distance.mean() * _MEAN_TO_SIGMA)
         self.scale_ = sigma.where(sigma != 0, 1.0)
 
@@ -182,7 +188,7 @@ class MissingValues(FeatureTransform):
         if self.policy == "error":
             self._refuse(missing)
         if self.policy in _FILLING:
-            self.median_ = frame.median()
+            self.median_ = _medians(frame)
             self.known_gaps_ = frame.columns[missing.any()].tolist()
         if self.policy in ("median", "impute"):
             if missing.all().any():
@@ -238,8 +244,38 @@ class MissingValues(FeatureTransform):
         return np.array([*self.feature_names_in_, *(f"{name}_missing" for name in self.indicated_)], dtype=object)
 
 
+class _Ordered:
+    """Columns in order, all at once: quantiles as NumPy and pandas give them column by column, to the bit."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._values = np.sort(np.ascontiguousarray(values.T), axis=1)  # missing ones last
+        self._known = np.count_nonzero(~np.isnan(self._values), axis=1)
+
+    def quantile(self, share: float) -> NDArray[np.float64]:
+        """Quantile of each column's known values, interpolated linearly; NaN where none is known."""
+        place = (np.maximum(self._known, 1) - 1) * share
+        below = np.floor(place).astype(np.int64)
+        above = np.minimum(below + 1, np.maximum(self._known, 1) - 1)
+        lower, upper = (np.take_along_axis(self._values, at[:, None], axis=1)[:, 0] for at in (below, above))
+        weight, step = place - below, upper - lower
+        # As NumPy's: from the nearer end.
+        return np.where(weight >= 0.5, upper - step * (1 - weight), lower + step * weight)
+
+    def median(self) -> NDArray[np.float64]:
+        """Median of each column's known values; NaN where none is known."""
+        last = np.maximum(self._known, 1) - 1
+        lower, upper = (
+            np.take_along_axis(self._values, at[:, None], axis=1)[:, 0] for at in (last // 2, last - last // 2)
+        )
+        return np.where(lower == upper, lower, (lower + upper) / 2)
+
+
+def _medians(frame: pd.DataFrame) -> pd.Series:
+    return pd.Series(_Ordered(frame.to_numpy(np.float64)).median(), frame.columns)
+
+
 def _like(frame: pd.DataFrame, values: NDArray[np.float64]) -> pd.DataFrame:
-    return pd.DataFrame(values, frame.index, frame.columns)
+    return pd.DataFrame(values, frame.index, frame.columns, copy=False)
 
 
 def _filled(frame: pd.DataFrame, missing: pd.DataFrame, by_column: pd.Series) -> pd.DataFrame:

@@ -1,17 +1,18 @@
 """Walk-forward training: every score comes from a model that learned only from labels known before the decision."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.fresh_processes import in_fresh_processes, tell
 from pipeline.learning.intervals import instants, read_intervals
-from pipeline.learning.models.protocol import FitOptions, Model
+from pipeline.learning.models.protocol import FitOptions, Model, Progress
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.splits import PurgedSplitter, PurgedWalkForward
 from pipeline.learning.threshold import tune_threshold
@@ -37,6 +38,9 @@ LEAST_OF_A_CLASS = 5
 _OUT_OF_FOLD = "out_of_fold"
 _NO_TIME = np.iinfo(np.int64).min
 Threshold = float | Literal["tuned"]
+_Call = tuple[
+    Callable[[], Model], TrainingRows, Threshold, FitOptions, Callable[[TrainingRows], TrainingRows] | None
+]  # arguments of a fit
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ def walk_forward(
     options_for: Callable[[str], FitOptions] | None = None,
     pending: pd.Series | None = None,
     weigh: Callable[[TrainingRows], TrainingRows] | None = None,
+    side_by_side: bool = False,
 ) -> WalkForward:
     """Fit a model for each test block on what was known before it, score the block's candidates, then the final model.
 
@@ -136,6 +141,9 @@ def walk_forward(
         final model; the others, whose trade is still open, by the last block's.
     weigh
         Weighs the training rows of a fit; as they come without.
+    side_by_side
+        Whether to make the fits in processes of their own, as many at once as there are processors; ``make`` and
+        ``weigh`` have to be functions that can be pickled. No bit depends on it.
 
     Raises
     ------
@@ -159,19 +167,16 @@ def walk_forward(
     known = np.full(len(scored), _NO_TIME, np.int64)
     origin = np.full(len(scored), "", dtype=object)
 
-    def keep(fitted: Fitted, judged: NDArray[np.bool_], called: str) -> Fitted:
+    def keep(fitted: Fitted, judged: NDArray[np.bool_], called: str) -> None:
         score[judged] = fitted.model.predict_proba(scored.loc[judged])
         cutoff[judged], known[judged], origin[judged] = fitted.threshold, fitted.trained_until.value, called
-        return fitted
 
-    folds = []
-    for number, name in enumerate(roles, 1):
-        train = np.flatnonzero(roles[name] == "train")
-        fitted = _fit(make, rows.take(train), threshold, options_for(fit_name(number)), weigh)
-        folds.append(keep(fitted, fold_of == number, _OUT_OF_FOLD))
-    final = fit_final(
-        make, rows, starts, splitter, threshold=threshold, options=options_for(FINAL), pending=pending, weigh=weigh
-    )
+    parts = {fit_name(number): np.flatnonzero(roles[name] == "train") for number, name in enumerate(roles, 1)}
+    parts[FINAL] = _known_before_coming(rows, coming, decided, splitter)
+    calls = [(make, rows.take(part), threshold, options_for(name), weigh) for name, part in parts.items()]
+    *folds, final = _apart(calls) if side_by_side else [_fit(*call) for call in calls]
+    for number, fitted in enumerate(folds, 1):
+        keep(fitted, fold_of == number, _OUT_OF_FOLD)
     keep(final, coming, FINAL)
     predictions = pd.DataFrame(
         {
@@ -220,9 +225,7 @@ def fit_final(
     """
     waiting = np.zeros(len(starts), np.bool_) if pending is None else pending.to_numpy(np.bool_)
     decided = instants(starts, "start")[0]
-    coming = _coming(decided, waiting, rows)
-    opens = pd.Timestamp(decided[coming][0], tz="UTC") if coming.any() else None
-    train = splitter.known_before(rows.outcome, opens)
+    train = _known_before_coming(rows, _coming(decided, waiting, rows), decided, splitter)
     return _fit(make, rows.take(train), threshold, options or FitOptions(), weigh)
 
 
@@ -231,6 +234,29 @@ def _coming(decided: NDArray[np.int64], waiting: NDArray[np.bool_], rows: Traini
     last = max(decided.max(), read_intervals(rows.outcome).end.max())
     coming: NDArray[np.bool_] = waiting & (decided == last)
     return coming
+
+
+def _known_before_coming(
+    rows: TrainingRows, coming: NDArray[np.bool_], decided: NDArray[np.int64], splitter: PurgedWalkForward
+) -> NDArray[np.int64]:
+    """Positions of the rows whose label is known before the coming session's decision."""
+    opens = pd.Timestamp(decided[coming][0], tz="UTC") if coming.any() else None
+    return splitter.known_before(rows.outcome, opens)
+
+
+def _apart(calls: Sequence[_Call]) -> list[Fitted]:
+    """Make the fits in processes of their own; each one's progress is told here."""
+
+    def told(number: int, progress: Progress) -> None:
+        if (observe := calls[number][3].observe) is not None:
+            observe(progress)
+
+    sent = [(make, rows, limit, replace(options, observe=None), weigh) for make, rows, limit, options, weigh in calls]
+    return in_fresh_processes(_fit_and_tell, sent, told)
+
+
+def _fit_and_tell(make: Any, rows: TrainingRows, threshold: Threshold, options: FitOptions, weigh: Any) -> Fitted:
+    return _fit(make, rows, threshold, replace(options, observe=tell), weigh)
 
 
 def _fit(

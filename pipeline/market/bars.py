@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from pipeline.market.frames import numbers_of, require_columns, times_of
 
-__all__ = ["BAR_COLUMNS", "bar_columns", "require_bars", "times_are_index"]
+__all__ = ["BAR_COLUMNS", "bar_columns", "require_bars"]
 
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 
@@ -54,27 +56,14 @@ def bar_columns(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> dic
     DataError
         As :func:`require_bars`.
     """
-    if not isinstance(bars, pd.DataFrame):
-        raise DataError(f"bars must be a pandas DataFrame, not {type(bars).__name__}")
-    needed = list(columns)
-    if "timestamp" in needed and "timestamp" not in bars.columns and times_are_index(bars):
-        times: pd.Series | None = bars.index.to_series(name="timestamp")
-        present = {"timestamp", *bars.columns}
-    else:
-        times = None
-        present = set(bars.columns)
-    if missing := [name for name in needed if name not in present]:
-        found = ", ".join(map(str, bars.columns)) or "none"
-        raise DataError(f"bars have no column {', '.join(missing)} (columns found: {found}); rename or add it")
-    if twice := sorted(set(map(str, bars.columns[bars.columns.duplicated()])) & set(needed)):
-        raise DataError(f"bars have the column {', '.join(twice)} more than once; keep one of them")
+    require_columns(bars, columns, "bars")
     result: dict[str, Any] = {}
-    if "timestamp" in needed:
-        result["timestamp"] = _times(bars["timestamp"] if times is None else times)
+    if "timestamp" in columns:
+        result["timestamp"] = _rising(times_of(bars, "bars"))
     labels = result.get("timestamp")
-    for name in needed:
+    for name in columns:
         if name != "timestamp":
-            result[name] = _numbers(bars[name], name, labels)
+            result[name] = _finite(numbers_of(bars, name, "bars"), name, labels)
     if "volume" in result and len(bars) and result["volume"].min() < 0:
         row = int(np.argmax(result["volume"] < 0))
         raise DataError(
@@ -96,27 +85,7 @@ def bar_columns(bars: pd.DataFrame, columns: Sequence[str] = BAR_COLUMNS) -> dic
     return result
 
 
-def times_are_index(bars: pd.DataFrame) -> bool:
-    """Return True if the index holds the bars' times."""
-    return isinstance(bars.index, pd.DatetimeIndex) and bars.index.name in (None, "timestamp")
-
-
-def _times(values: pd.Series) -> pd.DatetimeIndex:
-    if len(values) == 0:
-        return pd.DatetimeIndex([], tz="UTC").as_unit("ns")
-    if pd.api.types.is_numeric_dtype(values.dtype) or isinstance(values.dtype, pd.StringDtype):
-        raise DataError(
-            f"bars' timestamps are {values.dtype}, not times; convert them first, e.g. pd.to_datetime(..., utc=True)"
-        )
-    try:
-        index = pd.DatetimeIndex(values)
-        if index.tz is not None:
-            index = index.tz_convert("UTC")
-            index = index if index.unit == "ns" else index.as_unit("ns")  # which would copy
-    except (TypeError, ValueError) as error:
-        raise DataError(f"bars' timestamps can't be read as times: {' '.join(str(error).split())}") from error
-    if index.tz is None:
-        raise DataError("bars' timestamps carry no time zone; localize them to their zone, then convert to UTC")
+def _rising(index: pd.DatetimeIndex) -> pd.DatetimeIndex:
     if index.hasnans:
         raise DataError(f"bars have no timestamp {_place(int(np.argmax(index.isna())), None)}; drop or fill the row")
     instants = index.asi8
@@ -127,16 +96,10 @@ def _times(values: pd.Series) -> pd.DatetimeIndex:
             f"bars' timestamps must be strictly increasing, but {index[row].isoformat()} at row {row} follows "
             f"{index[row - 1].isoformat()}; sort them and drop duplicates"
         )
-    return index.rename(None)
+    return index
 
 
-def _numbers(values: pd.Series, name: str, labels: pd.DatetimeIndex | None) -> np.ndarray:
-    try:
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"bars' column {name} holds {values.dtype}, not numbers: {' '.join(str(error).split())}"
-        ) from error
+def _finite(numbers: NDArray[np.float64], name: str, labels: pd.DatetimeIndex | None) -> NDArray[np.float64]:
     with np.errstate(over="ignore", invalid="ignore"):
         suspect = not np.isfinite(numbers.sum())  # one pass without an array; what isn't finite stays so in the sum
     if suspect and not (finite := np.isfinite(numbers)).all():

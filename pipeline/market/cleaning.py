@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import ConfigurationError
+from pipeline.market.frames import numbers_of, require_columns, times_of
 from pipeline.market.instruments import Instrument
 from pipeline.market.sessions import label_sessions
 
@@ -215,21 +216,12 @@ def count_out_of_order(instants: NDArray[np.int64]) -> int:
 
 
 def _checked(raw: pd.DataFrame) -> pd.DataFrame:
-    missing = [name for name in ("timestamp", *_VALUES) if name not in raw.columns]
-    if missing:
-        raise DataError(f"raw bars have no column {', '.join(missing)}; they have {', '.join(map(str, raw.columns))}")
+    require_columns(raw, ("timestamp", *_VALUES), "raw bars")
+    times = times_of(raw, "raw bars")
     rows = raw.reset_index(drop=True)
-    times = rows["timestamp"]
-    if not isinstance(times.dtype, pd.DatetimeTZDtype):
-        raise DataError(f"column 'timestamp' of raw bars is {times.dtype}; give times with a time zone")
-    try:
-        rows["timestamp"] = times.dt.tz_convert("UTC").dt.as_unit("ns")
-    except pd.errors.OutOfBoundsDatetime as error:
-        raise DataError(f"column 'timestamp' of raw bars holds a time outside 1678 to 2261: {error}") from error
+    rows["timestamp"] = times
     for name in (*_VALUES, *(each for each in _OPTIONAL_NUMBERS if each in rows)):
-        if not pd.api.types.is_numeric_dtype(rows[name]):
-            raise DataError(f"column {name!r} of raw bars is {rows[name].dtype}; give numbers")
-        rows[name] = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        rows[name] = numbers_of(rows, name, "raw bars")
     if "contract" in rows:
         rows["contract"] = rows["contract"].astype("str")
     if "source_file" not in rows:

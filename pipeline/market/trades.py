@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.market.cleaning import CleaningReport, OffTick, count_out_of_order, count_reasons, refuse_off_tick
+from pipeline.market.frames import numbers_of, require_columns, times_of
 from pipeline.market.instruments import Instrument
 from pipeline.market.session_clock import inside_sessions
 
@@ -197,8 +198,9 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
         For a missing column, one that is not numbers, times without a zone, or an unknown side.
     """
     refuse_off_tick(off_tick)
-    instants = _instants(trades)
-    price, (volume, whole) = _numbers(trades, "price"), _volumes(trades, instrument)
+    require_columns(trades, ("timestamp", "price", "volume"), "trades")
+    instants = times_of(trades, "trades").asi8
+    price, (volume, whole) = numbers_of(trades, "price", "trades"), _volumes(trades, instrument)
     reason = np.full(len(instants), -1, dtype=np.int8)
 
     def mark(name: str, bad: Any) -> None:
@@ -247,47 +249,12 @@ def judge_trades(trades: pd.DataFrame, instrument: Instrument, *, off_tick: OffT
     )
 
 
-def _instants(trades: pd.DataFrame) -> NDArray[np.int64]:
-    if not isinstance(trades, pd.DataFrame):
-        raise DataError(f"trades must be a pandas DataFrame, not {type(trades).__name__}")
-    indexed = isinstance(trades.index, pd.DatetimeIndex) and trades.index.name in (None, "timestamp")
-    needed = ["price", "volume"] if indexed else ["timestamp", "price", "volume"]
-    if missing := [name for name in needed if name not in trades.columns]:
-        found = ", ".join(map(str, trades.columns)) or "none"
-        raise DataError(f"trades have no column {', '.join(missing)} (columns found: {found}); rename or add it")
-    if not trades.columns.is_unique:
-        twice = ", ".join(sorted(set(map(str, trades.columns[trades.columns.duplicated()]))))
-        raise DataError(f"trades have the column {twice} more than once; keep one of them")
-    values = trades["timestamp"] if "timestamp" in trades.columns else trades.index
-    if len(values) == 0:
-        return np.empty(0, dtype=np.int64)
-    if not isinstance(values.dtype, pd.DatetimeTZDtype):
-        if pd.api.types.is_datetime64_dtype(values.dtype):
-            raise DataError("trades' timestamps carry no time zone; localize them to their zone, then convert to UTC")
-        raise DataError(
-            f"trades' timestamps are {values.dtype}, not times; convert them first, e.g. pd.to_datetime(..., utc=True)"
-        )
-    try:
-        return pd.DatetimeIndex(values).as_unit("ns").asi8
-    except pd.errors.OutOfBoundsDatetime as error:
-        raise DataError(f"trades' timestamps hold a time outside 1678 to 2261: {error}") from error
-
-
-def _numbers(trades: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    try:
-        return trades[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"trades' column {name} holds {trades[name].dtype}, not numbers: {' '.join(str(error).split())}"
-        ) from error
-
-
 def _volumes(trades: pd.DataFrame, instrument: Instrument) -> tuple[NDArray[Any], bool]:
     """Volumes, and whether they are whole steps already."""
     values = trades["volume"]
     if instrument.volume_step == 1 and isinstance(values.dtype, np.dtype) and values.dtype.kind == "i":
         return values.to_numpy(), True
-    return _numbers(trades, "volume"), False
+    return numbers_of(trades, "volume", "trades"), False
 
 
 def _within(values: NDArray[Any], limit: float) -> bool:
@@ -311,7 +278,7 @@ def _split(trades: pd.DataFrame, instrument: Instrument) -> NDArray[np.float64] 
         return None
     if not {"bid_volume", "ask_volume"} <= set(trades.columns):
         return None
-    return np.stack([_numbers(trades, name) for name in ("bid_volume", "ask_volume")])
+    return np.stack([numbers_of(trades, name, "trades") for name in ("bid_volume", "ask_volume")])
 
 
 def _sides(

@@ -11,7 +11,7 @@ from pipeline.performance.display import format_interval, format_value
 from pipeline.performance.drawdowns import drawdown_series, maximum_drawdown, worst_drawdowns
 from pipeline.performance.excursions import excursions
 from pipeline.performance.holding import BuyAndHold, buy_and_hold
-from pipeline.performance.metric_table import MODEL_DIGITS
+from pipeline.performance.metric_table import MODEL_DIGITS, format_estimate, format_line
 from pipeline.performance.metrics import (
     annual_return,
     expectancy,
@@ -66,7 +66,9 @@ __all__ = [
     "expectancy",
     "expected_maximum_sharpe",
     "exposure",
+    "format_estimate",
     "format_interval",
+    "format_line",
     "format_value",
     "interval_reach",
     "judge_model",

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.performance.display import format_interval, format_value
-from pipeline.performance.metric_table import MODEL_DIGITS, TABLE_COLUMNS, MetricTable, noted
+from pipeline.performance.metric_table import TABLE_COLUMNS, MetricTable, format_estimate, noted
 from pipeline.performance.model_curves import calibration_curve, threshold_curve
 from pipeline.performance.score_samples import ScoreSample
 from pipeline.performance.scored import require_scored
@@ -204,7 +203,7 @@ def _ranking_verdict(summary: pd.DataFrame, name: str) -> str:
         return f"{name} gives every trade of a fold the same score, so it can't separate any."
     if math.isnan(low):
         return f"Whether {name} tells winners from losers can't be said: {_reason(summary, 'auc_within_folds')}."
-    spread = f"AUC {_shown(summary, 'auc_within_folds')}"
+    spread = f"AUC {format_estimate(summary.loc['auc_within_folds'])}"
     if low > 0.5:
         return (
             f"Some evidence that {name} tells winners from losers, before any correction for how many models were "
@@ -223,16 +222,10 @@ def _money_verdict(summary: pd.DataFrame) -> str:
     low, high = float(summary.loc["net", "low"]), float(summary.loc["net", "high"])
     if math.isnan(low):
         return f"{counted}, too few to judge by their result."
-    made = f"{counted}, which made {_shown(summary, 'net')} with one contract each"
+    made = f"{counted}, which made {format_estimate(summary.loc['net'])} with one contract each"
     if low > 0:
         return f"{made}: a profit, before any correction for how many models were tried."
     return f"{made}: a loss." if high < 0 else f"{made}: no more than chance could explain."
-
-
-def _shown(summary: pd.DataFrame, metric: str) -> str:
-    row, digits = summary.loc[metric], MODEL_DIGITS.get(metric)
-    interval = format_interval(row["low"], row["high"], row["unit"], value=row["value"], digits=digits)
-    return f"{format_value(row['value'], row['unit'], digits=digits)} ({interval})"
 
 
 def _reason(summary: pd.DataFrame, metric: str) -> str:

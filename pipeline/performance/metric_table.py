@@ -4,9 +4,10 @@ import math
 
 import pandas as pd
 
+from pipeline.performance.display import format_interval, format_value
 from pipeline.performance.uncertainty import Interval
 
-__all__ = ["MODEL_DIGITS", "TABLE_COLUMNS", "MetricTable", "noted"]
+__all__ = ["MODEL_DIGITS", "TABLE_COLUMNS", "MetricTable", "format_estimate", "format_line", "noted"]
 
 TABLE_COLUMNS = {"value": float, "low": float, "high": float, "unit": str, "note": str}
 
@@ -35,3 +36,19 @@ class MetricTable:
 def noted(*parts: str) -> str:
     """Remarks one after another, empty ones left out."""
     return "; ".join(part for part in parts if part)
+
+
+def format_line(line: pd.Series) -> tuple[str, str]:
+    """A metric's line, of a summary or of a comparison, as text: the value, and the interval (empty where none is)."""
+    metric = line.name[-1] if isinstance(line.name, tuple) else line.name
+    value, unit, digits = line["value"], line["unit"], MODEL_DIGITS.get(str(metric))
+    return (
+        format_value(value, unit, digits=digits),
+        format_interval(line["low"], line["high"], unit, value=value, digits=digits),
+    )
+
+
+def format_estimate(line: pd.Series) -> str:
+    """The same as one text: ``0.489 (0.439 to 0.541)``."""
+    value, interval = format_line(line)
+    return f"{value} ({interval})" if interval else value

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.contracts import contract_runs, contracts_of_sessions
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours, rows_of, session_slices
+from pipeline.market.sessions import Hours, rows_of, session_slices, trade_date
 from pipeline.profiles.brackets import bracket_ranges, brackets_by_session, tpo_levels, tpo_rows
 from pipeline.profiles.engines import on_device
 from pipeline.profiles.engines.choice import Engine
@@ -310,8 +310,8 @@ def select_sessions(
     sessions, starts, stops = slices.index, slices.starts, slices.stops
     if len(sessions) == 0:
         raise DataError(f"no bar lies in the {hours} hours of a session of {instrument.symbol}; check zone and symbol")
-    from_session = None if first is None else _session_date(first)
-    to_session = None if last is None else _session_date(last)
+    from_session = None if first is None else trade_date(first, "session")
+    to_session = None if last is None else trade_date(last, "session")
     begin = from_session or (sessions[0] if to_session else sessions[-1])
     end = to_session or begin
     chosen = np.flatnonzero((sessions >= begin) & (sessions <= end))
@@ -330,10 +330,3 @@ def select_sessions(
     selected = clean.iloc[rows].reset_index(drop=True)
     selected["session"] = sessions[owner]
     return selected
-
-
-def _session_date(value: dt.date | str) -> pd.Timestamp:
-    try:
-        return pd.Timestamp(value).normalize().tz_localize(None)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"session {value!r} is not a date; write it as 2021-03-15") from error

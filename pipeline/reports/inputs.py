@@ -30,13 +30,10 @@ class ModelFindings:
         From :func:`pipeline.performance.judge_model`.
     strategy
         Name of the backtest of its signals among the report's results; empty where there is none.
-    folds
-        A row a fold (index ``fold``), as a walk-forward makes it; of ``train_rows``, ``trained_until``, ``purged`` and
-        ``embargoed`` those there are, are shown.
+    trained_until
+        Time of the last label that each fold learned from, by fold; may be empty.
     importance
         From :func:`pipeline.learning.importance.walk_forward_importance`; may be empty.
-    why_none
-        Why there is no score, in one sentence; empty where there are some.
     tuned
         How it was tuned inside each fold, in words (``tuned inside each fold: 20 trials by log_loss``); empty where its
         hyperparameters were fixed beforehand.
@@ -44,9 +41,8 @@ class ModelFindings:
 
     judgement: ModelJudgement
     strategy: str = ""
-    folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    trained_until: pd.Series = field(default_factory=pd.Series)
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
-    why_none: str = ""
     tuned: str = ""
 
     @classmethod
@@ -56,11 +52,6 @@ class ModelFindings:
         outcomes: pd.DataFrame,
         *,
         probabilistic: bool = True,
-        strategy: str = "",
-        folds: pd.DataFrame | None = None,
-        importance: pd.DataFrame | None = None,
-        why_none: str = "",
-        tuned: str = "",
         seed: int = 0,
         currency: str = "$",
     ) -> Self:
@@ -69,26 +60,17 @@ class ModelFindings:
         Parameters
         ----------
         predictions
-            By candidate, of a walk-forward: ``fold``, ``score``, ``threshold``, ``origin``.
+            By candidate, of a walk-forward: ``fold``, ``score``, ``threshold``, ``origin``, and ``trained_until``.
         outcomes
             The training set: ``start``, ``session``, ``side``, ``label``, ``net``, ``r_multiple``, ``weight``.
         probabilistic, seed, currency
             As of :func:`pipeline.performance.judge_model`.
-        strategy, folds, importance, why_none, tuned
-            As the attributes; without folds, what the predictions' ``trained_until`` tells of them is shown.
         """
         scored = scored_rows(predictions, outcomes)
-        if folds is None and "trained_until" in predictions:
-            # Of the folds' table only this is kept with each score.
-            known = predictions[predictions["fold"].isin(scored["fold"].unique())]
-            folds = known.groupby("fold")["trained_until"].max().to_frame()
+        known = predictions[predictions["fold"].isin(scored["fold"].unique())]
         return cls(
             judge_model(scored, probabilistic=probabilistic, seed=seed, currency=currency),
-            strategy=strategy,
-            folds=pd.DataFrame() if folds is None else folds,
-            importance=pd.DataFrame() if importance is None else importance,
-            why_none=why_none,
-            tuned=tuned,
+            trained_until=known.groupby("fold")["trained_until"].max(),
         )
 
 

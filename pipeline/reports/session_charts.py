@@ -47,7 +47,8 @@ function draw(place,s,book,small){
   price.low.push((Math.min(open,close)-data.below[i])*data.tick);}
  const step=n>1?data.minutes[from+1]:5,begin=data.begins[s]-step,end=minute+step,ends=[clock(begin),clock(end)];
  const trades=data.trades[book].filter(t=>t[0]===s),levels=data.levels[s],profile=data.profiles[s];
- const seen=[...price.low,...price.high,...trades.flatMap(t=>[t[5],t[6]]),...(small||!levels?[]:levels)];
+ const wanted=trades.flatMap(t=>[t[5],t[6]]).filter(y=>y!==null);
+ const seen=[...price.low,...price.high,...wanted,...(small||!levels?[]:levels)];
  const low=Math.min(...seen),high=Math.max(...seen),edge=.06*(high-low)||data.tick;
  const line=(name,y,look)=>({type:'scatter',mode:'lines',name:name,x:ends,y:[y,y],line:look,
   hovertemplate:name+': %{y:,}<extra></extra>'});
@@ -68,7 +69,7 @@ function draw(place,s,book,small){
  trades.forEach((t,k)=>{const [,side,quantity,entered,entry,stop,target,left,exit,reason,multiple,pnl]=t;
   const first=k===0,color=pnl>0?colors.good:colors.bad,way=(side>0?'long ':'short ')+quantity;
   const text=way+' × '+entry.toLocaleString('en-US')+' → '+exit.toLocaleString('en-US')+', '+reason+'<br>'+
-   money(pnl)+', '+figures.format(multiple).replace('-','−')+' R';
+   money(pnl)+(multiple===null?'':', '+figures.format(multiple).replace('-','−')+' R');
   traces.push({...line('stop',stop,{color:colors.bad,width:1.1,dash:'dot'}),legendgroup:'stop',showlegend:first},
    {...line('target',target,{color:colors.good,width:1.1,dash:'dot'}),legendgroup:'target',showlegend:first},
    {type:'scatter',mode:'lines+markers',name:way,x:[clock(entered),clock(left)],y:[entry,exit],
@@ -137,7 +138,7 @@ def session_data(inputs: ReportInputs) -> dict[str, Any]:
         (VAL, VPOC, VAH of the session with a profile before; None for the first), ``profiles`` (of that session: its
         lowest tick, ticks of a step, and the volume or TPOs of each step in percent of the most; None for the
         first), ``strategies``, ``trades`` (of each: session's place, side, quantity, entry minute, price, stop,
-        target, exit minute, price, reason, R, P&L), ``currency``.
+        target, exit minute, price, reason, R, P&L; None for a level that there is not), ``currency``.
     """
     instrument, profiles = inputs.instrument, inputs.profiles
     labels = label_sessions(pd.DatetimeIndex(inputs.bars["timestamp"]), instrument)
@@ -187,11 +188,16 @@ def _trades(trades: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[list[Any]]
     for k, trade in enumerate(trades.itertuples()):
         if place[k] >= 0:
             side = 1 if trade.side == "long" else -1
-            prices = (trade.entry_price, trade.stop, trade.target)
-            reason, multiple = trade.exit_reason.replace("_", " "), round(trade.r_multiple, 2)
-            out = (left[k], trade.exit_price, reason, multiple, round(trade.pnl, 2))
+            prices = (trade.entry_price, _known(trade.stop), _known(trade.target))
+            reason = trade.exit_reason.replace("_", " ")
+            out = (left[k], trade.exit_price, reason, _known(round(trade.r_multiple, 2)), round(trade.pnl, 2))
             found.append([int(place[k]), side, int(trade.quantity), entered[k], *prices, *out])
     return found
+
+
+def _known(value: float) -> float | None:
+    """A level that an order need not have."""
+    return None if np.isnan(value) else value
 
 
 def _outlines(inputs: ReportInputs, sessions: pd.DatetimeIndex) -> dict[pd.Timestamp, list[int]]:

@@ -17,13 +17,13 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows, find_family
 from pipeline.learning.models.boosting import BoostedModel
+from pipeline.learning.models.boosting_rows import PreparedRows
 from pipeline.learning.models.out_of_fold import at_level, evidence_of
 from pipeline.learning.splits import CombinatorialPurged, PurgedSplitter
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.training.settings import TrainingSettings
 from pipeline.search_space import SearchSpace
 from pipeline.tuning.objectives import Evidence, Judged, directions, money_by_day, values_of
-from pipeline.tuning.prepared_boosting import PreparedBoosting
 from pipeline.tuning.recent import Recent
 from pipeline.tuning.trials import Report
 
@@ -128,7 +128,7 @@ class ModelTarget:
                 "or more, or give a number"
             )
         self._sessions, self._place = sessions, _places(traded_in, sessions)
-        self._prepared: dict[int, PreparedBoosting] = {}
+        self._prepared: dict[int, PreparedRows] = {}
         self._remembered = remembered
         self._scored: Recent[list[Values]] = Recent(remembered)
 
@@ -223,13 +223,8 @@ class ModelTarget:
                 report(progress.step, loss)
 
         if isinstance(model, BoostedModel) and self._can_prepare(model):
-            from lightgbm.basic import LightGBMError
-
-            prepared = self._prepared.setdefault(number, PreparedBoosting(fold.train, fold.test.features))
-            try:
-                return prepared.scores(model, self._compute)
-            except LightGBMError:
-                model = self.model(params)  # its own fit says what is wrong
+            prepared = self._prepared.setdefault(number, PreparedRows(fold.train, fold.test.features))
+            return model.scores_of(prepared, self._compute)
         options = FitOptions(self._compute, observe if report is not None else None)
         return model.fit(fold.train, options).predict_proba(fold.test.features)
 

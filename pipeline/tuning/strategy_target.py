@@ -21,9 +21,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest import Account, PreparedBars
-from pipeline.backtest.engine import Run
-from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
+from pipeline.backtest.ledger import daily_returns
 from pipeline.backtest.orders import OrderBatch
+from pipeline.backtest.prepared import Run
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles.rows import RowRule
@@ -101,7 +101,7 @@ class Outcome:
     @cached_property
     def pnl(self) -> NDArray[np.float64]:
         """Money a trade, after commission, shape (t,)."""
-        return trade_pnl(self.run.ends, self.run.commissions, self.book.side[self.run.rows], self.prepared.instrument)
+        return self.prepared.pnl(self.book, self.run)
 
     @cached_property
     def money(self) -> pd.Series:
@@ -125,18 +125,7 @@ class Outcome:
     @property
     def trades(self) -> pd.DataFrame:
         """Same as in :class:`pipeline.backtest.BacktestResult`."""
-        book, rows = self.book, self.run.rows
-        return trade_table(
-            self.run.ends,
-            self.run.commissions,
-            session=book.session[rows],
-            side=book.side[rows],
-            risk_ticks=np.abs(book.entry[rows] - book.stop[rows]),
-            labels=pd.Index(self.labels[rows]),
-            timestamps=self.prepared.timestamps,
-            contract=self.prepared.contract,
-            instrument=self.prepared.instrument,
-        )
+        return self.prepared.trades(self.book, self.run, pd.Index(self.labels))
 
 
 @dataclass(frozen=True)

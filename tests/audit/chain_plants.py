@@ -20,8 +20,8 @@ import pipeline.backtest
 import pipeline.chain
 import pipeline.research
 import pipeline.strategy.signals
+from pipeline.audit import cut_run
 from pipeline.features import table
-from pipeline.home import PROJECT
 from pipeline.learning import walk_forward as walking
 from pipeline.learning.calibration import fit_calibrator
 from pipeline.learning.threshold import tune_threshold
@@ -31,23 +31,20 @@ Put = Callable[[Any, str, Any], None]
 Plant = Callable[[Put], None]
 
 VARIABLE = "VPOC_TEST_PLANT"
-SITE = f"""
-import os
-try:
-    from tests.audit.chain_plants import PLANTS
-    PLANTS[os.environ["{VARIABLE}"]](setattr)
-except BaseException as error:
-    print(f"the plant failed: {{error!r}}")
-    os._exit(99)
-"""
+ANSWER = cut_run._answer
 
 
-def planted_everywhere(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Plant a fault in this process, and in each Python process that it starts."""
+def planted_everywhere(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plant a fault in this process, and in each one that replays the chain."""
     PLANTS[name](monkeypatch.setattr)
-    (folder / "sitecustomize.py").write_text(SITE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(folder), str(PROJECT))))
+    monkeypatch.setattr(cut_run, "_answer", planted_answer)
     monkeypatch.setenv(VARIABLE, name)
+
+
+def planted_answer(folder: Path) -> None:
+    """Answer as a fresh process does whose program has the fault."""
+    PLANTS[os.environ[VARIABLE]](setattr)
+    ANSWER(folder)
 
 
 def rebind(put: Put, original: Any, planted: Any) -> None:

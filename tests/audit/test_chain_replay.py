@@ -131,10 +131,8 @@ def test_check_chain_of_a_family_tuned_inside_its_folds_finds_nothing(tmp_path: 
     assert len(list((tmp_path / "tuning").glob("optuna.db"))) == 1
 
 
-def test_check_chain_harness_of_plants_without_a_fault_finds_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    planted_everywhere("nothing", monkeypatch, tmp_path)
+def test_check_chain_harness_of_plants_without_a_fault_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted_everywhere("nothing", monkeypatch)
 
     assert check_chain(whole_run("logistic"), 1) == []
 
@@ -144,10 +142,10 @@ def test_check_chain_harness_of_plants_without_a_fault_finds_nothing(
 
 @pytest.mark.parametrize(("plant", "family", "named", "cause"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_check_chain_planted_fault_is_caught_by_name(
-    plant: str, family: str, named: str, cause: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    plant: str, family: str, named: str, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = honest_run(family)
-    planted_everywhere(plant, monkeypatch, tmp_path)
+    planted_everywhere(plant, monkeypatch)
     whole = whole_run(family)
 
     findings = check_chain(whole, 2)

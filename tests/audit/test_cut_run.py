@@ -44,7 +44,8 @@ def test_parent_killed_in_a_replay_ends_its_process_and_the_next_run_removes_its
     parent = subprocess.Popen([sys.executable, "-c", ENDLESS], cwd=PROJECT)
     try:
         folder = _wait_for(home, "training_set.parquet")
-        (child,) = [each for each in psutil.Process(parent.pid).children() if "pipeline.audit" in each.cmdline()]
+        (server,) = [one for one in psutil.Process(parent.pid).children() if "forkserver" in " ".join(one.cmdline())]
+        (child,) = server.children()
         assert (folder / "bars.parquet").exists()
         assert child.is_running()
     finally:

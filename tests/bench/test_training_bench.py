@@ -25,7 +25,6 @@ KEYS = {
     "per_second",
     "times_plain",
     "ratio_to_floor",
-    "utilization",
     "agrees",
     "note",
 }

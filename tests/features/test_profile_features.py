@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.features import FeatureInputs, build_features
 from pipeline.features.families import profile as family
+from pipeline.features.registry import registered
 from pipeline.market import Instrument, simulate_market
 from pipeline.profiles import naked_at_close
 from pipeline.strategy import StrategySettings
@@ -16,6 +17,8 @@ from tests.features.small_market import (
     raw_values,
     truncation_differences,
 )
+
+FEATURES = registered()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,7 @@ def test_value_area_relation_of_two_sessions_is_an_order(es: Instrument, first, 
     rows = [[(low, high, low, high, 1000)] for low, high in (first, second)]
     inputs = FeatureInputs.from_bars(bars_by_session(es, rows), es)
 
-    relation, nested = feature("value_area_relation")(inputs), feature("value_area_nesting")(inputs)
+    relation, nested = FEATURES["value_area_relation"].compute(inputs), FEATURES["value_area_nesting"].compute(inputs)
 
     assert np.isnan(relation.iloc[0])
     assert np.isnan(nested.iloc[0])
@@ -175,7 +178,7 @@ def test_naked_vpoc_tested_after_the_close_is_naked_until_the_next_session(es: I
     bars = pd.concat([bars.iloc[:2], evening, bars.iloc[2:]], ignore_index=True)
     inputs = FeatureInputs.from_bars(bars, es)
 
-    assert feature("naked_count")(inputs).tolist() == [0, 1, 0]
+    assert FEATURES["naked_count"].compute(inputs).tolist() == [0, 1, 0]
 
 
 def test_node_and_auction_features_are_the_structure_in_true_ranges(inputs: FeatureInputs, found: pd.DataFrame) -> None:

@@ -214,8 +214,8 @@ def test_input_frame_is_left_as_it_was() -> None:
     ("frame", "error", "text"),
     [
         (raw(GOOD).drop(columns="low"), DataError, "raw bars have no column low"),
-        (raw(GOOD).assign(timestamp=pd.Timestamp("2021-03-01")), DataError, "give times with a time zone"),
-        (raw(GOOD).assign(high="101"), DataError, "column 'high' of raw bars is str; give numbers"),
+        (raw(GOOD).assign(timestamp=pd.Timestamp("2021-03-01")), DataError, "raw bars' timestamps carry no time zone"),
+        (raw(GOOD).assign(high="x"), DataError, "raw bars' column high holds str, not numbers"),
     ],
 )
 def test_frame_that_is_not_raw_bars_is_refused(frame: pd.DataFrame, error: type[Exception], text: str) -> None:

@@ -46,9 +46,9 @@ def test_real_file_is_read_and_every_row_accounted_for(
     assert (report.out_of_order, report.snapped, report.off_step_volume) == (0, snapped, 0)
 
 
-def test_sierra_chart_file_equals_the_same_bars_in_the_parquet_set(real_data: Path) -> None:
+def test_sierra_chart_file_equals_the_same_bars_in_the_parquet_set(real_data: Path, es_years: pd.DataFrame) -> None:
     sierra = load(real_data / "vendor_formats/sierra_chart_ESH20-CME_5m.txt", "ES").bars
-    known = load(real_data / "es_5m_2015_2021.parquet", "ES").bars.query("contract == 'ESH20'")
+    known = clean_bars(es_years.query("contract == 'ESH20'"), find_instrument("ES")).bars
 
     joined = sierra.merge(known, on="timestamp", suffixes=("", "_known"))
 
@@ -84,8 +84,8 @@ def test_real_file_without_bars_says_what_is_missing(real_data: Path, name: str,
         read_bars(real_data / name)
 
 
-def test_real_csv_copy_reads_as_the_parquet_does(real_data: Path, tmp_path: Path) -> None:
-    known = read_bars(real_data / "es_5m_2015_2021.parquet").frame.head(20_000)
+def test_real_csv_copy_reads_as_the_parquet_does(es_years: pd.DataFrame, tmp_path: Path) -> None:
+    known = es_years.head(20_000)
     local = known.assign(timestamp=known["timestamp"].dt.tz_convert("America/Chicago").dt.strftime("%m/%d/%Y %H:%M"))
     local.to_csv(tmp_path / "es.csv", index=False)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigurationError
 from pipeline.market.cleaning import clean_bars
 from pipeline.market.instruments import Instrument, load_instruments
+from pipeline.market.quarterly_futures import session_contracts
 from pipeline.market.sessions import label_sessions, session_schedule
 from pipeline.market.simulator import BAR_MINUTES, simulate_market
-from pipeline.market.simulator.contracts import session_contracts
 from pipeline.market.simulator.walk import _value_area
 from pipeline.profiles import session_profiles
 

@@ -12,7 +12,9 @@ from pipeline.performance import (
     COST_LINES,
     FEWEST_TRADES,
     HEADLINE_METRICS,
+    format_estimate,
     format_interval,
+    format_line,
     format_value,
     probabilistic_sharpe_ratio,
     sharpe_ratio,
@@ -293,3 +295,11 @@ def test_summary_calmar_ratio_is_growth_over_maximum_drawdown(es):
     assert table["calmar_ratio"] == pytest.approx(table["annual_return"] / table["maximum_drawdown"])
     idle = replace(four_sessions(es), equity=pd.Series(100_000.0, index=four_sessions(es).equity.index))
     assert np.isnan(summary(idle).loc["calmar_ratio", "value"])
+
+
+def test_format_estimate_takes_the_decimals_of_the_metric_and_of_the_value():
+    line = pd.Series({"value": 0.4886, "low": 0.4391, "high": 0.541, "unit": ""}, name="auc_within_folds")
+    assert format_estimate(line) == "0.489 (0.439 to 0.541)"
+    money = pd.Series({"value": -57.75, "low": -110.2, "high": 3.03, "unit": "$"}, name=("ES", "expectancy"))
+    assert format_line(money) == ("−$57.75", "−$110.20 to $3.03")
+    assert format_estimate(money.replace({-110.2: np.nan})) == "−$57.75"

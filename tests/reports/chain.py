@@ -124,16 +124,8 @@ def importances(seed: int = 0) -> pd.DataFrame:
 
 def with_models(inputs: ReportInputs, *families: str, edge: float = 0.0) -> ReportInputs:
     """The same with models; ``constant`` scores every trade of a fold alike."""
-    folds = pd.DataFrame(
-        {
-            "train_rows": [40, 80, 120],
-            "test_rows": [50, 50, 50],
-            "purged": [1, 2, 3],
-            "embargoed": 0,
-            "trained_until": pd.to_datetime(["2024-02-05", "2024-03-05", "2024-04-05"], utc=True),
-        },
-        index=pd.RangeIndex(1, 4, name="fold"),
-    )
+    days = pd.to_datetime(["2024-02-05", "2024-03-05", "2024-04-05"], utc=True)
+    until = pd.Series(days, index=pd.RangeIndex(1, 4, name="fold"))
     found = {}
     for number, family in enumerate(families):
         scored = scored_candidates(inputs, edge=edge, seed=number)
@@ -141,7 +133,7 @@ def with_models(inputs: ReportInputs, *families: str, edge: float = 0.0) -> Repo
             scored["score"] = 0.38 + 0.01 * scored["fold"]
         found[family] = ModelFindings(
             judge_model(scored, probabilistic=family != "lightgbm_r"),
-            folds=folds,
+            trained_until=until,
             importance=importances(number) if family != "constant" else pd.DataFrame(),
         )
     return replace(inputs, models=found)

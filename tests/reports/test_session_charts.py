@@ -1,4 +1,6 @@
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -62,6 +64,14 @@ def test_session_data_holds_every_trade(inputs):
     local = made["entry_time"].iloc[0].tz_convert("America/Chicago").tz_localize(None)
     assert first[3] == local.value // 60_000_000_000
     assert data["sessions"][first[0]].startswith(f"{made['session'].iloc[0]:%Y-%m-%d}")
+
+
+def test_session_data_of_orders_without_a_target_is_json(inputs):
+    result = inputs.results[FADES]
+    open_ended = replace(result, orders=result.orders.assign(target=np.nan))
+    data = session_data(replace(inputs, results={FADES: open_ended, RULES: inputs.results[RULES]}))
+    assert {trade[6] for trade in data["trades"][1]} == {None}
+    json.dumps(data, allow_nan=False)
 
 
 def test_session_data_holds_the_profile_of_the_session_before(inputs):

@@ -1,6 +1,7 @@
 """The joint target learns from what the assets make of the same settings, and keeps nothing that a trial changes."""
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -365,7 +366,9 @@ def test_parameters_that_leave_too_few_rows_fail_their_trial_and_not_the_study(
     )
     study = StudySettings(objectives=("sharpe_low",), trials=6, startup_trials=6, sampler="random", pruner="none")
 
-    result = run_study(STUDY, target, study)
+    subject = replace(STUDY, first=target.sessions[0], last=target.sessions[-1])
+
+    result = run_study(subject, target, study)
 
     failed = {trial.params["stop_atr_factor"]: trial.error for trial in result.trials if trial.state == "failed"}
     assert failed[0.01] == "0 rows are too few for 3 test blocks and a row before them; ask for fewer or give more rows"

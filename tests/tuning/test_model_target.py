@@ -15,12 +15,12 @@ from sklearn.metrics import log_loss
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.learning.compute import CPU
 from pipeline.learning.models import Model, TrainingRows, families, load_model, make_model
+from pipeline.learning.models.boosting_rows import PreparedRows
 from pipeline.learning.splits import CombinatorialPurged, PurgedWalkForward
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.walk_forward import WalkForward, walk_forward
 from pipeline.search_space import Choice, SearchSpace, Whole
 from pipeline.tuning.model_target import ModelTarget
-from pipeline.tuning.prepared_boosting import PreparedBoosting
 from pipeline.tuning.search import Pruned
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.trial_store import TrialStore, open_trials
@@ -50,7 +50,7 @@ def _single(value: float | tuple[float, ...]) -> float:
 def test_prepared_boosting_gives_the_bits_of_the_family_s_own_fit_trial_after_trial(family: str) -> None:
     rows = planted(400)
     train, test = rows.take(np.arange(300)), rows.take(np.arange(300, 400))
-    prepared = PreparedBoosting(train, test.features)
+    prepared = PreparedRows(train, test.features)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     settings = [SMALL | families()[family].space.suggest(study.ask()) for _ in range(6)]
     settings += [
@@ -63,7 +63,7 @@ def test_prepared_boosting_gives_the_bits_of_the_family_s_own_fit_trial_after_tr
     for each in settings:
         own = make_model(family, each, seed=5).fit(train).predict_proba(test.features)
         model = make_model(family, each, seed=5)
-        np.testing.assert_array_equal(prepared.scores(model, CPU), own, err_msg=str(each))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(model.scores_of(prepared, CPU), own, err_msg=str(each))  # type: ignore[attr-defined]
 
 
 # --- values ---

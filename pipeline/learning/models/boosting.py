@@ -2,8 +2,8 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -11,18 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.pipeline import Pipeline
 
 from pipeline.errors import DataError
 from pipeline.learning.compute import Compute
+from pipeline.learning.models.boosting_rows import Grown, PreparedRows, PreparedTable, Task
 from pipeline.learning.models.files import read_sealed, write_sealed
 from pipeline.learning.models.outcomes import check_outcomes
 from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings, Progress
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.models.trees_text import require_sound_trees
-from pipeline.learning.transforms import feature_transforms
-from pipeline.learning.validation import validation_slice
 from pipeline.search_space import Real, SearchSpace, Whole
 
 if TYPE_CHECKING:
@@ -37,6 +35,9 @@ _FILE = "lightgbm.txt"
 # Below so many values (rows × columns) another thread costs more than it brings. 200 trees on two cores, one thread and
 # three: 1,400 × 210 0.19 s and 0.65 s, 30,000 × 60 0.86 s and 0.77 s; and where both cores are busy, ten times that.
 WORTH_THREADS = 2_000_000
+
+# Parameters that say how it was worked out, and not what.
+_HOW_NOT_WHAT = ("[num_threads:", "[force_row_wise:", "[force_col_wise:")
 
 _GIVEN_TO_LIGHTGBM = {
     "learning_rate",
@@ -103,42 +104,6 @@ class BoostingSettings(ModelSettings):
     max_bin: int = Field(63, ge=2, le=65_535)
 
 
-@dataclass(frozen=True)
-class Task:
-    """Objective of the trees on some rows.
-
-    Attributes
-    ----------
-    objective
-        LightGBM's name for it; ``custom`` where ``gradient`` is given.
-    target
-        What is predicted, shape (n,).
-    loss
-        Weighted mean loss of predictions for any rows: LightGBM's own scale, raw scores where it is ``custom``.
-    gradient
-        Gradient and positive curvature of each row, weights included, at the raw scores.
-    start
-        Raw score before the first tree, where ``gradient`` is given; LightGBM finds its own for its own objectives.
-    """
-
-    objective: str
-    target: NDArray[np.float64]
-    loss: Callable[[NDArray[np.float64], TrainingRows], float]
-    gradient: Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None
-    start: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Grown:
-    """Trees, what comes before them, the round they are cut off after, and the losses round by round."""
-
-    text: str
-    transforms: Pipeline
-    start: float
-    rounds: int
-    losses: pd.DataFrame
-
-
 class BoostedModel(Model):
     """Gradient-boosted trees; a family says what they learn (:meth:`_task`) and what their answer means as a score.
 
@@ -177,30 +142,61 @@ class BoostedModel(Model):
     settings: BoostingSettings
 
     learns_from: ClassVar[tuple[str, ...]] = ()
+    _test: NDArray[np.float64] | None = None
 
     @abstractmethod
     def _task(self, rows: TrainingRows) -> Task:
         """Return the objective for these training rows."""
 
+    def scores_of(self, prepared: PreparedRows, compute: Compute) -> NDArray[np.float64]:
+        """Scores of the test rows prepared, to the bit those of a fit on the rows prepared; this model is used up.
+
+        For trial after trial on the same rows: transforms and bins are kept, and only losses that decide something are
+        worked out.
+
+        Raises
+        ------
+        DataError
+            As :meth:`fit`.
+        """
+        _, grown = self._grown(prepared, FitOptions(compute), every_loss=False)
+        # What it answers with: text keeps every digit, there is no need to go by it.
+        self._booster, self._start, self._test = grown.booster, grown.table.task.start, grown.table.test
+        assert prepared.test is not None  # noqa: S101 (for the type checker)
+        return self._predict(prepared.test)
+
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
-        check_outcomes(rows, *self.learns_from)
-        settings = self.settings
-        found: _Grown | None = None
-        if settings.validation_share > 0:
-            train, validation = validation_slice(rows.outcome, settings.validation_share)
-            learned = rows.take(train)
-            self._check_slice(learned)
-            found = self._grow(learned, rows.take(validation), settings.rounds, options)
-        if found is None or settings.refit:
-            grown = self._grow(rows, None, found.rounds if found else settings.rounds, options)
-        else:
-            grown = found
+        found, grown = self._grown(PreparedRows(rows), options, every_loss=True)
         self.training_log = grown.losses if found is None else found.losses
         if found is not None and grown is not found:
             self.training_log = found.losses.join(grown.losses.add_prefix("refit_"))
-        self._text, self._transforms, self._start = grown.text, grown.transforms, grown.start
+        self._text = _text(grown.booster, grown.trees)
+        self._transforms, self._start = grown.table.transforms, grown.table.task.start
         self.rounds = grown.rounds
-        self._booster = _parse(grown.text)
+        self._booster = _parse(self._text)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # LightGBM's own way to send trees would write them once more; they are what the text says.
+        return {name: value for name, value in self.__dict__.items() if name != "_booster"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__ |= state
+        if "_text" in state:
+            self._booster = _parse(self._text)
+
+    def _grown(self, prepared: PreparedRows, options: FitOptions, *, every_loss: bool) -> tuple[Grown | None, Grown]:
+        """Trees that stop by the validation slice, if there is one, and the trees to keep."""
+        check_outcomes(prepared.rows, *self.learns_from)
+        settings = self.settings
+        found: Grown | None = None
+        if settings.validation_share > 0:
+            table = prepared.table(self._task, settings.validation_share)
+            self._check_slice(table.rows)
+            found = self._grow(table, settings.rounds, options, every_loss)
+            if not settings.refit:
+                return found, found
+        rounds = settings.rounds if found is None else found.rounds
+        return found, self._grow(prepared.table(self._task, 0.0), rounds, options, every_loss)
 
     def contributions(self, features: pd.DataFrame) -> pd.DataFrame:
         """SHAP values on the trees' raw scale, exact by TreeSHAP (Lundberg and others 2020), shape (n, k)."""
@@ -227,6 +223,8 @@ class BoostedModel(Model):
         return trees + self._start if self._start else trees
 
     def _matrix(self, features: pd.DataFrame) -> NDArray[np.float64]:
+        if self._test is not None:
+            return self._test
         return np.ascontiguousarray(self._transforms.transform(features).to_numpy(np.float64))
 
     def _check_slice(self, rows: TrainingRows) -> None:
@@ -236,14 +234,24 @@ class BoostedModel(Model):
                 "can't learn to tell trades apart; add earlier bars, or set validation_share to 0"
             )
 
-    def _grow(self, rows: TrainingRows, validation: TrainingRows | None, rounds: int, options: FitOptions) -> _Grown:
+    def _grow(self, table: PreparedTable, rounds: int, options: FitOptions, every_loss: bool) -> Grown:
+        def observe(step: int, figures: Mapping[str, float]) -> None:
+            if options.observe is not None:
+                shown = figures if table.watched is not None else {f"refit_{key}": one for key, one in figures.items()}
+                options.observe(Progress(step, rounds, shown))
+
+        def on(compute: Compute) -> Grown:
+            parameters = self._parameters(table.task, compute, table.matrix.size)
+            return table.grow(parameters, rounds, self.settings.patience, every_loss=every_loss, observe=observe)
+
         compute = options.compute
         try:
-            return self._grow_on(rows, validation, rounds, options)
+            return on(compute)
         except _lightgbm_error() as error:
             if compute.lightgbm_device == "cpu":
+                rows, columns = table.rows.features.shape
                 raise DataError(
-                    f"LightGBM can't learn from these {len(rows)} rows of {rows.features.shape[1]} features "
+                    f"LightGBM can't learn from these {rows} rows of {columns} features "
                     f"({' '.join(str(error).split())}); check the features, or add earlier bars"
                 ) from error
             _log.warning(
@@ -251,63 +259,7 @@ class BoostedModel(Model):
                 compute.lightgbm_device,
                 " ".join(str(error).split()),
             )
-            return self._grow_on(
-                rows, validation, rounds, replace(options, compute=replace(compute, lightgbm_device="cpu"))
-            )
-
-    def _grow_on(self, rows: TrainingRows, validation: TrainingRows | None, rounds: int, options: FitOptions) -> _Grown:
-        import lightgbm
-
-        transforms = feature_transforms("keep_known", winsorize=None, scale=False)
-        known = rows.features.astype(np.float64)  # as at prediction, whatever numbers came in
-        matrix = np.ascontiguousarray(transforms.fit_transform(known).to_numpy(np.float64))
-        task = self._task(rows)
-        parameters = self._parameters(task, options.compute, matrix.size)
-        data = lightgbm.Dataset(
-            matrix, task.target, weight=rows.weight, init_score=_start(task, len(rows)), params=parameters
-        )
-        booster = lightgbm.Booster(parameters, data)
-        sets = {"train": rows}
-        if validation is not None:
-            sets["validation"] = validation
-            known = validation.features.astype(np.float64)
-            held = data.create_valid(
-                np.ascontiguousarray(transforms.transform(known).to_numpy(np.float64)),
-                np.zeros(len(validation)),  # LightGBM has no use for labels: the loss is worked out here
-                init_score=_start(task, len(validation)),
-                params=parameters,
-            )
-            booster.add_valid(held, "validation")
-
-        def gradient(raw: NDArray[np.float64], _: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            assert task.gradient is not None  # noqa: S101 (for the type checker)
-            return task.gradient(np.asarray(raw, dtype=np.float64))
-
-        def loss_on(name: str) -> float:
-            def measure(predicted: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
-                return "loss", task.loss(np.asarray(predicted, dtype=np.float64), sets[name]), False
-
-            (result,) = booster.eval_train(measure) if name == "train" else booster.eval_valid(measure)
-            return float(result.metric_value)
-
-        losses: list[dict[str, float]] = []
-        best, trees, lowest = 0, 0, np.inf
-        for step in range(1, rounds + 1):
-            booster.update(fobj=None if task.gradient is None else gradient)
-            figures = {f"{name}_loss": loss_on(name) for name in sets}
-            losses.append(figures)
-            if options.observe is not None:
-                shown = figures if validation is not None else {f"refit_{key}": value for key, value in figures.items()}
-                options.observe(Progress(step, rounds, shown))
-            # Without a slice to watch the last round is the best.
-            watched = figures.get("validation_loss", -step)
-            if watched < lowest:
-                # Rounds, not trees: one in which nothing could be split adds none.
-                best, trees, lowest = step, booster.current_iteration(), watched
-            elif step - best >= self.settings.patience:
-                break
-        log = pd.DataFrame(losses, pd.RangeIndex(1, len(losses) + 1, name="step"))
-        return _Grown(_text(booster, trees), transforms, task.start, best, log)
+            return on(replace(compute, lightgbm_device="cpu"))
 
     def _parameters(self, task: Task, compute: Compute, values: int) -> dict[str, Any]:
         chosen = self.settings.model_dump(include=_GIVEN_TO_LIGHTGBM)
@@ -347,14 +299,9 @@ class BoostedModel(Model):
         self._booster = _parse(self._text)
 
 
-def _start(task: Task, rows: int) -> NDArray[np.float64] | None:
-    return np.full(rows, task.start) if task.start else None
-
-
 def _text(booster: "Booster", trees: int) -> str:
     lines = booster.model_to_string(num_iteration=trees).splitlines(keepends=True)
-    # The one parameter that says how it was worked out and not what.
-    return "".join(line for line in lines if not line.startswith("[num_threads:"))
+    return "".join(line for line in lines if not line.startswith(_HOW_NOT_WHAT))
 
 
 def _parse(text: str) -> "Booster":

@@ -308,6 +308,8 @@ class Model(ABC):
             raise DataError(f"{who} is not fitted; fit or load it first")
         if not isinstance(features, pd.DataFrame):
             raise DataError(f"{who} takes a pandas DataFrame, not {type(features).__name__}")
+        if features.columns.equals(pd.Index(self.columns)):
+            return _numbers(features, who)
         held = set(features.columns)
         if absent := [name for name in self.columns if name not in held]:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -380,9 +382,12 @@ def _check_rows(model: Model, rows: TrainingRows) -> None:
 
 
 def _numbers(features: pd.DataFrame, who: str) -> pd.DataFrame:
-    for name, dtype in features.dtypes.items():
-        if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
-            raise DataError(f"{who}: feature {name} holds {dtype}, not numbers; convert it")
+    kinds = features.dtypes
+    types = pd.api.types
+    unreal = {kind for kind in set(kinds) if not types.is_numeric_dtype(kind) or types.is_complex_dtype(kind)}
+    for name, kind in kinds.items() if unreal else ():
+        if kind in unreal:
+            raise DataError(f"{who}: feature {name} holds {kind}, not numbers; convert it")
     values = features.astype(np.float64)
     infinite = np.isinf(values.to_numpy())
     if infinite.any():

@@ -1,6 +1,7 @@
 """Training rows: features, outcomes, times and weights of candidates that became trades."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -62,22 +63,22 @@ class TrainingRows:
         weight = average_uniqueness(self.outcome["start"], self.outcome["end"])
         return replace(self, outcome=self.outcome.assign(weight=weight))
 
-    @property
+    @cached_property
     def label(self) -> NDArray[np.float64]:
         """1.0 or 0.0, shape (n,)."""
         return self.outcome["label"].to_numpy(np.float64)
 
-    @property
+    @cached_property
     def net(self) -> NDArray[np.float64]:
         """Money for one contract after costs, shape (n,)."""
         return self.outcome["net"].to_numpy(np.float64)
 
-    @property
+    @cached_property
     def r_multiple(self) -> NDArray[np.float64]:
         """Result over what was at risk, shape (n,)."""
         return self.outcome["r_multiple"].to_numpy(np.float64)
 
-    @property
+    @cached_property
     def weight(self) -> NDArray[np.float64]:
         """Sample weights, shape (n,)."""
         return self.outcome["weight"].to_numpy(np.float64)

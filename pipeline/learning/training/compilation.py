@@ -37,5 +37,6 @@ def compiled(network: nn.Module) -> nn.Module:
     on without compiling, and the weights would depend on what had been trained before.
     """
     torch.compiler.reset()
+    torch.use_deterministic_algorithms(True)  # they are in use already; this tells the compiler, too
     behind: nn.Module = torch.compile(network)  # type: ignore[assignment]
     return behind

@@ -55,12 +55,9 @@ def settled(device: torch.device, threads: int, memory_share: float | None = Non
     with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[device] if cuda else []), ExitStack() as undo:
         undo.callback(torch.set_num_threads, torch.get_num_threads())
         torch.set_num_threads(threads)
-        undo.callback(
-            torch.use_deterministic_algorithms,
-            torch.are_deterministic_algorithms_enabled(),
-            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
-        )
-        torch.use_deterministic_algorithms(True)
+        # As use_deterministic_algorithms, which imports torch's compiler first (two seconds).
+        undo.callback(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode())
+        torch.set_deterministic_debug_mode("error")
         # Filling fresh memory would only cost time: nothing here reads what it has not written.
         _set(undo, deterministic, "fill_uninitialized_memory", False)
         _set(undo, backends.cudnn, "benchmark", False)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.market.evidence.data import HOUR, Evidence
 from pipeline.market.evidence.finding import Finding
-from pipeline.market.evidence.futures import is_futures, third_fridays
 from pipeline.market.instruments import Instrument
+from pipeline.market.quarterly_futures import is_futures, third_fridays
 from pipeline.market.sessions import label_sessions
 
 __all__ = ["likely_rolls", "look"]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.market.evidence.data import Evidence
 from pipeline.market.evidence.finding import Finding
-from pipeline.market.evidence.futures import is_futures
+from pipeline.market.quarterly_futures import is_futures
 
 __all__ = ["look"]
 

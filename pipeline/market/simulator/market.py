@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import Instrument
+from pipeline.market.quarterly_futures import is_futures, session_contracts
 from pipeline.market.sessions import session_schedule
 from pipeline.market.simulator.character import character_of, rhythm
-from pipeline.market.simulator.contracts import has_contracts, session_contracts
 from pipeline.market.simulator.walk import walk_market
 
 __all__ = ["BAR_MINUTES", "simulate_market"]
@@ -84,7 +84,7 @@ def simulate_market(
     shape, volatility, volume = _shapes(instrument, lengths, regular_begin, regular_end)
     daily_steps = character.daily_volume / instrument.volume_step
     codes, rolls = None, np.zeros(len(schedule), np.bool_)
-    if has_contracts(instrument):
+    if is_futures(instrument):
         codes, rolls = session_contracts(pd.DatetimeIndex(schedule.index), instrument.symbol)
     # A market of few hours a day opens farther from where it closed: the world went on without it.
     hours_closed = np.concatenate(([0], opens[1:] - closes[:-1])) / 60

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.performance import MODEL_DIGITS, compare_models, format_interval, format_value
+from pipeline.performance import compare_models, format_line
 from pipeline.pictures.stills import new_figure, png
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, heads, kept, named, note, row, table
@@ -54,10 +54,8 @@ def _html(inputs: ReportInputs) -> str:
         lines = part.droplevel(["family", "baseline"])
         cells = []
         for metric in _COLUMNS:
-            line, digits = lines.loc[metric], MODEL_DIGITS.get(metric)
-            unit = line["unit"].replace("nats", "")
-            value = format_value(line["value"], unit, digits=digits)
-            ends = format_interval(line["low"], line["high"], unit, value=line["value"], digits=digits)
+            line = lines.loc[metric].replace("nats", "")
+            value, ends = format_line(line)
             few = "" if ends or "too few" not in line["note"] else "too few trades"
             cells.append(both(value, ends or few, words=not ends, color=_COLORS.get(line["better"], "")))
         pair = f"{family_name(family)} minus {_lowered(family_name(baseline))}"

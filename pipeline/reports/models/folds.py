@@ -16,12 +16,6 @@ from pipeline.reports.theme import FADED, STRATEGY_COLORS
 __all__ = ["PICTURE", "SECTION"]
 
 _NOTE = "AUC within each fold, and within all of them, with 95 % intervals; the line at 0.5 is a coin toss."
-_LEARNED = {
-    "train_rows": "Training trades",
-    "trained_until": "Trained until",
-    "purged": "Purged",
-    "embargoed": "Embargoed",
-}
 
 
 def _html(inputs: ReportInputs) -> str:
@@ -73,19 +67,16 @@ def _figure(models: Sequence[ShownModel], *, simulated: bool) -> go.Figure:
 
 def _table(inputs: ReportInputs) -> str:
     """Tabulate when each fold's models learned and scored; all families share the folds, so the first one serves."""
-    held = next((each.folds for each in inputs.models.values() if len(each.folds)), pd.DataFrame())
-    told = [name for name in _LEARNED if name in held.columns]
+    held = next((each.trained_until for each in inputs.models.values() if len(each.trained_until)), pd.Series())
     body = []
     for fold, part in inputs.shown_models[0].judgement.scored.groupby("fold", sort=True):
-        texts = []
-        for name in told:
-            value = held[name].get(fold, pd.NA)
-            texts.append(
-                "–" if pd.isna(value) else f"{value:%Y-%m-%d}" if name == "trained_until" else f"{int(value):,}"
-            )
-        texts.append(f"{part['session'].min():%Y-%m-%d} to {part['session'].max():%Y-%m-%d}")
-        body.append(row(f"Fold {fold}", numbers(*texts, f"{len(part):,}", f"{100 * part['label'].mean():.1f} %")))
-    return table(heads("", *(_LEARNED[name] for name in told), "Scored", "Trades", "Win rate"), body)
+        scored = f"{part['session'].min():%Y-%m-%d} to {part['session'].max():%Y-%m-%d}"
+        until = [f"{held[fold]:%Y-%m-%d}" if fold in held else "–"] * bool(len(held))
+        body.append(
+            row(f"Fold {fold}", numbers(*until, scored, f"{len(part):,}", f"{100 * part['label'].mean():.1f} %"))
+        )
+    learned = ["Trained until"] * bool(len(held))
+    return table(heads("", *learned, "Scored", "Trades", "Win rate"), body)
 
 
 def _picture(model: PicturedModel) -> bytes | None:

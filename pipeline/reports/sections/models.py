@@ -8,11 +8,9 @@ import pandas as pd
 
 from pipeline.performance import (
     BASELINES,
-    MODEL_DIGITS,
     NO_EDGE_BY_ITSELF,
     baseline_verdict,
-    format_interval,
-    format_value,
+    format_line,
     model_summary,
     model_verdict,
 )
@@ -55,7 +53,7 @@ def _html(inputs: ReportInputs) -> str:
 def _parts(inputs: ReportInputs) -> Iterator[str]:
     for family, findings in inputs.models.items():
         if not len(findings.judgement.scored):
-            yield note(f"{plain(family_name(family))}: {plain(findings.why_none or 'no trade has a score.')}")
+            yield note(f"{plain(family_name(family))}: no trade has a score.")
     shown = inputs.shown_models
     if not shown:
         return
@@ -144,10 +142,7 @@ def _without_model(scored: pd.DataFrame, signals: pd.DataFrame) -> Iterator[tupl
 
 
 def _cell(summary: pd.DataFrame, metric: str) -> str:
-    line, digits = summary.loc[metric], MODEL_DIGITS.get(metric)
-    unit = line["unit"].replace("nats", "")
-    value = format_value(line["value"], unit, digits=digits)
-    interval = format_interval(line["low"], line["high"], unit, value=line["value"], digits=digits)
+    value, interval = format_line(summary.loc[metric].replace("nats", ""))
     if metric == "trades_taken":
         return both(value, f"of {int(summary.loc['rows', 'value']):,}", words=True)
     if interval or metric not in _OF_MONEY:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pipeline.performance import COST_LINES, FEWEST_TRADES, format_interval, format_value, interval_reach
+from pipeline.performance import COST_LINES, FEWEST_TRADES, format_line, format_value, interval_reach
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, bullets, folded, group, heads, named, plain, row, table
 from pipeline.reports.section import Section
@@ -105,7 +105,7 @@ def _below(metric: str, summary: pd.DataFrame, line: pd.Series, reasons: list[st
     if metric in COST_LINES:
         each = summary["value"].get(f"{metric}_ticks", float("nan"))
         return "" if pd.isna(each) else f"{format_value(each, 'ticks')} per contract", True
-    interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
+    _, interval = format_line(line)
     # The caption and the row of trades say it already: in every cell it would hide the numbers.
     known = not summary.loc["trades", "value"] or metric in _WITHOUT_NOTE
     told = [] if known else [reason for reason in reasons if not reason.startswith("too few trades (")]

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from pipeline.performance import FEWEST_TRADES, format_interval, format_value
+from pipeline.performance import format_value
 from pipeline.reports.charts import chart, restyle
-from pipeline.reports.deflation import SURE, deflation
 from pipeline.reports.inputs import ReportInputs
-from pipeline.reports.markup import both, heads, kept, named, note, numbers, plain, row, table
+from pipeline.reports.markup import heads, kept, note, numbers, plain, row, table
 from pipeline.reports.model_names import family_name
 from pipeline.reports.section import Section
-from pipeline.reports.theme import FADED, GOOD, INK
+from pipeline.reports.theme import FADED, INK
 from pipeline.tuning.looks import Looks
 
 __all__ = ["SECTION", "looks_figure"]
@@ -22,16 +21,16 @@ __all__ = ["SECTION", "looks_figure"]
 _MOST_STUDIES = 20
 _FEWEST_DRAWN = 10  # Sharpe ratios, below which a histogram shows nothing that the table does not
 _MOST_BINS = 30
-_COLUMNS = ("Sharpe ratio", "Best expected by luck", "Probabilistic Sharpe ratio", "Deflated Sharpe ratio")
 _WHY = (
     "Try often enough and something will look good. So every trial of every study on this market and period is "
     "counted, and so is every backtest of settings changed by hand; the same settings on more recent data are not "
     "counted again."
 )
 _DEFLATED = (
-    "The probabilistic Sharpe ratio is the probability that the true Sharpe ratio lies above 0, had this been the only "
-    "trial. The deflated one allows for the backtest being the best of all trials: what the best of so many worthless "
-    "ones shows by luck is subtracted first. From about 95 % on, luck and selection are a poor explanation."
+    "The verdict gives two probabilities of each backtest. The probabilistic Sharpe ratio is the probability that the "
+    "true Sharpe ratio lies above 0, had this been the only trial. The deflated one allows for the backtest being the "
+    "best of all trials: what the best of so many worthless ones shows by luck is subtracted first. From about "
+    "95 % on, luck and selection are a poor explanation."
 )
 _ASIDES = (
     "Trials that resemble each other are fewer in effect, so the deflation is too strong rather than too weak; trials "
@@ -102,7 +101,7 @@ def _counted(inputs: ReportInputs, looks: Looks) -> Iterator[str]:
     yield note(plain(looks.sentence()), "overall")
     yield note(_WHY)
     yield f"<p>{kept(_luck(inputs, looks))}</p>"
-    yield _deflation_table(inputs, looks)
+    yield note(kept(f"{_DEFLATED} {_ASIDES}"))
     yield "<h3>Probability of backtest overfitting</h3>"
     yield f"<p>{kept(_overfitting(looks))}</p>"
     figure = looks_figure(inputs, looks)
@@ -130,24 +129,6 @@ def _luck(inputs: ReportInputs, looks: Looks) -> str:
         f"If none of these {looks.count:,} trials had an edge, the best of them would still be expected to show a "
         f"Sharpe ratio of {format_value(expected, '')}."
     )
-
-
-def _deflation_table(inputs: ReportInputs, looks: Looks) -> str:
-    body = []
-    for name, values in deflation(looks, inputs.results, inputs.summaries).iterrows():
-        summary = inputs.summaries[str(name)]
-        line = summary.loc["sharpe_ratio"]
-        interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
-        few = "too few trades" if summary.loc["trades", "value"] < FEWEST_TRADES else ""
-        chance, deflated = (values[f"{kind}_sharpe_ratio"] for kind in ("probabilistic", "deflated"))
-        cells = [
-            both(format_value(values["sharpe_ratio"], ""), interval),
-            both(format_value(values["expected_maximum_sharpe_ratio"], "")),
-            both(format_value(chance, "%"), few, words=True),
-            both(format_value(deflated, "%"), few, words=True, color=GOOD if deflated >= SURE else ""),
-        ]
-        body.append(row(named(inputs.colors[str(name)], str(name)), cells))
-    return table(heads("", *_COLUMNS, kind="both"), body, kept(f"{_DEFLATED} {_ASIDES}"), even=True)
 
 
 def _overfitting(looks: Looks) -> str:

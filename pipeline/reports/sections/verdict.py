@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from pipeline.performance import FEWEST_TRADES, format_interval, format_value, verdict
+from pipeline.performance import FEWEST_TRADES, format_line, format_value, verdict
 from pipeline.reports.deflation import SURE, deflation
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, heads, kept, named, note, row, table
@@ -56,13 +56,11 @@ def _deflated(inputs: ReportInputs) -> dict[str, float]:
 def _table(inputs: ReportInputs, deflated: dict[str, float]) -> str:
     body = []
     for name, summary in inputs.summaries.items():
-        line = summary.loc["sharpe_ratio"]
         judged = verdict(summary).partition(": ")[0].rstrip(".")
         below = f'<div class="says"{_color(summary, deflated.get(name))}>{kept(judged)}</div>'
-        interval = format_interval(line["low"], line["high"], line["unit"], value=line["value"])
         chances = (float(summary.loc["probabilistic_sharpe_ratio", "value"]), deflated.get(name, math.nan))
         cells = [
-            both(format_value(line["value"], ""), interval),
+            both(*format_line(summary.loc["sharpe_ratio"])),
             *(both(format_value(chance, "%")) for chance in chances),
             *(both(f"{int(summary.loc[count, 'value']):,}") for count in ("trades", "sessions")),
         ]

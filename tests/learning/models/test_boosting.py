@@ -678,7 +678,7 @@ def test_every_setting_of_the_trees_reaches_lightgbm() -> None:
     held = dict(line[1:-1].split(": ", 1) for line in model._text.splitlines() if line.startswith("[") and ": " in line)
 
     assert {name: float(held[name]) for name in given} == given
-    assert (held["seed"], held["deterministic"], held["force_row_wise"], held["bagging_freq"]) == ("17", "1", "1", "1")
+    assert (held["seed"], held["deterministic"], held["bagging_freq"]) == ("17", "1", "1")
     assert "num_threads" not in held
     unused = {"rounds", "patience", "validation_share", "refit", "calibration", "calibration_folds"}
     assert set(type(model.settings).model_fields) == set(given) | unused

@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,10 @@ CPU = Compute(threads=1)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the processor")
-def test_run_compiled_gives_the_weights_of_the_plain_network_and_the_same_bits_twice() -> None:
+def test_run_compiled_gives_the_weights_of_the_plain_network_and_the_same_bits_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # another test's folder may have names with spaces
     one = job(perceptron(0.0), epochs=2, compile="always")
 
     first, second = run(one, CPU), run(one, CPU)

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.market import Instrument, find_instrument, label_sessions, simulate_market
 from pipeline.market.bar_chunks import clean_bar_chunks
-from pipeline.market.evidence.futures import third_fridays
 from pipeline.market.evidence.rolls import likely_rolls
+from pipeline.market.quarterly_futures import third_fridays
 from pipeline.market.readers import ReadOptions, read_bars
 from tests.market.evidence.looking import found, misread
 
@@ -118,4 +118,4 @@ def test_instrument_id_in_chunks_is_the_contract_in_each(tmp_path: Path, es: Ins
 def test_rolls_of_misread_times_stay_quiet_beside_the_zone(es: Instrument) -> None:
     bars = simulate_market(es, "2023-10-23", 10, 3).drop(columns="contract")
 
-    assert set(found(misread(bars, "UTC", "America/Chicago"), es, "times read as America/Chicago")) == {"time_zone"}
+    assert set(found(misread(bars, "UTC", "America/Chicago"), es, "America/Chicago")) == {"time_zone"}

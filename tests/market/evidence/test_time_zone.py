@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.market import Instrument, find_instrument, label_sessions, session_schedule, simulate_market
-from tests.market.evidence.looking import found, misread
+from tests.market.evidence.looking import found, misread, month_of
 
 CHICAGO, NEW_YORK = "America/Chicago", "America/New_York"
 
@@ -17,9 +17,7 @@ def autumn(es: Instrument) -> pd.DataFrame:
 
 
 def zone_of(frame: pd.DataFrame, instrument: Instrument, read_in: str) -> str | None:
-    finding = found(frame, instrument, f"5-minute bars, times read as {read_in}, labelled by their open").get(
-        "time_zone"
-    )
+    finding = found(frame, instrument, read_in).get("time_zone")
     return None if finding is None else finding.message.rpartition("--time-zone ")[2]
 
 
@@ -53,9 +51,8 @@ def test_times_without_daylight_saving_are_named(es: Instrument) -> None:
 
 def test_summer_times_with_the_letters_of_winter_are_those_of_their_city(es: Instrument) -> None:
     year = simulate_market(es, "2023-01-03", 250, 3).drop(columns="contract")
-    read = "times carry their zone, EST read as -05:00, labelled by their open"
 
-    finding = found(misread(year, NEW_YORK, "Etc/GMT+5"), es, read)["time_zone"]
+    finding = found(misread(year, NEW_YORK, "Etc/GMT+5"), es, offset="-05:00")["time_zone"]
 
     assert "write the times without one, and name --time-zone America/New_York" in finding.message
 
@@ -82,7 +79,7 @@ def test_times_rightly_read_raise_no_alarm(
 def test_market_around_the_clock_is_silent() -> None:
     bars = simulate_market(find_instrument("BTCUSDT"), "2023-03-01", 5, 3)
 
-    assert not found(misread(bars, NEW_YORK, CHICAGO), find_instrument("BTCUSDT"), "times read as America/Chicago")
+    assert not found(misread(bars, NEW_YORK, CHICAGO), find_instrument("BTCUSDT"), CHICAGO)
 
 
 def test_few_bars_or_one_day_are_silent(autumn: pd.DataFrame, es: Instrument) -> None:
@@ -103,9 +100,8 @@ def test_real_files_of_a_stock_with_extended_hours_are_detected_by_their_volume(
 
 
 @pytest.mark.parametrize("month", ["2015-03", "2016-11", "2018-06", "2020-03", "2021-09"])
-def test_real_months_of_es_are_reported(real_data: Path, es: Instrument, month: str) -> None:
-    whole = pd.read_parquet(real_data / "es_5m_2015_2021.parquet")
-    bars = whole[whole["timestamp"].dt.tz_convert(CHICAGO).dt.strftime("%Y-%m") == month]
+def test_real_months_of_es_are_reported(es_years: pd.DataFrame, es: Instrument, month: str) -> None:
+    bars = month_of(es_years, month, CHICAGO)
     regular = bars[label_sessions(bars["timestamp"], es).regular]
 
     for part in (bars, regular, bars.iloc[: len(bars) // 2]):

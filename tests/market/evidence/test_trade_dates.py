@@ -1,13 +1,10 @@
 """Evenings that stand under the trade date they belong to."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
 from pipeline.market import Instrument, find_instrument, simulate_market
-from pipeline.market.readers import read_bars
-from tests.market.evidence.looking import found
+from tests.market.evidence.looking import found, month_of
 
 CHICAGO = "America/Chicago"
 KIND = "trade_dates"
@@ -40,9 +37,8 @@ def test_rows_in_any_order_and_regular_hours_are_not_trade_dates(es: Instrument)
 
 
 @pytest.mark.parametrize("month", ["2016-11", "2019-03", "2020-06"])
-def test_real_months_of_es_are_reported_one_way_only(real_data: Path, es: Instrument, month: str) -> None:
-    bars = read_bars(real_data / "es_5m_2015_2021.parquet").frame
-    bars = bars[bars["timestamp"].dt.strftime("%Y-%m") == month]
+def test_real_months_of_es_are_reported_one_way_only(es_years: pd.DataFrame, es: Instrument, month: str) -> None:
+    bars = month_of(es_years, month)
 
     assert KIND not in found(bars, es)
     assert set(found(under_trade_dates(bars), es)) == {KIND}

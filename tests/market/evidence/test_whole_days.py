@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.market import Instrument, find_instrument, simulate_market
 from pipeline.market.readers import ReadOptions, read_bars
-from tests.market.evidence.looking import found
+from tests.market.evidence.looking import found, month_of
 
 KIND = "whole_days"
 
@@ -41,9 +41,8 @@ def test_whole_weeks_leave_the_weekdays_as_they_are(es: Instrument) -> None:
 
 
 @pytest.mark.parametrize("month", ["2016-11", "2019-03", "2020-06", "2021-09"])
-def test_real_months_of_es_are_reported_a_day_off_only(real_data: Path, es: Instrument, month: str) -> None:
-    bars = read_bars(real_data / "es_5m_2015_2021.parquet").frame
-    bars = bars[bars["timestamp"].dt.strftime("%Y-%m") == month]
+def test_real_months_of_es_are_reported_a_day_off_only(es_years: pd.DataFrame, es: Instrument, month: str) -> None:
+    bars = month_of(es_years, month)
 
     assert not found(bars, es)
     assert set(found(later(bars, -1), es)) == set(found(later(bars, 1), es)) == {KIND}
@@ -58,4 +57,4 @@ def test_days_of_1904_in_a_text_are_reported(tmp_path: Path, es: Instrument) -> 
 
     raw = read_bars(tmp_path / "bars.csv", ReadOptions(time_zone="UTC"))
 
-    assert "1,462 days too early" in found(raw.frame, es, raw.description)[KIND].message
+    assert "1,462 days too early" in found(raw.frame, es, raw.zone)[KIND].message

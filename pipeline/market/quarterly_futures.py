@@ -1,4 +1,4 @@
-"""Quarterly futures: which contract a session trades, and when it rolls into the next."""
+"""Quarterly futures: when their contracts expire, which one a session trades, and when it rolls into the next."""
 
 import exchange_calendars
 import numpy as np
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.market.instruments import Instrument
 
-__all__ = ["ROLL_DAYS", "has_contracts", "session_contracts"]
+__all__ = ["ROLL_DAYS", "is_futures", "session_contracts", "third_fridays"]
 
 ROLL_DAYS = 8
 """Days from the roll (a Thursday) to the expiry (the third Friday), the index futures' custom."""
@@ -16,7 +16,7 @@ _FUTURES_CALENDARS = frozenset({"CMES", "IEPA", "XCBF", "us_futures"})
 _MONTH_CODES = {3: "H", 6: "M", 9: "U", 12: "Z"}
 
 
-def has_contracts(instrument: Instrument) -> bool:
+def is_futures(instrument: Instrument) -> bool:
     """Return True if the instrument trades as dated contracts, by its exchange's calendar."""
     return exchange_calendars.resolve_alias(instrument.calendar) in _FUTURES_CALENDARS
 
@@ -34,15 +34,15 @@ def session_contracts(sessions: pd.DatetimeIndex, symbol: str) -> tuple[NDArray[
     rolls : ndarray of bool, shape (n,)
         True where the contract differs from the session before; never for the first.
     """
-    years = range(sessions[0].year, sessions[-1].year + 2)
-    quarters = [(year, month) for year in years for month in _MONTH_CODES]
-    roll_dates = np.array([_third_friday(year, month) - ROLL_DAYS for year, month in quarters])
-    names = np.array([f"{symbol}{_MONTH_CODES[month]}{year % 100:02d}" for year, month in quarters], dtype=object)
-    dates = sessions.to_numpy().astype("datetime64[D]")
-    row = np.searchsorted(roll_dates, dates, side="right")
+    expiries = third_fridays(sessions[0], sessions[-1] + pd.DateOffset(years=1))
+    names = np.array([f"{symbol}{_MONTH_CODES[each.month]}{each.year % 100:02d}" for each in expiries], dtype=object)
+    row = np.searchsorted(expiries - pd.Timedelta(days=ROLL_DAYS), sessions, side="right")
     rolls = np.concatenate(([False], row[1:] != row[:-1]))
     return names[row], rolls
 
 
-def _third_friday(year: int, month: int) -> np.datetime64:
-    return np.busday_offset(f"{year}-{month:02d}", 2, roll="forward", weekmask="Fri")
+def third_fridays(first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
+    """Expiry of CME's equity-index futures: third Fridays of March, June, September and December."""
+    months = pd.period_range(first, last, freq="M")
+    starts = months[np.isin(months.month, list(_MONTH_CODES))].to_timestamp()
+    return starts + pd.to_timedelta((4 - starts.day_of_week) % 7 + 14, unit="D")

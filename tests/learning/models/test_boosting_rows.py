@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.learning.compute import CPU
 from pipeline.learning.models import TrainingRows, families, make_model
-from pipeline.tuning.prepared_boosting import PreparedBoosting
+from pipeline.learning.models.boosting_rows import PreparedRows
 
 
 def awkward(count: int) -> TrainingRows:
@@ -41,12 +41,12 @@ def awkward(count: int) -> TrainingRows:
 def test_prepared_boosting_on_awkward_features_gives_the_bits_of_the_family_s_own_fit(family: str) -> None:
     rows = awkward(400)
     train, test = rows.take(np.arange(300)), rows.take(np.arange(300, 400))
-    prepared = PreparedBoosting(train, test.features)
+    prepared = PreparedRows(train, test.features)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(1))
     for number in range(4):
         settings = families()[family].space.suggest(study.ask()) | {"rounds": 30, "max_bin": (7, 63, 255)[number % 3]}
 
         own = make_model(family, settings, seed=number).fit(train).predict_proba(test.features)
-        score = prepared.scores(make_model(family, settings, seed=number), CPU)  # type: ignore[arg-type]
+        score = make_model(family, settings, seed=number).scores_of(prepared, CPU)  # type: ignore[attr-defined]
 
         np.testing.assert_array_equal(score, own, err_msg=str(settings))
