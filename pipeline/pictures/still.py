@@ -186,7 +186,9 @@ def _own(pane: "Axes", chart: ProfileChart) -> None:
     for ticks, face in zip(own.nodes, (palette.BALANCE, "white"), strict=True):
         lengths = own.lengths[[own.row_of(tick) for tick in ticks.tolist()]] + 0.02 * chart.longest(own)
         prices = chart.instrument.to_prices(ticks)
-        pane.scatter(lengths, prices, 11, marker="<", facecolor=face, edgecolor=palette.BALANCE, linewidth=0.7)
+        pane.scatter(
+            lengths, prices, 11, marker="<", facecolor=face, edgecolor=palette.BALANCE, linewidth=0.7, zorder=3
+        )
 
 
 def _letters(pane: "Axes", chart: ProfileChart, letters: tuple[str, ...]) -> None:
