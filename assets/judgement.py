@@ -44,6 +44,8 @@ WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_par
 EVERY_FAMILY = dg.AssetIn(partition_mapping=OF_SYMBOL, metadata={"allow_missing_partitions": True})
 MODEL_BOOKS = dict.fromkeys(("model_backtest", "model_orders", "model_equity"), EVERY_FAMILY)
 RULES_IN_THEIR_TIME = "Rules, same time"
+# Of a model's backtest, on its training's run in MLflow.
+TRAINING_HEADLINE = ("sharpe_ratio", "pnl", "trades")
 
 
 @dg.asset(
@@ -150,10 +152,12 @@ def backtest_summary(
             run.log_headline(_headlines(summaries))
         for family in trained:
             if (judged := summaries.get(model_strategy(family))) is not None:
-                sharpe = judged.loc["sharpe_ratio"]
-                ends = {"": sharpe["value"], ".low": sharpe["low"], ".high": sharpe["high"]}
-                figures = {f"sharpe_ratio{end}": float(value) for end, value in ends.items()}
-                headline = {"sharpe_ratio": format_estimate(sharpe)}
+                headline = {name: format_estimate(judged.loc[name]) for name in TRAINING_HEADLINE}
+                figures = {
+                    name if end == "value" else f"{name}.{end}": float(judged.loc[name, end])
+                    for name in TRAINING_HEADLINE
+                    for end in ("value", "low", "high")
+                }
                 mlflow_tracking.add_to_training(context, dataset.key, family, version, figures, headline)
     return dg.Output(
         whole,

@@ -97,9 +97,8 @@ def market_data(
             taken = pd.concat([rows.get(month, raw.frame.iloc[:0]) for month in months], ignore_index=True)
             whole = joined([cleaned[key] for key in months.values()])
             # The simulator's bars are read as they were made.
-            findings[symbol] = (
-                () if dataset.simulated else misreadings(Evidence(taken, whole, dataset.instrument, raw.description))
-            )
+            evidence = Evidence(taken, whole, dataset.instrument, raw.zone, raw.offset)
+            findings[symbol] = () if dataset.simulated else misreadings(evidence)
             for key in months.values():
                 _label(context, key, cleaned[key], dataset, findings[symbol])
         context.log.info("%s: %s", symbol, raw.description)

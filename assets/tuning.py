@@ -1,8 +1,5 @@
 """Studies by target and symbol: searched, remembered, judged by how often was looked, tracked."""
 
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,20 +17,13 @@ from assets.shown_settings import shown_settings
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home
+from pipeline.interruption import Interruption, interruptible
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
 from pipeline.pictures.stills import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
-from pipeline.studies import (
-    Study,
-    StudyInputs,
-    best_model,
-    prepare_study,
-    study_document,
-    study_settings,
-    trials_table,
-    write_best,
-)
+from pipeline.studies import Study, StudyInputs, prepare_study, study_settings
+from pipeline.study_outcome import best_model, study_document, trials_table, write_best
 from pipeline.tuning.campaign import progress_sentence, run_campaign
 from pipeline.tuning.database import tuning_url
 from pipeline.tuning.settings import StudySettings, study_name
@@ -44,7 +34,7 @@ from pipeline.tuning.warm_start import previous_best
 from pipeline.tuning.workers import without_remarks
 from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings
 from resources.mlflow_store import mlflow_errors, open_store, sentence
-from resources.mlflow_studies import StudyFindings, StudyToLog
+from resources.mlflow_study_log import StudyFindings, StudyToLog
 from resources.model_registry import champion_parameters
 
 __all__ = ["StudyOverrides", "studies"]
@@ -148,7 +138,7 @@ def studies(
         ]
         tell = _reporter(context)
         with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
-            with interruptible() as interruption, without_remarks():
+            with _interruptible() as interruption, without_remarks():
 
                 def observe(progress: Progress) -> None:
                     tell(progress)
@@ -194,49 +184,17 @@ def studies(
     )
 
 
-class Interruption:
-    """Whether a study has been asked to end."""
-
-    asked = False
-
-    def look(self) -> None:
-        """End the study if it was: the interruption itself is lost where a library lets no exception through."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
+def _interruptible() -> Iterator[Interruption]:
     """Let Ctrl-C, and the stop button of Dagster's page, end a study instead of the step: what it found is kept.
 
     Before a trial is complete there is nothing to keep, and the step is interrupted as any other.
     """
-    interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield interruption
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        interruption.asked = True
-        raise KeyboardInterrupt
-
-    hook = sys.unraisablehook
-
-    def known(lost: Any) -> None:
-        # It has been asked: sent again, as elsewhere, it would meet the saving of what the study found.
-        if not isinstance(lost.exc_value, KeyboardInterrupt):
-            hook(lost)
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    sys.unraisablehook = known
     try:
-        yield interruption
+        with interruptible() as interruption:
+            yield interruption
     except KeyboardInterrupt as stop:
         raise DagsterExecutionInterruptedError from stop
-    finally:
-        sys.unraisablehook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:

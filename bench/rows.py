@@ -1,5 +1,6 @@
 """Rows wider than a tick, and TPO profiles, against NumPy and pandas."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,15 +29,21 @@ def bench_rows(workload: Workload, repeat: int) -> list[dict[str, Any]]:
     floor, read = floors(name, bars, (low, high, steps), repeat)
     definition = [_summed(*profile) for profile in numpy_profiles(low, high, steps, starts, workload.stops)]
 
-    def measured(engine: str, call: Callable[[], SessionLevels]) -> dict[str, Any]:
+    def measured(
+        engine: str, call: Callable[[], SessionLevels], clock: Callable[[], float] = time.process_time
+    ) -> dict[str, Any]:
         agrees = _equal_rows(call(), definition, _WIDE)
-        seconds = best_seconds(call, repeat)
+        seconds = best_seconds(call, repeat, clock=clock)
         return row(engine, name, bars, seconds, floor=floor, agrees=agrees, note="profiles and value areas")
 
     return [
         *read,
         measured("numba, int64 arrays", lambda: profile_sessions(low, high, steps, starts, ticks_per_row=_TICKS)),
-        measured("threads, int64 arrays", lambda: threaded_profiles(low, high, steps, starts, ticks_per_row=_TICKS)),
+        measured(
+            "threads, int64 arrays",
+            lambda: threaded_profiles(low, high, steps, starts, ticks_per_row=_TICKS),
+            time.perf_counter,
+        ),
         _tpo(workload, repeat, floor),
     ]
 

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 
 from bench.training import made_table
 from pipeline.errors import ConfigurationError
@@ -22,6 +25,7 @@ from pipeline.research import RULES, run_research
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings
+from pipeline.strategy.search import STRATEGY_SPACE
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Judged
 from pipeline.tuning.settings import StudySettings
@@ -79,6 +83,8 @@ def bench_tuning(
     seed
         Of bars, table and parameters.
 
+    The last rows are of trials that take no time, in each way to keep them.
+
     Returns
     -------
     list of dict
@@ -92,9 +98,11 @@ def bench_tuning(
             f"model_trials {model_trials}; give 60 sessions, 200 rows and 1 of the others or more, and no more "
             "naive_trials than trials"
         )
-    return _strategy(sessions, trials, naive_trials, seed) + _model(
-        rows, columns, model_trials, study_trials or 4 * model_trials, seed
-    )
+    return [
+        *_strategy(sessions, trials, naive_trials, seed),
+        *_model(rows, columns, model_trials, study_trials or 4 * model_trials, seed),
+        *_keeping(trials, seed),
+    ]
 
 
 def _strategy(sessions: int, trials: int, naive_trials: int, seed: int) -> list[dict[str, Any]]:
@@ -184,6 +192,48 @@ def _model(rows: int, columns: int, trials: int, study_trials: int, seed: int) -
     return found
 
 
+def _keeping(trials: int, seed: int) -> list[dict[str, Any]]:
+    """Trials that are suggested at random, kept and not judged: here, and in Optuna's own storages."""
+    name = f"keeping: {trials} trials of {len(STRATEGY_SPACE)} parameters, nothing judged"
+    with tempfile.TemporaryDirectory() as folder:
+        storages: dict[str, Callable[[], BaseStorage]] = {
+            "Optuna, in memory": InMemoryStorage,
+            "Optuna, JournalStorage": lambda: JournalStorage(JournalFileBackend(f"{folder}/journal")),
+            "Optuna, RDBStorage on SQLite": lambda: RDBStorage(f"sqlite:///{folder}/optuna.db"),
+        }
+        timed = {engine: _time(_optuna_study(make(), seed), range(trials)) for engine, make in storages.items()}
+    timed["a study, in SQLite"] = _study(_Summed(), "random", "none", trials, seed, 1)
+    plain = timed["Optuna, in memory"]
+    return [_row(engine, name, each, plain) for engine, each in timed.items()]
+
+
+def _optuna_study(storage: BaseStorage, seed: int) -> Callable[[Any], float]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed))
+
+    def one(_: Any) -> float:
+        trial = study.ask()
+        value = _sum(STRATEGY_SPACE.suggest(trial))
+        study.tell(trial, value)
+        return value
+
+    return one
+
+
+class _Summed:
+    """A target that takes no time."""
+
+    space = STRATEGY_SPACE
+    objectives = ("net",)
+
+    def judge(self, params: Mapping[str, Any], report: Report) -> Judged:
+        return Judged((_sum(params),))
+
+
+def _sum(params: Mapping[str, Any]) -> float:
+    return math.fsum(value for value in params.values() if isinstance(value, float))
+
+
 def _cross_validated(target: ModelTarget, rows: TrainingRows, splitter: CombinatorialPurged, point: Params) -> float:
     """Log loss of the folds together, as anyone would write it."""
     losses, weights = [], []
@@ -217,7 +267,7 @@ def _drawn(dimension: Real | Whole | Choice, rng: np.random.Generator) -> Any:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))) if dimension.log else rng.uniform(low, high))
 
 
-def _time(judge: Callable[[Params], Any], points: Sequence[Params]) -> _Timed:
+def _time(judge: Callable[[Any], Any], points: Sequence[Any]) -> _Timed:
     processor, wall = time.process_time(), time.perf_counter()
     values = [judge(point) for point in points]
     return _Timed(len(points), time.perf_counter() - wall, time.process_time() - processor, values)
@@ -227,7 +277,7 @@ def _time(judge: Callable[[Params], Any], points: Sequence[Params]) -> _Timed:
 class _Clocked:
     """A target that notes when each of its trials began and ended, in a file of all processes."""
 
-    target: StrategyTarget | ModelTarget
+    target: StrategyTarget | ModelTarget | _Summed
     file: Path
 
     @property
@@ -245,7 +295,7 @@ class _Clocked:
 
 
 def _study(
-    target: StrategyTarget | ModelTarget, sampler: str, pruner: str, trials: int, seed: int, workers: int
+    target: StrategyTarget | ModelTarget | _Summed, sampler: str, pruner: str, trials: int, seed: int, workers: int
 ) -> _Timed:
     """A study in an SQLite file, from the beginning of its first trial to the end of its last.
 

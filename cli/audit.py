@@ -116,7 +116,7 @@ def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.D
         raise DataError(f"{dataset.identity} has no usable bars of {dataset.key}; see 'vpoc doctor'")
     if not dataset.simulated:
         print_findings(
-            misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.description)), Console(stderr=True)
+            misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.zone, raw.offset)), Console(stderr=True)
         )
     return clean.bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
 

@@ -56,7 +56,7 @@ def bars_of_file(source: FileSource, symbol: str) -> FileBars:
     settings = load_settings(vpoc_home())
     raw = source.read(symbol)
     clean = clean_bars(raw.frame, instrument, off_tick=settings.off_tick)
-    findings = misreadings(Evidence(raw.frame, clean, instrument, raw.description))
+    findings = misreadings(Evidence(raw.frame, clean, instrument, raw.zone, raw.offset))
     if clean.bars.empty:
         reasons = ", ".join(f"{count} {reason}" for reason, count in clean.quarantine["reason"].value_counts().items())
         advice = "; ".join(finding.message for finding in findings) or "check the symbol, the time zone and the columns"

@@ -4,55 +4,44 @@ The study's own database is what counts. MLflow holds a copy to look at: whateve
 process was killed, the next run of the same study logs.
 """
 
-import json
 import logging
 import math
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pipeline.home import Home
 from pipeline.learning.provenance import code_version
 from pipeline.locks import locked
 from resources.mlflow_limits import (
-    METRICS_A_BATCH,
     PARAMETERS_A_BATCH,
     batches,
     cut,
     cut_tag,
-    milliseconds,
     safe_names,
     value_text,
 )
 from resources.mlflow_store import Store, mlflow_errors, open_store, sentence
+from resources.mlflow_study_log import (
+    StudyFindings,
+    StudyToLog,
+    counts_of,
+    log_files,
+    set_tags,
+    tell_findings,
+    tell_state,
+)
 from resources.mlflow_trials import TrialRuns, objective_values
-from resources.model_registry import KIND_TAG, SIMULATED_TAG, SYMBOL_TAG, code_tags
+from resources.model_registry import SIMULATED_TAG, code_tags
 
 if TYPE_CHECKING:
-    from pipeline.search_space import Dimension, SearchSpace
-    from pipeline.tuning.campaign import Campaign
-    from pipeline.tuning.settings import StudySettings
+    from pipeline.search_space import Dimension
     from pipeline.tuning.trials import Progress, StudyResult, TrialRecord
 
-__all__ = ["MOST_CHILDREN", "LoggedStudy", "StudyFindings", "StudyToLog", "TrackedStudy", "begin_study", "log_study"]
+__all__ = ["MOST_CHILDREN", "LoggedStudy", "TrackedStudy", "begin_study", "log_study"]
 
-STUDY = "study"
-STUDY_TAG = "vpoc.study"
-TARGET_TAG = "vpoc.target"
 CHANGED_TAG = "vpoc.changed_since_first_run"
-BEST_PREFIX = "best."
-BEST_TRIAL_TAG, BEST_RUN_TAG, BEST_VALUES_TAG = "vpoc.best_trial", "vpoc.best_run", "vpoc.best_values"
-NOTE_TAG = "mlflow.note.content"
-UNKNOWN_TAG = "vpoc.unknown"
-WITHOUT_RUN_TAG = "vpoc.trials_without_run"
-TABLES_TAG = "mlflow.loggedArtifacts"
-TRIALS_TABLE = "tables/trials.json"
 # A minute's writing at the rate of SQLite; MLflow's own page shows no more either.
 MOST_CHILDREN = 2000
 # While a study runs: how often it is told of, and for how much of its time.
@@ -60,88 +49,6 @@ TELL_SECONDS = 15.0
 TELL_SHARE = 0.05
 LEAST_SECONDS = 0.05
 MANY = 200
-
-
-@dataclass(frozen=True)
-class StudyToLog:
-    """Which study, as far as it is known when it begins.
-
-    Attributes
-    ----------
-    symbol, target
-        What is tuned on which market.
-    name
-        The study's full name in its storage (:func:`pipeline.tuning.settings.study_name`): one parent run each.
-    version, source
-        Hash of the data, and where the bars are from.
-    simulated
-        Whether they are the simulator's.
-    settings, space
-        How is searched, and where.
-    parameters
-        What else is set, such as workers, first and last session.
-    tags
-        What else tells where it belongs, such as Dagster's run.
-    """
-
-    symbol: str
-    target: str
-    name: str
-    version: str
-    source: str
-    settings: "StudySettings"
-    space: "SearchSpace"
-    simulated: bool = False
-    parameters: Mapping[str, object] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """The tags by which its run is found again."""
-        return {KIND_TAG: STUDY, STUDY_TAG: self.name, SYMBOL_TAG: self.symbol, TARGET_TAG: self.target}
-
-
-@dataclass(frozen=True)
-class StudyFindings:
-    """What a study found.
-
-    Attributes
-    ----------
-    result
-        Its trials.
-    looks
-        How often was looked at this market and period, other studies included; None where not counted.
-    deflated_sharpe, overfitting
-        As of :class:`pipeline.tuning.campaign.Campaign`; NaN where unknown.
-    trials_per_second
-        Of its last run; NaN where unknown.
-    plots
-        PNG bytes by file name.
-    tables
-        Frames by name, beside that of the trials.
-    model
-        Folder of a model of the best parameters, as :meth:`Model.save` writes it; None for none.
-    """
-
-    result: "StudyResult"
-    looks: int | None = None
-    deflated_sharpe: float = math.nan
-    overfitting: float = math.nan
-    trials_per_second: float = math.nan
-    plots: Mapping[str, bytes] = field(default_factory=dict)
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    model: Path | None = None
-
-    @classmethod
-    def of(cls, campaign: "Campaign", **more: Any) -> Self:
-        """Those of a campaign."""
-        return cls(
-            result=campaign.result,
-            looks=campaign.looks.count,
-            deflated_sharpe=campaign.deflated_sharpe,
-            overfitting=campaign.overfitting,
-            **more,
-        )
 
 
 @dataclass(frozen=True)
@@ -318,7 +225,7 @@ class TrackedStudy:
         self._settled = fresh[done:]
         counts = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
         course = [] if progress.best is None else [(sum(counts.values()), progress.best)]
-        _tell_state(runs, self.study.settings.objectives, counts, course)
+        tell_state(runs, self.study.settings.objectives, counts, course)
 
 
 def _log(store: Store, study: StudyToLog, findings: StudyFindings, most_children: int) -> LoggedStudy:
@@ -333,9 +240,9 @@ def _log(store: Store, study: StudyToLog, findings: StudyFindings, most_children
         runs.refresh()  # another machine may have been at it too
     runs.mark_front(result.trials, front)
     left = len(result.trials) - len(chosen)
-    _tell_state(runs, result.objectives, _counts(result.trials), list(_course(result)))
-    _tell_findings(store, run_id, study, findings, left)
-    _log_files(runs, study, findings, front)
+    tell_state(runs, result.objectives, counts_of(result.trials), list(_course(result)))
+    tell_findings(store, run_id, study, findings, left)
+    log_files(runs, study, findings, front)
     store.client.set_terminated(run_id, status="FINISHED")
     return LoggedStudy(run_id, experiment_id, len(chosen), len(missing), left)
 
@@ -384,7 +291,7 @@ def _set_parameters(store: Store, run_id: str, study: StudyToLog) -> None:
         store.client.log_batch(run_id, params=part)
     changed = [f"{name} {held[name]} to {value}" for name, value in given.items() if held.get(name, value) != value]
     if changed or CHANGED_TAG in run.data.tags:
-        _set_tags(store, run_id, {CHANGED_TAG: ", ".join(changed) or "nothing"})
+        set_tags(store, run_id, {CHANGED_TAG: ", ".join(changed) or "nothing"})
 
 
 def _range(dimension: "Dimension") -> str:
@@ -393,13 +300,6 @@ def _range(dimension: "Dimension") -> str:
         return " | ".join(map(value_text, told["options"]))
     step = f" in steps of {told['step']}" if told.get("step", 1) > 1 else ""
     return f"{told['low']} to {told['high']}{step}{', logarithmic' if told['log'] else ''}"
-
-
-def _set_tags(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    for part in batches([RunTag(name, cut_tag(value)) for name, value in tags.items()], PARAMETERS_A_BATCH):
-        store.client.log_batch(run_id, tags=part)
 
 
 def _front(result: "StudyResult") -> frozenset[int]:
@@ -426,136 +326,3 @@ def _course(result: "StudyResult") -> "Iterator[tuple[int, TrialRecord]]":
             yield settled, best
     if best is not None:
         yield len(result.trials), best
-
-
-def _tell_state(
-    runs: TrialRuns,
-    objectives: Sequence[str],
-    counts: Mapping[str, int],
-    course: "Sequence[tuple[int, TrialRecord]]",
-) -> None:
-    """How many trials there are, and the best of them: figures with the number of settled trials as their step."""
-    from mlflow.entities import Metric
-
-    settled = sum(counts.values())
-    now = milliseconds(datetime.now(tz=UTC))
-    metrics = [Metric(f"trials_{state}", float(count), now, settled) for state, count in counts.items()]
-    names = safe_names(objectives)
-    for step, trial in course:
-        for objective, value in objective_values(trial, objectives).items():
-            if math.isfinite(value):
-                metrics.append(Metric(names[objective], value, milliseconds(trial.finished), step))
-    for part in batches(metrics, METRICS_A_BATCH):
-        runs.store.client.log_batch(runs.parent, metrics=part)
-    if course:
-        _, best = course[-1]
-        named = safe_names(best.params)
-        _set_tags(
-            runs.store,
-            runs.parent,
-            {
-                BEST_TRIAL_TAG: str(best.position),
-                BEST_RUN_TAG: runs.run_of(best) or "none yet",
-                BEST_VALUES_TAG: json.dumps(objective_values(best, objectives)),
-                **{f"{BEST_PREFIX}{named[name]}": value_text(value) for name, value in best.params.items()},
-            },
-        )
-
-
-def _tell_findings(store: Store, run_id: str, study: StudyToLog, findings: StudyFindings, without_run: int) -> None:
-    from mlflow.entities import Metric
-
-    result = findings.result
-    figures = {
-        # In percent, as the judgement's run has them.
-        "deflated_sharpe_ratio": 100 * findings.deflated_sharpe,
-        "probability_of_backtest_overfitting": 100 * findings.overfitting,
-        "looks": math.nan if findings.looks is None else float(findings.looks),
-        "trials_per_second": findings.trials_per_second,
-    }
-    now = milliseconds(datetime.now(tz=UTC))
-    known = {name: value for name, value in figures.items() if math.isfinite(value)}
-    store.client.log_batch(
-        run_id, metrics=[Metric(name, value, now, len(result.trials)) for name, value in known.items()]
-    )
-    tags = {
-        # A figure of an earlier run stays what it was.
-        UNKNOWN_TAG: ", ".join(name for name in figures if name not in known) or "none",
-        WITHOUT_RUN_TAG: str(without_run),
-        "vpoc.stopped": result.stopped,
-        NOTE_TAG: _description(study, findings),
-        TABLES_TAG: json.dumps([{"path": TRIALS_TABLE, "type": "table"}]),
-    }
-    _set_tags(store, run_id, tags)
-
-
-def _description(study: StudyToLog, findings: StudyFindings) -> str:
-    result = findings.result
-    counts = ", ".join(f"{count} {state}" for state, count in _counts(result.trials).items())
-    lines = [
-        f"{study.target} on {study.symbol}{' (simulated)' if study.simulated else ''}, bars of {study.source}: "
-        f"{len(result.trials)} trials ({counts})."
-    ]
-    if result.complete:
-        values = objective_values(result.best, result.objectives)
-        told = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
-        front = f" {len(result.front)} trials are on the Pareto front." if len(result.objectives) > 1 else ""
-        lines += ["", f"Best: trial {result.best.position}, {told}.{front}"]
-    if findings.looks is not None:
-        lines += ["", f"{findings.looks:,} trials of all studies looked at this market and period."]
-    lines += ["", "The best of many is always partly luck: what it is worth, sessions that no trial saw will tell."]
-    if findings.model is not None:
-        lines += [
-            "",
-            "The model in the artifacts has the best trial's parameters and learned from all rows. It was not judged "
-            "walk-forward, and is not registered.",
-        ]
-    return "\n".join(lines)
-
-
-def _counts(trials: "Iterable[TrialRecord]") -> dict[str, int]:
-    counts = dict.fromkeys(("complete", "pruned", "failed"), 0)
-    for trial in trials:
-        counts[trial.state] += 1
-    return counts
-
-
-def _log_files(runs: TrialRuns, study: StudyToLog, findings: StudyFindings, front: frozenset[int]) -> None:
-    space = {name: [type(one).__name__, one.model_dump(mode="json")] for name, one in study.space.items()}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for name in ("plots", "tables"):
-            (folder / name).mkdir()
-        (folder / "search_space.json").write_text(json.dumps(space, indent=1), encoding="utf-8")
-        for name, png in findings.plots.items():
-            (folder / "plots" / name).write_bytes(png)
-        for name, frame in findings.tables.items():
-            frame.to_csv(folder / "tables" / f"{name}.csv")
-        table = _table(findings.result, runs, front)
-        table.to_csv(folder / "tables" / "trials.csv", index=False)
-        # As MLflow's page shows tables.
-        table.to_json(folder / TRIALS_TABLE, orient="split", index=False)
-        runs.store.client.log_artifacts(runs.parent, str(folder))
-    if findings.model is not None:
-        runs.store.client.log_artifacts(runs.parent, str(findings.model), "model")
-
-
-def _table(result: "StudyResult", runs: TrialRuns, front: frozenset[int]) -> pd.DataFrame:
-    """A row a trial, whether it has a run or not."""
-    rows = []
-    for trial in result.trials:
-        values = objective_values(trial, result.objectives)
-        rows.append(
-            {
-                "trial": trial.position,
-                "state": trial.state,
-                **{name: values.get(name) for name in result.objectives},
-                **({"front": trial.position in front} if len(result.objectives) > 1 else {}),
-                **{f"params.{name}": value_text(value) for name, value in trial.params.items()},
-                "seconds": trial.seconds,
-                "started": None if trial.started is None else trial.started.isoformat(timespec="milliseconds"),
-                "error": trial.error,
-                "run": runs.run_of(trial),
-            }
-        )
-    return pd.DataFrame(rows)

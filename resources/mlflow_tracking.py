@@ -15,7 +15,8 @@ import dagster as dg
 from pipeline.home import vpoc_home
 from resources.mlflow_limits import milliseconds
 from resources.mlflow_store import mlflow_errors, open_store, sentence
-from resources.mlflow_studies import StudyToLog, TrackedStudy
+from resources.mlflow_studies import TrackedStudy
+from resources.mlflow_study_log import StudyToLog
 from resources.mlflow_system import SystemMetrics
 from resources.model_registry import FAMILY_TAG, KIND_TAG, SYMBOL_TAG, TRAINING
 from resources.tracked_run import DAGSTER_RUN_TAG, TrackedRun, close_dead, dagster_tags, opened

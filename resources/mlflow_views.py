@@ -83,8 +83,8 @@ TRAININGS = RunsView(
     "trainings",
     "Trainings",
     "training",
-    _headlines("auc_within_folds", "sharpe_ratio", "net", "trades_taken", "log_loss", "precision"),
-    ("auc_within_folds", "sharpe_ratio", "net", "log_loss", "trades_taken", "precision"),
+    _headlines("auc_within_folds", "sharpe_ratio", "pnl", "trades", "log_loss", "precision"),
+    ("auc_within_folds", "sharpe_ratio", "pnl", "log_loss", "trades", "precision"),
 )
 BACKTESTS = RunsView(
     "backtests",

@@ -1,14 +1,12 @@
 """Orders on bars, from frames to frames."""
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.fills import ORDER_REASONS, STATUSES
-from pipeline.backtest.ledger import BacktestResult, trade_table
+from pipeline.backtest.ledger import BacktestResult
 from pipeline.backtest.orders import read_orders
-from pipeline.backtest.prepared import NO_FINER, PreparedBars, within
+from pipeline.backtest.prepared import NO_FINER, PreparedBars, words
 from pipeline.errors import ConfigurationError
 from pipeline.market import Hours, Instrument
 
@@ -63,32 +61,16 @@ def simulate(
             "prepare them with that"
         )
     prepared = bars if isinstance(bars, PreparedBars) else PreparedBars(bars, instrument)
-    timestamps, contract = prepared.timestamps, prepared.contract
     book = read_orders(orders, instrument, account)
-    finer = NO_FINER if intrabar_bars is None else within(intrabar_bars, timestamps, contract, instrument)
+    finer = NO_FINER if intrabar_bars is None else prepared.within(intrabar_bars)
 
     run = prepared.run(book, account, hours, finer)
-    trades = trade_table(
-        run.ends,
-        run.commissions,
-        session=book.session[run.rows],
-        side=book.side[run.rows],
-        risk_ticks=np.abs(book.entry[run.rows] - book.stop[run.rows]),
-        labels=orders.index[run.rows],
-        timestamps=timestamps,
-        contract=contract,
-        instrument=instrument,
-    )
     return BacktestResult(
-        trades=trades,
-        orders=orders.assign(status=_names(STATUSES, run.status), reason=_names(ORDER_REASONS, run.reason)),
-        equity=pd.Series(run.equity, index=timestamps.rename("timestamp"), name="equity"),
+        trades=prepared.trades(book, run, orders.index),
+        orders=orders.assign(status=words(STATUSES, run.status), reason=words(ORDER_REASONS, run.reason)),
+        equity=pd.Series(run.equity, index=prepared.timestamps.rename("timestamp"), name="equity"),
         session_equity=prepared.session_equity(run.equity),
         account=account,
         instrument=instrument,
         off_tick_bars=prepared.off_tick,
     )
-
-
-def _names(names: tuple[str, ...], codes: NDArray[np.int64]) -> pd.api.extensions.ExtensionArray:
-    return pd.array(np.array(names, dtype=object)[codes], dtype="str")

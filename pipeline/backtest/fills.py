@@ -222,6 +222,9 @@ def _mark(
     """
     side, ends, slots = positions
     rate, amount = margin
+    if len(slots) == 0:
+        equity[first:last] = cash
+        return last, cash, False
     mark = cash
     for i in range(first, last):
         mark = cash
@@ -230,7 +233,7 @@ def _mark(
             mark += side[o] * (closes[i] - ends[4, o]) * tick_value * ends[2, o]
             maintenance += ends[2, o] * (amount + rate * abs(closes[i]) * tick_value)
         equity[i] = mark
-        if len(slots) > 0 and mark < maintenance * (1 - _ROUNDING):
+        if mark < maintenance * (1 - _ROUNDING):
             return i + 1, mark, True
     return last, mark, False
 

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
-from pipeline.backtest.fills import EXIT_REASONS
 from pipeline.market import Instrument
 from pipeline.market.sessions import session_slices
 
-__all__ = ["BacktestResult", "daily_returns", "equity_by_session", "trade_pnl", "trade_table"]
+__all__ = ["BacktestResult", "daily_returns", "equity_by_session"]
 
 
 @dataclass(frozen=True)
@@ -68,50 +65,3 @@ def equity_by_session(equity: pd.Series, instrument: Instrument) -> pd.Series:
     """Equity at the last bar of every session, indexed by session; equity is indexed by bar, in the order of time."""
     slices = session_slices(pd.DatetimeIndex(equity.index).as_unit("ns").asi8, instrument, "eth")
     return pd.Series(equity.to_numpy()[slices.stops - 1], index=slices.index, name="equity")
-
-
-def trade_pnl(
-    ends: NDArray[np.int64], commissions: NDArray[np.float64], side: NDArray[np.int64], instrument: Instrument
-) -> NDArray[np.float64]:
-    """Money of closed positions after commission, shape (t,), from the kernel's rows as :func:`trade_table`."""
-    quantity, _, entry_tick, _, exit_tick, _, _ = ends[2:]
-    return side * (exit_tick - entry_tick) * instrument.tick_value * quantity - commissions
-
-
-def trade_table(
-    ends: NDArray[np.int64],
-    commissions: NDArray[np.float64],
-    *,
-    session: pd.DatetimeIndex,
-    side: NDArray[np.int64],
-    risk_ticks: NDArray[np.int64],
-    labels: pd.Index,
-    timestamps: pd.DatetimeIndex,
-    contract: pd.Series | None,
-    instrument: Instrument,
-) -> pd.DataFrame:
-    """Trades of :class:`BacktestResult` from the kernel's rows, one column of ``ends`` a closed position.
-
-    ``risk_ticks`` is ``|entry − stop|``, ``labels`` the orders' row labels; shapes (t,) each, in the order of entry.
-    """
-    quantity, entry_bar, entry_tick, exit_bar, exit_tick, exit_reason, ambiguous = ends[2:]
-    pnl = trade_pnl(ends, commissions, side, instrument)
-    columns: dict[str, object] = {
-        "session": session,
-        "side": side,
-        "quantity": quantity,
-        "entry_time": timestamps[entry_bar],
-        "entry_price": instrument.to_prices(entry_tick),
-        "exit_time": timestamps[exit_bar],
-        "exit_price": instrument.to_prices(exit_tick),
-        "exit_reason": pd.array(np.array(EXIT_REASONS, dtype=object)[exit_reason], dtype="str"),
-        "commission": commissions,
-        "pnl": pnl,
-        "ambiguous": ambiguous.astype(bool),
-        "order": labels,
-    }
-    if contract is not None:
-        columns["contract"] = contract.iloc[entry_bar].array
-    columns["r_multiple"] = pnl / (risk_ticks * instrument.tick_value * quantity)
-    columns["bars_held"] = exit_bar - entry_bar + 1
-    return pd.DataFrame(columns)

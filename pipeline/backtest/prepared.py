@@ -2,7 +2,6 @@
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,7 @@ from pipeline.backtest.fills import (
     CLOSE_BAR,
     CLOSED,
     CONTRACT_ROLLED,
+    EXIT_REASONS,
     NO_BARS,
     SESSION_END,
     TRADABLE,
@@ -28,14 +28,13 @@ from pipeline.backtest.replayed import Bars, Margins, Orders, Rules
 from pipeline.market import Hours, Instrument, session_schedule
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.contracts import ContractRuns, contract_runs
-from pipeline.market.sessions import session_slices
-from pipeline.market.whole_numbers import all_rise, ordinary_columns, whole_prices, whole_range
+from pipeline.market.sessions import at_clock, session_slices
+from pipeline.market.whole_numbers import all_rise, nearest_ticks, ordinary_columns, whole_prices, whole_range
 
-__all__ = ["NO_FINER", "PreparedBars", "Run", "within"]
+__all__ = ["NO_FINER", "PreparedBars", "Run", "words"]
 
 _log = logging.getLogger(__name__)
 
-_CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
 _FITS_INT32 = 2**31 - 2
 _PRICES = ("open", "high", "low", "close")
 NO_FINER = np.empty((4, 0), np.int64), np.empty((2, 0), np.int64)
@@ -103,7 +102,8 @@ class PreparedBars:
         else:
             columns = bar_columns(bars, ("timestamp", *_PRICES))
             instants, contract = columns["timestamp"].asi8, columns.get("contract")
-            self.ticks, self.off_tick = _ticks(columns, instrument)
+            self.ticks = np.empty((4, len(instants)), np.int64)
+            self.off_tick = nearest_ticks([columns[name] for name in _PRICES], instrument, self.ticks)
             if np.abs(self.ticks).max(initial=0) < _FITS_INT32:
                 self.ticks = self.ticks.astype(np.int32)  # one kind for the compiler, but for prices beyond it
         self.timestamps = pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)  # results keep it
@@ -166,6 +166,58 @@ class PreparedBars:
         closed = np.flatnonzero(ends[0] == CLOSED)
         closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
         return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
+
+    def pnl(self, book: OrderBatch, run: Run) -> NDArray[np.float64]:
+        """Money of a run's trades after commission, shape (t,)."""
+        quantity, _, entry_tick, _, exit_tick, _, _ = run.ends[2:]
+        return book.side[run.rows] * (exit_tick - entry_tick) * self.instrument.tick_value * quantity - run.commissions
+
+    def trades(self, book: OrderBatch, run: Run, labels: pd.Index) -> pd.DataFrame:
+        """Trades of a run as :class:`~pipeline.backtest.ledger.BacktestResult` has them; ``labels`` are the orders'."""
+        quantity, entry_bar, entry_tick, exit_bar, exit_tick, exit_reason, ambiguous = run.ends[2:]
+        risk_ticks = np.abs(book.entry[run.rows] - book.stop[run.rows])
+        pnl, to_prices = self.pnl(book, run), self.instrument.to_prices
+        columns: dict[str, object] = {
+            "session": book.session[run.rows],
+            "side": book.side[run.rows],
+            "quantity": quantity,
+            "entry_time": self.timestamps[entry_bar],
+            "entry_price": to_prices(entry_tick),
+            "exit_time": self.timestamps[exit_bar],
+            "exit_price": to_prices(exit_tick),
+            "exit_reason": words(EXIT_REASONS, exit_reason),
+            "commission": run.commissions,
+            "pnl": pnl,
+            "ambiguous": ambiguous.astype(bool),
+            "order": labels[run.rows],
+        }
+        if self.contract is not None:
+            columns["contract"] = self.contract.iloc[entry_bar].array
+        columns["r_multiple"] = pnl / (risk_ticks * self.instrument.tick_value * quantity)
+        columns["bars_held"] = exit_bar - entry_bar + 1
+        return pd.DataFrame(columns)
+
+    def within(self, intrabar_bars: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Finer bars in ticks, shape (4, k), and each bar's range of them, shape (2, n)."""
+        contract = self.contract
+        finer = require_bars(intrabar_bars, ("timestamp", *_PRICES))
+        instants = self.timestamps.asi8
+        if len(instants) < 2:  # one bar says nothing of how long it lasts
+            return np.empty((4, 0), np.int64), np.zeros((2, len(instants)), np.int64)
+        steps, counts = np.unique(np.diff(instants), return_counts=True)
+        ends = instants + steps[np.argmax(counts)]  # the usual length: a gap in the bars is not part of one
+        ends[:-1] = np.minimum(ends[:-1], instants[1:])
+        at = pd.DatetimeIndex(finer["timestamp"]).as_unit("ns").asi8
+        bar = np.searchsorted(instants, at, side="right") - 1
+        inside = (bar >= 0) & (at < ends[bar])
+        if contract is not None and "contract" in finer.columns:
+            inside &= finer["contract"].to_numpy(dtype=object) == contract.to_numpy(dtype=object)[bar]
+        ticks = np.empty((4, int(inside.sum())), np.int64)
+        nearest_ticks([finer[name].to_numpy()[inside] for name in _PRICES], self.instrument, ticks)
+        rows = np.arange(len(instants))
+        return ticks, np.stack(
+            [np.searchsorted(bar[inside], rows, side="left"), np.searchsorted(bar[inside], rows, side="right")]
+        )
 
     def grid(self, hours: Hours, hold_overnight: bool) -> _Grid:
         """Return the replay's view of the bars in these hours, kept between runs."""
@@ -243,20 +295,6 @@ def _ordinary(
     return (columns["timestamp"], ticks, names) if fits else None
 
 
-def _ticks(bars: Mapping[str, Any] | pd.DataFrame, instrument: Instrument) -> tuple[NDArray[np.int64], int]:
-    count = len(bars["close"])
-    ticks = np.empty((4, count), np.int64)
-    off = np.zeros(count, np.bool_)
-    for row, name in enumerate(_PRICES):
-        prices = np.asarray(bars[name], dtype=np.float64)
-        for first in range(0, count, _CHUNK):
-            part = slice(first, first + _CHUNK)
-            ticks[row, part] = instrument.to_ticks(prices[part])
-            if not np.array_equal(instrument.to_prices(ticks[row, part]), prices[part]):
-                off[part] |= instrument.off_tick(prices[part])
-    return ticks, int(off.sum())
-
-
 def _place(book: OrderBatch, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Each order's segment, −1 where it has none, with status and reason then."""
     m = len(book.session)
@@ -289,19 +327,13 @@ def _cutoffs(sessions: pd.DatetimeIndex, cutoff: dt.time, instrument: Instrument
     evening before, if the session is open then.
     """
     zone = ZoneInfo(instrument.time_zone)
-    clock = pd.Timedelta(hours=cutoff.hour, minutes=cutoff.minute, seconds=cutoff.second)
-
-    def local(days: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        instants = (days + clock).tz_localize(zone, ambiguous=np.zeros(len(days), bool), nonexistent="shift_forward")
-        return instants.tz_convert("UTC").as_unit("ns")
-
-    instants = local(sessions)
+    instants = at_clock(sessions, cutoff, zone)
     if hours == "rth" or len(sessions) == 0:
         return instants
     schedule = session_schedule(instrument, sessions[0], sessions[-1])
     opens = pd.DatetimeIndex(schedule.loc[sessions, "open"]).as_unit("ns")
     closes = pd.DatetimeIndex(schedule.loc[sessions, "close"]).as_unit("ns")
-    evening = local(sessions - pd.Timedelta(days=1))
+    evening = at_clock(sessions - pd.Timedelta(days=1), cutoff, zone)
     return instants.where((instants < closes) | (evening < opens), evening)
 
 
@@ -318,24 +350,6 @@ def _margins(account: Account, grid: _Grid, first_segment: int) -> Margins:
     return Margins(*columns)
 
 
-def within(
-    intrabar_bars: pd.DataFrame, timestamps: pd.DatetimeIndex, contract: pd.Series | None, instrument: Instrument
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Finer bars in ticks, shape (4, k), and each bar's range of them, shape (2, n)."""
-    finer = require_bars(intrabar_bars, ("timestamp", *_PRICES))
-    instants = timestamps.asi8
-    if len(instants) < 2:  # one bar says nothing of how long it lasts
-        return np.empty((4, 0), np.int64), np.zeros((2, len(instants)), np.int64)
-    steps, counts = np.unique(np.diff(instants), return_counts=True)
-    ends = instants + steps[np.argmax(counts)]  # the usual length: a gap in the bars is not part of one
-    ends[:-1] = np.minimum(ends[:-1], instants[1:])
-    at = pd.DatetimeIndex(finer["timestamp"]).as_unit("ns").asi8
-    bar = np.searchsorted(instants, at, side="right") - 1
-    inside = (bar >= 0) & (at < ends[bar])
-    if contract is not None and "contract" in finer.columns:
-        inside &= finer["contract"].to_numpy(dtype=object) == contract.to_numpy(dtype=object)[bar]
-    ticks, _ = _ticks(finer[inside], instrument)
-    rows = np.arange(len(instants))
-    return ticks, np.stack(
-        [np.searchsorted(bar[inside], rows, side="left"), np.searchsorted(bar[inside], rows, side="right")]
-    )
+def words(names: tuple[str, ...], codes: NDArray[np.int64]) -> pd.api.extensions.ExtensionArray:
+    """Spell codes out, each a position in ``names``."""
+    return pd.array(list(names), dtype="str").take(codes)

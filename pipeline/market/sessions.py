@@ -8,7 +8,7 @@ daylight saving. ``eth`` means all of it, ``rth`` the regular hours within it.
 import datetime as dt
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
 import exchange_calendars
@@ -24,12 +24,14 @@ __all__ = [
     "Hours",
     "SessionLabels",
     "SessionSlices",
+    "at_clock",
     "check_hours",
     "label_sessions",
     "next_session",
     "rows_of",
     "session_schedule",
     "session_slices",
+    "trade_date",
 ]
 
 Hours = Literal["rth", "eth"]
@@ -114,6 +116,17 @@ def check_hours(hours: str) -> None:
         raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
 
 
+def trade_date(value: dt.date | str, what: str) -> pd.Timestamp:
+    """A date as a session's label, midnight without a zone; ``what`` is what to call it in an error."""
+    try:
+        date = pd.Timestamp(value)
+    except (ValueError, TypeError):
+        date = pd.NaT
+    if date is pd.NaT:
+        raise ConfigurationError(f"{what} {value!r} is not a date; write it as 2021-03-15")
+    return cast(pd.Timestamp, date.tz_localize(None).normalize())
+
+
 def rows_of(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
     """The numbers of the rows of slices, one slice after the other."""
     lengths = stops - starts
@@ -190,12 +203,12 @@ def _whole_schedule(
     closes = pd.DatetimeIndex(schedule["close"]).as_unit("ns")
     zone = ZoneInfo(time_zone)
     if session_close is not None:
-        closes = _earlier(closes, _at(sessions, session_close, zone))
+        closes = _earlier(closes, at_clock(sessions, session_close, zone))
     if regular_hours is None:
         rth_opens, rth_closes = opens, closes
     else:
-        rth_opens = _later(opens, _at(sessions, regular_hours.open, zone))
-        rth_closes = _earlier(closes, _at(sessions, regular_hours.close, zone))
+        rth_opens = _later(opens, at_clock(sessions, regular_hours.open, zone))
+        rth_closes = _earlier(closes, at_clock(sessions, regular_hours.close, zone))
         rth_closes = _later(rth_closes, rth_opens)
     return pd.DataFrame(
         {"open": opens, "close": closes, "rth_open": rth_opens, "rth_close": rth_closes}, index=sessions
@@ -237,6 +250,8 @@ def session_slices(instants: NDArray[np.int64], instrument: Instrument, hours: H
     )
     opens, closes = (bounds[f"rth_{end}" if hours == "rth" else end][near] for end in ("open", "close"))
     starts, stops = np.searchsorted(instants, opens), np.searchsorted(instants, closes)
+    # Where two overlap, the later has begun: an instant belongs to the session that opened last.
+    stops = np.minimum(stops, np.append(starts[1:], len(instants))[: len(stops)])
     filled = stops > starts
     return SessionSlices(bounds["session"][near][filled], starts[filled], stops[filled], opens[filled])
 
@@ -257,9 +272,9 @@ def _with_exceptions(
     open_days = {day: close for day, close in closes.items() if close is not None}
     opened = pd.DatetimeIndex(list(open_days))
     # A session that the calendar doesn't have opens as on any other day.
-    usual = _at(opened + pd.Timedelta(days=calendar.open_offset), calendar.open_times[-1][1], calendar.tz)
+    usual = at_clock(opened + pd.Timedelta(days=calendar.open_offset), calendar.open_times[-1][1], calendar.tz)
     opens = schedule["open"].reindex(opened).fillna(pd.Series(usual, index=opened))
-    ends = [_at(pd.DatetimeIndex([day]), close, calendar.tz)[0] for day, close in open_days.items()]
+    ends = [at_clock(pd.DatetimeIndex([day]), close, calendar.tz)[0] for day, close in open_days.items()]
     own = pd.DataFrame({"open": opens, "close": pd.DatetimeIndex(ends, tz="UTC")}, index=opened)
     return pd.concat([schedule.drop(schedule.index.intersection(list(closes))), own]).sort_index()
 
@@ -338,7 +353,8 @@ def next_session(sessions: pd.DatetimeIndex, instrument: Instrument, hours: Hour
     return calendar[np.searchsorted(calendar.to_numpy(), sessions.as_unit("ns").to_numpy(), side="right")]
 
 
-def _at(sessions: pd.DatetimeIndex, clock: dt.time, zone: ZoneInfo) -> pd.DatetimeIndex:
+def at_clock(sessions: pd.DatetimeIndex, clock: dt.time, zone: ZoneInfo) -> pd.DatetimeIndex:
+    """The instants (UTC) of a local clock time on these dates."""
     offset = pd.Timedelta(hours=clock.hour, minutes=clock.minute, seconds=clock.second)
     local = (sessions + offset).tz_localize(zone, ambiguous=np.zeros(len(sessions), bool), nonexistent="shift_forward")
     return local.tz_convert("UTC").as_unit("ns")

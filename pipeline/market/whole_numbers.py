@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 from pipeline.market.frames import times_are_index
 from pipeline.market.instruments import Instrument
 
-__all__ = ["all_finite", "all_rise", "ordinary_columns", "whole_prices", "whole_range", "whole_volumes"]
+__all__ = [
+    "all_finite",
+    "all_rise",
+    "nearest_ticks",
+    "ordinary_columns",
+    "whole_prices",
+    "whole_range",
+    "whole_volumes",
+]
 
+_CHUNK = 1 << 15  # rows worked on at a time, so that what is between two steps stays in the cache
 _FITS = 2.0**31 - 2
 # In ticks or steps. Instrument.off_tick allows twice as much, so that what is nearer than this is not off the grid,
 # whatever the roundings of the floats between.
@@ -74,6 +83,23 @@ def all_finite(values: NDArray[np.float64]) -> bool:
 def whole_prices(prices: NDArray[np.float64], instrument: Instrument, ticks: NDArray[np.integer[Any]]) -> bool:
     """Write prices as ticks, int32 or int64; return True if they are ordinary."""
     return bool(_whole(prices, *instrument.tick_scale, -_FITS, ticks))
+
+
+def nearest_ticks(
+    columns: Sequence[NDArray[np.float64]], instrument: Instrument, ticks: NDArray[np.integer[Any]]
+) -> int:
+    """Write prices of any kind, finite, as the nearest ticks, shape (columns, rows); count the rows off the tick."""
+    off_rows = 0
+    for first in range(0, ticks.shape[1], _CHUNK):
+        rows = slice(first, first + _CHUNK)
+        off: NDArray[np.bool_] | None = None
+        for found, prices in zip(ticks, columns, strict=True):
+            found[rows] = whole = instrument.to_ticks(prices[rows])
+            if not np.array_equal(instrument.to_prices(whole), prices[rows]):
+                here = instrument.off_tick(prices[rows])
+                off = here if off is None else off | here
+        off_rows += 0 if off is None else int(off.sum())
+    return off_rows
 
 
 def whole_volumes(volumes: NDArray[Any], instrument: Instrument, steps: NDArray[np.integer[Any]]) -> bool:

@@ -2,14 +2,12 @@
 
 import datetime as dt
 from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import pandas as pd
 
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours
-from pipeline.pictures.chart import ProfileChart, Ray, profile_chart
-from pipeline.profiles.rows import RowOptions
+from pipeline.pictures.chart import ChartOptions, ProfileChart, Ray, profile_chart
 
 __all__ = ["profile_text"]
 
@@ -23,28 +21,23 @@ def profile_text(
     first: dt.date | str | None = None,
     last: dt.date | str | None = None,
     *,
-    hours: Hours = "rth",
     lines: int = 40,
     width: int = 60,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    **rows: Unpack[RowOptions],
+    **options: Unpack[ChartOptions],
 ) -> str:
     """The profile of a session, or of several together, as plain text, the highest price on top.
 
     Parameters
     ----------
-    data, instrument, first, last, hours
+    data, instrument, first, last
         As in :func:`pipeline.pictures.profile_figure`: the last session, the one of ``first``, or all from
         ``first`` to ``last``.
-    value_area_basis_points, expansion_rows
-        As in :func:`pipeline.profiles.session_profiles`.
     lines
         Most rows to draw; rows are put together to fit.
     width
         Characters of the longest bar.
-    **rows
-        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as in :func:`pipeline.profiles.session_profiles`.
+    **options
+        See :class:`pipeline.pictures.chart.ChartOptions`; there is no composite.
 
     Returns
     -------
@@ -67,19 +60,8 @@ def profile_text(
     25.25  ██████████ ◄ VPOC VAH VAL
     25.00  ░░
     """
-    chart = profile_chart(
-        data,
-        instrument,
-        first,
-        last,
-        hours=hours,
-        composite=0,
-        value_area_basis_points=value_area_basis_points,
-        expansion_rows=expansion_rows,
-        most_rows=lines,
-        most_letters=lines,
-        **rows,
-    )
+    of_text: dict[str, Any] = {"composite": 0, "most_rows": lines, "most_letters": lines}
+    chart = profile_chart(data, instrument, first, last, **{**options, **of_text})
     drawn = chart.own
     area, size = drawn.area, drawn.ticks_per_row
     price = partial(chart.price, thousands="")  # as an order takes it

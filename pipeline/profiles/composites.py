@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours
+from pipeline.market.sessions import Hours, trade_date
 from pipeline.market.trades import is_trades
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, side_columns
@@ -233,7 +233,7 @@ def _spans(
         return np.maximum(places - min(by, count) + 1, run), places
     kept = np.ones(count, dtype=bool)
     if since is not None:
-        date = _date(since)
+        date = trade_date(since, "since")
         kept = np.asarray(sessions >= date)
         if count and not kept.any():
             raise DataError(
@@ -256,16 +256,6 @@ def _spans(
         return first, places
     ends = np.append(first[1:] != first[:-1], True)[: len(first)]
     return first[ends], places[ends]
-
-
-def _date(value: dt.date | str) -> pd.Timestamp:
-    try:
-        date = pd.Timestamp(value)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"since {value!r} is not a date; write it as 2021-03-15") from error
-    if date is pd.NaT:
-        raise ConfigurationError(f"since {value!r} is not a date; write it as 2021-03-15")
-    return cast(pd.Timestamp, date.tz_localize(None).normalize())
 
 
 def _extremes(

@@ -43,9 +43,10 @@ def ordinary_profiles(
     starts, stops, count = slices.starts, slices.stops, len(columns.instants)
     contracts, lesser = None, np.empty(0, np.int64)
     if columns.runs is not None:
-        winners, lesser = contracts_of_sessions(
-            columns.runs, starts, stops, lambda rows: whole_steps(columns.volume[rows], instrument)
-        )
+        with np.errstate(invalid="ignore"):  # what is no volume at all shows when it is converted
+            winners, lesser = contracts_of_sessions(
+                columns.runs, starts, stops, lambda rows: whole_steps(columns.volume[rows], instrument)
+            )
         contracts = columns.runs.names[winners]
     # Runs of sessions with about as many bars each; what lies between two sessions goes with the one before it.
     cuts = np.unique(np.searchsorted(starts, np.arange(_CHUNK, count, _CHUNK)))

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.contracts import contract_runs, contracts_of_sessions
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours, rows_of, session_slices
+from pipeline.market.sessions import Hours, rows_of, session_slices, trade_date
 from pipeline.profiles.brackets import bracket_ranges, brackets_by_session, tpo_levels, tpo_rows
 from pipeline.profiles.engines import on_device
 from pipeline.profiles.engines.choice import Engine
@@ -186,6 +186,13 @@ class ProfileBars:
 
     def profiles(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> pd.DataFrame:
         """The frame of :func:`session_profiles`; on one thread where no engine is given."""
+        levels = self.levels(value_area_basis_points, expansion_rows, engine)
+        profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
+        profiles.attrs.update(self.rounded)
+        return profiles
+
+    def levels(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> SessionLevels:
+        """The levels of :meth:`profiles` in ticks, of sessions without volume too."""
         check_value_area_settings(value_area_basis_points, expansion_rows)
         levels = (engine or on_device("cpu"))(
             self.low,
@@ -200,9 +207,7 @@ class ProfileBars:
         )
         if self.extremes is not None:
             levels = tpo_levels(levels, self.extremes[0], self.extremes[1], self.rule)
-        profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
-        profiles.attrs.update(self.rounded)
-        return profiles
+        return levels
 
 
 def _frame(
@@ -305,8 +310,8 @@ def select_sessions(
     sessions, starts, stops = slices.index, slices.starts, slices.stops
     if len(sessions) == 0:
         raise DataError(f"no bar lies in the {hours} hours of a session of {instrument.symbol}; check zone and symbol")
-    from_session = None if first is None else _session_date(first)
-    to_session = None if last is None else _session_date(last)
+    from_session = None if first is None else trade_date(first, "session")
+    to_session = None if last is None else trade_date(last, "session")
     begin = from_session or (sessions[0] if to_session else sessions[-1])
     end = to_session or begin
     chosen = np.flatnonzero((sessions >= begin) & (sessions <= end))
@@ -325,10 +330,3 @@ def select_sessions(
     selected = clean.iloc[rows].reset_index(drop=True)
     selected["session"] = sessions[owner]
     return selected
-
-
-def _session_date(value: dt.date | str) -> pd.Timestamp:
-    try:
-        return pd.Timestamp(value).normalize().tz_localize(None)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"session {value!r} is not a date; write it as 2021-03-15") from error

@@ -8,7 +8,7 @@ order and on several machines, and be merged.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypedDict, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,8 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.cleaning import OffTick
 from pipeline.market.instruments import Instrument
-from pipeline.market.session_clock import inside_sessions, known_session_slices
-from pipeline.market.sessions import Hours, SessionSlices
-from pipeline.market.trades import TRADE_REASONS, JudgedTrades, is_trades, judge_trades
+from pipeline.market.sessions import Hours
+from pipeline.market.trades import TRADE_REASONS, is_trades, judge_trades
 from pipeline.profiles import kernels
 from pipeline.profiles.brackets import bracket_ranges
 from pipeline.profiles.histogram import spread_rows
@@ -29,10 +28,11 @@ from pipeline.profiles.levels import SessionHistograms, area_columns, levels_fra
 from pipeline.profiles.refusals import too_much, too_wide
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.session_sums import SessionSum
+from pipeline.profiles.stream_parts import Key, Part, bar_parts, trade_parts
 from pipeline.profiles.value_area import check_value_area_settings, value_area
-from pipeline.profiles.whole_bars import PRICES, WholeBars
+from pipeline.profiles.whole_bars import PRICES
 
-__all__ = ["StreamAllocation", "StreamCounts", "StreamedProfiles"]
+__all__ = ["StreamAllocation", "StreamCounts", "StreamOptions", "StreamedProfiles"]
 
 StreamAllocation = Literal["trades", "uniform", "close", "tpo"]
 
@@ -40,7 +40,6 @@ _SETTINGS = (
     *("instrument", "allocation", "ticks_per_row", "tpo_minutes"),
     *("value_area_basis_points", "expansion_rows", "hours", "off_tick"),
 )
-_Key = tuple[int, str]  # session as nanoseconds, contract ("" where the data names none)
 
 
 @dataclass(frozen=True)
@@ -71,18 +70,16 @@ class StreamCounts:
             raise AssertionError(f"rows do not add up: {self}")
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The rows of one session and contract within a chunk, as integers; ``brackets`` where time is counted."""
+class StreamOptions(TypedDict, total=False):
+    """Settings of :class:`StreamedProfiles` as keyword arguments."""
 
-    key: _Key
-    brackets: NDArray[np.int64] | None
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    steps: NDArray[np.int64]
-    buy: NDArray[np.int64] | None
-    sell: NDArray[np.int64] | None
-    last: int
+    allocation: StreamAllocation
+    ticks_per_row: int
+    tpo_minutes: int
+    value_area_basis_points: int
+    expansion_rows: int
+    hours: Hours
+    off_tick: OffTick
 
 
 class StreamedProfiles:
@@ -152,7 +149,7 @@ class StreamedProfiles:
         self.expansion_rows = expansion_rows
         self.hours: Hours = hours
         self.off_tick: OffTick = off_tick
-        self._sums: dict[_Key, SessionSum] = {}
+        self._sums: dict[Key, SessionSum] = {}
         self._counts: Counter[str] = Counter()
         self._reasons = dict.fromkeys(TRADE_REASONS)
         self._contracts: bool | None = None
@@ -181,7 +178,8 @@ class StreamedProfiles:
         named = "contract" in chunk.columns
         self._check_contracts(named)
         trades = self.allocation == "trades" or (self.rule.by_time and is_trades(chunk))
-        parts, counts = self._trade_parts(chunk) if trades else self._bar_parts(chunk)
+        where = self.instrument, self.hours, self.rule
+        parts, counts = trade_parts(chunk, *where, self.off_tick) if trades else bar_parts(chunk, *where)
         measured = [(part, *self._measure(part)) for part in parts]
         for part, steps, low, high in measured:
             held = self._sums.setdefault(part.key, SessionSum(self.rule.ticks_per_row, last=part.last))
@@ -349,8 +347,8 @@ class StreamedProfiles:
     def _dense(self, held: SessionSum, name: str) -> NDArray[np.int64]:
         return held.tpos(self.rule) if self.rule.by_time else held.dense(name)
 
-    def _winners(self) -> list[_Key]:
-        best: dict[int, _Key] = {}
+    def _winners(self) -> list[Key]:
+        best: dict[int, Key] = {}
         for key, held in self._sums.items():
             rival = best.get(key[0])
             if rival is None or self._rank(key, held) > self._rank(rival, self._sums[rival]):
@@ -358,7 +356,7 @@ class StreamedProfiles:
         return [best[session] for session in sorted(best) if not self._sums[best[session]].empty]
 
     @staticmethod
-    def _rank(key: _Key, held: SessionSum) -> tuple[int, int, str]:
+    def _rank(key: Key, held: SessionSum) -> tuple[int, int, str]:
         return held.steps, held.last, key[1]
 
     def _account(self) -> dict[str, Any]:
@@ -376,44 +374,7 @@ class StreamedProfiles:
             **rounded,
         }
 
-    def _trade_parts(self, chunk: pd.DataFrame) -> tuple[list[_Part], Counter[str]]:
-        judged = judge_trades(chunk, self.instrument, off_tick=self.off_tick)
-        counts: Counter[str] = Counter(rows_in=len(judged.instants))
-        if judged.reason is not None:
-            found = np.bincount(judged.reason[judged.reason >= 0], minlength=len(TRADE_REASONS))
-            counts.update({reason: int(number) for reason, number in zip(TRADE_REASONS, found, strict=True)})
-            judged = judged.take(judged.reason < 0)
-        if (judged.instants[1:] < judged.instants[:-1]).any():
-            judged = judged.take(np.argsort(judged.instants, kind="stable"))
-        slices = known_session_slices(judged.instants, self.instrument, self.hours)
-        inside = inside_sessions(judged.instants, self.instrument)
-        for name, rounded in (("prices_rounded", judged.snapped), ("volume_rounded", judged.off_step)):
-            if rounded is not None:
-                counts[name] = int((rounded if inside is None else rounded & inside).sum())
-        counts.update(_places(slices, inside, len(judged.instants)))
-        return self._parts(slices, judged, judged.ticks, judged.ticks), counts
-
-    def _bar_parts(self, chunk: pd.DataFrame) -> tuple[list[_Part], Counter[str]]:
-        bars = WholeBars.of(chunk, self.instrument, self.rule.allocation)
-        runs, rows = bars.runs, len(chunk)
-        contract = None if runs is None else (runs.at(np.arange(rows)), runs.names)
-        judged = JudgedTrades(bars.instants, bars.low, bars.steps, None, None, contract, None, None, None)
-        slices = known_session_slices(bars.instants, self.instrument, self.hours)
-        counts: Counter[str] = Counter(bars.rounded)
-        counts.update(rows_in=rows, **_places(slices, inside_sessions(bars.instants, self.instrument), rows))
-        return self._parts(slices, judged, bars.low, bars.high), counts
-
-    def _parts(
-        self, slices: SessionSlices, rows: JudgedTrades, low: NDArray[np.int64], high: NDArray[np.int64]
-    ) -> list[_Part]:
-        parts = []
-        for k, session in enumerate(slices.sessions.tolist()):
-            where = slice(slices.starts[k], slices.stops[k])
-            bracket = self.rule.bracket(rows.instants[where], slices.opens[k]) if self.rule.by_time else None
-            parts += _contract_parts(session, rows, low[where], high[where], bracket, where)
-        return parts
-
-    def _measure(self, part: _Part) -> tuple[int, int, int]:
+    def _measure(self, part: Part) -> tuple[int, int, int]:
         """Steps, lowest and highest tick of a part; an error where it does not fit what is held."""
         steps, status = kernels.total_steps(part.steps, 0, len(part.steps))
         held = self._sums.get(part.key, SessionSum(self.ticks_per_row))
@@ -433,59 +394,18 @@ class StreamedProfiles:
                 "give it to all of them or to none"
             )
 
-    def _check_total(self, key: _Key, steps: int) -> None:
+    def _check_total(self, key: Key, steps: int) -> None:
         if steps > MAX_STEPS:
             raise too_much(self._name(key))
 
-    def _check_range(self, key: _Key, low: int, high: int) -> None:
+    def _check_range(self, key: Key, low: int, high: int) -> None:
         if high - low >= MAX_TICKS:
             raise too_wide(self._name(key))
 
-    def _name(self, key: _Key) -> str:
+    def _name(self, key: Key) -> str:
         return f"session {pd.Timestamp(key[0]).date()} of {key[1] or self.instrument.symbol}"
-
-
-def _places(slices: SessionSlices, inside: NDArray[np.bool_] | None, rows: int) -> dict[str, int]:
-    """How many of the rows lie in the hours asked for, in other hours of a session, and in none."""
-    used = int((slices.stops - slices.starts).sum())
-    in_any = rows if inside is None else int(inside.sum())
-    return {"used": used, "other_hours": in_any - used, "outside_session": rows - in_any}
 
 
 def _ranges(low: NDArray[np.int64], high: NDArray[np.int64], brackets: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
     begins, lows, highs = bracket_ranges(low, high, brackets)
     return dict(zip(brackets[begins].tolist(), zip(lows.tolist(), highs.tolist(), strict=True), strict=True))
-
-
-def _contract_parts(
-    session: int,
-    rows: JudgedTrades,
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    brackets: NDArray[np.int64] | None,
-    where: slice,
-) -> list[_Part]:
-    """The rows ``where`` of a session by contract; low, high and brackets are of these rows alone."""
-
-    def part(name: str, chosen: Any) -> _Part:
-        def own(array: Any) -> Any:
-            return None if array is None else array[where][chosen]
-
-        return _Part(
-            key=(session, name),
-            brackets=None if brackets is None else brackets[chosen],
-            low=low[chosen],
-            high=high[chosen],
-            steps=own(rows.steps),
-            buy=own(rows.buy),
-            sell=own(rows.sell),
-            last=int(own(rows.instants)[-1]),
-        )
-
-    if rows.contract is None:
-        return [part("", slice(None))]
-    codes, names = rows.contract
-    within = codes[where]
-    if (within == within[0]).all():
-        return [part(str(names[within[0]]), slice(None))]
-    return [part(str(names[code]), within == code) for code in np.unique(within)]

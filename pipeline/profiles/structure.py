@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours
+from pipeline.market.sessions import Hours, check_hours
 from pipeline.profiles.aligned import SessionBars, align_bars, require_profiles, session_bars
 from pipeline.profiles.auction import initial_balance, session_prints
 from pipeline.profiles.brackets import tpo_rows
@@ -302,6 +302,5 @@ def _name(instrument: Instrument, sessions: pd.DatetimeIndex, k: int) -> str:
 
 
 def _check_settings(hours: str, node_window: int | None = None, node_prominence_basis_points: int = 1000) -> None:
-    if hours not in ("rth", "eth"):
-        raise ConfigurationError(f"hours is {hours!r}; it must be 'rth' (regular) or 'eth' (the whole trade date)")
+    check_hours(hours)
     check_node_settings(node_window, node_prominence_basis_points)

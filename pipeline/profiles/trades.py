@@ -14,7 +14,7 @@ from pipeline.market.readers.rows import Progress
 from pipeline.market.sessions import Hours
 from pipeline.market.trade_files import TradeReadOptions, read_trades
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
-from pipeline.profiles.streaming import StreamedProfiles
+from pipeline.profiles.streaming import StreamedProfiles, StreamOptions
 
 __all__ = ["profile_levels", "stream_bars", "stream_trades", "trade_levels", "trade_profiles"]
 
@@ -22,16 +22,7 @@ _TRADES = TradeReadOptions()
 _BARS = ReadOptions()
 
 
-def trade_profiles(
-    trades: pd.DataFrame,
-    instrument: Instrument,
-    *,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    hours: Hours = "rth",
-    off_tick: OffTick = "snap",
-    ticks_per_row: int = 1,
-) -> pd.DataFrame:
+def trade_profiles(trades: pd.DataFrame, instrument: Instrument, **settings: Unpack[StreamOptions]) -> pd.DataFrame:
     """VPOC, value area and delta of every session, each trade at its price (contract §3.2).
 
     Parameters
@@ -42,10 +33,8 @@ def trade_profiles(
         refused and counted, says :func:`pipeline.market.trades.judge_trades`. In any order of rows.
     instrument
         Its calendar says which session a trade belongs to, its tick and volume step what is counted.
-    value_area_basis_points, expansion_rows, hours, ticks_per_row
-        As in :func:`pipeline.profiles.session_profiles`.
-    off_tick
-        Prices off the tick are rounded to the nearest and counted (``"snap"``), or refused (``"reject"``).
+    **settings
+        Those of :class:`pipeline.profiles.streaming.StreamedProfiles`.
 
     Returns
     -------
@@ -74,30 +63,15 @@ def trade_profiles(
     >>> profiles.attrs["rows_used"], profiles.attrs["rows_refused"]
     (2, {'negative_volume': 1})
     """
-    stream = StreamedProfiles(
-        instrument,
-        value_area_basis_points=value_area_basis_points,
-        expansion_rows=expansion_rows,
-        hours=hours,
-        off_tick=off_tick,
-        ticks_per_row=ticks_per_row,
-    )
-    return stream.add(trades).result()
+    return StreamedProfiles(instrument, **settings).add(trades).result()
 
 
-def trade_levels(
-    trades: pd.DataFrame,
-    instrument: Instrument,
-    *,
-    hours: Hours = "rth",
-    off_tick: OffTick = "snap",
-    ticks_per_row: int = 1,
-) -> pd.DataFrame:
+def trade_levels(trades: pd.DataFrame, instrument: Instrument, **settings: Unpack[StreamOptions]) -> pd.DataFrame:
     """Volume and delta of every row of every session.
 
     Parameters
     ----------
-    trades, instrument, hours, off_tick, ticks_per_row
+    trades, instrument, **settings
         As in :func:`trade_profiles`.
 
     Returns
@@ -118,8 +92,7 @@ def trade_levels(
     >>> trade_levels(trades, load_instruments()["ES"]).loc["2024-03-05", "delta"].to_dict()
     {5100.0: 3.0, 5100.25: 0.0, 5100.5: -2.0}
     """
-    stream = StreamedProfiles(instrument, hours=hours, off_tick=off_tick, ticks_per_row=ticks_per_row)
-    return stream.add(trades).levels()
+    return StreamedProfiles(instrument, **settings).add(trades).levels()
 
 
 def profile_levels(
@@ -167,7 +140,7 @@ def stream_trades(
     chunk_rows: int = 1 << 18,
     progress: Progress | None = None,
     left_out: Counter[str] | None = None,
-    **settings: Any,
+    **settings: Unpack[StreamOptions],
 ) -> StreamedProfiles:
     """Profiles of a file of trades of any size, read in chunks; the memory does not grow with the file.
 

@@ -16,6 +16,7 @@ from pipeline.market.instruments import Instrument
 from pipeline.market.whole_numbers import (
     all_finite,
     all_rise,
+    nearest_ticks,
     ordinary_columns,
     whole_prices,
     whole_range,
@@ -28,7 +29,6 @@ __all__ = ["PRICES", "OrdinaryBars", "WholeBars", "whole_steps"]
 
 PRICES = ("low", "high", "close", "volume")
 
-_CHUNK = 1 << 15  # bars worked on at a time, so that what is between two steps stays in the cache
 _FITS_INT32 = 2.0**31 - 2
 
 _log = logging.getLogger(__name__)
@@ -166,25 +166,10 @@ def _rounded(
             )
         most = max(most, farthest)
     kind = np.int32 if narrow and most < _FITS_INT32 else np.int64
-    ticks = {name: np.empty(len(volume), dtype=kind) for name in columns}
-    steps = np.empty(len(volume), dtype=kind)
-    rounded = {"volume_rounded": 0, "prices_rounded": 0}
-    for first in range(0, len(volume), _CHUNK):
-        part = slice(first, first + _CHUNK)
-        off: NDArray[np.bool_] | None = None
-        for name, prices in columns.items():
-            some = prices[part]
-            whole = instrument.to_ticks(some)
-            ticks[name][part] = whole
-            if not np.array_equal(instrument.to_prices(whole), some):
-                off = instrument.off_tick(some) if off is None else off | instrument.off_tick(some)
-        if off is not None:
-            rounded["prices_rounded"] += int(off.sum())
-        scaled = volume[part] / instrument.volume_step
-        nearest = np.rint(scaled)
-        if not np.array_equal(nearest, scaled):
-            rounded["volume_rounded"] += int(instrument.off_step(volume[part]).sum())
-        steps[part] = nearest if most < MAX_STEPS else whole_steps(volume[part], instrument)
+    ticks, steps = np.empty((len(columns), len(volume)), dtype=kind), np.empty(len(volume), dtype=kind)
+    rounded = {"volume_rounded": int(instrument.off_step(volume).sum())}
+    rounded["prices_rounded"] = nearest_ticks(list(columns.values()), instrument, ticks)
+    steps[:] = instrument.to_steps(volume) if most < MAX_STEPS else whole_steps(volume, instrument)
     if any(rounded.values()):
         _log.info(
             "%s: %d of %d bars have a price off the tick, %d a volume off the step; rounded to the nearest",
@@ -193,8 +178,7 @@ def _rounded(
             len(volume),
             rounded["volume_rounded"],
         )
-    found = list(ticks.values())
-    return found[0], found[-1], steps, rounded
+    return ticks[0], ticks[0] if allocation == "close" else ticks[1], steps, rounded
 
 
 def whole_steps(volume: NDArray[np.float64], instrument: Instrument) -> NDArray[np.int64]:

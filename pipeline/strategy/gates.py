@@ -20,7 +20,9 @@ __all__ = [
     "is_calm",
     "longest_run",
     "pass_gates",
+    "r_squared_of",
     "runs_p_value",
+    "runs_test",
     "trailing_windows",
     "trend",
     "window_deviation",
@@ -90,8 +92,13 @@ def trend(vpoc_ticks: Ints, contracts: Ints | None = None) -> tuple[Floats, Floa
         xx += (n * (own_x * own_x).sum(axis=1) - sum_x * sum_x) / n
         xy += (n * (own_x * own_y).sum(axis=1) - sum_x * sum_y) / n
         yy += (n * (own_y * own_y).sum(axis=1) - sum_y * sum_y) / n
-    slope = np.divide(xy, xx, out=np.zeros(rows), where=xx > 0)
-    r_squared = np.divide(xy * xy, xx * yy, out=np.zeros(rows), where=(xx > 0) & (yy > 0))
+    return r_squared_of(xx, xy, yy)
+
+
+def r_squared_of(xx: Floats, xy: Floats, yy: Floats) -> tuple[Floats, Floats]:
+    """Slope and R² from the sums of squares and products within contracts, shape (m,) each."""
+    slope = np.divide(xy, xx, out=np.zeros(len(xx)), where=xx > 0)
+    r_squared = np.divide(xy * xy, xx * yy, out=np.zeros(len(xx)), where=(xx > 0) & (yy > 0))
     return slope, r_squared.round(_DECIMALS)
 
 
@@ -122,12 +129,17 @@ def runs_p_value(moves: Floats) -> Floats:
     for sign in signs.T:
         runs += (sign != 0) & (sign != last)
         last = np.where(sign != 0, sign, last)
+    return runs_test(ups, downs, runs)
+
+
+def runs_test(ups: Ints, downs: Ints, runs: Ints) -> Floats:
+    """Two-sided probability of so many runs among so many moves up and down, shape (m,) each."""
     count = ups + downs
     pairs = 2.0 * ups * downs
     mean = pairs / np.maximum(count, 1) + 1
     variance = (mean - 1) * (mean - 2) / np.maximum(count - 1, 1)
     known = (ups > 0) & (downs > 0) & (variance > 0)
-    z = np.divide(np.abs(runs - mean), np.sqrt(np.where(known, variance, 1.0)), out=np.zeros(len(signs)), where=known)
+    z = np.divide(np.abs(runs - mean), np.sqrt(np.where(known, variance, 1.0)), out=np.zeros(len(runs)), where=known)
     return np.where(known, erfc(z / np.sqrt(2.0)), 1.0)
 
 

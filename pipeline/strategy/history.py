@@ -7,7 +7,6 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
@@ -18,11 +17,10 @@ from pipeline.strategy.gates import (
     direction_probability,
     is_calm,
     longest_run,
-    runs_p_value,
     trailing_windows,
-    trend,
     window_deviation,
 )
+from pipeline.strategy.rolling import rolling_runs_p_value, rolling_trend
 from pipeline.strategy.settings import StrategySettings
 
 __all__ = ["HistoryParts", "session_history"]
@@ -131,6 +129,7 @@ class HistoryParts:
         self._returns = _log_returns(summary["close"].to_numpy(), self._rolled)
         self._ranges: dict[int, Floats] = {}
         self._trends: dict[int, dict[str, Floats]] = {}
+        self._longest_runs: dict[int, Floats] = {}
         self._directions: dict[int, Floats] = {}
         self._deviations: dict[int, Floats] = {}
 
@@ -161,6 +160,7 @@ class HistoryParts:
             "log_return": self._returns,
             settings.atr_column: self.average_true_range(settings.atr_window),
             **self._trend(settings.trend_window),
+            "longest_run": self._longest_run(settings.trend_window),
             "direction_probability": self._direction(settings.direction_window),
             short_name: short,
             long_name: long,
@@ -199,6 +199,13 @@ class HistoryParts:
         if window not in self._trends:
             self._trends[window] = _trend_columns(self._ticks, self._contracts, self._moves, window)
         return self._trends[window]
+
+    def _longest_run(self, window: int) -> Floats:
+        if window not in self._longest_runs:
+            found = np.full(len(self._moves), np.nan)
+            found[window - 1 :] = longest_run(trailing_windows(self._moves, window - 1)[window - 1 :])
+            self._longest_runs[window] = found
+        return self._longest_runs[window]
 
     def _direction(self, window: int) -> Floats:
         if window not in self._directions:
@@ -333,14 +340,12 @@ def _average_true_range(history: pd.DataFrame, rolled: Bools, instrument: Instru
 
 def _trend_columns(ticks: Ints, contracts: Ints, moves: Floats, window: int) -> dict[str, Floats]:
     if len(ticks) < window:
-        return {name: np.full(len(ticks), np.nan) for name in ("slope", "r_squared", "runs_p_value", "longest_run")}
-    slope, r_squared = trend(sliding_window_view(ticks, window), sliding_window_view(contracts, window))
-    inner = trailing_windows(moves, window - 1)[window - 1 :]
+        return {name: np.full(len(ticks), np.nan) for name in ("slope", "r_squared", "runs_p_value")}
+    slope, r_squared = rolling_trend(ticks, contracts, window)
     found = {
         "slope": slope,
         "r_squared": r_squared,
-        "runs_p_value": runs_p_value(inner),
-        "longest_run": longest_run(inner),
+        "runs_p_value": rolling_runs_p_value(moves[1:], window - 1),
     }
     warm_up = np.full(window - 1, np.nan)
     return {name: np.concatenate([warm_up, values]) for name, values in found.items()}

@@ -6,6 +6,7 @@ and the trials settled before it, so that a resumed study goes on as if nothing 
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from optuna.distributions import (
 )
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, CmaEsSampler, RandomSampler, TPESampler
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -80,14 +82,15 @@ class Search:
             # What it reported would compete with the others.
             self._study = self._made()
             return record
-        values = record.values if record.state == "complete" else None
-        found = self._study.tell(asked.trial, values, STATES[record.state])
-        self._trials[-1] = record = replace(
-            record,
-            values=None if found.values is None else tuple(found.values),
-            steps=dict(found.intermediate_values),
-            notes=dict(found.system_attrs),
-        )
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, asked.trial.number)
+        found = self._storage.get_trial(trial_id)
+        steps, values = dict(found.intermediate_values), record.values
+        if record.state == "pruned":
+            last = steps[max(steps)] if steps else math.nan
+            values = None if math.isnan(last) else (last,)
+        # As Study.tell does, which copies the trial twice besides.
+        self._storage.set_trial_state_values(trial_id, STATES[record.state], values)
+        self._trials[-1] = record = replace(record, values=values, steps=steps, notes=dict(found.system_attrs))
         return record
 
     def _made(self) -> Study:
@@ -97,12 +100,15 @@ class Search:
         pruner: BasePruner = NopPruner()
         if self._single and self._settings.pruner == "median":
             pruner = MedianPruner(n_startup_trials=self._settings.startup_trials)
+        self._storage = InMemoryStorage()
         study = optuna.create_study(
+            storage=self._storage,
             study_name=self._name,
             directions=list(self._settings.directions),
             sampler=self._sampler,
             pruner=pruner,
         )
+        self._study_id = self._storage.get_study_id_from_name(self._name)
         study.add_trials(frozen_trial(trial, self._space, self._distributions) for trial in self._trials)
         return study
 

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest import Account, PreparedBars
-from pipeline.backtest.ledger import daily_returns, trade_pnl, trade_table
+from pipeline.backtest.ledger import daily_returns
 from pipeline.backtest.orders import OrderBatch
 from pipeline.backtest.prepared import Run
 from pipeline.errors import ConfigurationError, DataError
@@ -101,7 +101,7 @@ class Outcome:
     @cached_property
     def pnl(self) -> NDArray[np.float64]:
         """Money a trade, after commission, shape (t,)."""
-        return trade_pnl(self.run.ends, self.run.commissions, self.book.side[self.run.rows], self.prepared.instrument)
+        return self.prepared.pnl(self.book, self.run)
 
     @cached_property
     def money(self) -> pd.Series:
@@ -125,18 +125,7 @@ class Outcome:
     @property
     def trades(self) -> pd.DataFrame:
         """Same as in :class:`pipeline.backtest.BacktestResult`."""
-        book, rows = self.book, self.run.rows
-        return trade_table(
-            self.run.ends,
-            self.run.commissions,
-            session=book.session[rows],
-            side=book.side[rows],
-            risk_ticks=np.abs(book.entry[rows] - book.stop[rows]),
-            labels=pd.Index(self.labels[rows]),
-            timestamps=self.prepared.timestamps,
-            contract=self.prepared.contract,
-            instrument=self.prepared.instrument,
-        )
+        return self.prepared.trades(self.book, self.run, pd.Index(self.labels))
 
 
 @dataclass(frozen=True)
@@ -344,15 +333,16 @@ class StrategyTarget:
             bars = ProfileBars.of(self._bars, self._instrument, hours=where[0], **where[1].options)
         else:
             bars = place.bars
-        profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
         if place is None:
+            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
             parts = HistoryParts.of(
                 self._bars, profiles, self._instrument, hours=strategy.hours, by_time=where[1].by_time
             )
             place = _Place(bars, parts, next_session(parts.sessions, self._instrument, strategy.hours), parts.contracts)
             self._places[where] = place
-        to_ticks = self._instrument.to_ticks
-        self._areas[what] = _Areas(to_ticks(profiles["val"]), to_ticks(profiles["vah"]))
+        levels = bars.levels(strategy.value_area_basis_points, strategy.expansion_rows)
+        traded = levels.total > 0
+        self._areas[what] = _Areas(levels.val[traded], levels.vah[traded])
         return place, self._areas[what]
 
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from pipeline.errors import ConfigurationError, PipelineError
+from pipeline.interruption import held_back
 from pipeline.tuning.trial_store import TrialStore
 
 __all__ = ["require_parent", "run_workers", "without_remarks"]
@@ -71,7 +72,7 @@ def run_workers(
     try:
         resource_tracker.ensure_running()  # it unblocks signals when it starts
         for process in processes:
-            with _held_back():
+            with held_back():
                 process.start()
         while any(process.is_alive() for process in processes):
             for process in processes:
@@ -117,31 +118,6 @@ def without_remarks() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """A process started here knows no Ctrl-C: it reaches all of a terminal, and the one that started it tells it.
-
-    To start one takes seconds where it is sent much: an interruption meanwhile comes afterwards.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: held.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what the new process begins with
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if held:
-            signal.raise_signal(held[0])
 
 
 def _main(parcel: bytes, store: TrialStore) -> None:

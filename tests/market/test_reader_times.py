@@ -198,6 +198,21 @@ def test_letters_of_a_zone_are_reported(tmp_path: Path) -> None:
     assert "CST read as -06:00" in description
 
 
+def test_zone_that_times_were_read_in_and_offset_of_their_letters_are_kept(tmp_path: Path) -> None:
+    rows = "timestamp,open,high,low,close,volume\n2022-03-02 18:00{},1,1,1,1,1\n2022-03-02 18:05{},1,1,1,1,1\n"
+    for letters in ("", " CST", "Z"):
+        (tmp_path / f"bars{letters}.csv").write_text(rows.format(letters, letters))
+    chicago = ReadOptions(time_zone="America/Chicago")
+
+    read_in = {each: read_bars(tmp_path / f"bars{each}.csv", chicago) for each in ("", " CST", "Z")}
+
+    assert {each: (raw.zone, raw.offset) for each, raw in read_in.items()} == {
+        "": ("America/Chicago", ""),
+        " CST": (None, "-06:00"),
+        "Z": (None, ""),
+    }
+
+
 def test_half_days_at_noon_and_midnight(tmp_path: Path) -> None:
     got, _ = read(tmp_path, ["2022-03-02 12:00 AM", "2022-03-02 12:00 PM", "2022-03-02 11:59 p.m."], time_zone="UTC")
 

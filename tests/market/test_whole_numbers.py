@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.market import load_instruments
+from pipeline.market import label_sessions, load_instruments
 from pipeline.market.contracts import contract_runs, contracts_of_sessions
+from pipeline.market.sessions import session_slices
 from pipeline.market.whole_numbers import (
     all_finite,
     all_rise,
@@ -128,3 +129,16 @@ def test_contracts_of_sessions_take_the_larger_and_of_equals_the_later():
     # The second session trades H 1 + 2, M 3: as much, and H is the later. The third M 3, U 3.
     assert runs.names[winners].tolist() == ["H", "H", "U"]
     assert lesser.tolist() == [2, 4, 5]
+
+
+def test_session_slices_of_regular_hours_are_those_of_every_bars_label():
+    es = INSTRUMENTS["ES"]
+    times = pd.date_range("2024-03-08", "2024-03-13", freq="7min", tz="America/Chicago")  # over the change of clocks
+    instants = times.as_unit("ns").asi8
+    labels = label_sessions(times, es)
+    for hours in ("rth", "eth"):
+        slices = session_slices(instants, es, hours)
+        assert slices.mask(len(instants)).tolist() == labels.mask(hours).tolist()
+        assert slices.index[np.searchsorted(slices.starts, slices.rows, side="right") - 1].tolist() == (
+            labels.sessions[labels.mask(hours)].tolist()
+        )

@@ -29,7 +29,8 @@ from pipeline.tuning.settings import StudySettings, study_name
 from pipeline.tuning.trials import Report, StudyResult, TrialRecord
 from resources.mlflow_limits import safe_name, safe_names, value_text
 from resources.mlflow_store import Store, open_store
-from resources.mlflow_studies import LoggedStudy, StudyFindings, StudyToLog, TrackedStudy, log_study
+from resources.mlflow_studies import LoggedStudy, TrackedStudy, log_study
+from resources.mlflow_study_log import StudyFindings, StudyToLog
 from resources.mlflow_tracking import MLflowTracking
 from resources.mlflow_trials import TrialRuns
 from resources.model_registry import champion_parameters

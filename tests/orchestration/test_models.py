@@ -128,6 +128,10 @@ def test_training_run_in_mlflow_holds_parameters_folds_and_where_it_came_from(ma
     rows = len(stored(small, "training_set", "ES-SIM"))
     assert client.get_metric_history(run.info.run_id, "fold.test_rows")[0].value == pytest.approx(rows / 3, abs=2)
     assert "auc" in run.data.metrics or "auc_within_folds" in run.data.metrics
+    backtest = stored(small, "backtest_summary", "ES-SIM").loc["ML mlp"]
+    assert run.data.metrics["trades"] == backtest.loc["trades", "value"]
+    assert run.data.tags["headline.trades"] == f"{backtest.loc['trades', 'value']:.0f}"
+    assert run.data.metrics["pnl"] == backtest.loc["pnl", "value"]
     assert [path.path for path in client.list_artifacts(run.info.run_id, "plots")]
 
 

@@ -14,10 +14,8 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
-from dagster._core.errors import DagsterExecutionInterruptedError
 from typer.testing import CliRunner
 
-from assets.tuning import interruptible
 from cli import app
 from jobs.chain import run_chain, run_study, train_family
 from jobs.dagster_internals import quiet_instance
@@ -26,7 +24,7 @@ from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
 from pipeline.errors import ChainError, ConfigurationError, PipelineError
 from pipeline.home import Home
-from pipeline.interruption import interruptions_kept
+from pipeline.interruption import interruptible, interruptions_kept
 from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs
 from pipeline.research import run_research
@@ -330,7 +328,7 @@ class Swallows:
 
 def test_interruption_that_a_library_swallowed_ends_the_study_after_the_trial_and_nothing_after_it() -> None:
     before = signal.getsignal(signal.SIGINT), sys.unraisablehook
-    with pytest.raises(DagsterExecutionInterruptedError), interruptions_kept(), interruptible() as interruption:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), interruptions_kept(), interruptible() as interruption:  # noqa: PT012
         interruption.look()
         gone = Swallows()
         del gone

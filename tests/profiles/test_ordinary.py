@@ -72,6 +72,14 @@ def test_session_profiles_of_a_wrong_value_anywhere_name_it(bars, row, column, v
         session_profiles(wrong, ES)
 
 
+@pytest.mark.filterwarnings("error")
+def test_session_profiles_with_a_missing_volume_in_a_session_of_two_contracts_name_it(bars) -> None:
+    wrong = bars.astype({"volume": float})
+    wrong.loc[7_001, "volume"] = np.nan
+    with pytest.raises(DataError, match="column volume is nan"):
+        session_profiles(wrong, ES, hours="eth")
+
+
 def test_session_profiles_count_rounded_prices_and_volumes_wherever_they_lie(bars) -> None:
     off = bars.astype({"volume": float})
     off.loc[[10, 9_000], "low"] -= 0.1

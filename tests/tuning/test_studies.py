@@ -13,7 +13,8 @@ from pipeline.learning.models import load_model, make_model
 from pipeline.market import Instrument, simulate_market
 from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings, SimulatorSettings
-from pipeline.studies import Study, StudyInputs, prepare_study, write_best
+from pipeline.studies import Study, StudyInputs, prepare_study
+from pipeline.study_outcome import write_best
 from pipeline.tuning.targets import StudyTarget
 from tests.learning.models.made_rows import planted
 

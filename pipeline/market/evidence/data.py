@@ -1,6 +1,5 @@
 """Input of every kind of evidence, computed once."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,26 +33,20 @@ class Evidence:
         What :func:`pipeline.market.cleaning.clean_bars` made of them.
     instrument
         What they are taken for.
-    description
-        How they were read, as :class:`pipeline.market.readers.RawBars` says it.
+    zone, offset
+        Of the times, as :class:`pipeline.market.readers.RawBars` has them.
     """
 
     raw: pd.DataFrame
     clean: CleanBars
     instrument: Instrument
-    description: str
-
-    @property
-    def zone(self) -> str | None:
-        """The zone that times without one were read in; None where the times carry theirs."""
-        found = re.search(r"times read as ([\w+/-]+)", self.description)
-        return found[1] if found else None
+    zone: str | None = None
+    offset: str = ""
 
     @property
     def clock(self) -> str:
-        """The zone in which the times stand in the file: that of its letters (``EST``) where all have the same."""
-        letters = re.findall(r"[A-Z]+ read as ([+-]\d\d:\d\d)", self.description)
-        return self.zone or (f"UTC{letters[0]}" if len(letters) == 1 else "UTC")
+        """The zone in which the times stand in the file."""
+        return self.zone or f"UTC{self.offset}"
 
     @cached_property
     def rows(self) -> pd.DataFrame:

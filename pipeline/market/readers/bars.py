@@ -40,6 +40,8 @@ class BarReader(RowReader):
     ----------
     reading
         In words, how the last table's times and columns were read.
+    zone, offset
+        Of its times, as :class:`pipeline.market.readers.RawBars` has them.
     contract
         The contract all its rows are of, where the file's name gives it.
     """
@@ -48,7 +50,8 @@ class BarReader(RowReader):
 
     def __init__(self, source: Source, options: ReadOptions, symbols: OneSymbol, *, whole: bool = True) -> None:
         super().__init__(source, options, BARS, symbols)
-        self.reading = ""
+        self.reading, self.offset = "", ""
+        self.zone: str | None = None
         self.contract: str | None = None
         self._contract_known = "contract" in options.columns or (not whole and "contract" in self.layout.columns)
         self.label = options.label or source.habits.label
@@ -56,6 +59,7 @@ class BarReader(RowReader):
     def bars(self, table: Table) -> pd.DataFrame:
         """The rows of a table, as :class:`pipeline.market.readers.RawBars` describes its frame."""
         instants = self.instants(table)
+        self.zone, self.offset = instants.zone, instants.offset
         length = self._length(instants.nanoseconds)
         opens = instants.nanoseconds
         if self.label == "close" and length is not None:

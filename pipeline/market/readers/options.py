@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pipeline.errors import DataError
 from pipeline.frozen_settings import FrozenSettings
+from pipeline.market.zones import ZoneName
 
 __all__ = [
     "BAR_COLUMNS",
@@ -66,7 +66,7 @@ class TextOptions(FrozenSettings):
     columns: Mapping[str, str] = Field(default_factory=dict)
     # The second alias is what a sources.yaml of before calls the setting.
     names: tuple[str, ...] | None = Field(default=None, validation_alias=AliasChoices("names", "header"))
-    time_zone: str | None = None
+    time_zone: ZoneName | None = None
     time_format: str | None = None
     skip_rows: int = Field(default=0, ge=0)
     skip_footer: int = Field(default=0, ge=0)
@@ -82,16 +82,6 @@ class TextOptions(FrozenSettings):
                 raise ValueError(
                     f"{name!r} is not a column of bars or trades; choose from {', '.join(NAMEABLE_COLUMNS)}"
                 )
-        return value
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone_exists(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except (KeyError, ValueError, OSError) as error:
-                raise ValueError(f"time zone {value!r} is not an IANA name such as America/Chicago") from error
         return value
 
     @field_validator("time_format")

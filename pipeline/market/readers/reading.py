@@ -39,11 +39,17 @@ class RawBars:
         The format, or several joined by commas.
     description
         One sentence that says what was taken and how it was read.
+    zone
+        The zone that times without one were read in, in the first file of such times; None where all carry theirs.
+    offset
+        The one offset from UTC (``-05:00``) that letters in place of a zone (``EST``) were read as, in the first file.
     """
 
     frame: pd.DataFrame
     format: str
     description: str
+    zone: str | None = None
+    offset: str = ""
 
 
 @functools.cache
@@ -86,15 +92,14 @@ def read_bars(
     """
     files = bar_files(expanded_path(path))
     counts: Counter[tuple[str, str]] = Counter()
+    readers: list[BarReader] = []
     frames: list[pd.DataFrame] = []
-    contracts: list[str] = []
     for file in files:
         kind, source = open_bars(file, options)
         reader, frame = _read(source, options, instrument)
+        readers.append(reader)
         frames.append(frame)
         counts[kind.name, reader.reading] += 1
-        if reader.contract is not None and reader.contract not in contracts:
-            contracts.append(reader.contract)
     frame = _joined(frames)
     formats = ", ".join(dict.fromkeys(name for name, _ in counts))
     parts = [
@@ -103,9 +108,11 @@ def read_bars(
     ]
     if len(parts) > 4:
         parts = [*parts[:3], f"and {len(parts) - 3} readings more"]
+    contracts = list(dict.fromkeys(each.contract for each in readers if each.contract is not None))
     if contracts:
         parts.append(f"contract {', '.join(contracts)} from the name of the file")
-    return RawBars(frame, formats, "; ".join(parts))
+    zone = next((each.zone for each in readers if each.zone is not None), None)
+    return RawBars(frame, formats, "; ".join(parts), zone, readers[0].offset)
 
 
 def bar_files(path: Path) -> list[Path]:

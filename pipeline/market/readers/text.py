@@ -47,7 +47,7 @@ class Text:
         coding = _utf16(head)
         self._decoder = None if coding is None else codecs.getincrementaldecoder(coding)()
         self._ahead = self._utf8(head).removeprefix(_BOM)
-        self._lines_end_in_cr = b"\n" not in self._ahead
+        self._lines_end_in_cr = b"\n" not in self._ahead and b"\r" in self._ahead
         self._ahead = self._with_line_feeds(self._ahead)
 
     @property

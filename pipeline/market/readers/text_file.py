@@ -26,9 +26,7 @@ from pipeline.market.readers.text import (
 )
 from pipeline.market.readers.text_rows import TextRows
 
-__all__ = ["NamesByRow", "text_source"]
-
-NamesByRow = Callable[[Sequence[str]], Sequence[str] | None]
+__all__ = ["text_source"]
 
 _ROW_BYTES = 48  # a guess at a line's length, for chunks of about as many rows as asked for
 
@@ -37,7 +35,7 @@ def text_source(
     path: Path,
     options: TextOptions,
     *,
-    unnamed: NamesByRow = lambda fields: None,
+    unnamed: Callable[[Sequence[str]], Sequence[str] | None] = lambda fields: None,
     delimiter: str | None = None,
     lines_below_names: int = 0,
     habits: Habits = NO_HABITS,

@@ -6,13 +6,11 @@ from pipeline.market import Instrument
 from pipeline.market.cleaning import clean_bars
 from pipeline.market.evidence import Evidence, Finding, misreadings
 
-BARE = "times carry their zone"
 
-
-def found(frame: pd.DataFrame, instrument: Instrument, description: str = BARE) -> dict[str, Finding]:
+def found(frame: pd.DataFrame, instrument: Instrument, zone: str | None = None, offset: str = "") -> dict[str, Finding]:
     """The findings by their kind."""
     raw = frame.reset_index(drop=True)
-    findings = misreadings(Evidence(raw, clean_bars(raw, instrument), instrument, description))
+    findings = misreadings(Evidence(raw, clean_bars(raw, instrument), instrument, zone, offset))
     assert len({finding.kind for finding in findings}) == len(findings)
     return {finding.kind: finding for finding in findings}
 

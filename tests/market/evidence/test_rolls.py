@@ -118,4 +118,4 @@ def test_instrument_id_in_chunks_is_the_contract_in_each(tmp_path: Path, es: Ins
 def test_rolls_of_misread_times_stay_quiet_beside_the_zone(es: Instrument) -> None:
     bars = simulate_market(es, "2023-10-23", 10, 3).drop(columns="contract")
 
-    assert set(found(misread(bars, "UTC", "America/Chicago"), es, "times read as America/Chicago")) == {"time_zone"}
+    assert set(found(misread(bars, "UTC", "America/Chicago"), es, "America/Chicago")) == {"time_zone"}

@@ -20,7 +20,7 @@ def kinds(path: Path, symbol: str, options: dict[str, Any]) -> dict[str, str]:
         pytest.skip(f"no shared input at {path}")
     raw = read_bars(path, ReadOptions(**options))
     instrument = find_instrument(symbol)
-    findings = misreadings(Evidence(raw.frame, clean_bars(raw.frame, instrument), instrument, raw.description))
+    findings = misreadings(Evidence(raw.frame, clean_bars(raw.frame, instrument), instrument, raw.zone, raw.offset))
     return {finding.kind: finding.message for finding in findings}
 
 
@@ -98,7 +98,7 @@ def test_findings_are_the_same_whatever_the_order_of_the_rows(real_data: Path) -
     raw, es = read_bars(path), find_instrument("ES")
 
     def look(frame: pd.DataFrame) -> list[str]:
-        findings = misreadings(Evidence(frame, clean_bars(frame, es), es, raw.description))
+        findings = misreadings(Evidence(frame, clean_bars(frame, es), es, raw.zone, raw.offset))
         return [finding.message for finding in findings]
 
     assert look(raw.frame) == look(raw.frame.sample(frac=1, random_state=3).reset_index(drop=True))

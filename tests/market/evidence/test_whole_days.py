@@ -57,4 +57,4 @@ def test_days_of_1904_in_a_text_are_reported(tmp_path: Path, es: Instrument) -> 
 
     raw = read_bars(tmp_path / "bars.csv", ReadOptions(time_zone="UTC"))
 
-    assert "1,462 days too early" in found(raw.frame, es, raw.description)[KIND].message
+    assert "1,462 days too early" in found(raw.frame, es, raw.zone)[KIND].message

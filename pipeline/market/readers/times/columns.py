@@ -23,10 +23,24 @@ _PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 @dataclass(frozen=True)
 class Instants:
-    """UTC nanoseconds since 1970 (the smallest int64 where a cell is empty), and how they were read."""
+    """Times read.
+
+    Attributes
+    ----------
+    nanoseconds
+        Since 1970 in UTC; the smallest int64 where a cell is empty.
+    reading
+        How they were read, in words.
+    zone
+        The zone that times without one were read in; None where they carry theirs.
+    offset
+        Of letters such as ``EST``, where all have the same: ``-05:00``.
+    """
 
     nanoseconds: NDArray[np.int64]
     reading: str
+    zone: str | None = None
+    offset: str = ""
 
 
 @dataclass(frozen=True)

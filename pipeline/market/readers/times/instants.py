@@ -5,7 +5,6 @@ it twice or never: which instant is meant is the user's to say.
 """
 
 import re
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from pipeline.market.readers.table import Table, is_text
 from pipeline.market.readers.times.columns import NAT, Instants, TimeColumns, first_true
 from pipeline.market.readers.times.epochs import read_epochs
 from pipeline.market.readers.times.texts import Clock, read_times, read_times_as
+from pipeline.market.zones import is_zone
 
 __all__ = ["Instants", "read_instants"]
 
@@ -146,20 +146,17 @@ def _instants(times: TimeColumns, clock: Clock, time_zone: str | None, of: str =
         raise times.fault(row, f"{meant}has no zone; {remedy} to the one it was written in, such as America/Chicago")
     parsed = _nanoseconds(times, clock.times)
     if clock.aware:
-        return Instants(parsed.asi8, f"times carry their zone{order}")
+        return Instants(parsed.asi8, f"times carry their zone{order}", offset=clock.offset)
     if clock.zones is None:
-        return Instants(_localized(times, parsed, time_zone or "UTC"), f"times read as {time_zone}{source}{order}")
+        read_in = time_zone or "UTC"
+        return Instants(_localized(times, parsed, read_in), f"times read as {read_in}{source}{order}", read_in)
     instants = np.full(len(parsed), NAT)
     names = sorted({str(each) for each in clock.zones if each is not None})
     for name in names:
-        try:
-            ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            row = first_true(clock.zones == name)
-            raise times.fault(
-                row, f"names the zone {name!r}, which is not known; give every time its offset"
-            ) from error
         mine = clock.zones == name
+        if not is_zone(name):
+            what = f"names the zone {name!r}, which is not known; give every time its offset"
+            raise times.fault(first_true(mine), what)
         instants[mine] = _localized(times, parsed.where(mine), name)[mine]
     return Instants(instants, f"times carry their zone, {', '.join(names)}{order}")
 

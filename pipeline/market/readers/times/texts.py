@@ -1,7 +1,7 @@
 """Times written as text, to dates and clock times: ISO 8601, days or months first, AM and PM, names of zones."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -45,12 +45,15 @@ class Clock:
         Names of the zones they are in, where they are named: one for each time, or none.
     order
         How dates and zones that could be read in two ways were read, in words.
+    offset
+        As :class:`Instants` has it.
     """
 
     times: pd.DatetimeIndex
     aware: bool
     zones: NDArray[np.object_] | None = None
     order: str = ""
+    offset: str = ""
 
 
 def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
@@ -82,7 +85,9 @@ def read_times(times: TimeColumns, texts: pa.ChunkedArray) -> Clock:
         raise times.unreadable(first_true(bad))
     parsed = _moved(times, parsed, next_day)
     aware = np.asarray(pc.match_substring_regex(texts, _AWARE).fill_null(False).to_numpy(), dtype=bool)
-    return _clock(times, parsed, aware, present, zones, ", ".join(filter(None, (letters, order))))
+    said = [f"{each} read as {offset}" for each, offset in letters.items()]
+    clock = _clock(times, parsed, aware, present, zones, ", ".join(filter(None, (*said, order))))
+    return replace(clock, offset=next(iter(letters.values()))) if len(letters) == 1 else clock
 
 
 def read_times_as(times: TimeColumns, texts: pa.ChunkedArray, form: str) -> Clock:
@@ -146,14 +151,14 @@ def _turns(parsed: pd.DatetimeIndex) -> int:
     return int(min((steps < 0).sum(), (steps > 0).sum()))
 
 
-def _without_letters(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
-    """Offsets in place of letters such as EST, and how these were read, in words."""
-    found = []
+def _without_letters(texts: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[str, str]]:
+    """Offsets in place of letters such as EST, and how these were read."""
+    found = {}
     for letters, offset in _LETTERS.items():
         if pc.any(pc.ends_with(texts, f" {letters}")).as_py():
             texts = pc.replace_substring_regex(texts, rf" {letters}$", offset)
-            found.append(f"{letters} read as {offset}")
-    return texts, ", ".join(found)
+            found[letters] = offset
+    return texts, found
 
 
 def _without_zone_names(
