@@ -22,8 +22,20 @@ from pipeline.errors import DataError
 
 __all__ = ["FreshProcess", "in_fresh_processes", "processors", "tell", "warm_up"]
 
-# What a call may need that takes long to import.
-_IMPORTS = ("pipeline.audit.cut_run", "lightgbm", "sklearn.linear_model", "arch.bootstrap", "torch")
+# What a call may need that takes long to import; torch's optimizers import its compiler.
+_IMPORTS = (
+    "pipeline.audit.cut_run",
+    "pipeline.audit.run",
+    "pipeline.features.families",
+    "pipeline.learning.combination",
+    "pipeline.learning.training.distributed",
+    "arch.bootstrap",
+    "lightgbm",
+    "pyarrow.pandas_compat",
+    "scipy.signal",
+    "sklearn.linear_model",
+    "torch._dynamo",
+)
 
 Told = Callable[[int, Any], None]
 """Takes the number of a call and what it told."""
