@@ -19,8 +19,9 @@ from multiprocessing import connection
 from typing import Any
 
 from pipeline.errors import DataError
+from pipeline.hardware import processors
 
-__all__ = ["FreshProcess", "in_fresh_processes", "processors", "tell", "warm_up"]
+__all__ = ["FreshProcess", "in_fresh_processes", "tell", "warm_up"]
 
 # What a call may need that takes long to import; torch's optimizers import its compiler.
 _IMPORTS = (
@@ -42,11 +43,6 @@ Told = Callable[[int, Any], None]
 
 _to_starter: connection.Connection | None = None
 _one_message_at_a_time = threading.Lock()
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def warm_up() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.errors import DataError
 from pipeline.features import candidate_features
-from pipeline.fresh_processes import processors
+from pipeline.hardware import processors
 from pipeline.learning.compute import Compute
 from pipeline.learning.importance import importance_table, sequence_groups, walk_forward_importance
 from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows

@@ -25,7 +25,8 @@ from pipeline.backtest import Account, simulate
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.features import Feature, FeatureInputs, candidate_features, history_needed, registered
 from pipeline.features.sequences import sequence_features
-from pipeline.fresh_processes import FreshProcess, processors
+from pipeline.fresh_processes import FreshProcess
+from pipeline.hardware import processors
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
 from pipeline.market import Instrument
 from pipeline.settings import Settings

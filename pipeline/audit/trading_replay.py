@@ -11,7 +11,8 @@ from pipeline.audit.report import Finding
 from pipeline.audit.tables import differing, differs, plain
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.errors import DataError
-from pipeline.fresh_processes import in_fresh_processes, processors
+from pipeline.fresh_processes import in_fresh_processes
+from pipeline.hardware import processors
 from pipeline.market import Hours, Instrument, label_sessions, session_schedule
 from pipeline.research import make_profiles
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.fresh_processes import in_fresh_processes, tell
 from pipeline.learning.intervals import instants, read_intervals
-from pipeline.learning.models.protocol import FitOptions, Model, Progress
+from pipeline.learning.models.fit_options import FitOptions, Progress
+from pipeline.learning.models.protocol import Model
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.splits import PurgedSplitter, PurgedWalkForward
 from pipeline.learning.threshold import tune_threshold

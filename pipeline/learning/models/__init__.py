@@ -1,6 +1,7 @@
 """Model families behind one small protocol."""
 
-from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings, Progress
+from pipeline.learning.models.fit_options import FitOptions, Progress
+from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.registry import families, find_family, load_model, make_model
 from pipeline.learning.models.rows import OUTCOME_COLUMNS, TRAINING_META, TrainingRows
 

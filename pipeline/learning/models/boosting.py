@@ -16,8 +16,9 @@ from pipeline.errors import DataError
 from pipeline.learning.compute import Compute
 from pipeline.learning.models.boosting_rows import Grown, PreparedRows, PreparedTable, Task
 from pipeline.learning.models.files import read_sealed, write_sealed
+from pipeline.learning.models.fit_options import FitOptions, Progress
 from pipeline.learning.models.outcomes import check_outcomes
-from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings, Progress
+from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.models.trees_text import require_sound_trees

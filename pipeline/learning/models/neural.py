@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from pipeline.learning.models.files import read_sealed, write_sealed
+from pipeline.learning.models.fit_options import FitOptions, Progress
 from pipeline.learning.models.networks import NetworkSpec, build
-from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings, Progress
+from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.training.job import Inputs, Job, Rows, Trained

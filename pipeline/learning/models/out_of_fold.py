@@ -8,24 +8,33 @@ says of the row's fold on average: its evidence. No label of the fold is in it, 
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from pipeline.errors import DataError
 from pipeline.learning.calibration import log_odds
+from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.splits import CombinatorialPurged
-
-if TYPE_CHECKING:
-    from pipeline.learning.models.protocol import FitOptions, Model
 
 __all__ = ["at_level", "evidence_of", "inner_folds", "level_of", "out_of_fold_evidence"]
 
 Positions = NDArray[np.int64]
 Values = NDArray[np.float64]
+
+
+class Scorer(Protocol):
+    """A model that can be fitted and gives scores."""
+
+    def fit(self, rows: TrainingRows, options: FitOptions) -> Self:
+        """Learn from rows."""
+
+    def predict_proba(self, features: pd.DataFrame) -> Values:
+        """Score rows, shape (n,)."""
 
 
 def inner_folds(rows: TrainingRows, folds: int, held_out: int = 1) -> Iterator[tuple[Positions, Positions]]:
@@ -68,7 +77,7 @@ def at_level(evidence: Values, level: Values) -> Values:
     return np.asarray(expit(evidence + level), dtype=np.float64)
 
 
-def out_of_fold_evidence(make: Callable[[], "Model"], rows: TrainingRows, folds: int, options: "FitOptions") -> Values:
+def out_of_fold_evidence(make: Callable[[], Scorer], rows: TrainingRows, folds: int, options: FitOptions) -> Values:
     """Return the evidence of a model of the other folds on each row, beyond the row's fold's level, in log-odds.
 
     The other folds are purged of all whose label's life meets the row's fold.

@@ -1,10 +1,9 @@
 """The protocol of every model family: fit, predict_proba, save, load, and what it needs."""
 
 import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -17,12 +16,12 @@ from pydantic import Field
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.learning.calibration import Calibration, Calibrator, calibrator_from_json, fit_calibrator
-from pipeline.learning.compute import CPU, Compute
+from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.out_of_fold import at_level, level_of, out_of_fold_evidence
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.search_space import SearchSpace
 
-__all__ = ["FitOptions", "Inputs", "Model", "ModelSettings", "Progress"]
+__all__ = ["Inputs", "Model", "ModelSettings"]
 
 MANIFEST = "model.json"
 
@@ -43,53 +42,6 @@ class ModelSettings(FrozenSettings):
 
     calibration: Calibration = "none"
     calibration_folds: int = Field(5, ge=2, le=50)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of a training: epoch or boosting round, of how many at most, and its figures (losses, rates).
-
-    ``stage`` is empty for the fit that was asked for. A fit within it, of an inner fold or an ensemble's member, bears
-    its name, the outer first: ``fold 2 of 5 / mlp``.
-    """
-
-    step: int
-    steps: int
-    figures: Mapping[str, float]
-    stage: str = ""
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """Options of a fit; none changes what is learned, apart from the device's own rounding.
-
-    Attributes
-    ----------
-    compute
-        Where.
-    observe
-        Called after each epoch or round.
-    checkpoint
-        File by which a killed training goes on; None for none.
-    """
-
-    compute: Compute = CPU
-    observe: Callable[[Progress], None] | None = None
-    checkpoint: Path | None = None
-
-    def inner(self, stage: str) -> Self:
-        """Options of a fit within this one: a checkpoint file of its own, and its progress bears the stage's name."""
-        observe = self.observe
-
-        def tell(progress: Progress) -> None:
-            if observe is not None:
-                outer = f"{stage} / {progress.stage}" if progress.stage else stage
-                observe(replace(progress, stage=outer))
-
-        path = self.checkpoint
-        if path is not None:
-            path = path.with_name(f"{path.stem}-{re.sub(r'[^A-Za-z0-9]+', '_', stage)}{path.suffix}")
-        return replace(self, observe=tell if observe is not None else None, checkpoint=path)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.outcomes import check_outcomes
-from pipeline.learning.models.protocol import FitOptions, Model
+from pipeline.learning.models.protocol import Model
 from pipeline.learning.models.rows import TrainingRows
 
 __all__ = ["Constant"]

@@ -17,8 +17,9 @@ from pipeline.features.sequences import sequence_timeframes
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.learning.calibration import Calibration
 from pipeline.learning.combination import Combination, Method, combination_from_json, equal_combination, fit_combination
+from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.out_of_fold import at_level, evidence_of, inner_folds, level_of
-from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings
+from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.registry import load_model, make_model
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.splits import CombinatorialPurged

@@ -12,8 +12,9 @@ from pydantic import Field, field_validator
 from sklearn.pipeline import Pipeline
 
 from pipeline.learning.models.files import read_sealed, write_sealed
+from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.outcomes import check_outcomes
-from pipeline.learning.models.protocol import FitOptions, Model, ModelSettings
+from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
 from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.transforms import DropUninformative, feature_transforms
