@@ -29,7 +29,7 @@ from pipeline.performance import (
     scored_rows,
     summary,
 )
-from pipeline.pictures.stills import picture_markdown
+from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports import ModelFindings, ReportInputs, build_report, trades_csv, trades_file
 from pipeline.reports.model_pictures import differences_picture
 from pipeline.reports.pictures import equity_picture

@@ -34,7 +34,7 @@ from pipeline.modelling import (
     walk_family,
 )
 from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
-from pipeline.pictures.stills import picture_markdown
+from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports.model_pictures import model_pictures
 from pipeline.research import bars_from, model_orders, model_strategy
 from pipeline.settings import Settings, load_settings

@@ -20,7 +20,7 @@ from pipeline.home import vpoc_home
 from pipeline.interruption import Interruption, interruptible
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
-from pipeline.pictures.stills import picture_markdown
+from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
 from pipeline.studies import Study, StudyInputs, prepare_study, study_settings
 from pipeline.study_outcome import best_model, study_document, trials_table, write_best

@@ -15,7 +15,7 @@ from pipeline.datasets import Dataset
 from pipeline.made_under import made_under
 from pipeline.market import Instrument, label_sessions
 from pipeline.pictures import profile_png
-from pipeline.pictures.stills import picture_markdown
+from pipeline.pictures.png_files import picture_markdown
 from pipeline.research import make_profiles
 from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings

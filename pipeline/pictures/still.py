@@ -12,7 +12,7 @@ from pipeline.market.instruments import Instrument
 from pipeline.pictures import palette
 from pipeline.pictures.chart import ChartOptions, ProfileChart, profile_chart, spread_labels
 from pipeline.pictures.contents import Picture
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.pictures.stills import new_figure, picture_markdown, png
+from pipeline.pictures.png_files import new_figure, picture_markdown, png
 from pipeline.reports.theme import STRATEGY_COLORS, STRATEGY_DASHES
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.theme import BAD, FADED, GRID, INK, MUTED, STRATEGY_COLORS
 from pipeline.tuning.importances import finished_trials, parameter_importances
 from pipeline.tuning.objectives import Direction

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from assets.tables import table
 from cli.screen import Console
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.markup import plain
 
 

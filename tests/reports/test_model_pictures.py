@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pipeline.performance import compare_models, judge_model
-from pipeline.pictures.stills import picture_markdown
+from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports.model_pictures import differences_picture, model_pictures
 from tests.performance.scored import simulated
 from tests.reports.chain import importances

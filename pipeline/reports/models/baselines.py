@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.performance import compare_models, format_line
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, heads, kept, named, note, row, table
 from pipeline.reports.model_names import family_name

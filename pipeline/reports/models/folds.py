@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.charts import chart, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import heads, kept, note, numbers, plain, row, table

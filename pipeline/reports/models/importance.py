@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from pipeline.learning.importance import importance_stability, importance_table
 from pipeline.performance import format_value
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.charts import chart_grid, fade, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import both, folded, heads, kept, named, note, plain, row, table

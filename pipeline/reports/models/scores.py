@@ -4,7 +4,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.charts import chart_grid, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import note, plain

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.performance import FEWEST_TRADES, ModelJudgement
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.charts import chart_grid, fade, money_ticks, restyle
 from pipeline.reports.inputs import PicturedModel, ReportInputs, ShownModel
 from pipeline.reports.markup import kept, note, plain

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.pictures.stills import new_figure, png
+from pipeline.pictures.png_files import new_figure, png
 from pipeline.reports.inputs import PicturedModel
 from pipeline.reports.section import Picture
 from pipeline.reports.theme import STRATEGY_COLORS

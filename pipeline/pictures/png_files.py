@@ -1,4 +1,4 @@
-"""Still pictures in PNG, and as Markdown for pages where no script may run."""
+"""Figures as PNG files, and these as Markdown for pages where no script may run."""
 
 import base64
 import io
