@@ -20,10 +20,10 @@ ui: $(VENV)/.ready
 	@$(BIN)/vpoc ui
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-pythons: $(VENV)/.ready
 	.ci/pythons

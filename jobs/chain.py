@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -128,13 +128,17 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
     PipelineError
         If the bars can't be read.
     """
-    warm_up()
+    settings = load_settings(home)
+    selection, targets = settings.models, settings.tuning.targets
+    learns = selection.families or set(targets) - {STRATEGY}
+    if learns:
+        warm_up()
     months = months_to_make(symbol, home)
-    # Tables that take seconds to make are there when the first training asks for them.
-    store = FreshProcess(make_tracking_store, home)
-    with closing(store), _chain(definitions, symbol, observe) as chain:
-        settings = load_settings(home)
-        selection, targets = settings.models, settings.tuning.targets
+    with ExitStack() as stack:
+        chain = stack.enter_context(_chain(definitions, symbol, observe))
+        if learns:
+            # Tables that take seconds to make are there when the first training asks for them.
+            stack.enter_context(closing(FreshProcess(make_tracking_store, home)))
 
         def plan(families: Sequence[str], targets: Sequence[str]) -> None:
             learning = [*(("train", family) for family in families), *(("tune", target) for target in targets)]
@@ -144,7 +148,6 @@ def run_chain(definitions: dg.Definitions, symbol: str, home: Home, observe: Obs
         first, last = grid_key(months[0], symbol), grid_key(months[-1], symbol)
         runs = {"ingest": chain.run("ingest", tags={RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)})}
         runs["research"] = chain.run("research")
-        learns = selection.families or set(targets) - {STRATEGY}
         why_not = _untrainable(definitions, symbol, chain.instance, selection) if learns else None
         if why_not is not None:
             observe(StepEvent("models", "told", f"no models: {why_not}"))

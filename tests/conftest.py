@@ -3,9 +3,11 @@
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from pipeline.market.instruments import Instrument, load_instruments
 
@@ -15,16 +17,29 @@ hypothesis.settings.load_profile("project")
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# They share the home that the fixture ``made`` of tests/orchestration takes a minute for.
+MADE_HOME = {
+    f"tests/orchestration/test_{name}.py"
+    for name in ("chain", "features", "launchpad", "looks", "made_under", "metadata", "models", "proof")
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules that take minutes, so that no process is left with one of them at the end.
-
-    A module's tests go to one process, for they share what it has made; so do all modules of an ``xdist_group``.
-    """
+    """Begin with the modules that take minutes, so that no process is left with one of them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+
+
+class _Modules(LoadFileScheduling):
+    """Gives a module's tests to one process; so all modules that look at the one made home."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = super()._split_scope(nodeid)
+        return "made home" if module in MADE_HOME else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Schedule by modules, where ``--dist loadfile`` asks for it."""
+    return _Modules(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

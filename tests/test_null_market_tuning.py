@@ -21,7 +21,7 @@ above zero with probability 0.952 (both integrated over C).
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -274,7 +274,7 @@ def test_null_markets_the_best_parameters_of_one_half_are_worth_nothing_in_the_o
         bars = bars_of(0.0, seed)
         half = StrategyTarget(bars.iloc[: len(bars) // 2], free(), account=ACCOUNT, traded="fades", objectives=("net",))
         study = StudySettings(objectives=("net",), trials=20, startup_trials=20, pruner="none", seed=seed)
-        result = run_study(STUDY, half, study)
+        result = run_study(replace(STUDY, first=half.sessions[0], last=half.sessions[-1]), half, study)
         money = StrategyTarget(bars, free(), account=ACCOUNT, traded="fades").outcome(result.best.params).money
         seen = money.index <= half.sessions[-1]
         promised.append(z_of(money[seen]))

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -33,11 +35,17 @@ run_on_cut_bars(bars, es, settings, ["mlp"], pd.Timestamp("2022-01-03", tz="UTC"
 """
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def test_parent_killed_in_a_replay_ends_its_process_and_the_next_run_removes_its_bars(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_folder: Path
 ) -> None:
-    elsewhere = tmp_path / "system"
-    elsewhere.mkdir()
+    elsewhere = short_folder
     home = tmp_path / "home"
     monkeypatch.setenv("TMPDIR", str(elsewhere))
     monkeypatch.setenv("VPOC_HOME", str(home))

@@ -1,6 +1,7 @@
 """The chain's bench: kept figures are compared, a difference is said, and real bars give the kept figures."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def test_bench_chain_of_a_folder_without_the_bars_says_which_file(tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("VPOC_BENCH" not in os.environ, reason="minutes of both cores; VPOC_BENCH=1 runs it")
 def test_bench_chain_on_real_bars_gives_the_kept_figures(real_data: Path) -> None:
     found = bench_chain(real_data)
 

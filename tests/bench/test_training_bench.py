@@ -45,7 +45,6 @@ def test_bench_training_ours_agrees_with_the_plain_loop_and_lightgbm_with_itself
     assert (plain["times_plain"], floor["ratio_to_floor"]) == (1, 1)
     assert ours["times_plain"] == pytest.approx(ours["per_second"] / plain["per_second"])
     assert ours["ratio_to_floor"] == pytest.approx(floor["per_second"] / ours["per_second"])
-    assert 0 < ours["utilization"] <= 100
     assert rows["LightGBM, ours"]["agrees"] is True
     assert rows["LightGBM, its defaults"]["per_second"] > 0
     if not torch.cuda.is_available():

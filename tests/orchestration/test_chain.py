@@ -24,7 +24,7 @@ from pipeline.research import FADES, RULES, run_research
 from pipeline.settings import load_settings
 from tests.orchestration.conftest import MARKET, MODELS, SMALL_MARKET, Made
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
+pytestmark = pytest.mark.slow
 
 
 def nothing(event: object) -> None:

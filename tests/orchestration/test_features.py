@@ -15,7 +15,7 @@ from pipeline.home import Home
 from pipeline.learning import average_uniqueness, candidate_labels
 from tests.orchestration.conftest import SMALL_MARKET, Made
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
+pytestmark = pytest.mark.slow
 
 
 def stored(home: Home, asset: str, key: str = "ES-SIM") -> pd.DataFrame:

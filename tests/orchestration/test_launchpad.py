@@ -16,8 +16,6 @@ from pipeline.market import load_instruments
 from pipeline.settings import Settings, load_settings
 from resources.mlflow_store import open_store
 
-pytestmark = pytest.mark.xdist_group("made home")
-
 
 def test_configuration_as_it_is_shown_changes_nothing() -> None:
     assert TrainingOverrides().changes("lightgbm") == {}

@@ -10,7 +10,7 @@ from pipeline.home import Home
 from tests.orchestration.conftest import MARKET, MODELS
 from tests.orchestration.test_chain import nothing
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
+pytestmark = pytest.mark.slow
 
 RESEARCH = defs.resolve_job_def("research")
 

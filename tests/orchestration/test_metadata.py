@@ -12,8 +12,6 @@ from jobs.dagster_internals import quiet_instance
 from pipeline.definitions import defs
 from tests.orchestration.conftest import Made
 
-pytestmark = pytest.mark.xdist_group("made home")
-
 Metadata = Mapping[str, dg.MetadataValue]
 
 

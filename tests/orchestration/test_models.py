@@ -29,7 +29,7 @@ from pipeline.settings import load_settings
 from tests.orchestration.conftest import MARKET, MODELS, Made
 from tests.orchestration.test_chain import nothing, stored
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
+pytestmark = pytest.mark.slow
 
 
 def of_family(home: Home, asset: str, family: str) -> pd.DataFrame:

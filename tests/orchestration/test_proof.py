@@ -14,7 +14,7 @@ from tests.audit.chain_plants import PLANTS
 from tests.audit.test_permutation import MEMORISING
 from tests.orchestration.test_chain import nothing
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("made home")]
+pytestmark = pytest.mark.slow
 
 
 def _checks(instance: dg.DagsterInstance, *assets: str) -> dict[str, tuple[bool, str]]:

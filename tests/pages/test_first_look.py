@@ -105,7 +105,7 @@ def test_volume_profiles_show_the_last_session_as_a_picture(pages: Pages, page: 
 
     page.get_by_text("[Show Markdown]").first.click()
 
-    picture = page.get_by_role("img", name="volume profile")
+    picture = page.get_by_role("img", name=re.compile(r"^ES-SIM \(simulated\) .*: volume "))
     expect(picture).to_be_visible(timeout=PATIENCE)
     assert int(picture.evaluate("picture => picture.naturalWidth")) == 940
 

@@ -55,7 +55,7 @@ def test_settings_raise_widths_to_multiples_of_32() -> None:
         ({"dropout": 1.0}, "dropout"),
         ({"epochs": 0}, "epochs"),
         ({"learning_rate": float("nan")}, "learning_rate"),
-        ({"layer": [32]}, "no setting layer"),
+        ({"layer": [32]}, "layer is unknown"),
     ],
 )
 def test_settings_impossible_name_family_and_setting(settings: dict[str, object], message: str) -> None:
