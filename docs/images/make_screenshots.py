@@ -71,7 +71,7 @@ def take_dagster(page: Page, address: str) -> None:
     save(page, "dagster_assets.png", 780)
     page.goto(f"{address}/assets/volume_profiles")
     page.get_by_text("[Show Markdown]").first.click(timeout=PATIENCE)
-    page.get_by_role("img", name="volume profile").wait_for(timeout=PATIENCE)
+    page.get_by_role("img", name=re.compile(": volume ")).wait_for(timeout=PATIENCE)
     save(page, "dagster_profile.png", 780)
 
 

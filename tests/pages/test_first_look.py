@@ -107,7 +107,7 @@ def test_volume_profiles_show_the_last_session_as_a_picture(pages: Pages, page: 
 
     picture = page.get_by_role("img", name=re.compile(r"^ES-SIM \(simulated\) .*: volume "))
     expect(picture).to_be_visible(timeout=PATIENCE)
-    assert int(picture.evaluate("picture => picture.naturalWidth")) == 940
+    assert int(picture.evaluate("picture => picture.naturalWidth")) == 1144
 
 
 def test_launchpad_shows_the_settings_of_the_home(pages: Pages) -> None:
