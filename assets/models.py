@@ -13,8 +13,9 @@ from assets.groups import MODELS
 from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
 from assets.progress import Reporter
 from assets.tables import table
+from assets.training_checks import OUT_OF_FOLD, TRAINING_CHECKS, RefusedError, training_checks
 from assets.training_overrides import TrainingOverrides, with_changes
-from pipeline.audit import TrainingProof, WholeRun, check_choice_replay, proving_training
+from pipeline.audit import WholeRun, check_choice_replay, proving_training
 from pipeline.backtest import simulate
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
@@ -22,7 +23,6 @@ from pipeline.home import vpoc_home
 from pipeline.learning.importance import importance_table
 from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
-from pipeline.learning.walk_forward import out_of_fold_findings
 from pipeline.made_under import require_same_settings
 from pipeline.modelling import (
     LearningInputs,
@@ -33,7 +33,7 @@ from pipeline.modelling import (
     training_result,
     walk_family,
 )
-from pipeline.performance import MODEL_DIGITS, format_interval, format_value, model_verdict
+from pipeline.performance import format_estimate, model_verdict
 from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports.model_pictures import model_pictures
 from pipeline.research import bars_from, model_orders, model_strategy
@@ -52,7 +52,6 @@ __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 OWNERS = ["team:research"]
 SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BARS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
-OUT_OF_FOLD = "out_of_fold"
 LOG_SECONDS = 5.0
 IMPORTANT = 20
 
@@ -92,27 +91,7 @@ def training_pool_of() -> str | None:
     },
     partitions_def=MODEL_GRID,
     pool=training_pool_of(),
-    check_specs=[
-        dg.AssetCheckSpec(
-            "out_of_fold",
-            asset="models",
-            blocking=True,
-            description="every score's model learned only from labels known before the candidate was decided",
-        ),
-        dg.AssetCheckSpec(
-            "chain_replay",
-            asset="models",
-            blocking=True,
-            description="the chain on bars cut off at a fold's first decision, in a fresh process, ends in a model "
-            "whose scores, threshold and gates there are the fold's, to the bit",
-        ),
-        dg.AssetCheckSpec(
-            "label_permutation",
-            asset="models",
-            blocking=True,
-            description="trained on shuffled labels the family finds nothing: fails by chance once in 10,000 trainings",
-        ),
-    ],
+    check_specs=TRAINING_CHECKS,
 )
 def models(
     context: dg.AssetExecutionContext,
@@ -188,9 +167,9 @@ def models(
                     )
                     proved = proof()
                 shutil.rmtree(checkpoints, ignore_errors=True)
-                checks = [_out_of_fold(trained, inputs, _how_tuned(family, chosen)), *_proof_checks(proved)]
+                checks = training_checks(trained, proved, inputs, _how_tuned(family, chosen))
                 if any(not check.passed for check in checks):
-                    raise _RefusedError(checks)
+                    raise RefusedError(checks)
                 pictures = model_pictures(
                     trained.judgement,
                     f"{dataset.title} {family}",
@@ -200,7 +179,7 @@ def models(
                 )
                 where = {"device": ", ".join(compute.devices), "precision": compute.precision}
                 tracked.keep(_result(trained, inputs, dataset, chosen, where, seconds, pictures))
-        except _RefusedError as error:
+        except RefusedError as error:
             yield from error.checks
             return
     predictions = candidates[["session", "decided_on", "side"]].join(trained.walk.predictions)
@@ -216,14 +195,6 @@ def models(
     facts = {**tracked.metadata, **where, "seconds": _rounded(seconds)}
     yield from _outputs(trained, predictions, chosen, facts, pictures)
     yield from checks
-
-
-class _RefusedError(Exception):
-    """A training that its proof refuses: MLflow's run of it ends as failed."""
-
-    def __init__(self, checks: list[dg.AssetCheckResult]) -> None:
-        super().__init__(next(check.description for check in checks if not check.passed))
-        self.checks = checks
 
 
 def _outputs(
@@ -418,15 +389,16 @@ def _picture(name: str, png: bytes) -> dg.MetadataValue:
 
 def _headline(trained: Trained) -> dict[str, str]:
     """The few figures to choose a model by."""
-    shown = {}
-    for metric in ("auc_within_folds", "log_loss", "trades_taken", "precision", "net"):
-        shown[metric] = _shown(trained.judgement.summary.loc[metric], metric)
-    return shown
+    summary = trained.judgement.summary
+    return {
+        metric: format_estimate(summary.loc[metric])
+        for metric in ("auc_within_folds", "log_loss", "trades_taken", "precision", "net")
+    }
 
 
 def _metrics(summary: pd.DataFrame) -> pd.DataFrame:
     """A row a metric: value and interval as a reader wants them."""
-    shown = {"metric": list(summary.index), "value": [_shown(row, name) for name, row in summary.iterrows()]}
+    shown = {"metric": list(summary.index), "value": [format_estimate(row) for _, row in summary.iterrows()]}
     return pd.DataFrame(shown)
 
 
@@ -434,55 +406,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _shown(row: pd.Series, metric: str) -> str:
-    digits = MODEL_DIGITS.get(metric)
-    interval = format_interval(row["low"], row["high"], row["unit"], value=row["value"], digits=digits)
-    return format_value(row["value"], row["unit"], digits=digits) + (f" ({interval})" if interval else "")
-
-
 def _most_important(importance: pd.DataFrame) -> pd.DataFrame:
     ranked = importance_table(importance).reset_index()
     return ranked[ranked["rank"] <= IMPORTANT]
-
-
-def _out_of_fold(trained: Trained, inputs: LearningInputs, tuned: str) -> dg.AssetCheckResult:
-    predictions = trained.walk.predictions
-    found = out_of_fold_findings(predictions, inputs.starts)
-    scored = int((predictions["origin"] == OUT_OF_FOLD).sum())
-    auc = _shown(trained.judgement.summary.loc["auc_within_folds"], "auc_within_folds")
-    return dg.AssetCheckResult(
-        check_name="out_of_fold",
-        asset_key="models",
-        passed=found.empty,
-        description=f"{trained.family}: {scored:,} of {len(predictions):,} candidates scored out of fold in "
-        f"{len(trained.walk.folds)} folds, AUC {auc}{', ' + tuned if tuned else ''}"
-        if found.empty
-        else f"{len(found)} scores are of models that knew the outcome, first candidate {found.index[0]}",
-    )
-
-
-def _proof_checks(proof: TrainingProof) -> Iterator[dg.AssetCheckResult]:
-    """The checks of a proof."""
-    permutation = proof.permutation
-    said = f"equal at the first decision of fold {proof.fold}"
-    if proof.not_judged:
-        said = f"not judged: {proof.not_judged}"
-    yield dg.AssetCheckResult(
-        check_name="chain_replay",
-        asset_key="models",
-        passed=not proof.chain,
-        description="; ".join(finding.sentence for finding in proof.chain) or said,
-    )
-    yield dg.AssetCheckResult(
-        check_name="label_permutation",
-        asset_key="models",
-        passed=not proof.shuffled,
-        description="; ".join(finding.sentence for finding in proof.shuffled)
-        or ("" if permutation.rows else "not judged: shuffled, a fold has too few winners or losers to learn from"),
-        metadata={
-            "auc_on_shuffled_labels": permutation.area,
-            "deviations": permutation.deviations,
-            "probability": permutation.probability,
-            "rows": permutation.rows,
-        },
-    )
