@@ -70,6 +70,10 @@ class Strategy(ABC):
         own = parameters if isinstance(parameters, StrategyParameters) else self.Parameters(**(parameters or {}))
         self.parameters: Any = own
 
+    def decision_minutes(self) -> tuple[int, ...]:
+        """Return when it decides, in minutes after the open of the session's hours, rising; none: before it opens."""
+        return ()
+
     @abstractmethod
     def setups(self, seen: Seen) -> Setups:
         """Return every setup, those that the gates turn away too.
@@ -77,7 +81,8 @@ class Strategy(ABC):
         Parameters
         ----------
         seen
-            What may be known; row t at the close of session t.
+            What may be known; row t at the close of session t. Where the strategy has decision minutes, it is called
+            for each of them, with the bars complete by then as ``seen.today``.
         """
 
     def pass_rates(self, seen: Seen) -> pd.DataFrame:

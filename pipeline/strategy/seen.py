@@ -1,4 +1,4 @@
-"""What a strategy may see when it decides: each session's history, as known at that session's close."""
+"""What a strategy may see when it decides: each session's history as known at its close, and today's bars so far."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigurationError
 from pipeline.market import Instrument, next_session
 from pipeline.strategy.settings import HistorySettings
+from pipeline.strategy.today import SessionBars, Today
 
 __all__ = ["HistoryColumns", "Seen", "StoredHistory"]
 
 Ints = NDArray[np.int64]
+
+# Distances are whole ticks or means of whole ticks: what is nearer to a whole tick than this is float noise.
+_NOISE = 1e-6
 
 
 class HistoryColumns(ABC):
@@ -88,8 +92,9 @@ class StoredHistory(HistoryColumns):
 class Seen:
     """Everything that a strategy decides from, for all sessions at once.
 
-    Row t holds what was known at the close of session t; what is decided there trades in the session after
-    (contract §4). A strategy that uses a later row for an earlier decision is caught by the audit.
+    Row t holds what was known at the close of session t, and what is decided on it trades in the session after
+    (contract §4): before it opens, or so many minutes within it, with ``today`` besides. A strategy that uses a later
+    row for an earlier decision is caught by the audit.
 
     Parameters
     ----------
@@ -99,15 +104,55 @@ class Seen:
         What trades.
     settings
         That the history was made with.
+    bars
+        For decisions within a session.
+    minute
+        Of the decision, after the open of the session's hours; None before it.
     """
 
-    def __init__(self, columns: HistoryColumns, instrument: Instrument, settings: HistorySettings) -> None:
+    def __init__(
+        self,
+        columns: HistoryColumns,
+        instrument: Instrument,
+        settings: HistorySettings,
+        bars: SessionBars | None = None,
+        minute: int | None = None,
+    ) -> None:
         self.columns, self.instrument, self.settings = columns, instrument, settings
+        self.minute = minute
+        self._bars = bars
 
     @classmethod
-    def of(cls, history: pd.DataFrame, instrument: Instrument, settings: HistorySettings | None = None) -> "Seen":
-        """See a history that is there as a frame."""
-        return cls(StoredHistory(history, instrument), instrument, settings or HistorySettings())
+    def of(
+        cls,
+        history: pd.DataFrame,
+        instrument: Instrument,
+        settings: HistorySettings | None = None,
+        bars: pd.DataFrame | None = None,
+    ) -> "Seen":
+        """See a history that is there as a frame, with the bars for decisions within a session."""
+        chosen = settings or HistorySettings()
+        own = None if bars is None else SessionBars(bars, instrument, chosen.hours)
+        return cls(StoredHistory(history, instrument), instrument, chosen, own)
+
+    def at(self, minute: int) -> "Seen":
+        """See the same, and each coming session's bars so many minutes after its hours opened."""
+        return Seen(self.columns, self.instrument, self.settings, self._bars, minute)
+
+    @cached_property
+    def today(self) -> Today:
+        """The coming session's bars that were complete at the decision.
+
+        Raises
+        ------
+        ConfigurationError
+            For a decision before the session opens.
+        """
+        if self.minute is None or self._bars is None:
+            raise ConfigurationError(
+                "a strategy that decides at the close before sees nothing of the session; give it decision_minutes"
+            )
+        return self._bars.until(self.upcoming, self.minute, self.columns.contracts)
 
     def __len__(self) -> int:
         return len(self.sessions)
@@ -123,6 +168,11 @@ class Seen:
     def ticks(self, name: str) -> Ints:
         """Return a column of prices (``open``, ``high``, ``low``, ``close``, ``vpoc``, ``val``, ``vah``) in ticks."""
         return self.columns.ticks(name)
+
+    def range_ticks(self, factor: float) -> Ints:
+        """Return so many average true ranges in whole ticks, rounded up, shape (n,); 0 where there is none yet."""
+        ranges = np.nan_to_num(self["atr"].astype(np.float64), nan=0.0)
+        return np.ceil(factor * ranges / self.instrument.tick_size - _NOISE).astype(np.int64)
 
     @property
     def sessions(self) -> pd.DatetimeIndex:

@@ -1,5 +1,8 @@
 """Candidates and signals as frames: a strategy's setups with their sessions, in prices."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,6 +16,8 @@ __all__ = ["checked_setups", "make_candidates", "make_signals"]
 
 Ints = NDArray[np.int64]
 
+_TIMES = ("live_from", "live_until")
+
 
 def make_candidates(strategy: Strategy, seen: Seen) -> pd.DataFrame:
     """Return every setup of a strategy, in the order in which it gives them.
@@ -25,17 +30,20 @@ def make_candidates(strategy: Strategy, seen: Seen) -> pd.DataFrame:
         session
             The next of the exchange's calendar, when the setup may trade.
         decided_on
-            The session at whose close it was decided.
+            The session whose history it was decided on, the one before.
+        decided_at
+            When, UTC; only for a strategy that decides within the session.
         side
             +1 long, −1 short.
         entry, stop, target
             Prices on the tick; NaN for an order without entry (market) or target.
         …
-            The strategy's other columns of contract §6a.
+            The strategy's other columns of contract §6a; ``live_from`` is ``decided_at`` where it gives none.
         contract
             Of ``decided_on``, where the history has one.
         stop_ticks, target_ticks
-            Distances from the entry; missing where entry or target is.
+            Distances from the entry, or where there is none (market) from the last price known when it was decided;
+            no ``target_ticks`` where there is no target.
 
     Raises
     ------
@@ -71,8 +79,28 @@ def checked_setups(strategy: Strategy, seen: Seen) -> Setups:
     DataError
         For the first that can't be an order: names strategy and session, and says what is wrong.
     """
-    found = strategy.setups(seen)
+    minutes = strategy.decision_minutes()
+    if not minutes:
+        found = _checked(strategy, seen, strategy.setups(seen))
+        return found if (found.entry != NO_PRICE).all() else replace(found, last=seen.ticks("close")[found.row])
+    return Setups.joined([_decided(strategy, seen.at(minute)) for minute in minutes])
+
+
+def _decided(strategy: Strategy, seen: Seen) -> Setups:
+    found = _checked(strategy, seen, strategy.setups(seen))
+    at = seen.today.decided_at[found.row]
+    live = found.columns.get("live_from", at)
+    _refuse(strategy, seen, found, live < at, "is live before it was decided")
+    last = seen.today.last[found.row]
+    return replace(found, columns={**found.columns, "live_from": live}, decided_at=at, last=last)
+
+
+def _checked(strategy: Strategy, seen: Seen, found: Setups) -> Setups:
     count = len(found.row)
+    if absent := [gate for gate in strategy.gates if gate not in found.gates]:
+        if count:
+            raise DataError(f"strategy {strategy.name} declares the gate {absent[0]}, but its setups don't have it")
+        found = replace(found, gates=dict.fromkeys(strategy.gates, np.empty(0, np.bool_)))
     parts = {"side": found.side, "entry": found.entry, "stop": found.stop, "target": found.target}
     for name, values in {**parts, **found.columns, **found.gates, "taken": found.rule_signal}.items():
         if values.shape != (count,):
@@ -114,18 +142,31 @@ def _candidates(setups: Setups, seen: Seen) -> pd.DataFrame:
         {
             "session": seen.upcoming[row],
             "decided_on": seen.sessions[row],
+            **({} if setups.decided_at is None else {"decided_at": _instants(setups.decided_at)}),
             "side": setups.side,
             "entry": _where(entered, prices(np.where(entered, setups.entry, 0))),
             "stop": prices(setups.stop),
             "target": _where(aimed, prices(np.where(aimed, setups.target, 0))),
-            **setups.columns,
+            **{name: _written(name, values, seen.upcoming[row]) for name, values in setups.columns.items()},
         }
     )
     if (contracts := seen.columns.contracts) is not None:
         frame["contract"] = pd.array(contracts[row], dtype="str")
-    frame["stop_ticks"] = _where(entered, np.abs(setups.entry - setups.stop))
-    frame["target_ticks"] = _where(entered & aimed, np.abs(setups.target - setups.entry))
+    base = setups.entry if setups.last is None else np.where(entered, setups.entry, setups.last)
+    frame["stop_ticks"] = np.abs(base - setups.stop)
+    frame["target_ticks"] = _where(aimed, np.abs(np.where(aimed, setups.target, base) - base))
     return frame
+
+
+def _written(name: str, values: NDArray[Any], session: pd.DatetimeIndex) -> Any:
+    """A column as orders have it: a group's name tells its session."""
+    if name == "group":
+        return np.char.add(np.char.add(session.strftime("%F").to_numpy(str), " "), values.astype(str)).astype(object)
+    return _instants(values) if name in _TIMES else values
+
+
+def _instants(values: Ints) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(values.view("M8[ns]"), tz="UTC")
 
 
 def _where(known: NDArray[np.bool_], values: NDArray) -> NDArray:
