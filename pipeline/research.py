@@ -52,14 +52,7 @@ class Research:
 
 def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: StrategySettings) -> pd.DataFrame:
     """Session profiles under a strategy's settings."""
-    return session_profiles(
-        bars,
-        instrument,
-        value_area_basis_points=strategy.value_area_basis_points,
-        expansion_rows=strategy.expansion_rows,
-        hours=strategy.hours,
-        **strategy.row_rule(instrument).options,
-    )
+    return session_profiles(bars, instrument, **strategy.profile(instrument).options)
 
 
 def model_strategy(family: str) -> str:

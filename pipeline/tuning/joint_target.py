@@ -311,9 +311,8 @@ class JointTarget:
     def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
         """Do as :meth:`FeatureInputs.from_bars`, from what has been computed already."""
         place = self._place(strategy)
-        rule = strategy.row_rule(self._instrument)
-        what = (strategy.hours, rule, strategy.value_area_basis_points, strategy.expansion_rows)
-        profiles = self._areas.get(what, lambda: place.bars.profiles(what[2], what[3]))
+        settings = strategy.profile(self._instrument)
+        profiles = self._areas.get(settings, lambda: place.bars.profiles(settings.area))
         structure = place.structure
         if structure is not None:
             structure = pd.concat([structure, session_relations(profiles, self._instrument)], axis=1)
@@ -329,10 +328,11 @@ class JointTarget:
         )
 
     def _place(self, strategy: StrategySettings) -> _Place:
-        hours, rule = where = strategy.hours, strategy.row_rule(self._instrument)
+        settings = strategy.profile(self._instrument)
+        hours, rule = where = settings.hours, settings.rows
         if where not in self._places:
-            bars = ProfileBars.of(self._bars, self._instrument, hours=hours, **rule.options)
-            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
+            bars = ProfileBars.of(self._bars, self._instrument, hours, rule)
+            profiles = bars.profiles(settings.area)
             parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=hours, by_time=rule.by_time)
             structure = naked = None
             if self._cls.inputs != "sequences":

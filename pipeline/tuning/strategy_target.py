@@ -26,6 +26,7 @@ from pipeline.backtest.orders import OrderBatch
 from pipeline.backtest.prepared import Run
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Hours, Instrument, next_session
+from pipeline.profiles import ProfileSettings
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.sessions import ProfileBars
 from pipeline.search_space import SearchSpace
@@ -276,7 +277,7 @@ class StrategyTarget:
             sessions = sessions[sessions >= pd.Timestamp(scored).tz_localize(None)]
         self.sessions = sessions
         self._places: dict[tuple[Hours, RowRule], _Place] = {}
-        self._areas: dict[tuple[Hours, RowRule, int, int], _Areas] = {}
+        self._areas: dict[ProfileSettings, _Areas] = {}
 
     def _settings(self, params: Mapping[str, Any]) -> tuple[StrategySettings, Account, float | None]:
         sections = by_section(params)
@@ -324,26 +325,22 @@ class StrategyTarget:
         return book, labels
 
     def _worked_out(self, strategy: StrategySettings) -> tuple[_Place, _Areas]:
-        where = strategy.hours, strategy.row_rule(self._instrument)
-        what = *where, strategy.value_area_basis_points, strategy.expansion_rows
-        if where in self._places and what in self._areas:
-            return self._places[where], self._areas[what]
-        place = self._places.get(where)
-        if place is None:
-            bars = ProfileBars.of(self._bars, self._instrument, hours=where[0], **where[1].options)
-        else:
-            bars = place.bars
-        if place is None:
-            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
+        settings, instrument = strategy.profile(self._instrument), self._instrument
+        where = settings.hours, settings.rows
+        if where not in self._places:
+            bars = ProfileBars.of(self._bars, instrument, *where)
+            profiles = bars.profiles(settings.area)
             parts = HistoryParts.of(
-                self._bars, profiles, self._instrument, hours=strategy.hours, by_time=where[1].by_time
+                self._bars, profiles, instrument, hours=settings.hours, by_time=settings.rows.by_time
             )
-            place = _Place(bars, parts, next_session(parts.sessions, self._instrument, strategy.hours), parts.contracts)
-            self._places[where] = place
-        levels = bars.levels(strategy.value_area_basis_points, strategy.expansion_rows)
-        traded = levels.total > 0
-        self._areas[what] = _Areas(levels.val[traded], levels.vah[traded])
-        return place, self._areas[what]
+            upcoming = next_session(parts.sessions, instrument, settings.hours)
+            self._places[where] = _Place(bars, parts, upcoming, parts.contracts)
+        place = self._places[where]
+        if settings not in self._areas:
+            levels = place.bars.levels(settings.area)
+            traded = levels.total > 0
+            self._areas[settings] = _Areas(levels.val[traded], levels.vah[traded])
+        return place, self._areas[settings]
 
 
 _WORKED_OUT = {"_prepared", "_places", "_areas", "sessions"}
