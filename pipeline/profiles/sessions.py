@@ -182,7 +182,10 @@ class ProfileBars:
 
     def profiles(self, area: AreaRule, engine: Engine | None = None) -> pd.DataFrame:
         """The frame of :func:`session_profiles`; on one thread where no engine is given."""
-        levels = self.levels(area, engine)
+        return self.frame(self.levels(area, engine))
+
+    def frame(self, levels: SessionLevels) -> pd.DataFrame:
+        """The frame of :meth:`profiles` of their levels."""
         profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
         profiles.attrs.update(self.rounded)
         return profiles

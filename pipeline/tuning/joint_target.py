@@ -22,7 +22,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from pipeline.backtest import Account, PreparedBars
+from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered
 from pipeline.features.selection import FeatureSelection
@@ -36,11 +36,10 @@ from pipeline.market.bars import require_bars
 from pipeline.profiles.naked import naked_at_close
 from pipeline.profiles.relations import session_relations
 from pipeline.profiles.rows import RowRule
-from pipeline.profiles.sessions import ProfileBars
 from pipeline.profiles.structure import session_structure
+from pipeline.replays import Replays
 from pipeline.search_space import SearchSpace
 from pipeline.strategy import StrategySettings, make_candidates, rule_signals
-from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.search import GATE_PARAMETERS, scored_space
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Evidence, Judged, directions
@@ -77,16 +76,6 @@ def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
     """
     own = SearchSpace.joined(model=find_family(family).space)
     return SearchSpace({**scored_space(require_rules=require_rules), **own})
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Everything that the hours and the profile's rows determine."""
-
-    bars: ProfileBars
-    parts: HistoryParts
-    structure: pd.DataFrame | None
-    naked: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -194,7 +183,8 @@ class JointTarget:
         self._external = {"vix": cast(pd.DataFrame, volatility_index)} if has_index else {}
         self._splitter, self._weights, self._threshold = splitter, weights, threshold
         self._require_rules = require_rules
-        self.sessions = PreparedBars(self._bars, instrument).session_ends[1]
+        self._replays = Replays(self._bars, instrument)
+        self.sessions = self._replays.prepared.session_ends[1]
         self._forget()
 
     def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
@@ -246,8 +236,7 @@ class JointTarget:
     # --- what is kept ---
 
     def _forget(self) -> None:
-        self._places: dict[tuple[Hours, RowRule], _Place] = {}
-        self._areas: Recent[pd.DataFrame] = Recent(64)
+        self._tables: dict[tuple[Hours, RowRule], tuple[pd.DataFrame, pd.DataFrame]] = {}
         self._settled: dict[str, dict[str, Any]] = {}
         self._learnings: Recent[_Learning] = Recent(_KEPT_ROWS)
 
@@ -310,38 +299,35 @@ class JointTarget:
 
     def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
         """Do as :meth:`FeatureInputs.from_bars`, from what has been computed already."""
-        place = self._place(strategy)
-        settings = strategy.profile(self._instrument)
-        profiles = self._areas.get(settings, lambda: place.bars.profiles(settings.area))
-        structure = place.structure
-        if structure is not None:
+        profiles = self._replays.profiles(strategy)
+        structure = naked = None
+        if self._cls.inputs != "sequences":
+            settings = strategy.profile(self._instrument)
+            where = settings.hours, settings.rows
+            if where not in self._tables:
+                self._tables[where] = self._settled_tables(profiles, *where)
+            structure, naked = self._tables[where]
             structure = pd.concat([structure, session_relations(profiles, self._instrument)], axis=1)
         return FeatureInputs(
             bars=self._bars,
             profiles=profiles,
-            history=place.parts.history(profiles, strategy),
+            history=self._replays.history(strategy),
             instrument=self._instrument,
             settings=strategy,
             structure=structure,
-            naked=place.naked,
+            naked=naked,
             external=self._external,
         )
 
-    def _place(self, strategy: StrategySettings) -> _Place:
-        settings = strategy.profile(self._instrument)
-        hours, rule = where = settings.hours, settings.rows
-        if where not in self._places:
-            bars = ProfileBars.of(self._bars, self._instrument, hours, rule)
-            profiles = bars.profiles(settings.area)
-            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=hours, by_time=rule.by_time)
-            structure = naked = None
-            if self._cls.inputs != "sequences":
-                structure = session_structure(self._bars, profiles, self._instrument, hours=hours, **rule.options).drop(
-                    columns=list(session_relations(profiles, self._instrument))
-                )
-                naked = naked_at_close(profiles, self._bars, self._instrument, hours=hours, **rule.options)
-            self._places[where] = _Place(bars, parts, structure, naked)
-        return self._places[where]
+    def _settled_tables(self, profiles: pd.DataFrame, hours: Hours, rule: RowRule) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Structure, but for its relations, and naked VPOCs: whatever value area is searched they are the same."""
+        bars, instrument = self._bars, self._instrument
+        structure = session_structure(bars, profiles, instrument, hours=hours, **rule.options)
+        relations = list(session_relations(profiles, instrument))
+        return (
+            structure.drop(columns=relations),
+            naked_at_close(profiles, bars, instrument, hours=hours, **rule.options),
+        )
 
     def _features(self, inputs: FeatureInputs) -> pd.DataFrame:
         """Do as :func:`build_features`, with the settled features taken from their first computation."""
@@ -356,7 +342,7 @@ class JointTarget:
         return build_features(inputs, features=features)
 
 
-_WORKED_OUT = {"_places", "_areas", "_settled", "_learnings"}
+_WORKED_OUT = {"_tables", "_settled", "_learnings"}
 
 
 def _settled_features(inputs: FeatureInputs) -> dict[str, Any]:
