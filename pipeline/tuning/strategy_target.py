@@ -4,7 +4,7 @@ A trial is the very backtest that :func:`pipeline.research.run_research` makes o
 :class:`~pipeline.replays.Replays`, which keep what the next trial has not changed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -18,12 +18,14 @@ from pipeline.search_space import SearchSpace
 from pipeline.strategy import StrategySettings
 from pipeline.strategy.search import STRATEGY_SPACE, scored_space
 from pipeline.tuning.objectives import Evidence, Judged, directions
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.trials import Report
 
 __all__ = ["StrategyTarget", "Traded", "by_section"]
 
 Traded = Literal["fades", "rules", "scores", "scored_rules"]
 
+_PLAIN = StudyRequest()
 _THRESHOLD = "threshold"
 _MODEL = "model"
 _SCORE_COLUMNS = ("decided_on", "side", "score")
@@ -70,6 +72,9 @@ class StrategyTarget:
         Clean bars, all that the study may know.
     instrument
         What trades.
+    request
+        Space (by default all of the strategy's, and the threshold where there are scores), objectives (the low end of
+        the Sharpe ratio by default), and the threshold where that is not searched.
     strategy, account
         Settings that are not searched.
     traded
@@ -78,12 +83,6 @@ class StrategyTarget:
     scores
         A model's out-of-fold scores, columns decided_on, side, score; a candidate without one is not traded. Sessions
         before the first score, in which no parameters could have traded, are not judged.
-    threshold
-        From which score on a candidate is traded, where that is not searched.
-    space
-        What is searched; by default all of the strategy's, and the threshold where there are scores.
-    objectives
-        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; money is that of one contract per trade, by session.
 
     Attributes
     ----------
@@ -106,17 +105,16 @@ class StrategyTarget:
         self,
         bars: pd.DataFrame,
         instrument: Instrument,
+        request: StudyRequest = _PLAIN,
+        *,
         strategy: StrategySettings | None = None,
         account: Account | None = None,
-        *,
         traded: Traded = "rules",
         scores: pd.DataFrame | None = None,
-        threshold: float | None = None,
-        space: SearchSpace | None = None,
-        objectives: Sequence[str] = ("sharpe_low",),
     ) -> None:
-        directions(objectives)
-        if "log_loss" in objectives:
+        self.objectives = request.objectives or ("sharpe_low",)
+        directions(self.objectives)
+        if "log_loss" in self.objectives:
             raise ConfigurationError(
                 "log_loss needs probabilities, and there are none here; choose net, sharpe_low or drawdown"
             )
@@ -128,14 +126,14 @@ class StrategyTarget:
                 else f"a model's scores are given and {traded} are traded; trade scores or scored_rules"
             )
         whole = scored_space(require_rules=traded == "scored_rules") if scored else STRATEGY_SPACE
-        self.space = (whole if space is None else space).require("the strategy")
-        if scored and threshold is None and f"models.{_THRESHOLD}" not in self.space:
+        self.space = (whole if request.space is None else request.space).require("the strategy")
+        fixed = scored and f"models.{_THRESHOLD}" not in self.space
+        if fixed and request.threshold == "tuned":
             raise ConfigurationError(
                 "the score from which on a candidate is traded is neither searched nor a number; leave "
                 "models.threshold in the search space, or give models: threshold a number"
             )
-        self._threshold = threshold
-        self.objectives = tuple(objectives)
+        self._threshold = request.threshold if fixed else None
         self._instrument = instrument
         self._strategy = strategy or StrategySettings()
         self._account = account or Account.for_instrument(instrument)

@@ -18,6 +18,7 @@ from pipeline.settings import Settings
 from pipeline.strategy import StrategySettings, make_candidates, model_signals, rule_signals, session_history
 from pipeline.strategy.search import GATE_PARAMETERS, SCORE_SPACE, STRATEGY_SPACE
 from pipeline.tuning.objectives import values_of
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.strategy_target import StrategyTarget, Traded, by_section
 
 # Loose enough that a year of sessions has rule signals to compare.
@@ -158,7 +159,7 @@ def test_outcome_of_scores_is_the_model_signals_backtest(
     _assert_same(target.outcome({**_LOOSE, "models.threshold": 0.45}), result)
     # A threshold that is left as it is.
     space = target.space.narrowed({"models.threshold": None})
-    given = StrategyTarget(bars, es, traded=traded, scores=scores.dropna(), threshold=0.45, space=space)
+    given = StrategyTarget(bars, es, StudyRequest(threshold=0.45, space=space), traded=traded, scores=scores.dropna())
     _assert_same(given.outcome(_LOOSE), result)
 
 
@@ -167,7 +168,7 @@ def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: 
     since = pd.Timestamp("2019-06-03")
     late = candidates["decided_on"] >= since
     scores = candidates.assign(score=np.where(late, 0.5, np.nan))
-    target = StrategyTarget(bars, es, traded="scores", scores=scores, objectives=("net",))
+    target = StrategyTarget(bars, es, StudyRequest(objectives=("net",)), traded="scores", scores=scores)
 
     value = target({"models.threshold": 0.4})
 
@@ -181,7 +182,7 @@ def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: 
 
 
 def test_value_is_the_objectives_of_one_contracts_money_by_session(bars: pd.DataFrame, es: Instrument) -> None:
-    target = StrategyTarget(bars, es, objectives=("net", "drawdown"))
+    target = StrategyTarget(bars, es, StudyRequest(objectives=("net", "drawdown")))
     trades = _backtest(bars, es, _LOOSE).trades
 
     judged = target.judge(_LOOSE, lambda step, value: pytest.fail("a trial of one replay has no steps"))
@@ -264,13 +265,13 @@ def test_target_that_contradicts_itself_is_refused(bars: pd.DataFrame, es: Instr
     with pytest.raises(DataError, match="no column side"):
         StrategyTarget(bars, es, traded="scores", scores=scores.drop(columns="side"))
     with pytest.raises(ConfigurationError, match="neither searched nor a number"):
-        StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1], space=STRATEGY_SPACE)
+        StrategyTarget(bars, es, StudyRequest(space=STRATEGY_SPACE), traded="scores", scores=scores.iloc[:1])
     with pytest.raises(ConfigurationError, match="log_loss needs probabilities"):
-        StrategyTarget(bars, es, objectives=("net", "log_loss"))
+        StrategyTarget(bars, es, StudyRequest(objectives=("net", "log_loss")))
     with pytest.raises(ConfigurationError, match="no objective 'profit'"):
-        StrategyTarget(bars, es, objectives=("profit",))
+        StrategyTarget(bars, es, StudyRequest(objectives=("profit",)))
     with pytest.raises(ConfigurationError, match="nothing to tune"):
-        StrategyTarget(bars, es, space=SearchSpace({}))
+        StrategyTarget(bars, es, StudyRequest(space=SearchSpace({})))
     scored = StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1])
     with pytest.raises(ConfigurationError, match=r"needs models.threshold"):
         scored.outcome({})
