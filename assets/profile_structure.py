@@ -14,6 +14,7 @@ from pipeline.profiles import composite_profile, naked_at_close, session_structu
 from pipeline.profiles import developing_levels as make_developing_levels
 from pipeline.profiles import naked_vpocs as find_naked_vpocs
 from pipeline.profiles.composites import CompositePeriod
+from pipeline.profiles.streaming import trade_options
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["composite_profiles", "developing_levels", "naked_vpocs", "profile_structure", "trade_profiles"]
@@ -95,10 +96,7 @@ def composite_profiles(
                 whole,
                 dataset.instrument,
                 by=period,
-                value_area_basis_points=strategy.value_area_basis_points,
-                expansion_rows=strategy.expansion_rows,
-                hours=strategy.hours,
-                **strategy.row_rule(dataset.instrument).options,
+                **strategy.profile(dataset.instrument).options,
             )
             for period in COMPOSITES
         }
@@ -124,14 +122,7 @@ def developing_levels(
             strategy = settings.load().strategy
             for key in months.values():
                 month_bars = bars[key]
-                made[key] = make_developing_levels(
-                    month_bars,
-                    instrument,
-                    value_area_basis_points=strategy.value_area_basis_points,
-                    expansion_rows=strategy.expansion_rows,
-                    hours=strategy.hours,
-                    **strategy.row_rule(instrument).options,
-                )
+                made[key] = make_developing_levels(month_bars, instrument, **strategy.profile(instrument).options)
                 made[key].attrs["source"] = month_bars.attrs["source"]
                 context.add_asset_metadata({"dagster/row_count": len(made[key])}, partition_key=key)
     return dg.Output(made)
@@ -143,18 +134,8 @@ def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings
     with user_errors():
         instrument, trades = find_trades(context.partition_key, vpoc_home())
         chosen = settings.load()
-        rule = chosen.strategy.row_rule(instrument)
-        stream = trades.stream(
-            instrument,
-            # A trade has one price, so that volume has one way to be allocated.
-            allocation="tpo" if rule.by_time else "trades",
-            ticks_per_row=rule.ticks_per_row,
-            tpo_minutes=rule.tpo_minutes,
-            hours=chosen.strategy.hours,
-            off_tick=chosen.off_tick,
-            value_area_basis_points=chosen.strategy.value_area_basis_points,
-            expansion_rows=chosen.strategy.expansion_rows,
-        )
+        options = trade_options(chosen.strategy.profile(instrument))
+        stream = trades.stream(instrument, off_tick=chosen.off_tick, **options)
         frame = stream.result()
     return dg.Output(
         frame,

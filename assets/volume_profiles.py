@@ -149,11 +149,8 @@ def _latest(
         # The month before, where it is in the run, gives the composite and the naked VPOCs their past.
         pd.concat([bars[key] for key in months[-2:]], ignore_index=True),
         dataset.instrument,
-        hours=strategy.hours,
         title=title,
-        value_area_basis_points=strategy.value_area_basis_points,
-        expansion_rows=strategy.expansion_rows,
-        **rule.options,
+        **strategy.profile(dataset.instrument).options,
     )
     return {
         "last_session": dg.MetadataValue.md(picture_markdown(picture, title)),

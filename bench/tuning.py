@@ -28,6 +28,7 @@ from pipeline.strategy import StrategySettings
 from pipeline.strategy.search import STRATEGY_SPACE
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Judged
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
 from pipeline.tuning.study import run_study
@@ -159,7 +160,7 @@ def _model(rows: int, columns: int, trials: int, study_trials: int, seed: int) -
     splitter = CombinatorialPurged(5, 1)
     name = f"LightGBM: {rows:,} candidates × {columns} features, 5 folds"
     begin = time.perf_counter()
-    target = ModelTarget("lightgbm", made, splitter=splitter, seed=seed)
+    target = ModelTarget(made, StudyRequest("lightgbm", splitter=splitter, seed=seed))
     prepared = time.perf_counter() - begin
     points = _points(target.space, trials, seed)
     compared = points[: math.ceil(trials / 3)]

@@ -106,14 +106,7 @@ class FeatureInputs:
         chosen = settings or StrategySettings()
         clean = require_bars(bars)
         rows = chosen.row_rule(instrument).options
-        profiles = session_profiles(
-            clean,
-            instrument,
-            value_area_basis_points=chosen.value_area_basis_points,
-            expansion_rows=chosen.expansion_rows,
-            hours=chosen.hours,
-            **rows,
-        )
+        profiles = session_profiles(clean, instrument, **chosen.profile(instrument).options)
         series = dict(external or {})
         if vix is not None:
             series["vix"] = vix

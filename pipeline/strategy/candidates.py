@@ -10,7 +10,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.market import Instrument, next_session
 from pipeline.strategy.settings import StrategySettings
 
-__all__ = ["Setups", "find_setups", "make_candidates", "sessions_without_candidates"]
+__all__ = ["Setups", "candidates_frame", "find_setups", "make_candidates", "sessions_without_candidates"]
 
 Ints = NDArray[np.int64]
 
@@ -59,21 +59,8 @@ def make_candidates(
     chosen = settings or StrategySettings()
     found = find_setups(*_areas(history, instrument), _known_ranges(history, chosen), instrument, chosen)
     decided = pd.DatetimeIndex(history.index)[found.row]
-    candidates = pd.DataFrame(
-        {
-            "session": next_session(decided, instrument, chosen.hours),
-            "decided_on": decided,
-            "side": found.side,
-            "entry": instrument.to_prices(found.entry),
-            "stop": instrument.to_prices(found.stop),
-            "target": instrument.to_prices(found.target),
-        }
-    )
-    if "contract" in history.columns:
-        candidates["contract"] = pd.array(history["contract"].to_numpy(object)[found.row], dtype="str")
-    candidates["stop_ticks"] = np.abs(found.entry - found.stop)
-    candidates["target_ticks"] = np.abs(found.target - found.entry)
-    return candidates
+    contract = history["contract"].to_numpy(object)[found.row] if "contract" in history.columns else None
+    return candidates_frame(found, decided, next_session(decided, instrument, chosen.hours), contract, instrument)
 
 
 @dataclass(frozen=True)
@@ -107,6 +94,31 @@ def find_setups(
     side = np.tile(np.array([1, -1], np.int64), len(row) // 2)
     entry = np.where(side > 0, val[row], vah[row])
     return Setups(row, side, entry, entry - side * stop[row], entry + side * distance[row])
+
+
+def candidates_frame(
+    found: Setups,
+    decided: pd.DatetimeIndex,
+    session: pd.DatetimeIndex,
+    contract: NDArray[np.object_] | None,
+    instrument: Instrument,
+) -> pd.DataFrame:
+    """The frame of :func:`make_candidates`; days and contract are each setup's own."""
+    candidates = pd.DataFrame(
+        {
+            "session": session,
+            "decided_on": decided,
+            "side": found.side,
+            "entry": instrument.to_prices(found.entry),
+            "stop": instrument.to_prices(found.stop),
+            "target": instrument.to_prices(found.target),
+        }
+    )
+    if contract is not None:
+        candidates["contract"] = pd.array(contract, dtype="str")
+    candidates["stop_ticks"] = np.abs(found.entry - found.stop)
+    candidates["target_ticks"] = np.abs(found.target - found.entry)
+    return candidates
 
 
 def sessions_without_candidates(

@@ -5,7 +5,8 @@ A value is worked out from its own window alone, so where a history starts or en
 even in the last bit; VPOCs are compared in whole ticks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -253,6 +254,10 @@ class GateValues:
     runs_p_value: Floats
     direction_probability: Floats
     calm: Bools
+
+    def take(self, rows: Ints) -> Self:
+        """The values of some decisions."""
+        return type(self)(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
 
 def pass_gates(values: GateValues, side: Ints | int, settings: StrategySettings) -> dict[str, NDArray]:

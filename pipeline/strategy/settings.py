@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.market import Hours, Instrument
+from pipeline.profiles import AreaRule, ProfileSettings
 from pipeline.profiles.rows import Allocation, RowRule
 
 __all__ = ["ConfidenceWeights", "HistorySettings", "StrategySettings"]
@@ -80,6 +81,11 @@ class HistorySettings(FrozenSettings):
     def row_rule(self, instrument: Instrument) -> RowRule:
         """Return how the rows of this instrument's profiles are built."""
         return RowRule(self.allocation, self.ticks_per_row or instrument.ticks_per_row, self.tpo_minutes)
+
+    def profile(self, instrument: Instrument) -> ProfileSettings:
+        """Return how this instrument's profiles are made."""
+        area = AreaRule(self.value_area_basis_points, self.expansion_rows)
+        return ProfileSettings(self.hours, self.row_rule(instrument), area)
 
     @property
     def atr_column(self) -> str:

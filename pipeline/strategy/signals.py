@@ -55,6 +55,6 @@ def rule_signals(
             "make the candidates from the same history"
         )
     gates = pass_gates(
-        gate_values(history.iloc[row]), candidates["side"].to_numpy(np.int64), settings or StrategySettings()
+        gate_values(history).take(row), candidates["side"].to_numpy(np.int64), settings or StrategySettings()
     )
     return candidates.assign(**{name: gates[name] for name in SIGNAL_COLUMNS})
