@@ -11,7 +11,6 @@ What is worked out once:
 ticks and rows; frames are made where they are asked for.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,15 +21,16 @@ from numpy.typing import NDArray
 
 from pipeline.backtest import Account, PreparedBars
 from pipeline.backtest.ledger import daily_returns
-from pipeline.backtest.orders import OrderBatch
+from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.backtest.prepared import Run
 from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles import ProfileSettings, RowRule, SessionLevels
 from pipeline.profiles.sessions import ProfileBars
-from pipeline.strategy import GateValues, StrategySettings, pass_gates
-from pipeline.strategy.candidates import Setups, candidates_frame, find_setups
+from pipeline.strategy import HistorySettings, Seen, Setups, TradingRules
 from pipeline.strategy.history import HistoryParts
-from pipeline.strategy.signals import SIGNAL_COLUMNS
+from pipeline.strategy.seen import PartsHistory
+from pipeline.strategy.signals import candidates_frame, checked_setups, signals_frame
+from pipeline.strategy.today import SessionBars
 
 __all__ = ["Decisions", "Outcome", "Replays"]
 
@@ -41,36 +41,21 @@ class Decisions:
 
     Attributes
     ----------
-    strategy
+    rules
         Whose.
     setups
-        The candidates, m of them; ``setups.row`` is each one's place among the sessions.
-    sessions, upcoming
-        The sessions of the history, and for each the one that its candidates are for, shape (n,).
-    contracts
-        Of the sessions; None where the bars carry none.
-    values
-        What the gates look at, of the sessions.
+        The candidates, m of them; ``setups.row`` is each one's place among the sessions seen.
+    seen
+        What they were decided from.
     """
 
-    strategy: StrategySettings
+    rules: TradingRules
     setups: Setups
-    sessions: pd.DatetimeIndex
-    upcoming: pd.DatetimeIndex
-    contracts: NDArray[np.object_] | None
-    values: GateValues
+    seen: Seen
 
-    @cached_property
-    def gates(self) -> Mapping[str, NDArray[Any]]:
-        """What each gate says of each candidate, as :func:`pipeline.strategy.pass_gates`, shape (m,) each."""
-        return pass_gates(self.values.take(self.setups.row), self.setups.side, self.strategy)
-
-    def frame(self, instrument: Instrument) -> pd.DataFrame:
-        """The frame of :func:`pipeline.strategy.rule_signals`."""
-        row = self.setups.row
-        contract = None if self.contracts is None else self.contracts[row]
-        found = candidates_frame(self.setups, self.sessions[row], self.upcoming[row], contract, instrument)
-        return found.assign(**{name: self.gates[name] for name in SIGNAL_COLUMNS})
+    def frame(self) -> pd.DataFrame:
+        """The frame of :func:`pipeline.strategy.make_signals`."""
+        return signals_frame(self.setups, self.seen)
 
 
 @dataclass(frozen=True)
@@ -151,53 +136,71 @@ class Replays:
         self._bars, self.instrument = bars, instrument
         self._places: dict[tuple[Hours, RowRule], _Place] = {}
         self._levels: dict[ProfileSettings, SessionLevels] = {}
+        self._today: dict[Hours, SessionBars] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process works it out again in less time than it takes to send.
-        return {"_bars": self._bars, "instrument": self.instrument, "_places": {}, "_levels": {}}
+        return {"_bars": self._bars, "instrument": self.instrument, "_places": {}, "_levels": {}, "_today": {}}
 
     @cached_property
     def prepared(self) -> PreparedBars:
         """The bars as the replay needs them."""
         return PreparedBars(self._bars, self.instrument)
 
-    def profiles(self, strategy: StrategySettings) -> pd.DataFrame:
+    def profiles(self, history: HistorySettings) -> pd.DataFrame:
         """The profiles of :func:`pipeline.profiles.session_profiles`."""
-        place, levels = self._worked_out(strategy)
+        place, levels = self._worked_out(history)
         return place.bars.frame(levels)
 
-    def history(self, strategy: StrategySettings) -> pd.DataFrame:
+    def history(self, history: HistorySettings) -> pd.DataFrame:
         """The frame of :func:`pipeline.strategy.session_history`."""
-        place, levels = self._worked_out(strategy)
-        return place.parts.history(place.bars.frame(levels), strategy)
+        place, levels = self._worked_out(history)
+        return place.parts.history(place.bars.frame(levels), history)
 
-    def decide(self, strategy: StrategySettings) -> Decisions:
-        """The candidates of all sessions, and what their gates look at."""
-        place, levels = self._worked_out(strategy)
-        traded, parts = levels.total > 0, place.parts
-        ranges = parts.average_true_range(strategy.atr_window)
-        setups = find_setups(levels.val[traded], levels.vah[traded], ranges, self.instrument, strategy)
-        return Decisions(strategy, setups, parts.sessions, place.upcoming, parts.contracts, parts.gate_values(strategy))
+    def decide(self, rules: TradingRules) -> Decisions:
+        """The candidates of all sessions, and what their gates say."""
+        place, levels = self._worked_out(rules.history)
+        traded = levels.total > 0
+        areas = {"val": levels.val[traded], "vah": levels.vah[traded]}
+        columns = PartsHistory(place.parts, areas, self.instrument, rules.history)
+        bars = self._session_bars(rules.history.hours) if rules.strategy.decision_minutes() else None
+        seen = Seen(columns, self.instrument, rules.history, bars)
+        seen.upcoming = place.upcoming
+        return Decisions(rules, checked_setups(rules.strategy, seen), seen)
 
     def replay(self, decisions: Decisions, kept: NDArray[np.bool_], account: Account) -> Outcome:
         """Trade those candidates that are kept (shape (m,)), each one order."""
-        setups, labels = decisions.setups, np.flatnonzero(kept)
+        labels = np.flatnonzero(kept)
+        book = self._plain_book(decisions, labels, account) if not decisions.setups.columns else None
+        if book is None:
+            book = read_orders(
+                candidates_frame(decisions.setups, decisions.seen).iloc[labels], self.instrument, account
+            )
+        run = self.prepared.run(book, account, decisions.rules.history.hours)
+        return Outcome(account, book, labels, run, self.prepared)
+
+    def _plain_book(self, decisions: Decisions, labels: NDArray[np.int64], account: Account) -> OrderBatch:
+        """Brackets of limit orders, without the way through a frame."""
+        setups, contracts = decisions.setups, decisions.seen.columns.contracts
         row = setups.row[labels]
-        book = OrderBatch(
-            session=decisions.upcoming[row],
+        return OrderBatch(
+            session=decisions.seen.upcoming[row],
             side=setups.side[labels],
             entry=setups.entry[labels],
             stop=setups.stop[labels],
             target=setups.target[labels],
             quantity=np.zeros(len(row), np.int64),
             risk=np.full(len(row), account.risk_per_trade),
-            contract=None if decisions.contracts is None else decisions.contracts[row],
+            contract=None if contracts is None else contracts[row],
         )
-        run = self.prepared.run(book, account, decisions.strategy.hours)
-        return Outcome(account, book, labels, run, self.prepared)
 
-    def _worked_out(self, strategy: StrategySettings) -> tuple[_Place, SessionLevels]:
-        settings = strategy.profile(self.instrument)
+    def _session_bars(self, hours: Hours) -> SessionBars:
+        if hours not in self._today:
+            self._today[hours] = SessionBars(self._bars, self.instrument, hours)
+        return self._today[hours]
+
+    def _worked_out(self, history: HistorySettings) -> tuple[_Place, SessionLevels]:
+        settings = history.profile(self.instrument)
         where = settings.hours, settings.rows
         place = self._places.get(where)
         bars = ProfileBars.of(self._bars, self.instrument, *where) if place is None else place.bars

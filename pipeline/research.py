@@ -13,7 +13,7 @@ from pipeline.market import Instrument, label_sessions
 from pipeline.profiles import session_profiles
 from pipeline.replays import Replays
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 __all__ = [
     "FADES",
@@ -51,9 +51,9 @@ class Research:
     results: Mapping[str, BacktestResult]
 
 
-def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: StrategySettings) -> pd.DataFrame:
-    """Session profiles under a strategy's settings."""
-    return session_profiles(bars, instrument, **strategy.profile(instrument).options)
+def make_profiles(bars: pd.DataFrame, instrument: Instrument, history: HistorySettings) -> pd.DataFrame:
+    """Session profiles under the settings of a history."""
+    return session_profiles(bars, instrument, **history.profile(instrument).options)
 
 
 def model_strategy(family: str) -> str:
@@ -90,12 +90,11 @@ def run_research(bars: pd.DataFrame, instrument: Instrument, settings: Settings 
         The defaults where None.
     """
     chosen = settings or Settings()
-    strategy = chosen.strategy
-    replays = Replays(bars, instrument)
-    signals = replays.decide(strategy).frame(instrument)
+    replays, history = Replays(bars, instrument), chosen.history
+    signals = replays.decide(chosen.rules).frame()
     account = chosen.account_for(instrument)
     results = {
-        name: simulate(replays.prepared, orders, instrument, account, hours=strategy.hours)
+        name: simulate(replays.prepared, orders, instrument, account, hours=history.hours)
         for name, orders in orders_of(signals).items()
     }
-    return Research(replays.profiles(strategy), replays.history(strategy), signals, results)
+    return Research(replays.profiles(history), replays.history(history), signals, results)

@@ -189,7 +189,7 @@ def _request(
     selection = settings.models
     return StudyRequest(
         target.family,
-        space=settings.tuning.space(target, require_rules=selection.require_rules),
+        space=settings.tuning.space(target, settings.rules, require_rules=selection.require_rules),
         objectives=objectives,
         hyperparameters=selection.parameters.get(target.family or "", {}),
         threshold=selection.threshold,
@@ -228,7 +228,7 @@ class _Making:
         """The version of a study that replays bars."""
         bars = self.inputs.bars
         bars = bars[[name for name in ("timestamp", *_PRICES, "contract") if name in bars.columns]]
-        own = self.settings.strategy.model_dump(mode="json"), self.account.model_dump(mode="json")
+        own = self.settings.rules.flat, self.account.model_dump(mode="json")
         return self.version(bars, *own, *parts)
 
     def folder(self, version: str) -> Path:
@@ -245,7 +245,7 @@ class _Making:
         """The strategy's present parameters, as search spaces call them."""
         cutoff, threshold = self.account.entry_cutoff, self.settings.models.threshold
         return {
-            **self.settings.strategy.model_dump(),
+            **self.settings.rules.flat,
             "account.entry_cutoff": cutoff and f"{cutoff:%H:%M}",
             "models.threshold": _THRESHOLD if threshold == "tuned" else threshold,
         }
@@ -283,7 +283,7 @@ def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = Non
         making.inputs.bars,
         making.inputs.dataset.instrument,
         making.request,
-        strategy=making.settings.strategy,
+        rules=making.settings.rules,
         account=making.account,
         traded=traded,
         scores=scores,
@@ -330,7 +330,7 @@ def _joint(making: _Making, family: str) -> Study:
         inputs.bars,
         inputs.dataset.instrument,
         making.request,
-        strategy=settings.strategy,
+        rules=settings.rules,
         account=making.account,
         volatility_index=index,
         features=settings.features,

@@ -9,7 +9,7 @@ from pipeline.backtest import simulate
 from pipeline.market import Instrument, simulate_market
 from pipeline.research import make_profiles, orders_of, run_research
 from pipeline.settings import Settings
-from pipeline.strategy import make_candidates, rule_signals, session_history
+from pipeline.strategy import make_signals, session_history
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def test_run_research_of_any_settings_equals_the_frames_of_the_assets(
 
     found = run_research(bars, es, settings)
 
-    chosen, account = settings.strategy, settings.account_for(es)
+    chosen, account = settings.history, settings.account_for(es)
     profiles = make_profiles(bars, es, chosen)
     history = session_history(bars, profiles, es, chosen)
-    signals = rule_signals(make_candidates(history, es, chosen), history, chosen)
+    signals = make_signals(history, es, settings.rules)
     pd.testing.assert_frame_equal(found.profiles, profiles, check_exact=True)
     pd.testing.assert_frame_equal(found.history, history, check_exact=True)
     pd.testing.assert_frame_equal(found.signals, signals, check_exact=True)

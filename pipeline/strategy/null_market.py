@@ -19,12 +19,5 @@ def null_history(settings: HistorySettings, seed: int) -> tuple[pd.DataFrame, In
     """Simulate ten years of a martingale (contract §9) and return its session history and its instrument."""
     instrument = find_instrument(_SYMBOL)
     bars = simulate_market(instrument, _START, _SESSIONS, seed, bar=_BAR)
-    profiles = session_profiles(
-        bars,
-        instrument,
-        value_area_basis_points=settings.value_area_basis_points,
-        expansion_rows=settings.expansion_rows,
-        hours=settings.hours,
-        **settings.row_rule(instrument).options,
-    )
+    profiles = session_profiles(bars, instrument, **settings.profile(instrument).options)
     return session_history(bars, profiles, instrument, settings), instrument

@@ -13,6 +13,7 @@ So a trial that changes only the model's hyperparameters refits only the model, 
 fits nothing.
 """
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -38,8 +39,7 @@ from pipeline.profiles.rows import RowRule
 from pipeline.profiles.structure import session_structure
 from pipeline.replays import Replays
 from pipeline.search_space import SearchSpace
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals
-from pipeline.strategy.search import GATE_PARAMETERS, scored_space
+from pipeline.strategy import HistorySettings, TradingRules, gate_columns, make_signals
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Evidence, Judged, directions
 from pipeline.tuning.recent import Recent
@@ -63,7 +63,7 @@ _TREND = ["slope", "r_squared", "runs_p_value", "longest_run"]
 _KEPT_ROWS, _KEPT_SCORES = 4, 32
 
 
-def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
+def joint_space(family: str, rules: TradingRules | None = None, *, require_rules: bool = False) -> SearchSpace:
     """All of a joint study's parameters: what changes a trial, and nothing that does not.
 
     The strategy's by their own names, ``account.entry_cutoff``, ``models.threshold``, and the family's hyperparameters
@@ -75,16 +75,15 @@ def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
         For an unknown family.
     """
     own = SearchSpace.joined(model=find_family(family).space)
-    return SearchSpace({**scored_space(require_rules=require_rules), **own})
+    return SearchSpace({**(rules or TradingRules()).scored_space(require_rules=require_rules), **own})
 
 
 @dataclass(frozen=True)
 class _Learning:
-    """Everything that a strategy's settings determine: rows, their candidates, and the model target on them."""
+    """Everything that trading rules determine: rows, their signals, and the model target on them."""
 
     rows: TrainingRows
-    candidates: pd.DataFrame
-    history: pd.DataFrame
+    signals: pd.DataFrame
     target: ModelTarget
 
 
@@ -105,7 +104,7 @@ class JointTarget:
     request
         Family, space (by default :func:`joint_space`), objectives (the low end of the Sharpe ratio by default), and how
         its models learn and are judged.
-    strategy, account
+    rules, account
         Settings that are not searched.
     volatility_index
         Daily VIX rows, as :meth:`~pipeline.features.FeatureInputs.from_bars` takes them; without, its features are
@@ -134,7 +133,7 @@ class JointTarget:
         instrument: Instrument,
         request: StudyRequest,
         *,
-        strategy: StrategySettings | None = None,
+        rules: TradingRules | None = None,
         account: Account | None = None,
         volatility_index: pd.DataFrame | None = None,
         features: FeatureSelection | None = None,
@@ -142,7 +141,8 @@ class JointTarget:
         self._selection = features or FeatureSelection()
         plain = request.model()
         self._family, self._inputs_of_model = plain.family, plain.inputs
-        whole = joint_space(plain.family, require_rules=request.require_rules)
+        self._rules = rules or TradingRules()
+        whole = joint_space(plain.family, self._rules, require_rules=request.require_rules)
         self.space = (whole if request.space is None else request.space).require(f"strategy with {plain.family}")
         self.objectives = request.objectives or ("sharpe_low",)
         directions(self.objectives)
@@ -153,7 +153,6 @@ class JointTarget:
             )
         self._request = replace(request, space=self.space, objectives=self.objectives)
         self._bars, self._instrument = require_bars(bars), instrument
-        self._strategy = strategy or StrategySettings()
         self._account = account or Account.for_instrument(instrument)
         has_index = volatility_index is not None and len(volatility_index)
         self._external = {"vix": cast(pd.DataFrame, volatility_index)} if has_index else {}
@@ -189,22 +188,24 @@ class JointTarget:
 
     def evidence(self, params: Mapping[str, Any], report: Report | None = None) -> Evidence:
         """Return the evidence on these parameters: money per trade of one contract on every session with bars."""
-        strategy, account, hyperparameters, threshold = self._chosen(params)
-        learning = self._learning_of(strategy, account)
+        rules, account, hyperparameters, threshold = self._chosen(params)
+        learning = self._learning_of(rules, account)
         allowed = None
         if self._request.require_rules:
-            allowed = rule_signals(learning.candidates, learning.history, strategy)["rule_signal"].to_numpy(np.bool_)
+            # The gates may have moved since the rows were made; the candidates have not.
+            signal = self._replays.decide(rules).setups.rule_signal
+            allowed = signal[learning.signals.index.to_numpy(np.int64)]
         return learning.target.evidence(hyperparameters, report, threshold=threshold, allowed=allowed)
 
     def rows(self, params: Mapping[str, Any]) -> TrainingRows:
         """Return the rows the model learns from under these parameters: all candidates that became trades."""
-        strategy, account, _, _ = self._chosen(params)
-        return self._learning_of(strategy, account).rows
+        rules, account, _, _ = self._chosen(params)
+        return self._learning_of(rules, account).rows
 
     def fitted(self, params: Mapping[str, Any]) -> Model:
         """The model of these parameters, fitted on all rows: for candidates of sessions that come after the bars."""
-        strategy, account, hyperparameters, _ = self._chosen(params)
-        learning = self._learning_of(strategy, account)
+        rules, account, hyperparameters, _ = self._chosen(params)
+        learning = self._learning_of(rules, account)
         return learning.target.model(hyperparameters).fit(learning.rows, FitOptions(self._request.compute))
 
     # --- what is kept ---
@@ -214,9 +215,9 @@ class JointTarget:
         self._settled: dict[str, dict[str, Any]] = {}
         self._learnings: Recent[_Learning] = Recent(_KEPT_ROWS)
 
-    def _chosen(self, params: Mapping[str, Any]) -> tuple[StrategySettings, Account, dict[str, Any], Threshold]:
+    def _chosen(self, params: Mapping[str, Any]) -> tuple[TradingRules, Account, dict[str, Any], Threshold]:
         sections = by_section(params, self._family)
-        strategy = StrategySettings(**{**self._strategy.model_dump(), **sections.get("strategy", {})})
+        rules = self._rules.changed(sections.get("strategy", {}))
         account = Account(**{**self._account.model_dump(), **sections.get("account", {})})
         models = sections.get("models", {})
         if unknown := models.keys() - {"threshold", "parameters"}:
@@ -225,20 +226,21 @@ class JointTarget:
                 "model's own as model.<name>"
             )
         return (
-            strategy,
+            rules,
             account,
             dict(models.get("parameters", {}).get(self._family, {})),
             models.get("threshold", self._request.threshold),
         )
 
-    def _learning_of(self, strategy: StrategySettings, account: Account) -> _Learning:
-        key = strategy.model_dump_json(exclude=set(GATE_PARAMETERS)), account.model_dump_json()
-        return self._learnings.get(key, lambda: self._learn(strategy, account))
+    def _learning_of(self, rules: TradingRules, account: Account) -> _Learning:
+        key = json.dumps(rules.candidate_settings), account.model_dump_json()
+        return self._learnings.get(key, lambda: self._learn(rules, account))
 
-    def _learn(self, strategy: StrategySettings, account: Account) -> _Learning:
-        inputs = self._inputs(strategy)
-        candidates = make_candidates(inputs.history, self._instrument, strategy)
-        labels = candidate_labels(self._bars, candidates, self._instrument, account, hours=strategy.hours)
+    def _learn(self, rules: TradingRules, account: Account) -> _Learning:
+        inputs = self._inputs(rules.history)
+        signals = make_signals(inputs.history, self._instrument, rules, self._bars)
+        candidates = signals.drop(columns=gate_columns(signals))
+        labels = candidate_labels(self._bars, candidates, self._instrument, account, hours=rules.history.hours)
         known = labels["filled"] & labels["end"].notna()
         parts = []
         if self._inputs_of_model != "sequences":
@@ -248,7 +250,7 @@ class JointTarget:
         outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
         weight = 1.0 if self._request.weights == "equal" else average_uniqueness(outcome["start"], outcome["end"])
         rows = TrainingRows(pd.concat([part[known] for part in parts], axis=1), outcome.assign(weight=weight))
-        taken = candidates[known]
+        taken = signals[known]
         # A threshold that is searched comes with each trial.
         threshold: Threshold = 0.5 if "models.threshold" in self.space else self._request.threshold
         target = ModelTarget(
@@ -259,16 +261,16 @@ class JointTarget:
             sessions=self.sessions,
             remembered=_KEPT_SCORES,
         )
-        return _Learning(rows, taken, inputs.history, target)
+        return _Learning(rows, taken, target)
 
     # --- features ---
 
-    def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
+    def _inputs(self, history: HistorySettings) -> FeatureInputs:
         """Do as :meth:`FeatureInputs.from_bars`, from what has been computed already."""
-        profiles = self._replays.profiles(strategy)
+        profiles = self._replays.profiles(history)
         structure = naked = None
         if self._inputs_of_model != "sequences":
-            settings = strategy.profile(self._instrument)
+            settings = history.profile(self._instrument)
             where = settings.hours, settings.rows
             if where not in self._tables:
                 self._tables[where] = self._settled_tables(profiles, *where)
@@ -277,9 +279,9 @@ class JointTarget:
         return FeatureInputs(
             bars=self._bars,
             profiles=profiles,
-            history=self._replays.history(strategy),
+            history=self._replays.history(history),
             instrument=self._instrument,
-            settings=strategy,
+            settings=history,
             structure=structure,
             naked=naked,
             external=self._external,
@@ -321,7 +323,7 @@ def _settled_features(inputs: FeatureInputs) -> dict[str, Any]:
         inputs,
         profiles=profiles.drop(columns=_AREA),
         history=history.drop(columns=[*_AREA[:2], *_TREND]),
-        settings=cast(StrategySettings, SimpleNamespace(**{name: getattr(inputs.settings, name) for name in _SETTLED})),
+        settings=cast(HistorySettings, SimpleNamespace(**{name: getattr(inputs.settings, name) for name in _SETTLED})),
         structure=None,
         naked=inputs.naked,
     )

@@ -15,8 +15,7 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
 from pipeline.replays import Outcome, Replays
 from pipeline.search_space import SearchSpace
-from pipeline.strategy import StrategySettings
-from pipeline.strategy.search import STRATEGY_SPACE, scored_space
+from pipeline.strategy import TradingRules
 from pipeline.tuning.objectives import Evidence, Judged, directions
 from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.trials import Report
@@ -75,7 +74,7 @@ class StrategyTarget:
     request
         Space (by default all of the strategy's, and the threshold where there are scores), objectives (the low end of
         the Sharpe ratio by default), and the threshold where that is not searched.
-    strategy, account
+    rules, account
         Settings that are not searched.
     traded
         ``rules``: the rule signals; ``fades``: every candidate; ``scores``: candidates whose score is at or above
@@ -107,7 +106,7 @@ class StrategyTarget:
         instrument: Instrument,
         request: StudyRequest = _PLAIN,
         *,
-        strategy: StrategySettings | None = None,
+        rules: TradingRules | None = None,
         account: Account | None = None,
         traded: Traded = "rules",
         scores: pd.DataFrame | None = None,
@@ -125,7 +124,10 @@ class StrategyTarget:
                 if scored
                 else f"a model's scores are given and {traded} are traded; trade scores or scored_rules"
             )
-        whole = scored_space(require_rules=traded == "scored_rules") if scored else STRATEGY_SPACE
+        self._rules = rules or TradingRules()
+        whole = self._rules.strategy.space
+        if scored:
+            whole = self._rules.scored_space(require_rules=traded == "scored_rules")
         self.space = (whole if request.space is None else request.space).require("the strategy")
         fixed = scored and f"models.{_THRESHOLD}" not in self.space
         if fixed and request.threshold == "tuned":
@@ -135,7 +137,6 @@ class StrategyTarget:
             )
         self._threshold = request.threshold if fixed else None
         self._instrument = instrument
-        self._strategy = strategy or StrategySettings()
         self._account = account or Account.for_instrument(instrument)
         _without_volatility(self._account)
         self._traded = traded
@@ -170,22 +171,20 @@ class StrategyTarget:
 
     def outcome(self, params: Mapping[str, Any]) -> Outcome:
         """The backtest of these parameters: that of :func:`pipeline.research.run_research` with the same settings."""
-        strategy, account, threshold = self._settings(params)
-        decisions = self._replays.decide(strategy)
+        rules, account, threshold = self._settings(params)
+        decisions = self._replays.decide(rules)
         setups = decisions.setups
         kept = np.ones(len(setups.row), np.bool_)
         if self._traded in ("rules", "scored_rules"):
-            kept = decisions.gates["rule_signal"]
+            kept = setups.rule_signal
         if self._scores is not None:
-            keys = pd.MultiIndex.from_arrays([decisions.sessions[setups.row], setups.side])
+            keys = pd.MultiIndex.from_arrays([decisions.seen.sessions[setups.row], setups.side])
             kept = kept & (self._scores.reindex(keys).to_numpy() >= threshold)
         return self._replays.replay(decisions, kept, account)
 
-    def _settings(self, params: Mapping[str, Any]) -> tuple[StrategySettings, Account, float | None]:
+    def _settings(self, params: Mapping[str, Any]) -> tuple[TradingRules, Account, float | None]:
         sections = by_section(params)
-        strategy, account = self._strategy, self._account
-        if own := sections.get("strategy"):
-            strategy = StrategySettings(**{**strategy.model_dump(), **own})
+        rules, account = self._rules.changed(sections.get("strategy", {})), self._account
         if own := sections.get("account"):
             account = Account(**{**account.model_dump(), **own})
             _without_volatility(account)
@@ -197,7 +196,7 @@ class StrategyTarget:
             raise ConfigurationError(
                 f"trading {self._traded} needs {wanted}; given are {', '.join(map(str, params)) or 'no parameters'}"
             )
-        return strategy, account, models.get(_THRESHOLD)
+        return rules, account, models.get(_THRESHOLD)
 
 
 def _without_volatility(account: Account) -> None:

@@ -19,13 +19,14 @@ import pipeline.audit.chain_replay
 import pipeline.backtest
 import pipeline.chain
 import pipeline.research
-import pipeline.strategy.signals
+import pipeline.strategies.value_area_fade
 from pipeline.audit import cut_run
 from pipeline.features import table
 from pipeline.learning import walk_forward as walking
 from pipeline.learning.calibration import fit_calibrator
 from pipeline.learning.threshold import tune_threshold
 from pipeline.modelling import LearningInputs
+from pipeline.strategy import Seen
 
 Put = Callable[[Any, str, Any], None]
 Plant = Callable[[Put], None]
@@ -71,12 +72,14 @@ def join_next_row(put: Put) -> None:
 
 
 def _with_next(put: Put, column: str) -> None:
-    original = pipeline.strategy.signals.rule_signals
+    original = pipeline.strategies.value_area_fade.GateValues.of
 
-    def planted(candidates: pd.DataFrame, history: pd.DataFrame, settings: Any = None) -> pd.DataFrame:
-        return original(candidates, history.assign(**{column: history[column].shift(-1)}), settings)
+    def planted(seen: Seen) -> Any:
+        history = seen.history
+        peeking = history.assign(**{column: history[column].shift(-1)})
+        return original(Seen.of(peeking, seen.instrument, seen.settings))
 
-    rebind(put, original, planted)
+    put(pipeline.strategies.value_area_fade.GateValues, "of", staticmethod(planted))
 
 
 def gate_of_next_session(put: Put) -> None:

@@ -20,8 +20,8 @@ from pipeline.market import Instrument, simulate_market
 from pipeline.modelling import LearningInputs
 from pipeline.research import make_profiles
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
-from pipeline.strategy.search import SCORE_SPACE, STRATEGY_SPACE
+from pipeline.strategy import TradingRules, find_strategy, gate_columns, make_signals, session_history
+from pipeline.strategy.rules import SCORE_SPACE
 from pipeline.tuning.joint_target import JointTarget, joint_space
 from pipeline.tuning.objectives import Evidence, values_of
 from pipeline.tuning.request import StudyRequest
@@ -79,15 +79,16 @@ def _oracle(
 ) -> tuple[TrainingRows, pd.DataFrame]:
     """Rows and candidates step by step, as the assets make them."""
     sections = by_section(params, "any")
-    strategy = StrategySettings(**sections.get("strategy", {}))
+    rules = TradingRules.of(**sections.get("strategy", {}))
+    windows = rules.history
     account = Account.for_instrument(es, **sections.get("account", {}))
-    profiles = make_profiles(bars, es, strategy)
-    history = session_history(bars, profiles, es, strategy, hours=strategy.hours)
-    candidates = make_candidates(history, es, strategy)
-    features = build_features(FeatureInputs.from_bars(bars, es, strategy, vix=vix))
-    labels = candidate_labels(bars, candidates, es, account, hours=strategy.hours)
-    signals = rule_signals(candidates, history, strategy)
-    sequences = sequence_features(FeatureInputs(bars, profiles, history, es, strategy), candidates)
+    profiles = make_profiles(bars, es, windows)
+    history = session_history(bars, profiles, es, windows, hours=windows.hours)
+    signals = make_signals(history, es, rules)
+    candidates = signals.drop(columns=gate_columns(signals))
+    features = build_features(FeatureInputs.from_bars(bars, es, windows, vix=vix))
+    labels = candidate_labels(bars, candidates, es, account, hours=windows.hours)
+    sequences = sequence_features(FeatureInputs(bars, profiles, history, es, windows), candidates)
     training_set = make_training_set(signals, features, labels)
     learning = LearningInputs.of(training_set, candidates, features, labels, sequences, source="made")
     return learning.rows(inputs, weights), signals.loc[training_set.index]
@@ -197,9 +198,9 @@ def test_evidence_is_what_models_of_the_other_folds_take(
 def test_money_of_a_threshold_that_takes_all_is_the_strategy_targets(bars: pd.DataFrame, es: Instrument) -> None:
     rich = Account.for_instrument(es, initial_capital=1e8, risk_per_trade=1e-4, max_positions=2)
     joint = JointTarget(
-        bars, es, StudyRequest("logistic", splitter=TWO), account=rich, strategy=StrategySettings(atr_window=10)
+        bars, es, StudyRequest("logistic", splitter=TWO), account=rich, rules=TradingRules.of(atr_window=10)
     )
-    fades = StrategyTarget(bars, es, strategy=StrategySettings(atr_window=10), account=rich, traded="fades")
+    fades = StrategyTarget(bars, es, rules=TradingRules.of(atr_window=10), account=rich, traded="fades")
 
     for params in ({"hours": "eth"}, {"account.entry_cutoff": "12:00", "value_area_basis_points": 8000}):
         taken = joint.evidence({**params, "models.threshold": 0.0})
@@ -292,11 +293,12 @@ def test_nothing_after_the_bars_is_used(bars: pd.DataFrame, es: Instrument) -> N
 
 
 def test_space_holds_what_changes_a_trial() -> None:
+    fade = find_strategy("value_area_fade").space
     gates = {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold"}
     model = {"model.strength", "model.winsorize", "model.signed_log"}
 
-    assert set(joint_space("logistic")) == {*STRATEGY_SPACE, *SCORE_SPACE, *model} - gates
-    assert set(joint_space("logistic", require_rules=True)) == {*STRATEGY_SPACE, *SCORE_SPACE, *model}
+    assert set(joint_space("logistic")) == {*fade, *SCORE_SPACE, *model} - gates
+    assert set(joint_space("logistic", require_rules=True)) == {*fade, *SCORE_SPACE, *model}
 
 
 def test_space_of_the_default_holds_nothing_that_leaves_all_trials_alike(target: JointTarget) -> None:
@@ -365,7 +367,7 @@ def test_parameters_that_leave_too_few_rows_fail_their_trial_and_not_the_study(
         bars,
         es,
         StudyRequest("logistic", space=space, splitter=PurgedWalkForward(3), threshold=0.4),
-        strategy=StrategySettings(min_stop_ticks=30),
+        rules=TradingRules.of(min_stop_ticks=30),
     )
     study = StudySettings(objectives=("sharpe_low",), trials=6, startup_trials=6, sampler="random", pruner="none")
 

@@ -15,13 +15,15 @@ from pipeline.replays import Outcome
 from pipeline.research import FADES, RULES, make_profiles, orders_of, run_research
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings, make_candidates, model_signals, rule_signals, session_history
-from pipeline.strategy.search import GATE_PARAMETERS, SCORE_SPACE, STRATEGY_SPACE
+from pipeline.strategy import TradingRules, find_strategy, make_signals, model_signals, session_history
+from pipeline.strategy.rules import SCORE_SPACE
 from pipeline.tuning.objectives import values_of
 from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.strategy_target import StrategyTarget, Traded, by_section
 
 # Loose enough that a year of sessions has rule signals to compare.
+_FADE = find_strategy("value_area_fade")
+_SPACE = _FADE.space
 _LOOSE = {"r_squared_threshold": 0.2, "confidence_threshold": 30.0}
 
 
@@ -52,11 +54,12 @@ def _backtest(
     bars: pd.DataFrame, es: Instrument, params: dict[str, Any], name: str = RULES, **account: Any
 ) -> BacktestResult:
     sections = by_section(params)
-    strategy = StrategySettings(**sections.get("strategy", {}))
+    rules = TradingRules.of(**sections.get("strategy", {}))
+    windows = rules.history
     chosen = Account.for_instrument(es, **account, **sections.get("account", {}))
-    history = session_history(bars, make_profiles(bars, es, strategy), es, strategy)
-    signals = rule_signals(make_candidates(history, es, strategy), history, strategy)
-    return simulate(bars, orders_of(signals)[name], es, chosen, hours=strategy.hours)
+    history = session_history(bars, make_profiles(bars, es, windows), es, windows)
+    signals = make_signals(history, es, rules)
+    return simulate(bars, orders_of(signals)[name], es, chosen, hours=windows.hours)
 
 
 def _assert_same(outcome: Outcome, result: BacktestResult) -> None:
@@ -72,7 +75,7 @@ def test_outcome_of_drawn_parameters_equals_the_chain_of_frames_to_the_bit(
 ) -> None:
     traded = 0
     for seed in range(12):
-        params = _drawn(STRATEGY_SPACE, seed) | (_LOOSE if seed % 2 else {})
+        params = _drawn(_SPACE, seed) | (_LOOSE if seed % 2 else {})
         result = _backtest(bars, es, params)
         _assert_same(target.outcome(params), result)
         traded += len(result.trades)
@@ -123,12 +126,12 @@ def test_outcome_of_real_bars_equals_the_chain_of_frames_to_the_bit(real_data: A
     target = StrategyTarget(bars, es)
 
     for seed in range(3):
-        params = _drawn(STRATEGY_SPACE, seed) | _LOOSE
+        params = _drawn(_SPACE, seed) | _LOOSE
         _assert_same(target.outcome(params), _backtest(bars, es, params))
 
 
 def test_outcome_asked_for_again_in_another_order_is_the_same(bars: pd.DataFrame, es: Instrument) -> None:
-    points = [_drawn(STRATEGY_SPACE, seed) | _LOOSE for seed in range(5)]
+    points = [_drawn(_SPACE, seed) | _LOOSE for seed in range(5)]
     forward, backward = StrategyTarget(bars, es), StrategyTarget(bars, es)
 
     first = [forward(point) for point in points]
@@ -142,7 +145,7 @@ def test_outcome_asked_for_again_in_another_order_is_the_same(bars: pd.DataFrame
 def test_outcome_of_scores_is_the_model_signals_backtest(
     bars: pd.DataFrame, es: Instrument, traded: Traded, require_rules: bool
 ) -> None:
-    settings = Settings(strategy=StrategySettings(**_LOOSE))
+    settings = Settings(strategy=_LOOSE)
     signals = run_research(bars, es, settings).signals
     rng = np.random.default_rng(0)
     score = np.where(rng.random(len(signals)) < 0.2, np.nan, rng.random(len(signals)))
@@ -154,7 +157,7 @@ def test_outcome_of_scores_is_the_model_signals_backtest(
     target = StrategyTarget(bars, es, traded=traded, scores=scores.iloc[::-1].dropna())
 
     # What only the gates look at changes nothing where they don't count.
-    assert set(target.space) == {*STRATEGY_SPACE, *SCORE_SPACE} - (set() if require_rules else GATE_PARAMETERS)
+    assert set(target.space) == {*_SPACE, *SCORE_SPACE} - (set() if require_rules else _FADE.gate_parameters)
     assert len(result.trades) > 10
     _assert_same(target.outcome({**_LOOSE, "models.threshold": 0.45}), result)
     # A threshold that is left as it is.
@@ -205,13 +208,13 @@ def test_value_of_parameters_that_trade_nothing_is_a_number(target: StrategyTarg
 
 
 def test_space_names_are_settings_and_hold_the_defaults(es: Instrument) -> None:
-    defaults = StrategySettings().model_dump()
-    own = {name: defaults[name] for name in STRATEGY_SPACE if "." not in name}
+    defaults = TradingRules().flat
+    own = {name: defaults[name] for name in _SPACE if "." not in name}
 
-    assert STRATEGY_SPACE.contains({**own, "account.entry_cutoff": Account.for_instrument(es).entry_cutoff})
+    assert _SPACE.contains({**own, "account.entry_cutoff": Account.for_instrument(es).entry_cutoff})
     for seed in range(50):
-        sections = by_section(_drawn(STRATEGY_SPACE, seed))
-        StrategySettings(**sections["strategy"])
+        sections = by_section(_drawn(_SPACE, seed))
+        TradingRules.of(**sections["strategy"])
         Account.for_instrument(es, **sections["account"])
 
 
@@ -265,7 +268,7 @@ def test_target_that_contradicts_itself_is_refused(bars: pd.DataFrame, es: Instr
     with pytest.raises(DataError, match="no column side"):
         StrategyTarget(bars, es, traded="scores", scores=scores.drop(columns="side"))
     with pytest.raises(ConfigurationError, match="neither searched nor a number"):
-        StrategyTarget(bars, es, StudyRequest(space=STRATEGY_SPACE), traded="scores", scores=scores.iloc[:1])
+        StrategyTarget(bars, es, StudyRequest(space=_SPACE), traded="scores", scores=scores.iloc[:1])
     with pytest.raises(ConfigurationError, match="log_loss needs probabilities"):
         StrategyTarget(bars, es, StudyRequest(objectives=("net", "log_loss")))
     with pytest.raises(ConfigurationError, match="no objective 'profit'"):
