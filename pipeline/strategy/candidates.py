@@ -88,8 +88,8 @@ def find_setups(
     val: Ints, vah: Ints, average_range: NDArray[np.float64], instrument: Instrument, settings: StrategySettings
 ) -> Setups:
     """The setups of :func:`make_candidates` from value areas in ticks and average true ranges, shape (n,) each."""
-    stop, distance, reason = _stops(val, vah, average_range, instrument, settings)
-    row = np.flatnonzero(reason == "").repeat(2)
+    stop, distance, offered = _stops(val, vah, average_range, instrument, settings)
+    row = np.flatnonzero(offered).repeat(2)
     # Long and short alternate within a session.
     side = np.tile(np.array([1, -1], np.int64), len(row) // 2)
     entry = np.where(side > 0, val[row], vah[row])
@@ -134,13 +134,11 @@ def sessions_without_candidates(
         session of the history is accounted for.
     """
     chosen = settings or StrategySettings()
-    reason = _stops(*_areas(history, instrument), _known_ranges(history, chosen), instrument, chosen)[2]
-    without = np.flatnonzero(reason != "")
+    ranges = _known_ranges(history, chosen)
+    without = np.flatnonzero(~_stops(*_areas(history, instrument), ranges, instrument, chosen)[2])
+    reason = np.where(np.isnan(ranges[without]), "no_atr", "stop_below_minimum")
     return pd.DataFrame(
-        {
-            "decided_on": pd.DatetimeIndex(history.index)[without],
-            "reason": pd.array(reason[without], dtype="str"),
-        }
+        {"decided_on": pd.DatetimeIndex(history.index)[without], "reason": pd.array(reason, dtype="str")}
     )
 
 
@@ -159,11 +157,9 @@ def _known_ranges(history: pd.DataFrame, settings: StrategySettings) -> NDArray[
 
 def _stops(
     val: Ints, vah: Ints, average_range: NDArray[np.float64], instrument: Instrument, settings: StrategySettings
-) -> tuple[Ints, Ints, NDArray[np.object_]]:
-    """Per session: stop and target distance in ticks, and why there is no candidate ('' where there is)."""
-    distance = vah - val
-    known = ~np.isnan(average_range)
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Per session: stop and target distance in ticks, and whether there is a candidate."""
+    distance, known = vah - val, ~np.isnan(average_range)
     reach = settings.stop_atr_factor * np.where(known, average_range, 0.0) / instrument.tick_size
     stop = np.ceil(np.minimum(reach, distance / 2) - _NOISE).astype(np.int64)
-    narrow = np.where(stop < settings.min_stop_ticks, "stop_below_minimum", "").astype(object)
-    return stop, distance, np.where(known, narrow, "no_atr").astype(object)
+    return stop, distance, known & (stop >= settings.min_stop_ticks)

@@ -3,6 +3,7 @@
 Everything in row t comes from sessions up to t and acts from the next session on (contract §4).
 """
 
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -173,7 +174,7 @@ class HistoryParts:
         """The sessions, shape (n,)."""
         return pd.DatetimeIndex(self._summary.index)
 
-    @property
+    @cached_property
     def contracts(self) -> NDArray[np.object_] | None:
         """Each session's contract, shape (n,); None where the bars carry none."""
         return self._summary["contract"].to_numpy(object) if "contract" in self._summary.columns else None
