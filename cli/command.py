@@ -5,6 +5,8 @@ Exit codes: 0 good, 1 what was asked for failed, 2 wrong use, 130 stopped by Ctr
 
 import logging
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -42,6 +44,22 @@ for name, help_ in {
     "bench": "Time the engines against their peers; measure the accuracy of the statistics.",
 }.items():
     add_lazily(app, name, f"cli.{name}", help_)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"vpoc {version('vpoc-pipeline')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

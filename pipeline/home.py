@@ -58,6 +58,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def strategies(self) -> Path:
+        """The user's own strategies, one file each."""
+        return self.root / "strategies"
+
+    @property
     def sources(self) -> Path:
         """File that maps symbols to the files with their bars."""
         return self.root / "sources.yaml"

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -13,13 +13,16 @@ from pipeline.errors import ConfigurationError
 from pipeline.features.selection import FeatureSelection
 from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.home import Home, expanded
-from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import ComputeSettings
+from pipeline.learning.fold_settings import check_walk_forward
 from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
 from pipeline.strategy import StrategySettings
 from pipeline.tuning.settings import TuningSettings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
+
+if TYPE_CHECKING:
+    from pipeline.learning import PurgedWalkForward
 
 __all__ = [
     "ModelSelection",
@@ -98,11 +101,13 @@ class ModelSelection(FrozenSettings):
 
     @model_validator(mode="after")
     def _possible_splits(self) -> Self:
-        self.splitter()
+        check_walk_forward(self.splits, self.embargo, self.train_size)
         return self
 
-    def splitter(self) -> PurgedWalkForward:
+    def splitter(self) -> "PurgedWalkForward":
         """The walk-forward folds."""
+        from pipeline.learning import PurgedWalkForward
+
         return PurgedWalkForward(self.splits, embargo=self.embargo, train_size=self.train_size)
 
     @property

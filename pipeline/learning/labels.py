@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from pipeline.backtest import Account, BacktestResult, simulate
 from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.errors import DataError
-from pipeline.learning.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions, session_schedule
+from pipeline.market.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market.bars import require_bars
 
 __all__ = ["LABEL_COLUMNS", "candidate_labels"]

@@ -22,7 +22,7 @@ from pipeline.strategy.gates import (
     window_deviation,
 )
 from pipeline.strategy.rolling import rolling_runs_p_value, rolling_trend
-from pipeline.strategy.settings import StrategySettings
+from pipeline.strategy.settings import HistorySettings
 
 __all__ = ["HistoryParts", "session_history"]
 
@@ -37,7 +37,7 @@ def session_history(
     bars: pd.DataFrame,
     profiles: pd.DataFrame,
     instrument: Instrument,
-    settings: StrategySettings | None = None,
+    settings: HistorySettings | None = None,
     *,
     hours: Hours | None = None,
 ) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def session_history(
     DataError
         For unusable bars or profiles, or profiles that are not of these bars and hours.
     """
-    chosen = settings or StrategySettings()
+    chosen = settings or HistorySettings()
     parts = HistoryParts.of(bars, profiles, instrument, hours=hours or chosen.hours, by_time=chosen.allocation == "tpo")
     return parts.history(profiles, chosen)
 
@@ -149,7 +149,7 @@ class HistoryParts:
         summary = _session_bars(bars, profiles, sessions, instrument, hours, by_time)
         return cls(summary, _floats(profiles, "vpoc"), instrument)
 
-    def history(self, profiles: pd.DataFrame, settings: StrategySettings) -> pd.DataFrame:
+    def history(self, profiles: pd.DataFrame, settings: HistorySettings) -> pd.DataFrame:
         """The frame of :func:`session_history`; the profiles may differ from the first ones in their value areas."""
         short, long = self._deviation(settings.calm_short), self._deviation(settings.calm_long)
         short_name, long_name = settings.volatility_columns
@@ -179,7 +179,7 @@ class HistoryParts:
         """Each session's contract, shape (n,); None where the bars carry none."""
         return self._summary["contract"].to_numpy(object) if "contract" in self._summary.columns else None
 
-    def gate_values(self, settings: StrategySettings) -> GateValues:
+    def gate_values(self, settings: HistorySettings) -> GateValues:
         """Compute the inputs of the gates for every session."""
         trends = self._trend(settings.trend_window)
         return GateValues(

@@ -9,7 +9,7 @@ from pipeline.market import Hours, Instrument
 from pipeline.profiles import AreaRule, ProfileSettings
 from pipeline.profiles.rows import Allocation, RowRule
 
-__all__ = ["ConfidenceWeights", "StrategySettings"]
+__all__ = ["ConfidenceWeights", "HistorySettings", "StrategySettings"]
 
 
 class ConfidenceWeights(FrozenSettings):
@@ -28,8 +28,8 @@ class ConfidenceWeights(FrozenSettings):
         return self
 
 
-class StrategySettings(FrozenSettings):
-    """Settings of profiles, candidates, gates and rule signals; the defaults are the contract's.
+class HistorySettings(FrozenSettings):
+    """Settings of profiles and of the session history, which every strategy of a symbol sees alike.
 
     Attributes
     ----------
@@ -43,24 +43,12 @@ class StrategySettings(FrozenSettings):
         Length of a time bracket.
     trend_window
         Sessions in the regression of the VPOCs and, less one, moves in the runs test.
-    r_squared_threshold
-        R² must be above it.
     direction_window
         Sessions whose VPOC moves are counted for the direction probability.
-    direction_long, direction_short
-        The probability of an up move must be above the first for a long, below the second for a short.
     calm_short, calm_long
         Sessions of the two standard deviations of log returns.
-    confidence_threshold
-        Confidence (0 to 100) must be above it.
-    confidence_weights
-        What each gate adds to the confidence.
     atr_window
         Sessions in the average true range.
-    stop_atr_factor
-        The ``k`` of contract §5: the stop lies at most ``k`` average true ranges from the entry.
-    min_stop_ticks
-        A setup whose stop would be nearer, in ticks, is not a candidate.
 
     Raises
     ------
@@ -77,17 +65,10 @@ class StrategySettings(FrozenSettings):
     value_area_basis_points: int = Field(default=7000, gt=0, le=10_000)
     expansion_rows: Literal[1, 2] = 2
     trend_window: int = Field(default=20, ge=3, le=1000)
-    r_squared_threshold: float = Field(default=0.6, ge=0, lt=1)
     direction_window: int = Field(default=252, ge=2, le=10_000)
-    direction_long: float = Field(default=0.53, ge=0.5, lt=1)
-    direction_short: float = Field(default=0.47, gt=0, le=0.5)
     calm_short: int = Field(default=5, ge=2, le=1000)
     calm_long: int = Field(default=20, ge=3, le=1000)
-    confidence_threshold: float = Field(default=60.0, ge=0, lt=100)
-    confidence_weights: ConfidenceWeights = ConfidenceWeights()
     atr_window: int = Field(default=14, ge=1, le=1000)
-    stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
-    min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)
 
     @model_validator(mode="after")
     def _calm_windows_differ(self) -> Self:
@@ -123,3 +104,31 @@ class StrategySettings(FrozenSettings):
         True ranges, VPOC moves and returns each look one session further back than their window.
         """
         return max(self.trend_window, self.direction_window + 1, self.calm_long + 1, self.atr_window + 1)
+
+
+class StrategySettings(HistorySettings):
+    """Settings of profiles and history, and of the value-area fade on them; the defaults are the contract's.
+
+    Attributes
+    ----------
+    r_squared_threshold
+        R² must be above it.
+    direction_long, direction_short
+        The probability of an up move must be above the first for a long, below the second for a short.
+    confidence_threshold
+        Confidence (0 to 100) must be above it.
+    confidence_weights
+        What each gate adds to the confidence.
+    stop_atr_factor
+        The ``k`` of contract §5: the stop lies at most ``k`` average true ranges from the entry.
+    min_stop_ticks
+        A setup whose stop would be nearer, in ticks, is not a candidate.
+    """
+
+    r_squared_threshold: float = Field(default=0.6, ge=0, lt=1)
+    direction_long: float = Field(default=0.53, ge=0.5, lt=1)
+    direction_short: float = Field(default=0.47, gt=0, le=0.5)
+    confidence_threshold: float = Field(default=60.0, ge=0, lt=100)
+    confidence_weights: ConfidenceWeights = ConfidenceWeights()
+    stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
+    min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)

@@ -1,0 +1,30 @@
+"""The session history of a market without an edge, for gates whose null pass rate has no shorter way."""
+
+from functools import lru_cache
+
+import pandas as pd
+
+from pipeline.market import Instrument, find_instrument, simulate_market
+from pipeline.profiles import session_profiles
+from pipeline.strategy.history import session_history
+from pipeline.strategy.settings import HistorySettings
+
+__all__ = ["null_history"]
+
+_SYMBOL, _START, _SESSIONS, _BAR = "ES", "2010-01-04", 2_520, "30min"
+
+
+@lru_cache(maxsize=2)
+def null_history(settings: HistorySettings, seed: int) -> tuple[pd.DataFrame, Instrument]:
+    """Simulate ten years of a martingale (contract §9) and return its session history and its instrument."""
+    instrument = find_instrument(_SYMBOL)
+    bars = simulate_market(instrument, _START, _SESSIONS, seed, bar=_BAR)
+    profiles = session_profiles(
+        bars,
+        instrument,
+        value_area_basis_points=settings.value_area_basis_points,
+        expansion_rows=settings.expansion_rows,
+        hours=settings.hours,
+        **settings.row_rule(instrument).options,
+    )
+    return session_history(bars, profiles, instrument, settings), instrument

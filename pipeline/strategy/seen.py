@@ -1,0 +1,195 @@
+"""What a strategy may see when it decides: each session's history as known at its close, and today's bars so far."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigurationError
+from pipeline.market import Instrument, next_session
+from pipeline.strategy.settings import HistorySettings
+from pipeline.strategy.today import SessionBars, Today
+
+__all__ = ["HistoryColumns", "Seen", "StoredHistory"]
+
+Ints = NDArray[np.int64]
+
+# Distances are whole ticks or means of whole ticks: what is nearer to a whole tick than this is float noise.
+_NOISE = 1e-6
+
+
+class HistoryColumns(ABC):
+    """Columns of a session history, each a value per session, known at its close."""
+
+    @property
+    @abstractmethod
+    def sessions(self) -> pd.DatetimeIndex:
+        """The sessions, shape (n,)."""
+
+    @abstractmethod
+    def values(self, name: str) -> NDArray[Any]:
+        """Return a column of :func:`~pipeline.strategy.session_history`, shape (n,)."""
+
+    @abstractmethod
+    def ticks(self, name: str) -> Ints:
+        """Return a column of prices in ticks, shape (n,)."""
+
+    @property
+    @abstractmethod
+    def contracts(self) -> NDArray[np.object_] | None:
+        """Each session's contract, shape (n,); None where the bars carry none."""
+
+    @abstractmethod
+    def frame(self) -> pd.DataFrame:
+        """Return all columns, indexed by session."""
+
+
+class StoredHistory(HistoryColumns):
+    """Columns of a history that is there as a frame."""
+
+    def __init__(self, history: pd.DataFrame, instrument: Instrument) -> None:
+        self._history, self._instrument = history, instrument
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """As of :class:`HistoryColumns`."""
+        return pd.DatetimeIndex(self._history.index)
+
+    def values(self, name: str) -> NDArray[Any]:
+        """As of :class:`HistoryColumns`.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such column, as where the history was made with other windows.
+        """
+        if name not in self._history.columns:
+            known = ", ".join(map(str, self._history.columns))
+            raise ConfigurationError(
+                f"the session history has no {name} (it has {known}); make it with the same settings as the strategy "
+                "is run with"
+            )
+        return self._history[name].to_numpy()
+
+    def ticks(self, name: str) -> Ints:
+        """As of :class:`HistoryColumns`."""
+        return self._instrument.to_ticks(self.values(name))
+
+    @property
+    def contracts(self) -> NDArray[np.object_] | None:
+        """As of :class:`HistoryColumns`."""
+        return self._history["contract"].to_numpy(object) if "contract" in self._history.columns else None
+
+    def frame(self) -> pd.DataFrame:
+        """As of :class:`HistoryColumns`."""
+        return self._history
+
+
+class Seen:
+    """Everything that a strategy decides from, for all sessions at once.
+
+    Row t holds what was known at the close of session t, and what is decided on it trades in the session after
+    (contract §4): before it opens, or so many minutes within it, with ``today`` besides. A strategy that uses a later
+    row for an earlier decision is caught by the audit.
+
+    Parameters
+    ----------
+    columns
+        The session history.
+    instrument
+        What trades.
+    settings
+        That the history was made with.
+    bars
+        For decisions within a session.
+    minute
+        Of the decision, after the open of the session's hours; None before it.
+    """
+
+    def __init__(
+        self,
+        columns: HistoryColumns,
+        instrument: Instrument,
+        settings: HistorySettings,
+        bars: SessionBars | None = None,
+        minute: int | None = None,
+    ) -> None:
+        self.columns, self.instrument, self.settings = columns, instrument, settings
+        self.minute = minute
+        self._bars = bars
+
+    @classmethod
+    def of(
+        cls,
+        history: pd.DataFrame,
+        instrument: Instrument,
+        settings: HistorySettings | None = None,
+        bars: pd.DataFrame | None = None,
+    ) -> "Seen":
+        """See a history that is there as a frame, with the bars for decisions within a session."""
+        chosen = settings or HistorySettings()
+        own = None if bars is None else SessionBars(bars, instrument, chosen.hours)
+        return cls(StoredHistory(history, instrument), instrument, chosen, own)
+
+    def at(self, minute: int) -> "Seen":
+        """See the same, and each coming session's bars so many minutes after its hours opened."""
+        return Seen(self.columns, self.instrument, self.settings, self._bars, minute)
+
+    @cached_property
+    def today(self) -> Today:
+        """The coming session's bars that were complete at the decision.
+
+        Raises
+        ------
+        ConfigurationError
+            For a decision before the session opens.
+        """
+        if self.minute is None or self._bars is None:
+            raise ConfigurationError(
+                "a strategy that decides at the close before sees nothing of the session; give it decision_minutes"
+            )
+        return self._bars.until(self.upcoming, self.minute, self.columns.contracts)
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return a column of :func:`~pipeline.strategy.session_history`, shape (n,).
+
+        The columns that carry a window in their name go without it too: ``atr``, ``volatility_short`` and
+        ``volatility_long``.
+        """
+        return self.columns.values(self._windowed.get(name, name))
+
+    def ticks(self, name: str) -> Ints:
+        """Return a column of prices (``open``, ``high``, ``low``, ``close``, ``vpoc``, ``val``, ``vah``) in ticks."""
+        return self.columns.ticks(name)
+
+    def range_ticks(self, factor: float) -> Ints:
+        """Return so many average true ranges in whole ticks, rounded up, shape (n,); 0 where there is none yet."""
+        ranges = np.nan_to_num(self["atr"].astype(np.float64), nan=0.0)
+        return np.ceil(factor * ranges / self.instrument.tick_size - _NOISE).astype(np.int64)
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """The sessions of the history, shape (n,)."""
+        return self.columns.sessions
+
+    @cached_property
+    def upcoming(self) -> pd.DatetimeIndex:
+        """The session after each one, which its orders are for, shape (n,)."""
+        return next_session(self.sessions, self.instrument, self.settings.hours)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """The history as a frame, indexed by session."""
+        return self.columns.frame()
+
+    @cached_property
+    def _windowed(self) -> Mapping[str, str]:
+        short, long = self.settings.volatility_columns
+        return {"atr": self.settings.atr_column, "volatility_short": short, "volatility_long": long}
