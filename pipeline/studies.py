@@ -42,6 +42,14 @@ __all__ = [
 
 _OUT_OF_FOLD = "out_of_fold"
 _PRICES = ("open", "high", "low", "close", "volume")
+# Settings of the strategy in the order in which studies are hashed, wherever they are declared: another order would be
+# another study, and those that a home holds would begin anew.
+_HASHED_FIRST = (
+    *("hours", "allocation", "ticks_per_row", "tpo_minutes", "value_area_basis_points", "expansion_rows"),
+    *("trend_window", "r_squared_threshold", "direction_window", "direction_long", "direction_short"),
+    *("calm_short", "calm_long", "confidence_threshold", "confidence_weights"),
+    *("atr_window", "stop_atr_factor", "min_stop_ticks"),
+)
 # Score from which a trade pays where targets lie about twice as far as stops: the default start of the search.
 _THRESHOLD = 0.36
 
@@ -228,8 +236,9 @@ class _Making:
         """The version of a study that replays bars."""
         bars = self.inputs.bars
         bars = bars[[name for name in ("timestamp", *_PRICES, "contract") if name in bars.columns]]
-        own = self.settings.rules.flat, self.account.model_dump(mode="json")
-        return self.version(bars, *own, *parts)
+        strategy = self.settings.rules.flat
+        ordered = {name: strategy[name] for name in _HASHED_FIRST if name in strategy} | strategy
+        return self.version(bars, ordered, self.account.model_dump(mode="json"), *parts)
 
     def folder(self, version: str) -> Path:
         """Another objective, or another space, is another study."""

@@ -18,7 +18,7 @@ from pipeline.learning.models import Model, TrainingRows, families, load_model, 
 from pipeline.learning.models.boosting_rows import PreparedRows
 from pipeline.learning.splits import CombinatorialPurged, PurgedWalkForward
 from pipeline.learning.threshold import tune_threshold
-from pipeline.learning.walk_forward import WalkForward, walk_forward
+from pipeline.learning.walk_forward import FitPlan, WalkForward, walk_forward
 from pipeline.search_space import Choice, SearchSpace, Whole
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.request import StudyRequest
@@ -410,7 +410,8 @@ def _walk(rows: TrainingRows, family: str, objective: str) -> tuple[WalkForward,
             StudyRequest(family, hyperparameters=settings, splitter=CombinatorialPurged(3, 1), seed=1), study
         )
 
-    walk = walk_forward(make, rows, rows.features, rows.outcome["start"], PurgedWalkForward(2), threshold="tuned")
+    plan = FitPlan(make, PurgedWalkForward(2), "tuned")
+    walk = walk_forward(plan, rows, rows.features, rows.outcome["start"])
     return walk, list(walk.models)
 
 
