@@ -15,9 +15,9 @@ _SYMBOL, _START, _SESSIONS, _BAR = "ES", "2010-01-04", 2_520, "30min"
 
 
 @lru_cache(maxsize=2)
-def null_history(settings: HistorySettings, seed: int) -> tuple[pd.DataFrame, Instrument]:
-    """Simulate ten years of a martingale (contract §9) and return its session history and its instrument."""
+def null_history(settings: HistorySettings, seed: int) -> tuple[pd.DataFrame, Instrument, pd.DataFrame]:
+    """Simulate ten years of a martingale (contract §9) and return its session history, its instrument and its bars."""
     instrument = find_instrument(_SYMBOL)
     bars = simulate_market(instrument, _START, _SESSIONS, seed, bar=_BAR)
     profiles = session_profiles(bars, instrument, **settings.profile(instrument).options)
-    return session_history(bars, profiles, instrument, settings), instrument
+    return session_history(bars, profiles, instrument, settings), instrument, bars
