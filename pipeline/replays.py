@@ -27,7 +27,7 @@ from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles import ProfileSettings, RowRule, SessionLevels
 from pipeline.profiles.sessions import ProfileBars
 from pipeline.strategy import HistorySettings, Seen, Setups, TradingRules
-from pipeline.strategy.decisions import decide
+from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.seen import PartsHistory
 from pipeline.strategy.signals import candidates_frame, signals_frame
@@ -167,7 +167,7 @@ class Replays:
         bars = self._session_bars(rules.history.hours) if rules.strategy.decision_minutes() else None
         seen = Seen(columns, self.instrument, rules.history, bars)
         seen.upcoming = place.upcoming
-        return Decisions(rules, decide(rules.strategy, seen), seen)
+        return Decisions(rules, checked_setups(rules.strategy, seen), seen)
 
     def replay(self, decisions: Decisions, kept: NDArray[np.bool_], account: Account) -> Outcome:
         """Trade those candidates that are kept (shape (m,)), each one order."""

@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.market import Instrument
-from pipeline.strategy.decisions import decide
+from pipeline.strategy.decisions import checked_setups
+from pipeline.strategy.order_columns import TIME_COLUMNS, empty_cells
 from pipeline.strategy.rules import TradingRules
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
@@ -21,8 +22,6 @@ __all__ = [
 ]
 
 Ints = NDArray[np.int64]
-
-_TIMES = ("live_from", "live_until")
 
 
 def make_candidates(
@@ -71,7 +70,7 @@ def make_candidates(
     """
     chosen = rules or TradingRules()
     seen = Seen.of(history, instrument, chosen.history, bars)
-    return candidates_frame(decide(chosen.strategy, seen), seen)
+    return candidates_frame(checked_setups(chosen.strategy, seen), seen)
 
 
 def make_signals(
@@ -92,7 +91,7 @@ def make_signals(
     """
     chosen = rules or TradingRules()
     seen = Seen.of(history, instrument, chosen.history, bars)
-    return signals_frame(decide(chosen.strategy, seen), seen)
+    return signals_frame(checked_setups(chosen.strategy, seen), seen)
 
 
 def signals_frame(setups: Setups, seen: Seen) -> pd.DataFrame:
@@ -134,8 +133,10 @@ def candidates_frame(setups: Setups, seen: Seen) -> pd.DataFrame:
 def _written(name: str, values: NDArray[Any], session: pd.DatetimeIndex) -> Any:
     """A column as orders have it: a group's name tells its session."""
     if name == "group":
-        return np.char.add(np.char.add(session.strftime("%F").to_numpy(str), " "), values.astype(str)).astype(object)
-    return _instants(values) if name in _TIMES else values
+        days, empty = session.strftime("%F"), empty_cells(values)
+        names = [None if no else f"{day} {own}" for day, own, no in zip(days, values, empty, strict=True)]
+        return np.array(names, object)
+    return _instants(values) if name in TIME_COLUMNS else values
 
 
 def _instants(values: Ints) -> pd.DatetimeIndex:
