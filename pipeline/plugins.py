@@ -5,6 +5,7 @@ A user's file that can't be used is a fault of that file, told with its line, an
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 import traceback
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 
 from pipeline.errors import PipelineError
 
-__all__ = ["Fault", "Plugins", "find_plugins"]
+__all__ = ["Fault", "Plugins", "fault_of", "find_plugins"]
 
 Base = TypeVar("Base")
 
@@ -162,8 +163,17 @@ def _execute(path: Path, name: str) -> tuple[ModuleType | None, Fault | None]:
         raise
     except BaseException as error:
         sys.modules.pop(name, None)
-        return None, Fault(path, _line_in(path, error), f"{type(error).__name__}: {_text(error)}")
+        return None, _fault(path, error)
     return module, None
+
+
+def fault_of(one: type, error: BaseException) -> Fault:
+    """Return what a plug-in's code raised, with its file and the last line of it that the error went through."""
+    return _fault(Path(inspect.getfile(one)), error)
+
+
+def _fault(path: Path, error: BaseException) -> Fault:
+    return Fault(path, _line_in(path, error), f"{type(error).__name__}: {_text(error)}")
 
 
 def _line_in(path: Path, error: BaseException) -> int | None:

@@ -27,9 +27,10 @@ from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles import ProfileSettings, RowRule, SessionLevels
 from pipeline.profiles.sessions import ProfileBars
 from pipeline.strategy import HistorySettings, Seen, Setups, TradingRules
+from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.seen import PartsHistory
-from pipeline.strategy.signals import candidates_frame, checked_setups, signals_frame
+from pipeline.strategy.signals import candidates_frame, signals_frame
 from pipeline.strategy.today import SessionBars
 
 __all__ = ["Decisions", "Outcome", "Replays"]

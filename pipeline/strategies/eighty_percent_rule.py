@@ -1,14 +1,15 @@
 """The 80 % rule: a session that opens outside the prior value area and is accepted back into it crosses it."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
+from pipeline.strategy.distances import rounded_up
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
@@ -38,6 +39,15 @@ class AcceptanceParameters(StrategyParameters):
     last_minute: int = Field(default=240, ge=1, le=1_440)
     stop_range: float = Field(default=0.1, gt=0, le=10)
     min_reward: float = Field(default=1.0, ge=0, le=20)
+
+    @model_validator(mode="after")
+    def _decides_in_time(self) -> Self:
+        if self.brackets * self.bracket_minutes > self.last_minute:
+            raise ValueError(
+                f"{self.brackets} brackets of {self.bracket_minutes} minutes end after last_minute, {self.last_minute}"
+                "; give fewer or shorter ones"
+            )
+        return self
 
 
 class EightyPercentRule(Strategy):
@@ -92,5 +102,5 @@ class EightyPercentRule(Strategy):
             stop=stop[row],
             target=far[row],
             columns={"type": np.full(len(row), "market", object)},
-            gates={"reward": reward[row] >= own.min_reward * risk[row]},
+            gates={"reward": reward[row] >= rounded_up(own.min_reward * risk[row])},
         )

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.search_space import Choice, Real, SearchSpace
+from pipeline.strategy.distances import rounded_up
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import Setups
@@ -81,8 +82,8 @@ class InitialBalanceBreakout(Strategy):
             row=row,
             side=side,
             entry=entry,
-            stop=entry - side * np.ceil(own.stop_share * height[row]).astype(np.int64),
-            target=entry + side * np.ceil(own.target_multiple * height[row]).astype(np.int64),
+            stop=entry - side * rounded_up(own.stop_share * height[row]),
+            target=entry + side * rounded_up(own.target_multiple * height[row]),
             columns={"type": np.full(len(row), "stop", object), "group": np.full(len(row), "balance", object)},
             gates={"narrow": height[row] < reach[row]},
         )

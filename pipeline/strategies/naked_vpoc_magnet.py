@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.search_space import Real, SearchSpace, Whole
+from pipeline.strategy.distances import rounded_up
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
@@ -23,7 +24,7 @@ class MagnetParameters(StrategyParameters):
     Attributes
     ----------
     min_age
-        Sessions since the VPOC was made; 1 is the session before.
+        Sessions since the VPOC was made, none of which traded at it; with 1 it is that of the session before the last.
     min_range
         A VPOC nearer than so many average true ranges is no target.
     near_range
@@ -68,7 +69,8 @@ class NakedVpocMagnet(Strategy):
     def setups(self, seen: Seen) -> Setups:
         """A long towards the nearest naked VPOC above the close and a short towards the nearest below it."""
         own = self.parameters
-        close, least, most = seen.ticks("close"), seen.range_ticks(own.min_range), seen.range_ticks(own.near_range)
+        close, least = seen.ticks("close"), seen.range_ticks(own.min_range)
+        most = seen.range_ticks(own.near_range, down=True)
         above, below = _nearest(seen, least, own.min_age)
         distance = np.stack(
             [np.where(above != NO_PRICE, above - close, 0), np.where(below != NO_PRICE, close - below, 0)]
@@ -80,7 +82,7 @@ class NakedVpocMagnet(Strategy):
             row=row.astype(np.int64),
             side=side,
             entry=np.full(len(row), NO_PRICE, np.int64),
-            stop=close[row] - side * np.ceil(own.stop_share * way).astype(np.int64),
+            stop=close[row] - side * rounded_up(own.stop_share * way),
             target=close[row] + side * way,
             columns={"type": np.full(len(row), "market", object)},
             gates={"near": way <= most[row], "nearer": (other == 0) | (way < other)},

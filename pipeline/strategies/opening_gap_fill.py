@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.search_space import Choice, Real, SearchSpace
+from pipeline.strategy.distances import rounded_up
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
@@ -71,9 +72,9 @@ class OpeningGapFill(Strategy):
         """One entry at the market against the gap, or none."""
         own, today = self.parameters, seen.today
         close, low, high = (seen.ticks(name) for name in ("close", "low", "high"))
-        least, most = seen.range_ticks(own.min_range), seen.range_ticks(own.small_range)
+        least, most = seen.range_ticks(own.min_range), seen.range_ticks(own.small_range, down=True)
         gap = np.where(today.known, today.open - close, 0)
-        side = -np.sign(gap)
+        side = -np.sign(gap).astype(np.int64)
         left = side * (close - today.last)  # the way from the last price back to the close
         filled = np.where(side > 0, today.high >= close, today.low <= close)
         row = np.flatnonzero((least > 0) & (np.abs(gap) >= least) & ~filled & (left > 0))
@@ -82,7 +83,7 @@ class OpeningGapFill(Strategy):
             row=row,
             side=side[row],
             entry=np.full(len(row), NO_PRICE, np.int64),
-            stop=today.last[row] - side[row] * np.ceil(own.stop_share * left[row]).astype(np.int64),
+            stop=today.last[row] - side[row] * rounded_up(own.stop_share * left[row]),
             target=close[row],
             columns={"type": np.full(len(row), "market", object)},
             gates={

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.search_space import Real, SearchSpace, Whole
+from pipeline.strategy.distances import rounded_down
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
@@ -85,6 +86,6 @@ class TrendContinuation(Strategy):
             columns={"type": np.full(len(row), "stop", object), "trail_ticks": trail[row]},
             gates={
                 "trend": (seen["r_squared"][row] > own.r_squared_threshold) & (side * seen["slope"][row] > 0),
-                "strong_close": from_extreme <= own.close_share * (high - low)[row],
+                "strong_close": from_extreme <= rounded_down(own.close_share * (high - low)[row]),
             },
         )

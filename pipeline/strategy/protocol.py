@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.search_space import SearchSpace
+from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.null_market import null_history
 from pipeline.strategy.pass_rates import pass_rates_of
 from pipeline.strategy.seen import Seen
@@ -100,7 +101,7 @@ class Strategy(ABC):
             Indexed by ``gate``: ``<gate>_long``, ``<gate>_short``, …, ``rule_signal_long``, ``rule_signal_short``;
             columns ``pass_rate``, ``standard_error`` (binomial, as if setups were independent), ``decisions``.
         """
-        return pass_rates_of(self.setups(seen))
+        return pass_rates_of(checked_setups(self, seen))
 
     def null_rates(self, settings: HistorySettings, *, seed: int = 0) -> pd.DataFrame:
         """Share of setups that pass each gate where there is nothing to find (contract §5).
@@ -112,9 +113,7 @@ class Strategy(ABC):
         DataFrame
             As :meth:`pass_rates`, with ``paths`` in place of ``decisions``.
         """
-        history, instrument = null_history(settings, seed)
-        rates = self.pass_rates(Seen.of(history, instrument, settings))
-        return rates.rename(columns={"decisions": "paths"})
+        return self.pass_rates(null_history(settings, seed)).rename(columns={"decisions": "paths"})
 
     def titles(self) -> Mapping[str, str]:
         """Title of each row of :meth:`pass_rates`."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
 from pipeline.market import Instrument, next_session
+from pipeline.strategy.distances import rounded_down, rounded_up
 from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.settings import HistorySettings
 from pipeline.strategy.today import SessionBars, Today
@@ -18,9 +19,6 @@ from pipeline.strategy.today import SessionBars, Today
 __all__ = ["HistoryColumns", "PartsHistory", "Seen", "StoredHistory"]
 
 Ints = NDArray[np.int64]
-
-# Distances are whole ticks or means of whole ticks: what is nearer to a whole tick than this is float noise.
-_NOISE = 1e-6
 
 
 class HistoryColumns(ABC):
@@ -87,7 +85,7 @@ class StoredHistory(HistoryColumns):
 
     def frame(self) -> pd.DataFrame:
         """As of :class:`HistoryColumns`."""
-        return self._history
+        return self._history.copy(deep=False)  # what a strategy writes into its own stays there
 
 
 class PartsHistory(HistoryColumns):
@@ -185,10 +183,26 @@ class Seen:
         instrument: Instrument,
         settings: HistorySettings | None = None,
         bars: pd.DataFrame | None = None,
+        known_until: pd.Timestamp | str | None = None,
     ) -> "Seen":
-        """See a history that is there as a frame, with the bars for decisions within a session."""
+        """See a history that is there as a frame, with the bars for decisions within a session.
+
+        Parameters
+        ----------
+        history
+            As :func:`~pipeline.strategy.session_history` makes it.
+        instrument
+            What trades.
+        settings
+            That the history was made with; the contract's by default.
+        bars
+            Clean bars, for decisions within a session.
+        known_until
+            Instant up to which the bars are complete (with a zone), which is the last decision's at the latest; by
+            default the last bar's end.
+        """
         chosen = settings or HistorySettings()
-        own = None if bars is None else SessionBars(bars, instrument, chosen.hours)
+        own = None if bars is None else SessionBars(bars, instrument, chosen.hours, known_until)
         return cls(StoredHistory(history, instrument), instrument, chosen, own)
 
     def at(self, minute: int) -> "Seen":
@@ -225,10 +239,14 @@ class Seen:
         """Return a column of prices (``open``, ``high``, ``low``, ``close``, ``vpoc``, ``val``, ``vah``) in ticks."""
         return self.columns.ticks(name)
 
-    def range_ticks(self, factor: float) -> Ints:
-        """Return so many average true ranges in whole ticks, rounded up, shape (n,); 0 where there is none yet."""
+    def range_ticks(self, factor: float, *, down: bool = False) -> Ints:
+        """Return so many average true ranges in whole ticks, shape (n,); 0 where there is none yet.
+
+        Rounded up, so that a distance of fewer ranges is one of fewer ticks; or down, so that a distance of more ranges
+        is one of more ticks.
+        """
         ranges = np.nan_to_num(self["atr"].astype(np.float64), nan=0.0)
-        return np.ceil(factor * ranges / self.instrument.tick_size - _NOISE).astype(np.int64)
+        return (rounded_down if down else rounded_up)(factor * ranges / self.instrument.tick_size)
 
     @property
     def sessions(self) -> pd.DatetimeIndex:

@@ -1,22 +1,20 @@
 """Candidates and signals as frames: a strategy's setups with their sessions, in prices."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
 from pipeline.market import Instrument
-from pipeline.strategy.protocol import Strategy
+from pipeline.strategy.decisions import checked_setups
+from pipeline.strategy.order_columns import TIME_COLUMNS, empty_cells
 from pipeline.strategy.rules import TradingRules
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
 
 __all__ = [
     "candidates_frame",
-    "checked_setups",
     "gate_columns",
     "make_candidates",
     "make_signals",
@@ -24,8 +22,6 @@ __all__ = [
 ]
 
 Ints = NDArray[np.int64]
-
-_TIMES = ("live_from", "live_until")
 
 
 def make_candidates(
@@ -110,70 +106,6 @@ def gate_columns(signals: pd.DataFrame) -> list[str]:
     return columns[first:last]
 
 
-def checked_setups(strategy: Strategy, seen: Seen) -> Setups:
-    """Return a strategy's setups, each of a session there is and with a stop on its losing side.
-
-    Raises
-    ------
-    DataError
-        For the first that can't be an order: names strategy and session, and says what is wrong.
-    """
-    minutes = strategy.decision_minutes()
-    if not minutes:
-        found = _checked(strategy, seen, strategy.setups(seen))
-        return found if (found.entry != NO_PRICE).all() else replace(found, last=seen.ticks("close")[found.row])
-    return Setups.joined([_decided(strategy, seen.at(minute)) for minute in minutes])
-
-
-def _decided(strategy: Strategy, seen: Seen) -> Setups:
-    found = _checked(strategy, seen, strategy.setups(seen))
-    at = seen.today.decided_at[found.row]
-    live = found.columns.get("live_from", at)
-    _refuse(strategy, seen, found, live < at, "is live before it was decided")
-    last = seen.today.last[found.row]
-    return replace(found, columns={**found.columns, "live_from": live}, decided_at=at, last=last)
-
-
-def _checked(strategy: Strategy, seen: Seen, found: Setups) -> Setups:
-    count = len(found.row)
-    if absent := [gate for gate in strategy.gates if gate not in found.gates]:
-        if count:
-            raise DataError(f"strategy {strategy.name} declares the gate {absent[0]}, but its setups don't have it")
-        found = replace(found, gates=dict.fromkeys(strategy.gates, np.empty(0, np.bool_)))
-    parts = {"side": found.side, "entry": found.entry, "stop": found.stop, "target": found.target}
-    for name, values in {**parts, **found.columns, **found.gates, "taken": found.rule_signal}.items():
-        if values.shape != (count,):
-            raise DataError(
-                f"strategy {strategy.name} gives {count} setups but {name} of shape {values.shape}; give one value each"
-            )
-    for name, values in {"row": found.row, **parts}.items():
-        if values.dtype.kind != "i":
-            raise DataError(f"strategy {strategy.name} gives {name} as {values.dtype}; give whole numbers (ticks)")
-    outside = (found.row < 0) | (found.row >= len(seen))
-    if outside.any():
-        row = found.row[int(np.argmax(outside))]
-        raise DataError(f"strategy {strategy.name} decides on row {row}, but the history has rows 0 to {len(seen) - 1}")
-    _refuse(strategy, seen, found, np.diff(found.row, prepend=0) < 0, "comes after later sessions; give them in order")
-    _refuse(strategy, seen, found, ~np.isin(found.side, (1, -1)), "has a side that is neither 1 nor -1")
-    _refuse(strategy, seen, found, found.stop == NO_PRICE, "has no stop; every order needs one")
-    entered, aimed = found.entry != NO_PRICE, found.target != NO_PRICE
-    wrong = entered & (found.side * (found.entry - found.stop) <= 0)
-    _refuse(strategy, seen, found, wrong, "has its stop at or beyond the entry, on the winning side")
-    wrong = aimed & entered & (found.side * (found.target - found.entry) <= 0)
-    _refuse(strategy, seen, found, wrong, "has its target at or beyond the entry, on the losing side")
-    wrong = aimed & ~entered & (found.side * (found.target - found.stop) <= 0)
-    _refuse(strategy, seen, found, wrong, "has its target beyond its stop")
-    return found
-
-
-def _refuse(strategy: Strategy, seen: Seen, setups: Setups, wrong: NDArray[np.bool_], why: str) -> None:
-    if not wrong.any():
-        return
-    number = int(np.argmax(wrong))
-    session = seen.upcoming[setups.row[number]]
-    raise DataError(f"strategy {strategy.name}: setup {number}, for session {session:%F}, {why}")
-
-
 def candidates_frame(setups: Setups, seen: Seen) -> pd.DataFrame:
     """The frame of :func:`make_candidates`."""
     row, prices = setups.row, seen.instrument.to_prices
@@ -201,8 +133,10 @@ def candidates_frame(setups: Setups, seen: Seen) -> pd.DataFrame:
 def _written(name: str, values: NDArray[Any], session: pd.DatetimeIndex) -> Any:
     """A column as orders have it: a group's name tells its session."""
     if name == "group":
-        return np.char.add(np.char.add(session.strftime("%F").to_numpy(str), " "), values.astype(str)).astype(object)
-    return _instants(values) if name in _TIMES else values
+        days, empty = session.strftime("%F"), empty_cells(values)
+        names = [None if no else f"{day} {own}" for day, own, no in zip(days, values, empty, strict=True)]
+        return np.array(names, object)
+    return _instants(values) if name in TIME_COLUMNS else values
 
 
 def _instants(values: Ints) -> pd.DatetimeIndex:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.market import Hours, Instrument, session_schedule
-from pipeline.market.bar_times import bar_ends
+from pipeline.market.bar_times import bar_ends, complete_until
 from pipeline.market.bars import require_bars
 from pipeline.market.sessions import session_slices
 from pipeline.strategy.setups import NO_PRICE
@@ -29,15 +29,34 @@ class SessionBars:
         Clean bars (contract §1), two or more.
     instrument, hours
         Whose sessions, and which of their hours.
+    known_until
+        Instant up to which the bars are complete, with a zone; the last bar's end by default.
+
+    Raises
+    ------
+    DataError
+        For unusable bars, fewer than two, or a ``known_until`` without a zone or before the last bar's end.
     """
 
-    def __init__(self, bars: pd.DataFrame, instrument: Instrument, hours: Hours) -> None:
+    def __init__(
+        self,
+        bars: pd.DataFrame,
+        instrument: Instrument,
+        hours: Hours,
+        known_until: pd.Timestamp | str | None = None,
+    ) -> None:
         frame = require_bars(bars, ("timestamp", *_PRICES))
+        self.frame = frame.reset_index(drop=True)
         self.instrument, self.hours = instrument, hours
         self.opens = pd.DatetimeIndex(frame["timestamp"]).as_unit("ns").asi8
         self.ends = bar_ends(self.opens)
+        self.known_until = complete_until(known_until, self.ends)
         self.ticks = {name: instrument.to_ticks(frame[name]) for name in _PRICES}
         self.contract = frame["contract"].to_numpy(object) if "contract" in frame.columns else None
+        # Rises by one with each bar of another contract than the one before.
+        self._run = np.zeros(len(self.opens), np.int64)
+        if self.contract is not None:
+            self._run[1:] = np.cumsum(self.contract[1:] != self.contract[:-1])
         self._slices = session_slices(self.opens, instrument, hours)
 
     def until(self, sessions: pd.DatetimeIndex, minutes: int, contracts: NDArray[np.object_] | None) -> "Today":
@@ -50,19 +69,22 @@ class SessionBars:
         minutes
             After the open of the hours.
         contracts
-            That each session's bars are to be of, shape (n,); where they are of another, there are none.
+            That each session's bars are to be of, shape (n,). Where they are of another, or of two, there are none.
         """
         place = self._slices.index.get_indexer(sessions)
         there = place >= 0
-        starts = np.where(there, self._slices.starts[place], 0)
+        starts = np.zeros(len(sessions), np.int64)
+        starts[there] = self._slices.starts[place[there]]
         opens, closes = self._hours(sessions)
         decided = opens + minutes * _MINUTE
-        stops = np.searchsorted(self.ends, decided, side="right")
-        # What is decided after the last bar's end has not been decided yet, after the close never.
-        there &= (decided <= self.ends[-1]) & (decided < closes)
-        if contracts is not None and self.contract is not None:
-            there &= self.contract[np.minimum(starts, len(self.opens) - 1)] == contracts
-        return Today(self, starts, np.where(there, np.maximum(stops, starts), starts), decided)
+        stops = np.maximum(np.searchsorted(self.ends, decided, side="right"), starts)
+        # What is decided after the bars are known has not been decided yet, after the close never.
+        there &= (decided <= self.known_until) & (decided < closes) & (stops > starts)
+        if self.contract is not None:
+            there &= self._run[starts] == self._run[np.maximum(stops - 1, 0)]
+            if contracts is not None:
+                there &= self.contract[starts] == contracts
+        return Today(self, starts, np.where(there, stops, starts), decided)
 
     def _hours(self, sessions: pd.DatetimeIndex) -> tuple[Ints, Ints]:
         names = ("rth_open", "rth_close") if self.hours == "rth" else ("open", "close")
@@ -122,20 +144,21 @@ class Today:
     def closes(self, minutes: int, count: int) -> Ints:
         """Return the close of each of the last brackets of so many minutes, the newest last.
 
-        Brackets end at the decision. One whose last bar is missing has the close of the bar before it.
+        Brackets end at the decision. A bracket's close is that of the last bar to end within it.
 
         Returns
         -------
         ndarray
-            Shape (n, count); ``NO_PRICE`` for a bracket without a complete bar before its end.
+            Shape (n, count); ``NO_PRICE`` for a bracket in which no bar ended.
         """
-        found = np.empty((len(self.starts), count), np.int64)
-        for back in range(count):
-            end = self.decided_at - back * minutes * _MINUTE
-            stop = np.minimum(np.searchsorted(self.bars.ends, end, side="right"), self.stops)
-            there = stop > self.starts
-            found[:, count - 1 - back] = np.where(there, self._values("close", stop - 1), NO_PRICE)
-        return found
+        # Bars that had ended by each bracket's end, and by the first one's beginning.
+        ends = self.decided_at[:, None] - np.arange(count, -1, -1) * (minutes * _MINUTE)
+        stops = np.clip(np.searchsorted(self.bars.ends, ends, side="right"), self.starts[:, None], self.stops[:, None])
+        return np.where(stops[:, 1:] > stops[:, :-1], self._values("close", stops[:, 1:] - 1), NO_PRICE)
+
+    def frame(self, row: int) -> pd.DataFrame:
+        """Return the bars of one session as they were given, with all their columns."""
+        return self.bars.frame.iloc[self.starts[row] : self.stops[row]]
 
     def _values(self, name: str, rows: Ints) -> Ints:
         return self.bars.ticks[name][np.clip(rows, 0, len(self.bars.opens) - 1)]
