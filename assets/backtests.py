@@ -117,7 +117,7 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
             dataset = bar_source.dataset(context.partition_key)
             chosen = settings.load()
             require_same_settings({"rule_signals": rule_signals}, chosen, dataset)
-            whole, hours = concatenated(bars, dataset, "bars"), chosen.strategy.hours
+            whole, hours = concatenated(bars, dataset, "bars"), chosen.history.hours
             account = chosen.account_for(dataset.instrument)
             result = simulate(whole, choose(rule_signals), dataset.instrument, account, hours=hours)
             replayed = replayed_fills(whole, rule_signals, choose, result, hours, prefix, chosen.seed)

@@ -238,7 +238,8 @@ def report(
             simulated=dataset.simulated,
             instrument=dataset.instrument,
             account=chosen.account_for(dataset.instrument),
-            settings=chosen.strategy,
+            settings=chosen.history,
+            strategy=chosen.strategy,
             bars=whole_bars,
             profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
             history=session_history,
@@ -337,7 +338,7 @@ def _results(
             orders_of(signals[signals["session"] >= first])[RULES],
             instrument,
             account,
-            hours=settings.strategy.hours,
+            hours=settings.history.hours,
         )
     for family in shown:
         trades, orders, equity = (frames[family] for frames in books)
@@ -415,7 +416,7 @@ def _tags(dataset: Dataset) -> dict[str, str]:
 
 
 def _parameters(settings: Settings, dataset: Dataset) -> dict[str, object]:
-    flat = {f"strategy.{name}": value for name, value in settings.strategy.model_dump().items()}
+    flat = {f"strategy.{name}": value for name, value in settings.rules.flat.items()}
     flat |= {f"account.{name}": value for name, value in settings.account_for(dataset.instrument).model_dump().items()}
     return flat | {"instrument": dataset.instrument.symbol, "seed": settings.seed, "source": dataset.identity}
 

@@ -74,7 +74,7 @@ def audit(
         report = audit_bars(
             bars,
             instrument,
-            settings.strategy,
+            settings.rules,
             features=settings.features.chosen() if settings.features.leave_out else None,
             vix=series,
             account=settings.account_for(instrument),

@@ -14,7 +14,7 @@ from pipeline.learning import average_uniqueness, candidate_labels
 from pipeline.market import Instrument
 from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
-from pipeline.strategy import make_candidates, rule_signals
+from pipeline.strategy import gate_columns, make_signals
 
 __all__ = ["Chain", "make_chain", "make_training_set", "session_features"]
 
@@ -82,17 +82,16 @@ def make_chain(
         Whether to make them.
     """
     chosen = settings or Settings()
-    strategy = chosen.strategy
-    inputs = FeatureInputs.from_bars(bars, instrument, strategy, vix)
-    candidates = make_candidates(inputs.history, instrument, strategy)
-    signals = rule_signals(candidates, inputs.history, strategy)
+    inputs = FeatureInputs.from_bars(bars, instrument, chosen.history, vix)
+    signals = make_signals(inputs.history, instrument, chosen.rules, bars)
+    candidates = signals.drop(columns=gate_columns(signals))
     features = session_features(inputs, chosen.features.chosen(), names)
     labels = candidate_labels(
         bars,
         candidates,
         instrument,
         chosen.account_for(instrument),
-        hours=strategy.hours,
+        hours=chosen.history.hours,
         known_until=known_until,
     )
     return Chain(

@@ -11,8 +11,9 @@ import pandas as pd
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.market import Instrument, label_sessions
 from pipeline.profiles import session_profiles
+from pipeline.replays import Replays
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
+from pipeline.strategy import HistorySettings
 
 __all__ = [
     "FADES",
@@ -50,16 +51,9 @@ class Research:
     results: Mapping[str, BacktestResult]
 
 
-def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: StrategySettings) -> pd.DataFrame:
-    """Session profiles under a strategy's settings."""
-    return session_profiles(
-        bars,
-        instrument,
-        value_area_basis_points=strategy.value_area_basis_points,
-        expansion_rows=strategy.expansion_rows,
-        hours=strategy.hours,
-        **strategy.row_rule(instrument).options,
-    )
+def make_profiles(bars: pd.DataFrame, instrument: Instrument, history: HistorySettings) -> pd.DataFrame:
+    """Session profiles under the settings of a history."""
+    return session_profiles(bars, instrument, **history.profile(instrument).options)
 
 
 def model_strategy(family: str) -> str:
@@ -96,14 +90,11 @@ def run_research(bars: pd.DataFrame, instrument: Instrument, settings: Settings 
         The defaults where None.
     """
     chosen = settings or Settings()
-    strategy = chosen.strategy
-    profiles = make_profiles(bars, instrument, strategy)
-    history = session_history(bars, profiles, instrument, strategy, hours=strategy.hours)
-    candidates = make_candidates(history, instrument, strategy)
-    signals = rule_signals(candidates, history, strategy)
+    replays, history = Replays(bars, instrument), chosen.history
+    signals = replays.decide(chosen.rules).frame()
     account = chosen.account_for(instrument)
     results = {
-        name: simulate(bars, orders, instrument, account, hours=strategy.hours)
+        name: simulate(replays.prepared, orders, instrument, account, hours=history.hours)
         for name, orders in orders_of(signals).items()
     }
-    return Research(profiles, history, signals, results)
+    return Research(replays.profiles(history), replays.history(history), signals, results)

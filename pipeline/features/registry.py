@@ -17,7 +17,7 @@ import pandas as pd
 
 from pipeline.errors import ConfigurationError
 from pipeline.market import Instrument
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 if TYPE_CHECKING:
     from pipeline.features.inputs import FeatureInputs
@@ -96,11 +96,11 @@ class Feature:
         """The raw values, one a session of the inputs, before any check."""
         return self.compute_with(inputs, **self.arguments)
 
-    def sessions_needed(self, instrument: Instrument, settings: StrategySettings | None = None) -> int:
+    def sessions_needed(self, instrument: Instrument, settings: HistorySettings | None = None) -> int:
         """Sessions of history, the current one included, from which on a value doesn't depend on where it starts."""
         if not callable(self.warmup):
             return self.warmup
-        given = {**self.arguments, "instrument": instrument, "settings": settings or StrategySettings()}
+        given = {**self.arguments, "instrument": instrument, "settings": settings or HistorySettings()}
         return self.warmup(**{name: given[name] for name in inspect.signature(self.warmup).parameters if name in given})
 
 

@@ -76,6 +76,7 @@ class EightyPercentRule(Strategy):
         }
     )
     gates: ClassVar[Mapping[str, str]] = {"reward": "target far enough beside the stop"}
+    gate_parameters = frozenset({"min_reward"})
     parameters: AcceptanceParameters
 
     def decision_minutes(self) -> tuple[int, ...]:

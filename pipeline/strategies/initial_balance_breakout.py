@@ -65,6 +65,7 @@ class InitialBalanceBreakout(Strategy):
         }
     )
     gates: ClassVar[Mapping[str, str]] = {"narrow": "initial balance narrow beside the average range"}
+    gate_parameters = frozenset({"narrow_share"})
     parameters: BalanceParameters
 
     def decision_minutes(self) -> tuple[int, ...]:

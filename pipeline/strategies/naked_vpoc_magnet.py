@@ -63,6 +63,7 @@ class NakedVpocMagnet(Strategy):
         "near": "VPOC near enough for a session",
         "nearer": "nearer than the naked VPOC on the other side",
     }
+    gate_parameters = frozenset({"near_range"})
     parameters: MagnetParameters
 
     def setups(self, seen: Seen) -> Setups:

@@ -61,6 +61,7 @@ class OpeningGapFill(Strategy):
         "small": "gap small beside the average range",
         "within_range": "opens within the last session's range",
     }
+    gate_parameters = frozenset({"small_range"})
     parameters: GapParameters
 
     def decision_minutes(self) -> tuple[int, ...]:

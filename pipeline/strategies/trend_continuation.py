@@ -65,6 +65,7 @@ class TrendContinuation(Strategy):
         "trend": "VPOCs move to the side of the trade",
         "strong_close": "close near the extreme",
     }
+    gate_parameters = frozenset({"r_squared_threshold", "close_share"})
     parameters: TrendParameters
 
     def setups(self, seen: Seen) -> Setups:

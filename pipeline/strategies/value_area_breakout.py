@@ -65,6 +65,7 @@ class ValueAreaBreakout(Strategy):
         "migration": "VPOCs move to the side of the trade",
         "value_moved": "value area beyond the one before",
     }
+    gate_parameters = frozenset({"r_squared_threshold"})
     parameters: BreakoutParameters
 
     def setups(self, seen: Seen) -> Setups:

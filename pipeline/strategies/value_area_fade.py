@@ -156,6 +156,10 @@ class ValueAreaFade(Strategy):
         "direction": "direction probability",
         "confidence_high": "confidence",
     }
+    gate_parameters = frozenset(
+        {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold", "confidence_weights"}
+    )
+    chance = "Random walks"
     baseline = "All fades"
     parameters: FadeParameters
 

@@ -18,12 +18,5 @@ def null_history(settings: HistorySettings, seed: int) -> Seen:
     """Simulate ten years of a martingale (contract §9) and see its session history and its bars."""
     instrument = find_instrument(_SYMBOL)
     bars = simulate_market(instrument, _START, _SESSIONS, seed, bar=_BAR)
-    profiles = session_profiles(
-        bars,
-        instrument,
-        value_area_basis_points=settings.value_area_basis_points,
-        expansion_rows=settings.expansion_rows,
-        hours=settings.hours,
-        **settings.row_rule(instrument).options,
-    )
+    profiles = session_profiles(bars, instrument, **settings.profile(instrument).options)
     return Seen.of(session_history(bars, profiles, instrument, settings), instrument, settings, bars)

@@ -54,6 +54,10 @@ class Strategy(ABC):
         ``account.entry_cutoff``.
     gates
         Title of each gate, by its column.
+    gate_parameters
+        Parameters that only the gates look at: no candidate, feature or label depends on them.
+    chance
+        What the null pass rates come from, in words.
     baseline
         Name of the backtest of every setup, whatever its gates say.
     """
@@ -65,6 +69,8 @@ class Strategy(ABC):
     Parameters: ClassVar[type[StrategyParameters]]
     space: ClassVar[SearchSpace] = SearchSpace({})
     gates: ClassVar[Mapping[str, str]] = {}
+    gate_parameters: ClassVar[frozenset[str]] = frozenset()
+    chance: ClassVar[str] = "A simulated market without an edge"
     baseline: ClassVar[str] = "All candidates"
 
     def __init__(self, parameters: StrategyParameters | Mapping[str, Any] | None = None) -> None:

@@ -1,5 +1,6 @@
 """The strategies there are: those in the box, and the user's own in ``$VPOC_HOME/strategies``."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from pipeline.plugins import Fault, Plugins, find_plugins
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.settings import HistorySettings
 
-__all__ = ["find_strategy", "make_strategy", "strategies", "strategy_faults", "strategy_place"]
+__all__ = ["find_strategy", "make_strategy", "strategies", "strategy_code", "strategy_faults", "strategy_place"]
 
 _PACKAGE = "pipeline.strategies"
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
@@ -49,6 +50,12 @@ def strategy_place(name: str) -> str:
     """Return the user's file that a strategy is in; empty for one in the box."""
     place = _plugins().places.get(name)
     return "" if place is None else str(place)
+
+
+def strategy_code(name: str) -> str:
+    """Return a hash of the user's file that a strategy is in; empty for one in the box."""
+    place = _plugins().places.get(name)
+    return "" if place is None else hashlib.sha256(place.read_bytes()).hexdigest()[:12]
 
 
 def find_strategy(name: str) -> Strategy:
@@ -110,6 +117,11 @@ def _check_declaration(strategy: type[Strategy]) -> None:
         raise ConfigurationError(
             f"the search space of {strategy.__name__} names {strange[0]}, which is no parameter; "
             f"choose from {', '.join(sorted(own)) or 'none'}{did_you_mean(strange[0], known)}"
+        )
+    if strange := [each for each in strategy.gate_parameters if each not in known]:
+        raise ConfigurationError(
+            f"gate_parameters of {strategy.__name__} names {strange[0]}, which is no parameter; "
+            f"choose from {', '.join(sorted(own)) or 'none'}"
         )
     if bad := [gate for gate in strategy.gates if gate in _TAKEN or not gate.isidentifier()]:
         raise ConfigurationError(f"the gate {bad[0]!r} of {strategy.__name__} has the name of a column; rename it")

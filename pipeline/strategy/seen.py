@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigurationError
 from pipeline.market import Instrument, next_session
 from pipeline.strategy.distances import rounded_down, rounded_up
+from pipeline.strategy.history import HistoryParts
 from pipeline.strategy.settings import HistorySettings
 from pipeline.strategy.today import SessionBars, Today
 
-__all__ = ["HistoryColumns", "Seen", "StoredHistory"]
+__all__ = ["HistoryColumns", "PartsHistory", "Seen", "StoredHistory"]
 
 Ints = NDArray[np.int64]
 
@@ -85,6 +86,61 @@ class StoredHistory(HistoryColumns):
     def frame(self) -> pd.DataFrame:
         """As of :class:`HistoryColumns`."""
         return self._history.copy(deep=False)  # what a strategy writes into its own stays there
+
+
+class PartsHistory(HistoryColumns):
+    """Columns of a history that is worked out column by column, as they are asked for.
+
+    Parameters
+    ----------
+    parts
+        Of the sessions.
+    levels
+        Value areas in ticks: ``val`` and ``vah``, shape (n,) each.
+    instrument, settings
+        Whose the history is, and its windows.
+    """
+
+    def __init__(
+        self, parts: HistoryParts, levels: Mapping[str, Ints], instrument: Instrument, settings: HistorySettings
+    ) -> None:
+        self._parts, self._levels, self._instrument, self._settings = parts, levels, instrument, settings
+
+    @property
+    def sessions(self) -> pd.DatetimeIndex:
+        """As of :class:`HistoryColumns`."""
+        return self._parts.sessions
+
+    def values(self, name: str) -> NDArray[Any]:
+        """As of :class:`HistoryColumns`.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such column.
+        """
+        if name in self._levels:
+            return self._instrument.to_prices(self._levels[name])
+        try:
+            return self._parts.column(name, self._settings)
+        except KeyError:
+            raise ConfigurationError(
+                f"the session history has no {name}; see the columns in docs/strategy.md"
+            ) from None
+
+    def ticks(self, name: str) -> Ints:
+        """As of :class:`HistoryColumns`."""
+        return self._levels[name] if name in self._levels else self._instrument.to_ticks(self.values(name))
+
+    @property
+    def contracts(self) -> NDArray[np.object_] | None:
+        """As of :class:`HistoryColumns`."""
+        return self._parts.contracts
+
+    def frame(self) -> pd.DataFrame:
+        """As of :class:`HistoryColumns`."""
+        levels = {name: self._instrument.to_prices(ticks) for name, ticks in self._levels.items()}
+        return self._parts.history(pd.DataFrame(levels, index=self.sessions), self._settings)
 
 
 class Seen:

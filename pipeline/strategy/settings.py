@@ -1,4 +1,4 @@
-"""Every choice of the rule strategy in one frozen, validated object."""
+"""Settings of profiles and session history in one frozen, validated object."""
 
 from typing import ClassVar, Literal, Self
 
@@ -6,25 +6,10 @@ from pydantic import Field, model_validator
 
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.market import Hours, Instrument
+from pipeline.profiles import AreaRule, ProfileSettings
 from pipeline.profiles.rows import Allocation, RowRule
 
-__all__ = ["ConfidenceWeights", "HistorySettings", "StrategySettings"]
-
-
-class ConfidenceWeights(FrozenSettings):
-    """Weight of each gate in the confidence of 0 to 100 (contract §5); together they are 1."""
-
-    r_squared: float = Field(default=0.40, ge=0, le=1)
-    direction: float = Field(default=0.30, ge=0, le=1)
-    calm: float = Field(default=0.15, ge=0, le=1)
-    runs: float = Field(default=0.15, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Self:
-        total = self.r_squared + self.direction + self.calm + self.runs
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"the confidence weights add up to {total:g}; they must add up to 1")
-        return self
+__all__ = ["HistorySettings"]
 
 
 class HistorySettings(FrozenSettings):
@@ -55,7 +40,7 @@ class HistorySettings(FrozenSettings):
         For an unknown name or an impossible value: names setting, value and what is allowed.
     """
 
-    called: ClassVar[str] = "strategy setting"
+    called: ClassVar[str] = "history setting"
 
     hours: Hours = "rth"
     allocation: Allocation = "uniform"
@@ -73,13 +58,18 @@ class HistorySettings(FrozenSettings):
     def _calm_windows_differ(self) -> Self:
         if self.calm_short >= self.calm_long:
             raise ValueError(
-                f"strategy setting calm_short is {self.calm_short}; it must be below calm_long, {self.calm_long}"
+                f"history setting calm_short is {self.calm_short}; it must be below calm_long, {self.calm_long}"
             )
         return self
 
     def row_rule(self, instrument: Instrument) -> RowRule:
         """Return how the rows of this instrument's profiles are built."""
         return RowRule(self.allocation, self.ticks_per_row or instrument.ticks_per_row, self.tpo_minutes)
+
+    def profile(self, instrument: Instrument) -> ProfileSettings:
+        """Return how this instrument's profiles are made."""
+        area = AreaRule(self.value_area_basis_points, self.expansion_rows)
+        return ProfileSettings(self.hours, self.row_rule(instrument), area)
 
     @property
     def atr_column(self) -> str:
@@ -98,31 +88,3 @@ class HistorySettings(FrozenSettings):
         True ranges, VPOC moves and returns each look one session further back than their window.
         """
         return max(self.trend_window, self.direction_window + 1, self.calm_long + 1, self.atr_window + 1)
-
-
-class StrategySettings(HistorySettings):
-    """Settings of profiles and history, and of the value-area fade on them; the defaults are the contract's.
-
-    Attributes
-    ----------
-    r_squared_threshold
-        R² must be above it.
-    direction_long, direction_short
-        The probability of an up move must be above the first for a long, below the second for a short.
-    confidence_threshold
-        Confidence (0 to 100) must be above it.
-    confidence_weights
-        What each gate adds to the confidence.
-    stop_atr_factor
-        The ``k`` of contract §5: the stop lies at most ``k`` average true ranges from the entry.
-    min_stop_ticks
-        A setup whose stop would be nearer, in ticks, is not a candidate.
-    """
-
-    r_squared_threshold: float = Field(default=0.6, ge=0, lt=1)
-    direction_long: float = Field(default=0.53, ge=0.5, lt=1)
-    direction_short: float = Field(default=0.47, gt=0, le=0.5)
-    confidence_threshold: float = Field(default=60.0, ge=0, lt=100)
-    confidence_weights: ConfidenceWeights = ConfidenceWeights()
-    stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
-    min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)
