@@ -11,7 +11,7 @@ from pipeline.market import Hours, Instrument, SessionLabels, label_sessions, se
 from pipeline.market.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market.bars import require_bars
 
-__all__ = ["LABEL_COLUMNS", "candidate_labels"]
+__all__ = ["LABEL_COLUMNS", "candidate_labels", "known_outcomes"]
 
 LABEL_COLUMNS = (
     "start",
@@ -135,6 +135,12 @@ def candidate_labels(
         "ambiguous": filled & trades["ambiguous"].eq(True).to_numpy(),
     }
     return pd.DataFrame(columns, index=candidates.index)[list(LABEL_COLUMNS)]
+
+
+def known_outcomes(labels: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of the candidates that became trades, as models learn them, in the labels' index."""
+    known = labels["filled"] & labels["end"].notna()
+    return labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
 
 
 def _starts(candidates: pd.DataFrame, session: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:
