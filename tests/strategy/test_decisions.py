@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pipeline.strategy.setup_frames import candidates_frame, signals_frame
 
 from pipeline.errors import DataError
 from pipeline.strategy import NO_PRICE, Seen, Setups, Strategy, StrategyParameters
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.order_columns import ORDER_COLUMNS
-from pipeline.strategy.setup_frames import candidates_frame, signals_frame
 from tests.strategies.market import ES, calendar, flat, made_bars, made_history, seen_of
 
 HISTORY = made_history({}, {}, {})
