@@ -169,7 +169,11 @@ def _execute(path: Path, name: str) -> tuple[ModuleType | None, Fault | None]:
 
 def fault_of(one: type, error: BaseException) -> Fault:
     """Return what a plug-in's code raised, with its file and the last line of it that the error went through."""
-    return _fault(Path(inspect.getfile(one)), error)
+    try:
+        path = Path(inspect.getfile(one))
+    except (TypeError, OSError):  # typed into an interpreter
+        path = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
+    return _fault(path, error)
 
 
 def _fault(path: Path, error: BaseException) -> Fault:

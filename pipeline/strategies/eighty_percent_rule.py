@@ -57,11 +57,14 @@ class EightyPercentRule(Strategy):
     title = "80 % rule"
     description = (
         "When a session opens outside the prior value area and then trades inside it for two half-hour brackets in a "
-        "row, the saying goes, it crosses the whole area eight times in ten. The entry is at the market after the "
-        "second bracket that closes inside, the target is the other end, and the stop lies just outside the edge that "
-        "price came back through. Each session has one such entry at most."
+        "row, the saying goes, it crosses the whole area eight times in ten. Here both brackets must close inside, the "
+        "stricter of the readings there are. The entry is at the market after the second, the target is the other end, "
+        "and the stop lies just outside the edge that price came back through. Each session has one such entry at most."
     )
-    source = "J. F. Dalton, R. B. Dalton and E. T. Jones, Markets in Profile (2007); the CBOT's Market Profile handbook"
+    source = (
+        "The Profile Reports, Dalton Capital Management (1987–1991); acceptance after an open outside of value: J. F. "
+        "Dalton, E. T. Jones and R. B. Dalton, Mind over Markets (1990)"
+    )
     Parameters = AcceptanceParameters
     space = SearchSpace(
         {

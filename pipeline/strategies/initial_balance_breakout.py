@@ -29,7 +29,8 @@ class BalanceParameters(StrategyParameters):
     target_multiple
         Distance of the target from the entry, in heights of the balance.
     narrow_share
-        The gate ``narrow`` lets through balances below this share of the average true range.
+        The gate ``narrow`` lets through balances below this share of the average true range; by default a little less
+        than half of them, where there is nothing to find.
     min_ticks
         A lower balance has no setup.
     """
@@ -38,7 +39,7 @@ class BalanceParameters(StrategyParameters):
     buffer_ticks: int = Field(default=1, ge=1, le=1_000)
     stop_share: float = Field(default=0.5, gt=0, le=2)
     target_multiple: float = Field(default=1.0, gt=0, le=10)
-    narrow_share: float = Field(default=0.6, gt=0, le=10)
+    narrow_share: float = Field(default=0.35, gt=0, le=10)
     min_ticks: int = Field(default=8, ge=1, le=1_000_000)
 
 
@@ -60,7 +61,7 @@ class InitialBalanceBreakout(Strategy):
             "minutes": Choice([30, 60, 90]),
             "stop_share": Real(0.25, 1.0),
             "target_multiple": Real(0.5, 3.0),
-            "narrow_share": Real(0.3, 1.0),
+            "narrow_share": Real(0.2, 0.8),
         }
     )
     gates: ClassVar[Mapping[str, str]] = {"narrow": "initial balance narrow beside the average range"}

@@ -49,7 +49,7 @@ class NakedVpocMagnet(Strategy):
         "goes towards the nearest of them on either side of the close, with it as the target and a stop of half that "
         "way; the rules take the nearer of the two, if it is near enough to be reached in a session."
     )
-    source = "Traders' lore on virgin points of control; D. Keppler, Profit with the Market Profile (2011)"
+    source = "M. Jardine, Just a Trade a Day (2012): the virgin point of control as a price attractor"
     Parameters = MagnetParameters
     space = SearchSpace(
         {

@@ -47,7 +47,7 @@ class OpeningGapFill(Strategy):
         "close as its target and a stop as far away. The rules take small gaps that open within the last session's "
         "range, where nothing new has been accepted yet."
     )
-    source = "J. F. Carter, Mastering the Trade (2005), on opening gaps; T. Crabel, Day Trading (1990)"
+    source = "S. Andrews, Understanding Gaps (2008); J. F. Carter, Mastering the Trade (2005): opening gaps"
     Parameters = GapParameters
     space = SearchSpace(
         {

@@ -224,6 +224,8 @@ class ValueAreaFade(Strategy):
             "slope_short": "slope down (short)",
             "r_squared": "R² above threshold",
             "calm": "calm",
+            "confidence_long": "confidence, long",
+            "confidence_short": "confidence, short",
             **super().titles(),
         }
 

@@ -53,9 +53,11 @@ def checked_setups(strategy: Decider, seen: Seen) -> Setups:
         raise DataError(f"strategy {strategy.name}: decision_minutes gives {minutes}; give each once, in order")
     if not minutes:
         found = _checked(strategy, seen, _called(strategy, strategy.setups, seen))
+        if (found.entry != NO_PRICE).all():
+            return found
         last = seen.ticks("close")[found.row]
         _refuse_beside(strategy, seen, found, last)
-        return found if (found.entry != NO_PRICE).all() else replace(found, last=last)
+        return replace(found, last=last)
     parts = [_decided(strategy, seen.at(minute)) for minute in minutes]
     _require_alike(strategy, minutes, parts)
     return Setups.joined(parts)

@@ -5,10 +5,10 @@ import pytest
 from pipeline.strategies.initial_balance_breakout import InitialBalanceBreakout
 from tests.strategies.market import calendar, flat, made_bars, made_history, mirrored, seen_of, signals, told
 
-# The first hour spans 15,990 to 16,030, 40 ticks; the average true range is 100.
+# The first hour spans 15,990 to 16,030, 40 ticks; the average true range is 120.
 HOUR = [(16_000, 16_030, 15_995, 16_010), (16_010, 16_020, 15_990, 16_000)]
 LATER = flat(16_000, 6)
-HISTORY = made_history({})
+HISTORY = made_history({"atr": 120.0})
 PLAIN = ["side", "type", "entry", "stop", "target", "group", "narrow", "rule_signal"]
 
 
