@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError, did_you_mean
+from pipeline.errors import ConfigurationError, DataError, did_you_mean
 from pipeline.market import session_schedule
 from pipeline.plugins import fault_of
 from pipeline.strategy.order_columns import CANDIDATE_COLUMNS, ORDER_COLUMNS, TIME_COLUMNS, column_faults
@@ -45,6 +45,8 @@ def checked_setups(strategy: Decider, seen: Seen) -> Setups:
     DataError
         For the first that can't be an order: names strategy and session, and says what is wrong. For an error in the
         strategy's own code: names file and line.
+    ConfigurationError
+        Where it asks for something that the history or the decision doesn't have: names file and line.
     """
     minutes = _called(strategy, strategy.decision_minutes)
     if not isinstance(minutes, tuple) or any(not isinstance(one, int) or one < 1 for one in minutes):
@@ -53,9 +55,11 @@ def checked_setups(strategy: Decider, seen: Seen) -> Setups:
         raise DataError(f"strategy {strategy.name}: decision_minutes gives {minutes}; give each once, in order")
     if not minutes:
         found = _checked(strategy, seen, _called(strategy, strategy.setups, seen))
+        if (found.entry != NO_PRICE).all():
+            return found
         last = seen.ticks("close")[found.row]
         _refuse_beside(strategy, seen, found, last)
-        return found if (found.entry != NO_PRICE).all() else replace(found, last=last)
+        return replace(found, last=last)
     parts = [_decided(strategy, seen.at(minute)) for minute in minutes]
     _require_alike(strategy, minutes, parts)
     return Setups.joined(parts)
@@ -67,7 +71,9 @@ def _called(strategy: Decider, function: Callable[..., Any], *given: Any) -> Any
     except DataError:
         raise  # it says itself what is wrong
     except (Exception, SystemExit) as error:
-        raise DataError(f"strategy {strategy.name}: {fault_of(type(strategy), error).sentence}") from error
+        # A history made with other settings is no fault of the code.
+        kind = ConfigurationError if isinstance(error, ConfigurationError) else DataError
+        raise kind(f"strategy {strategy.name}: {fault_of(type(strategy), error).sentence}") from error
 
 
 def _decided(strategy: Decider, seen: Seen) -> Setups:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pipeline.strategy.signals import signals_frame
 
 from pipeline.market import Instrument, find_instrument, session_schedule
 from pipeline.strategy import HistorySettings, Seen, Strategy
 from pipeline.strategy.decisions import checked_setups
+from pipeline.strategy.signals import signals_frame
 
 ES = find_instrument("ES")
 SETTINGS = HistorySettings()

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.strategy.signals import signals_frame
 
 from pipeline.market import label_sessions, session_schedule, simulate_market
 from pipeline.market.bar_times import bar_ends
@@ -15,6 +14,7 @@ from pipeline.strategies.initial_balance_breakout import InitialBalanceBreakout
 from pipeline.strategies.trend_continuation import TrendContinuation
 from pipeline.strategy import HistorySettings, Seen, Setups, Strategy, make_strategy, session_history, strategies
 from pipeline.strategy.decisions import checked_setups
+from pipeline.strategy.signals import signals_frame
 from tests.strategies.market import ES
 
 SHORT = HistorySettings(trend_window=6, direction_window=20, calm_short=3, calm_long=9, atr_window=5)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.strategy import NO_PRICE, Seen, Setups, Strategy, StrategyParameters
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.order_columns import ORDER_COLUMNS
-from pipeline.strategy.setup_frames import candidates_frame, signals_frame
+from pipeline.strategy.signals import candidates_frame, signals_frame
 from tests.strategies.market import ES, calendar, flat, made_bars, made_history, seen_of
 
 HISTORY = made_history({}, {}, {})
@@ -214,6 +214,16 @@ def test_error_of_the_strategys_code_names_file_line_and_reason() -> None:
 
     with pytest.raises(DataError, match=r"strategy given: .*test_decisions\.py:\d+: KeyError: 'nothing'"):
         checked_setups(Given(broken), SEEN)
+
+
+def test_column_that_the_history_lacks_names_the_line_that_asks_for_it() -> None:
+    def asks(seen: Seen) -> Setups:
+        return seen["clos"]
+
+    with pytest.raises(
+        ConfigurationError, match=r"strategy given: .*test_decisions\.py:\d+: the session history has no clos"
+    ):
+        checked_setups(Given(asks), SEEN)
 
 
 def test_strategy_that_leaves_the_program_is_one_error() -> None:

@@ -17,7 +17,7 @@ from pipeline.strategies.value_area_fade import FadeParameters, ValueAreaFade
 from pipeline.strategy import HistorySettings, Seen, StrategyParameters, session_history
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.per_session import Order, SessionStrategy, SessionView
-from pipeline.strategy.setup_frames import signals_frame
+from pipeline.strategy.signals import signals_frame
 from tests.strategies.market import ES, calendar, flat, made_bars, made_history, seen_of, walk
 
 NAN = math.nan
