@@ -222,6 +222,20 @@ def test_every_field_of_an_order_arrives_in_its_column() -> None:
     assert all(pd.isna(second[name]) for name in columns if name not in ("type", "stop"))
 
 
+def test_orders_of_two_times_with_different_fields_stand_in_one_frame() -> None:
+    def orders(day: SessionView) -> list[Order]:
+        if day.minute == 30:
+            return [Order(1, 3990.0, trail_ticks=4, gates={"odds": 0.5})]
+        return [Order(1, 3990.0, 3995.0, group="late")]
+
+    frame = frame_of(Given(orders, (30, 60)), SEEN)
+
+    assert frame["type"].fillna("limit").tolist() == ["market", "limit"] * 2
+    assert frame["trail_ticks"].fillna(0).tolist() == [4, 0] * 2
+    assert frame["group"].isna().tolist() == [True, False] * 2
+    assert frame["odds"].isna().tolist() == [False, True] * 2
+
+
 def test_whole_numbers_that_every_order_has_stay_whole() -> None:
     frame = frame_of(Given([Order(1, 3990.0, trail_ticks=4)]), SEEN)
 
