@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from bench.timing import best_seconds, read_once, row
 from bench.workloads import Workload, seeded_bars
 from pipeline.backtest import Account, BacktestResult, simulate
-from pipeline.backtest.fills import (
+from pipeline.backtest.outcomes import CLOSED, EXIT_REASONS, STATUSES
+from pipeline.backtest.replay import replay
+from pipeline.backtest.replayed import (
     CLOSE_BAR,
-    CLOSED,
-    EXIT_REASONS,
     SESSION_END,
-    STATUSES,
     TRADABLE,
-    replay,
+    Bars,
+    Margins,
+    Orders,
+    Rules,
 )
-from pipeline.backtest.replayed import Bars, Margins, Orders, Rules
 from pipeline.errors import ConfigurationError
 from pipeline.market.instruments import load_instruments
 from pipeline.profiles import profile_sessions
@@ -143,6 +144,7 @@ def _replay_arguments(bars: Workload, orders: _Orders, account: Account) -> tupl
         Bars(ticks, flags, bars.starts, np.empty((4, 0), np.int64), np.empty((2, 0), np.int64)),
         Orders(
             orders.side,
+            np.zeros(many, np.int64),
             orders.entry,
             orders.stop,
             orders.target,
@@ -150,6 +152,9 @@ def _replay_arguments(bars: Workload, orders: _Orders, account: Account) -> tupl
             np.full(many, account.risk_per_trade),
             bars.starts[orders.session],
             bars.stops[orders.session],
+            np.arange(many),
+            np.empty((0, 5), np.int64),
+            np.stack([bars.starts[1:], bars.stops[1:], np.arange(0, many, 2)]),
         ),
         Margins(rate, nothing, rate, nothing),
         Rules(

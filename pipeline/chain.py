@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.features import Feature, FeatureInputs, build_features, candidate_features, history_needed
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
+from pipeline.learning.labels import known_outcomes
 from pipeline.market import Instrument
 from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
@@ -133,15 +134,14 @@ def make_training_set(signals: pd.DataFrame, features: pd.DataFrame, labels: pd.
         of :func:`pipeline.features.candidate_features`, weight.
     """
     rows = candidate_features(signals, features)
-    known = labels["filled"] & labels["end"].notna()
-    outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
+    outcome = known_outcomes(labels)
     weight = average_uniqueness(outcome["start"], outcome["end"])
     return pd.concat(
         [
-            signals.loc[known, ["session", "decided_on", "side"]],
+            signals.loc[outcome.index, ["session", "decided_on", "side"]],
             outcome,
-            signals.loc[known, ["rule_signal"]],
-            rows[known],
+            signals.loc[outcome.index, ["rule_signal"]],
+            rows.loc[outcome.index],
         ],
         axis=1,
     ).assign(weight=weight)

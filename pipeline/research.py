@@ -13,10 +13,9 @@ from pipeline.market import Instrument, label_sessions
 from pipeline.profiles import session_profiles
 from pipeline.replays import Replays
 from pipeline.settings import Settings
-from pipeline.strategy import HistorySettings
+from pipeline.strategy import HistorySettings, Strategy
 
 __all__ = [
-    "FADES",
     "RULES",
     "Research",
     "bars_from",
@@ -27,7 +26,6 @@ __all__ = [
     "run_research",
 ]
 
-FADES = "All fades"
 RULES = "Rule signals"
 
 
@@ -67,9 +65,9 @@ def bars_from(bars: pd.DataFrame, session: pd.Timestamp, instrument: Instrument)
     return bars[sessions >= session].reset_index(drop=True)
 
 
-def orders_of(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The orders of each backtest: all candidates, and the rule signals among them."""
-    return {FADES: signals, RULES: signals[signals["rule_signal"]]}
+def orders_of(signals: pd.DataFrame, strategy: Strategy) -> dict[str, pd.DataFrame]:
+    """The orders of each backtest: all candidates, the baseline of the strategy, and the rule signals among them."""
+    return {strategy.baseline: signals, RULES: signals[signals["rule_signal"]]}
 
 
 def model_orders(signals: pd.DataFrame) -> pd.DataFrame:
@@ -95,6 +93,6 @@ def run_research(bars: pd.DataFrame, instrument: Instrument, settings: Settings 
     account = chosen.account_for(instrument)
     results = {
         name: simulate(replays.prepared, orders, instrument, account, hours=history.hours)
-        for name, orders in orders_of(signals).items()
+        for name, orders in orders_of(signals, chosen.strategy).items()
     }
     return Research(replays.profiles(history), replays.history(history), signals, results)

@@ -9,6 +9,7 @@ from pipeline.backtest import simulate
 from pipeline.market import Instrument, simulate_market
 from pipeline.research import make_profiles, orders_of, run_research
 from pipeline.settings import Settings
+from pipeline.strategies.value_area_fade import ValueAreaFade
 from pipeline.strategy import make_signals, session_history
 
 
@@ -43,7 +44,7 @@ def test_run_research_of_any_settings_equals_the_frames_of_the_assets(
     pd.testing.assert_frame_equal(found.history, history, check_exact=True)
     pd.testing.assert_frame_equal(found.signals, signals, check_exact=True)
     assert found.profiles.attrs == profiles.attrs
-    for name, orders in orders_of(signals).items():
+    for name, orders in orders_of(signals, ValueAreaFade()).items():
         expected = simulate(bars, orders, es, account, hours=chosen.hours)
         pd.testing.assert_frame_equal(found.results[name].orders, expected.orders, check_exact=True)
         pd.testing.assert_frame_equal(found.results[name].trades, expected.trades, check_exact=True)

@@ -10,7 +10,7 @@ from pipeline.audit.report import Finding
 from pipeline.backtest import Account
 from pipeline.features import FeatureInputs
 from pipeline.learning import candidate_labels
-from pipeline.strategy import TradingRules, make_candidates
+from pipeline.strategy import TradingRules, decided_by_close, make_candidates
 
 __all__ = ["check_label_replay"]
 
@@ -47,7 +47,7 @@ def check_label_replay(
         session = inputs.sessions[place]
         cut = light.until(session)
         then = make_candidates(cut.history, inputs.instrument, rules, cut.bars)
-        now = candidates.iloc[: int((candidates["decided_on"] <= session).sum())]
+        now = candidates[decided_by_close(candidates, session)]
         if not then.equals(now):
             differs = (then.ne(now).any(axis=1) if len(then) == len(now) else pd.Series([True])).to_numpy()
             row = int(np.argmax(differs))

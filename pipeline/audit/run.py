@@ -28,6 +28,7 @@ from pipeline.features.sequences import sequence_features
 from pipeline.fresh_processes import FreshProcess
 from pipeline.hardware import processors
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
+from pipeline.learning.labels import known_outcomes
 from pipeline.market import Instrument
 from pipeline.settings import Settings
 from pipeline.strategy import TradingRules, gate_columns, make_signals
@@ -252,8 +253,7 @@ def _check_learning(
     table = candidate_features(candidates, whole.frame[paired], registry=features)
     findings += audit_separation(table, labels, candidates["side"])
 
-    known = labels["end"].notna() & labels["filled"]
-    frame = labels.loc[known, ["start", "end"]]
+    frame = known_outcomes(labels)[["start", "end"]]
     if len(frame) < 2 * FEWEST_ROWS:
         return findings, {"folds": f"{len(frame)} filled candidates are too few to split"}
     for splitter in splitters if splitters is not None else (PurgedWalkForward(), CombinatorialPurged()):

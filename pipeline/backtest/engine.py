@@ -3,9 +3,9 @@
 import pandas as pd
 
 from pipeline.backtest.account import Account
-from pipeline.backtest.fills import ORDER_REASONS, STATUSES
 from pipeline.backtest.ledger import BacktestResult
 from pipeline.backtest.orders import read_orders
+from pipeline.backtest.outcomes import ORDER_REASONS, STATUSES
 from pipeline.backtest.prepared import NO_FINER, PreparedBars, words
 from pipeline.errors import ConfigurationError
 from pipeline.market import Hours, Instrument

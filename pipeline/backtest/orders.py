@@ -7,28 +7,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
+from pipeline.backtest.order_columns import (
+    OrderError,
+    empty_cells,
+    numbers,
+    refuse,
+    session_dates,
+    whole_numbers,
+)
+from pipeline.backtest.order_kinds import KIND_COLUMNS, OrderKinds, read_kinds, read_types
+from pipeline.backtest.replayed import MARKET, NO_TARGET
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
 
-__all__ = ["OrderBatch", "OrderError", "read_orders"]
+__all__ = ["ORDER_COLUMNS", "OrderBatch", "OrderError", "read_orders"]
 
-_REQUIRED = ("session", "side", "entry", "stop", "target")
+_REQUIRED = ("session", "side", "entry", "stop")
+ORDER_COLUMNS = (*_REQUIRED, "target", "quantity", "contract", "volatility", *KIND_COLUMNS)
 
-
-class OrderError(DataError):
-    """An order that can't be.
-
-    Attributes
-    ----------
-    row
-        Its position among the orders, from 0.
-    reason
-        What is wrong with it.
-    """
-
-    def __init__(self, row: int, label: object, reason: str) -> None:
-        super().__init__(f"orders row {label}: {reason}")
-        self.row, self.reason = row, reason
+_FARTHEST = 2.0**40  # ticks: products with prices stay within 64 bits
 
 
 @dataclass(frozen=True)
@@ -42,13 +39,15 @@ class OrderBatch:
     side
         +1 long, −1 short.
     entry, stop, target
-        Prices in ticks.
+        Prices in ticks; entry is 0 for a market order, target ``side × NO_TARGET`` where there is none.
     quantity
         Fixed contracts; 0 where the sizing rule decides.
     risk
         Fraction of equity at risk.
     contract
         Contract the order is meant for; None where it names none. None for all if there is no such column.
+    kinds
+        What the columns of §6a say; None where all are brackets.
     """
 
     session: pd.DatetimeIndex
@@ -59,6 +58,7 @@ class OrderBatch:
     quantity: NDArray[np.int64]
     risk: NDArray[np.float64]
     contract: NDArray[np.object_] | None
+    kinds: OrderKinds | None = None
 
 
 def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) -> OrderBatch:
@@ -67,100 +67,81 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
     Parameters
     ----------
     orders
-        Columns session (date, text or timestamp), side (+1, −1), entry, stop, target (prices); optional
-        quantity (contracts; empty means the sizing rule), contract, and volatility (annualised), which
-        ``account.volatility_target`` needs.
+        Columns session (date, text or timestamp), side (+1, −1), entry (empty for a market order), stop (prices);
+        optional target (price), quantity (contracts; empty means the sizing rule), contract, volatility (annualised),
+        which ``account.volatility_target`` needs, and those of the contract's §6a (``docs/fills.md``).
     instrument, account
         Whose tick and whose risk.
 
     Raises
     ------
     DataError
-        For a missing column or an impossible value: names the row's label and the value.
+        For a missing column, an impossible value or an order given twice: names the row's label and the value.
     ConfigurationError
         If ``volatility_target`` is set and the orders carry no volatility.
     """
-    missing = [name for name in _REQUIRED if name not in orders.columns]
-    if missing and len(orders):
-        raise DataError(
-            f"orders have no column {', '.join(missing)}; they need {', '.join(_REQUIRED)}, and have "
-            f"{', '.join(str(name) for name in orders.columns) or 'none'}"
-        )
-    if missing:
-        orders = orders.reindex(columns=list(_REQUIRED))
-    side = _numbers(orders, "side")
-    _refuse(orders, "side", ~np.isin(side, (1, -1)), "give 1 for a long or -1 for a short")
+    orders = _with_columns(orders)
+    types = read_types(orders)
+    market = types == MARKET
+    side = numbers(orders, "side")
+    refuse(orders, "side", ~np.isin(side, (1, -1)), "give 1 for a long or -1 for a short")
     long = side > 0
-    ticks = {}
-    for name in ("entry", "stop", "target"):
-        prices = _numbers(orders, name)
-        _refuse(orders, name, ~np.isfinite(prices), "give a price")
-        off = instrument.off_tick(prices)
-        _refuse(orders, name, off, f"round it to {instrument.symbol}'s tick of {instrument.tick_size:g}")
-        ticks[name] = instrument.to_ticks(prices)
-    entry, stop, target = ticks["entry"], ticks["stop"], ticks["target"]
-    wrong = np.where(long, stop >= entry, stop <= entry)
-    _refuse(orders, "stop", wrong, "it must be below the entry of a long, above that of a short", beside="entry")
-    wrong = np.where(long, target <= entry, target >= entry)
-    _refuse(orders, "target", wrong, "it must be above the entry of a long, below that of a short", beside="entry")
-    return OrderBatch(
-        session=_sessions(orders),
-        side=side.astype(np.int64),
+    no_entry, no_target = empty_cells(orders, "entry"), empty_cells(orders, "target")
+    refuse(orders, "entry", market & ~no_entry, "leave it empty, or give another type", beside="type")
+    entry = _ticks(orders, "entry", market, instrument)
+    stop = _ticks(orders, "stop", np.zeros(len(orders), np.bool_), instrument)
+    target = _ticks(orders, "target", no_target, instrument)
+    wrong = ~market & np.where(long, stop >= entry, stop <= entry)
+    refuse(orders, "stop", wrong, "it must be below the entry of a long, above that of a short", beside="entry")
+    wrong = ~market & ~no_target & np.where(long, target <= entry, target >= entry)
+    refuse(orders, "target", wrong, "it must be above the entry of a long, below that of a short", beside="entry")
+    wrong = market & ~no_target & np.where(long, target <= stop, target >= stop)
+    refuse(orders, "target", wrong, "it must be above the stop of a long, below that of a short", beside="stop")
+    sessions, sides = session_dates(orders), side.astype(np.int64)
+    batch = OrderBatch(
+        session=sessions,
+        side=sides,
         entry=entry,
         stop=stop,
-        target=target,
-        quantity=_quantities(orders),
+        target=np.where(no_target, sides * NO_TARGET, target),
+        quantity=whole_numbers(orders, "quantity", "contracts"),
         risk=_risk(orders, account),
         contract=_contracts(orders),
+        kinds=read_kinds(orders, types, sessions, instrument),
     )
+    _refuse_repeated(orders, batch)
+    return batch
 
 
-def _numbers(orders: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    return pd.to_numeric(orders[name], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+def _with_columns(orders: pd.DataFrame) -> pd.DataFrame:
+    """Orders with every column that all orders have; what only some need may be missing."""
+    twice = orders.columns[orders.columns.duplicated() & orders.columns.isin(ORDER_COLUMNS)]
+    if len(twice):
+        raise DataError(f"orders have two columns {twice[0]}; leave one of them out")
+    if not len(orders):
+        return orders.reindex(columns=[*orders.columns.union([*_REQUIRED, "target"], sort=False)])
+    needed = [name for name in _REQUIRED if name != "entry" or not (read_types(orders) == MARKET).all()]
+    if missing := [name for name in needed if name not in orders.columns]:
+        raise DataError(
+            f"orders have no column {', '.join(missing)}; they need {', '.join(_REQUIRED)} and may have more, and have "
+            f"{', '.join(str(name) for name in orders.columns) or 'none'}"
+        )
+    absent = {name: np.nan for name in ("entry", "target") if name not in orders.columns}
+    return orders.assign(**absent) if absent else orders
 
 
-def _refuse(orders: pd.DataFrame, name: str, wrong: NDArray[np.bool_], advice: str, beside: str | None = None) -> None:
-    if not wrong.any():
-        return
-    row = int(np.argmax(wrong))
-    label, value = orders.index[row], orders[name].iloc[row]
-    context = f" with {beside} {orders[beside].iloc[row]}" if beside else ""
-    raise OrderError(row, label, f"{name} is {value}{context}; {advice}")
-
-
-def _sessions(orders: pd.DataFrame) -> pd.DatetimeIndex:
-    column = orders["session"]
-    if column.dtype == object or pd.api.types.is_numeric_dtype(column.dtype):
-        # A number would be read as nanoseconds since 1970, and the order would end as one without bars.
-        numbers = np.array([isinstance(value, int | float | np.number) for value in column], dtype=bool)
-        _refuse(orders, "session", numbers, "give the trade date as a date or text, e.g. 2021-03-15")
-    try:
-        dates = pd.DatetimeIndex(pd.to_datetime(column))
-    except (ValueError, TypeError, OverflowError):
-        # Only to find the row: mixed forms, and what is not a date at all.
-        dates = pd.DatetimeIndex([_date(value) for value in column])
-    if dates.tz is not None:
-        dates = dates.tz_localize(None)  # the wall clock's date is the one written
-    _refuse(orders, "session", np.asarray(dates.isna()), "give the trade date, e.g. 2021-03-15")
-    return dates.normalize().as_unit("ns")
-
-
-def _date(value: object) -> pd.Timestamp:
-    try:
-        stamp = pd.Timestamp(value)
-    except (ValueError, TypeError, OverflowError):
-        return pd.NaT
-    return stamp.tz_localize(None) if stamp is not pd.NaT else stamp
-
-
-def _quantities(orders: pd.DataFrame) -> NDArray[np.int64]:
-    if "quantity" not in orders.columns:
-        return np.zeros(len(orders), np.int64)
-    given = orders["quantity"].notna().to_numpy()
-    values = _numbers(orders, "quantity")
-    whole = np.isfinite(values) & (values >= 1) & (values == np.floor(values)) & (values < 2**31)
-    _refuse(orders, "quantity", given & ~whole, "give a whole number of contracts, 1 or more, or leave it empty")
-    return np.where(given, values, 0).astype(np.int64)
+def _ticks(
+    orders: pd.DataFrame, name: str, may_be_empty: NDArray[np.bool_], instrument: Instrument
+) -> NDArray[np.int64]:
+    """Prices in ticks, 0 where a cell is empty and may be."""
+    prices = numbers(orders, name)
+    if may_be_empty.any():
+        prices = np.where(may_be_empty, 0.0, prices)
+    beyond = np.isfinite(prices) & (np.abs(prices) > _FARTHEST * instrument.tick_size)
+    refuse(orders, name, ~np.isfinite(prices) | beyond, "give a price")
+    off = instrument.off_tick(prices)
+    refuse(orders, name, off, f"round it to {instrument.symbol}'s tick of {instrument.tick_size:g}")
+    return instrument.to_ticks(prices)
 
 
 def _risk(orders: pd.DataFrame, account: Account) -> NDArray[np.float64]:
@@ -173,9 +154,9 @@ def _risk(orders: pd.DataFrame, account: Account) -> NDArray[np.float64]:
         )
     if not len(orders):
         return np.empty(0)
-    volatility = _numbers(orders, "volatility")
+    volatility = numbers(orders, "volatility")
     wrong = ~(np.isfinite(volatility) & (volatility > 0))
-    _refuse(orders, "volatility", wrong, "give an annualised volatility above 0")
+    refuse(orders, "volatility", wrong, "give an annualised volatility above 0")
     return account.risk_per_trade * np.minimum(1.0, account.volatility_target / volatility)
 
 
@@ -185,3 +166,22 @@ def _contracts(orders: pd.DataFrame) -> NDArray[np.object_] | None:
     column = orders["contract"]
     # Names as those of the bars, see require_bars; whole numbers beside an empty cell arrive as floats.
     return column.convert_dtypes().astype("str").astype(object).where(column.notna(), None).to_numpy()
+
+
+def _refuse_repeated(orders: pd.DataFrame, batch: OrderBatch) -> None:
+    """Refuse an order that is there twice: pasted or made twice, and a larger one would say so by its quantity."""
+    # One number for what orders mostly differ in; only where it repeats are all columns looked at.
+    mixed = (batch.session.asi8 // 3_600_000_000_000 * 1_000_003 + batch.entry) * 1_000_003 + batch.stop * batch.side
+    if not pd.Series(mixed).duplicated().any():
+        return
+    columns = {
+        name: getattr(batch, name) for name in ("session", "side", "entry", "stop", "target", "quantity", "risk")
+    }
+    if batch.contract is not None:
+        columns["contract"] = batch.contract
+    if (kinds := batch.kinds) is not None:
+        columns |= {name: getattr(kinds, name) for name in ("type", "live_from", "live_until", "group")}
+        if kinds.exits is not None:
+            columns |= {f"exit {place}": column for place, column in enumerate(kinds.exits.T)}
+    repeated = pd.DataFrame(columns).duplicated().to_numpy()
+    refuse(orders, "session", repeated, "the same order stands in an earlier row; leave it out, or give quantity")

@@ -12,19 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account, margin_per_session
-from pipeline.backtest.fills import (
-    CANCELLED,
-    CLOSE_BAR,
-    CLOSED,
-    CONTRACT_ROLLED,
-    EXIT_REASONS,
-    NO_BARS,
-    SESSION_END,
-    TRADABLE,
-    replay,
-)
 from pipeline.backtest.orders import OrderBatch
-from pipeline.backtest.replayed import Bars, Margins, Orders, Rules
+from pipeline.backtest.outcomes import CANCELLED, CLOSED, CONTRACT_ROLLED, EXIT_REASONS, NO_BARS, NOT_REACHED
+from pipeline.backtest.placed import placed_orders
+from pipeline.backtest.replay import replay
+from pipeline.backtest.replayed import CLOSE_BAR, MARKET, SESSION_END, TRADABLE, Bars, Margins, Rules
 from pipeline.market import Hours, Instrument, session_schedule
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.contracts import ContractRuns, contract_runs
@@ -69,7 +61,7 @@ class Run:
     rows
         The orders that became trades, in the order of entry, shape (t,).
     ends, commissions
-        Of these, as :func:`~pipeline.backtest.fills.replay` gives them, shapes (9, t) and (t,).
+        Of these, as :func:`~pipeline.backtest.replay.replay` gives them, shapes (9, t) and (t,).
     """
 
     equity: NDArray[np.float64]
@@ -129,24 +121,12 @@ class PreparedBars:
         instrument, grid = self.instrument, self.grid(hours, account.hold_overnight)
         segment, status, reason = _place(book, grid)
         live = np.flatnonzero(segment >= 0)
-        first_bar = grid.segment_first[segment[live]]
-        last_bar = grid.segment_end[segment[live]]
+        own = segment[live]
+        cutoff_bar = None
         if account.entry_cutoff is not None:
-            cutoff_bar = self.cutoff_bars(hours, account.entry_cutoff)
-            last_bar = np.minimum(last_bar, cutoff_bar[grid.segment_session[segment[live]]])
-        rank = np.lexsort((live, -book.side[live], first_bar))
-        live, first_bar, last_bar = live[rank], first_bar[rank], last_bar[rank]
-
-        orders = Orders(
-            book.side[live],
-            book.entry[live],
-            book.stop[live],
-            book.target[live],
-            book.quantity[live],
-            book.risk[live],
-            first_bar,
-            last_bar,
-        )
+            cutoff_bar = self.cutoff_bars(hours, account.entry_cutoff)[grid.segment_session[own]]
+        bounds = grid.segment_first[own], grid.segment_end[own]
+        live, orders, no_bars = placed_orders(book, live, bounds, cutoff_bar, self.timestamps.asi8)
         rules = Rules(
             account.initial_capital,
             instrument.tick_value,
@@ -163,6 +143,9 @@ class PreparedBars:
             Bars(self.ticks, grid.flags, grid.session_first, *finer), orders, margins, rules
         )
         status[live], reason[live] = ends[0], ends[1]
+        if no_bars is not None:
+            none = live[no_bars & (ends[0] == NOT_REACHED)]
+            status[none], reason[none] = CANCELLED, NO_BARS
         closed = np.flatnonzero(ends[0] == CLOSED)
         closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
         return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
@@ -175,7 +158,10 @@ class PreparedBars:
     def trades(self, book: OrderBatch, run: Run, labels: pd.Index) -> pd.DataFrame:
         """Trades of a run as :class:`~pipeline.backtest.ledger.BacktestResult` has them; ``labels`` are the orders'."""
         quantity, entry_bar, entry_tick, exit_bar, exit_tick, exit_reason, ambiguous = run.ends[2:]
-        risk_ticks = np.abs(book.entry[run.rows] - book.stop[run.rows])
+        planned = book.entry[run.rows]
+        if book.kinds is not None:
+            planned = np.where(book.kinds.type[run.rows] == MARKET, entry_tick, planned)
+        risk_ticks = np.abs(planned - book.stop[run.rows])
         pnl, to_prices = self.pnl(book, run), self.instrument.to_prices
         columns: dict[str, object] = {
             "session": book.session[run.rows],

@@ -5,9 +5,38 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bars", "Margins", "Orders", "Rules", "Ticks"]
+__all__ = [
+    "CLOSE_BAR",
+    "EXIT_COLUMNS",
+    "LIMIT",
+    "MARKET",
+    "NO_TARGET",
+    "SESSION_END",
+    "STOP_ORDER",
+    "TRADABLE",
+    "TYPES",
+    "WHOLE_GAIN",
+    "Bars",
+    "Margins",
+    "Orders",
+    "Rules",
+    "Ticks",
+]
 
 Ticks = NDArray[np.int64]
+
+# What a bar is, as bits.
+TRADABLE = 1  # in the hours traded
+SESSION_END = 2  # the last bar given of its session's hours
+CLOSE_BAR = 4  # whatever is held is closed at its close
+
+# How an order enters.
+TYPES = ("limit", "stop", "market")
+LIMIT, STOP_ORDER, MARKET = range(3)
+NO_TARGET = 1 << 62  # ticks above a long's entry (below a short's) that no price reaches
+
+EXIT_COLUMNS = ("trail_ticks", "breakeven_ticks", "give_back_percent", "give_back_from_ticks", "max_bars")
+WHOLE_GAIN = 1_000_000  # 100 percent of give_back_percent, which is compared in whole numbers
 
 
 class Bars(NamedTuple):
@@ -34,26 +63,36 @@ class Bars(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """Orders, shape (m,) each.
+    """Orders, shape (m,) each but for the last two.
 
-    Sorted by ``first_bar``, then in the order in which they are tried; orders with the same ``first_bar`` share
-    ``last_bar``, and ranges of different ones don't overlap.
+    They come in blocks, those of one session and contract, in the order of time; within a block in the order in which
+    they are tried.
 
     Attributes
     ----------
     side
         +1 or −1.
+    kind
+        LIMIT, STOP_ORDER or MARKET.
     entry, stop, target
-        In ticks.
+        In ticks; entry is 0 for MARKET, target ``side × NO_TARGET`` for none.
     fixed
         Contracts, or 0 for the sizing rule.
     risk
         Fraction of equity.
     first_bar, last_bar
-        The range of bars it may enter in.
+        The bars it may enter in: from the first to before the last.
+    sibling
+        The next order of its group, in a circle; itself without a group.
+    exits
+        EXIT_COLUMNS of each, 0 for none, the percentage in parts of WHOLE_GAIN, shape (m, 5); (0, 5) where no order
+        has any.
+    blocks
+        First bar, end bar and first order of each block, shape (3, b); no two have a bar in common.
     """
 
     side: Ticks
+    kind: Ticks
     entry: Ticks
     stop: Ticks
     target: Ticks
@@ -61,6 +100,9 @@ class Orders(NamedTuple):
     risk: NDArray[np.float64]
     first_bar: Ticks
     last_bar: Ticks
+    sibling: Ticks
+    exits: Ticks
+    blocks: Ticks
 
 
 class Margins(NamedTuple):

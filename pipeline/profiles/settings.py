@@ -7,10 +7,10 @@ from pipeline.market.sessions import Hours
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
 from pipeline.profiles.value_area import AreaOptions, AreaRule
 
-__all__ = ["ProfileOptions", "ProfileSettings", "SizeOptions"]
+__all__ = ["CommonOptions", "ProfileOptions", "ProfileSettings"]
 
 
-class SizeOptions(AreaOptions, total=False):
+class CommonOptions(AreaOptions, total=False):
     """Options of profiles of bars and of trades alike."""
 
     hours: Hours
@@ -18,7 +18,7 @@ class SizeOptions(AreaOptions, total=False):
     tpo_minutes: int
 
 
-class ProfileOptions(SizeOptions, total=False):
+class ProfileOptions(CommonOptions, total=False):
     """A :class:`ProfileSettings` as keyword arguments."""
 
     allocation: Allocation

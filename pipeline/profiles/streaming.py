@@ -26,7 +26,7 @@ from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, session_sums, side_columns
 from pipeline.profiles.refusals import too_much, too_wide
 from pipeline.profiles.session_sums import SessionSum
-from pipeline.profiles.settings import ProfileSettings, SizeOptions
+from pipeline.profiles.settings import CommonOptions, ProfileSettings
 from pipeline.profiles.stream_parts import Key, Part, bar_parts, trade_parts
 from pipeline.profiles.value_area import value_area
 from pipeline.profiles.whole_bars import PRICES
@@ -64,7 +64,7 @@ class StreamCounts:
             raise AssertionError(f"rows do not add up: {self}")
 
 
-class StreamOptions(SizeOptions, total=False):
+class StreamOptions(CommonOptions, total=False):
     """Settings of :class:`StreamedProfiles` as keyword arguments."""
 
     allocation: StreamAllocation
@@ -94,7 +94,7 @@ class StreamedProfiles:
     off_tick
         ``"snap"`` rounds trades off the tick to the nearest and counts them, ``"reject"`` refuses them. Bars are
         rounded.
-    **sizes
+    **common
         As in :func:`pipeline.profiles.session_profiles`.
 
     Examples
@@ -119,7 +119,7 @@ class StreamedProfiles:
         *,
         allocation: StreamAllocation = "trades",
         off_tick: OffTick = "snap",
-        **sizes: Unpack[SizeOptions],
+        **common: Unpack[CommonOptions],
     ) -> None:
         if allocation not in get_args(StreamAllocation):
             raise ConfigurationError(
@@ -131,7 +131,7 @@ class StreamedProfiles:
         self.instrument = instrument
         self.allocation: StreamAllocation = allocation
         # A trade is all at its close.
-        self.settings = ProfileSettings.of(allocation="close" if allocation == "trades" else allocation, **sizes)
+        self.settings = ProfileSettings.of(allocation="close" if allocation == "trades" else allocation, **common)
         self.rule = self.settings.rows
         self.off_tick: OffTick = off_tick
         self._sums: dict[Key, SessionSum] = {}

@@ -14,7 +14,7 @@ from pipeline.market.readers.rows import Progress
 from pipeline.market.sessions import Hours
 from pipeline.market.trade_files import TradeReadOptions, read_trades
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
-from pipeline.profiles.settings import SizeOptions
+from pipeline.profiles.settings import CommonOptions
 from pipeline.profiles.streaming import StreamedProfiles, StreamOptions
 
 __all__ = ["profile_levels", "stream_bars", "stream_trades", "trade_levels", "trade_profiles"]
@@ -182,7 +182,7 @@ def stream_bars(
     off_tick: OffTick = "snap",
     chunk_rows: int = 1 << 18,
     progress: Progress | None = None,
-    **settings: Unpack[SizeOptions],
+    **settings: Unpack[CommonOptions],
 ) -> StreamedProfiles:
     """Profiles of a file of bars of any size, cleaned and added in chunks; the memory does not grow with the file.
 

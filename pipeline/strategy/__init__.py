@@ -16,7 +16,7 @@ from pipeline.strategy.rules import TradingRules
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.settings import HistorySettings
 from pipeline.strategy.setups import NO_PRICE, Setups
-from pipeline.strategy.signals import gate_columns, make_candidates, make_signals
+from pipeline.strategy.signals import decided_by_close, gate_columns, make_candidates, make_signals
 
 __all__ = [
     "NO_PRICE",
@@ -26,6 +26,7 @@ __all__ = [
     "Strategy",
     "StrategyParameters",
     "TradingRules",
+    "decided_by_close",
     "direction_probability",
     "find_strategy",
     "gate_columns",

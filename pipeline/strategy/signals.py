@@ -15,6 +15,7 @@ from pipeline.strategy.setups import NO_PRICE, Setups
 
 __all__ = [
     "candidates_frame",
+    "decided_by_close",
     "gate_columns",
     "make_candidates",
     "make_signals",
@@ -97,6 +98,13 @@ def make_signals(
 def signals_frame(setups: Setups, seen: Seen) -> pd.DataFrame:
     """The frame of :func:`make_signals`."""
     return candidates_frame(setups, seen).assign(**setups.gates, rule_signal=setups.rule_signal)
+
+
+def decided_by_close(candidates: pd.DataFrame, session: pd.Timestamp) -> NDArray[np.bool_]:
+    """Mark the candidates that had been decided at a session's close, shape (m,)."""
+    # Those decided within a session are for that session, the others for the one after.
+    column = "session" if "decided_at" in candidates.columns else "decided_on"
+    return (candidates[column] <= session).to_numpy(np.bool_)
 
 
 def gate_columns(signals: pd.DataFrame) -> list[str]:

@@ -29,7 +29,8 @@ from pipeline.features import FeatureInputs, build_features, candidate_features,
 from pipeline.features.selection import FeatureSelection
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
-from pipeline.learning.models import FitOptions, Model, TrainingRows, find_family
+from pipeline.learning.labels import known_outcomes
+from pipeline.learning.models import FitOptions, Model, TrainingRows
 from pipeline.learning.walk_forward import Threshold
 from pipeline.market import Hours, Instrument
 from pipeline.market.bars import require_bars
@@ -38,16 +39,16 @@ from pipeline.profiles.relations import session_relations
 from pipeline.profiles.rows import RowRule
 from pipeline.profiles.structure import session_structure
 from pipeline.replays import Replays
-from pipeline.search_space import SearchSpace
 from pipeline.strategy import HistorySettings, TradingRules, gate_columns, make_signals
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Evidence, Judged, directions
 from pipeline.tuning.recent import Recent
 from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.strategy_target import by_section
+from pipeline.tuning.targets import StudyTarget
 from pipeline.tuning.trials import Report
 
-__all__ = ["JointTarget", "joint_space"]
+__all__ = ["JointTarget"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,21 +62,6 @@ _SETTLED = (
 _AREA = ["val", "vah", "value_area_volume"]
 _TREND = ["slope", "r_squared", "runs_p_value", "longest_run"]
 _KEPT_ROWS, _KEPT_SCORES = 4, 32
-
-
-def joint_space(family: str, rules: TradingRules | None = None, *, require_rules: bool = False) -> SearchSpace:
-    """All of a joint study's parameters: what changes a trial, and nothing that does not.
-
-    The strategy's by their own names, ``account.entry_cutoff``, ``models.threshold``, and the family's hyperparameters
-    as ``model.<name>``. What only the rules' gates look at is among them where these are required.
-
-    Raises
-    ------
-    ConfigurationError
-        For an unknown family.
-    """
-    own = SearchSpace.joined(model=find_family(family).space)
-    return SearchSpace({**(rules or TradingRules()).scored_space(require_rules=require_rules), **own})
 
 
 @dataclass(frozen=True)
@@ -102,7 +88,7 @@ class JointTarget:
     instrument
         What trades.
     request
-        Family, space (by default :func:`joint_space`), objectives (the low end of the Sharpe ratio by default), and how
+        Family, space (by default all of both), objectives (the low end of the Sharpe ratio by default), and how
         its models learn and are judged.
     rules, account
         Settings that are not searched.
@@ -142,7 +128,7 @@ class JointTarget:
         plain = request.model()
         self._family, self._inputs_of_model = plain.family, plain.inputs
         self._rules = rules or TradingRules()
-        whole = joint_space(plain.family, self._rules, require_rules=request.require_rules)
+        whole = StudyTarget("joint", plain.family).space(self._rules, require_rules=request.require_rules)
         self.space = (whole if request.space is None else request.space).require(f"strategy with {plain.family}")
         self.objectives = request.objectives or ("sharpe_low",)
         directions(self.objectives)
@@ -241,16 +227,17 @@ class JointTarget:
         signals = make_signals(inputs.history, self._instrument, rules, self._bars)
         candidates = signals.drop(columns=gate_columns(signals))
         labels = candidate_labels(self._bars, candidates, self._instrument, account, hours=rules.history.hours)
-        known = labels["filled"] & labels["end"].notna()
         parts = []
         if self._inputs_of_model != "sequences":
             parts.append(candidate_features(candidates, self._features(inputs)))
         if self._inputs_of_model != "features":
             parts.append(sequence_features(inputs, candidates))
-        outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
+        outcome = known_outcomes(labels)
         weight = 1.0 if self._request.weights == "equal" else average_uniqueness(outcome["start"], outcome["end"])
-        rows = TrainingRows(pd.concat([part[known] for part in parts], axis=1), outcome.assign(weight=weight))
-        taken = signals[known]
+        rows = TrainingRows(
+            pd.concat([part.loc[outcome.index] for part in parts], axis=1), outcome.assign(weight=weight)
+        )
+        taken = signals.loc[outcome.index]
         # A threshold that is searched comes with each trial.
         threshold: Threshold = 0.5 if "models.threshold" in self.space else self._request.threshold
         target = ModelTarget(

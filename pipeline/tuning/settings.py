@@ -149,7 +149,8 @@ class TuningSettings(FrozenSettings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         for name in self.spaces:
-            _known("spaces", name)
+            if _known("spaces", name).kind == "model":
+                self._require_space(name)
         for family in self.nested:
             if len(self.objectives_of(StudyTarget.of(family))) > 1:
                 raise ConfigurationError(
@@ -167,10 +168,13 @@ class TuningSettings(FrozenSettings):
             For the first that is not: names it.
         """
         for name in self.spaces:
-            try:
-                self.space(StudyTarget.of(name), rules, require_rules=True)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"tuning.spaces.{name}: {error}") from error
+            self._require_space(name, rules)
+
+    def _require_space(self, name: str, rules: TradingRules | None = None) -> None:
+        try:
+            self.space(StudyTarget.of(name), rules, require_rules=True)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"tuning.spaces.{name}: {error}") from error
 
     def space(
         self, target: StudyTarget, rules: TradingRules | None = None, *, require_rules: bool = False

@@ -144,8 +144,8 @@ class StrategyTarget:
         self._replays = Replays(bars, instrument)
         sessions = self._replays.prepared.session_ends[1]
         if self._scores is not None:
-            scored = self._scores.dropna().index.get_level_values("decided_on").min()
-            sessions = sessions[sessions >= pd.Timestamp(scored).tz_localize(None)]
+            first = self._scores.dropna().index.get_level_values("decided_on").min()
+            sessions = sessions[sessions >= pd.Timestamp(first).tz_localize(None)]
         self.sessions = sessions
 
     def __call__(self, params: Mapping[str, Any]) -> float | tuple[float, ...]:

@@ -114,7 +114,7 @@ def run(bars: list[Bar], orders: list[Order], rules: Rules) -> tuple[list[Trade]
                 order.waiting = False
                 order.reason = ""
                 if gapped:
-                    order.status = "gapped_past_stop"
+                    order.status = order.reason = "gapped_past_stop"
                     continue
                 price = bar.open if at_open else order.entry
                 margin = (rules.margin_night if rules.overnight else rules.margin_day) * price * TICK_VALUE

@@ -19,7 +19,8 @@ GOOD = order(1, BASE, BASE - 20, BASE + 40)
         ({"side": 0}, "side is 0; give 1 for a long or -1 for a short"),
         ({"side": "buy"}, "side is buy; give 1"),
         ({"entry": 4000.1}, "entry is 4000.1; round it to ES's tick of 0.25"),
-        ({"target": np.nan}, "target is nan; give a price"),
+        ({"entry": np.nan}, "entry is nan; give a price"),
+        ({"target": "high"}, "target is high; give a price"),
         ({"stop": np.inf}, "stop is inf; give a price"),
         ({"stop": 4000.0}, "stop is 4000.0 with entry 4000.0; it must be below the entry of a long"),
         ({"side": -1}, "stop is 3995.0 with entry 4000.0; it must be below the entry of a long, above that of a short"),
@@ -41,13 +42,13 @@ def test_read_orders_bad_value_is_named_with_its_row(change: dict, message: str,
 
 
 def test_read_orders_missing_column_is_named(es: Instrument) -> None:
-    with pytest.raises(DataError, match=r"orders have no column stop; they need session, side, entry, stop, target"):
+    with pytest.raises(DataError, match=r"orders have no column stop; they need session, side, entry, stop\b"):
         read_orders(book(GOOD).drop(columns="stop"), es, Account())
 
 
 def test_read_orders_sessions_in_any_form_are_the_same_midnight(es: Instrument) -> None:
     forms = ["2021-03-16", dt.date(2021, 3, 16), pd.Timestamp("2021-03-16 08:30"), np.datetime64("2021-03-16")]
-    together = book(*({**GOOD, "session": form} for form in forms))
+    together = book(*({**GOOD, "session": form, "quantity": place} for place, form in enumerate(forms, 1)))
 
     assert (read_orders(together, es, Account()).session == pd.Timestamp("2021-03-16")).all()
     for form in [*forms, pd.Timestamp("2021-03-16", tz="America/Chicago")]:
@@ -56,7 +57,7 @@ def test_read_orders_sessions_in_any_form_are_the_same_midnight(es: Instrument) 
 
 
 def test_read_orders_empty_quantity_means_the_sizing_rule(es: Instrument) -> None:
-    orders = book({**GOOD, "quantity": 2}, {**GOOD, "quantity": None}, {**GOOD, "quantity": np.nan})
+    orders = book({**GOOD, "quantity": 2}, {**GOOD, "quantity": None}, {**GOOD, "target": 5000, "quantity": np.nan})
 
     assert read_orders(orders, es, Account()).quantity.tolist() == [2, 0, 0]
 

@@ -84,7 +84,7 @@ def test_simulate_gap_past_the_stop_never_becomes_a_profitable_stop(es: Instrume
 
     result = simulate(bars, book(order(1, B, B - 20, B + 40, quantity=1)), es, Account())
 
-    assert ends(result) == [("gapped_past_stop", "")]
+    assert ends(result) == [("gapped_past_stop", "gapped_past_stop")]
     assert len(result.trades) == 0
 
 

@@ -22,12 +22,13 @@ from pipeline.research import make_profiles
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.strategy import TradingRules, find_strategy, gate_columns, make_signals, session_history
 from pipeline.strategy.rules import SCORE_SPACE
-from pipeline.tuning.joint_target import JointTarget, joint_space
+from pipeline.tuning.joint_target import JointTarget
 from pipeline.tuning.objectives import Evidence, values_of
 from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
 from pipeline.tuning.study import run_study
+from pipeline.tuning.targets import StudyTarget
 from tests.tuning.studies import STUDY
 
 TWO = CombinatorialPurged(2, 1)
@@ -297,8 +298,9 @@ def test_space_holds_what_changes_a_trial() -> None:
     gates = {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold"}
     model = {"model.strength", "model.winsorize", "model.signed_log"}
 
-    assert set(joint_space("logistic")) == {*fade, *SCORE_SPACE, *model} - gates
-    assert set(joint_space("logistic", require_rules=True)) == {*fade, *SCORE_SPACE, *model}
+    joint = StudyTarget.of("strategy+logistic")
+    assert set(joint.space()) == {*fade, *SCORE_SPACE, *model} - gates
+    assert set(joint.space(require_rules=True)) == {*fade, *SCORE_SPACE, *model}
 
 
 def test_space_of_the_default_holds_nothing_that_leaves_all_trials_alike(target: JointTarget) -> None:

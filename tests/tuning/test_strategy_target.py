@@ -12,9 +12,10 @@ from pipeline.backtest import Account, BacktestResult, simulate
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument, simulate_market
 from pipeline.replays import Outcome
-from pipeline.research import FADES, RULES, make_profiles, orders_of, run_research
+from pipeline.research import RULES, make_profiles, orders_of, run_research
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
+from pipeline.strategies.value_area_fade import ValueAreaFade
 from pipeline.strategy import TradingRules, find_strategy, make_signals, model_signals, session_history
 from pipeline.strategy.rules import SCORE_SPACE
 from pipeline.tuning.objectives import values_of
@@ -59,7 +60,7 @@ def _backtest(
     chosen = Account.for_instrument(es, **account, **sections.get("account", {}))
     history = session_history(bars, make_profiles(bars, es, windows), es, windows)
     signals = make_signals(history, es, rules)
-    return simulate(bars, orders_of(signals)[name], es, chosen, hours=windows.hours)
+    return simulate(bars, orders_of(signals, ValueAreaFade())[name], es, chosen, hours=windows.hours)
 
 
 def _assert_same(outcome: Outcome, result: BacktestResult) -> None:
@@ -109,7 +110,7 @@ def test_outcome_of_all_fades_on_another_account_equals_the_chain_of_frames_to_t
 
     for hours in ("rth", "eth"):
         outcome = target.outcome({"hours": hours})
-        _assert_same(outcome, _backtest(bars, es, {"hours": hours}, FADES, **account))
+        _assert_same(outcome, _backtest(bars, es, {"hours": hours}, ValueAreaFade.baseline, **account))
         assert outcome.money.sum() == pytest.approx((outcome.pnl / outcome.run.ends[2]).sum())
 
 

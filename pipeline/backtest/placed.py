@@ -1,0 +1,92 @@
+"""Orders as the compiled replay needs them: which bars each may enter in, in the order in which they are tried."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.backtest.orders import OrderBatch
+from pipeline.backtest.replayed import EXIT_COLUMNS, Orders
+
+__all__ = ["placed_orders"]
+
+Ints = NDArray[np.int64]
+
+
+def placed_orders(
+    book: OrderBatch, live: Ints, bounds: tuple[Ints, Ints], cutoff_bar: Ints | None, instants: Ints
+) -> tuple[Ints, Orders, NDArray[np.bool_] | None]:
+    """Place orders on the bars.
+
+    Parameters
+    ----------
+    book
+        Checked orders.
+    live
+        Those that have bars, shape (k,).
+    bounds
+        First and end bar of each one's session and contract, shape (k,) each.
+    cutoff_bar
+        The first bar that can't be entered any more, shape (k,); None without a cut-off.
+    instants
+        Of the bars, ascending.
+
+    Returns
+    -------
+    live
+        In the order of the next.
+    orders
+        What the replay takes.
+    no_bars
+        Those whose live window holds no bar; None where there are no windows.
+    """
+    begin, end = bounds
+    first, last, no_bars = begin, end, None
+    kinds = book.kinds
+    if kinds is not None:
+        first = np.clip(np.searchsorted(instants, kinds.live_from[live]), begin, end)
+        last = np.clip(np.searchsorted(instants, kinds.live_until[live]), begin, end)
+        no_bars = first >= last
+    if cutoff_bar is not None:
+        last = np.minimum(last, cutoff_bar)
+    rank = np.lexsort((live, -book.side[live], begin))
+    live, begin, end, first, last = live[rank], begin[rank], end[rank], first[rank], last[rank]
+    heads = np.flatnonzero(np.append(True, begin[1:] != begin[:-1])[: len(live)])
+    if len(heads):
+        # From the first bar that one of them may enter in to the last; a bar of their own in any case.
+        begins = np.minimum(np.minimum.reduceat(first, heads), end[heads] - 1)
+        blocks = np.stack([begins, np.maximum.reduceat(last, heads), heads])
+    else:
+        blocks = np.empty((3, 0), np.int64)
+    many = len(live)
+    if kinds is None:
+        kind, sibling, exits = np.zeros(many, np.int64), np.arange(many), None
+    else:
+        kind, sibling = kinds.type[live], _siblings(kinds.group[live])
+        exits = None if kinds.exits is None else np.ascontiguousarray(kinds.exits[live])
+    orders = Orders(
+        book.side[live],
+        kind,
+        book.entry[live],
+        book.stop[live],
+        book.target[live],
+        book.quantity[live],
+        book.risk[live],
+        first,
+        last,
+        sibling,
+        np.empty((0, len(EXIT_COLUMNS)), np.int64) if exits is None else exits,
+        blocks,
+    )
+    return live, orders, None if no_bars is None else no_bars[rank]
+
+
+def _siblings(group: Ints) -> Ints:
+    """Per order the next one of its group, the last one's being the first; itself where it has none."""
+    sibling = np.arange(len(group))
+    grouped = np.flatnonzero(group >= 0)
+    if len(grouped):
+        members = grouped[np.argsort(group[grouped], kind="stable")]
+        heads = np.append(True, np.diff(group[members]) != 0)
+        following = np.append(members[1:], members[:1])
+        following[np.append(heads[1:], True)] = members[heads]
+        sibling[members] = following
+    return sibling
