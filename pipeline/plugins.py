@@ -177,7 +177,8 @@ def fault_of(one: type, error: BaseException) -> Fault:
 
 
 def _fault(path: Path, error: BaseException) -> Fault:
-    return Fault(path, _line_in(path, error), f"{type(error).__name__}: {_text(error)}")
+    kind = "" if isinstance(error, PipelineError) else f"{type(error).__name__}: "
+    return Fault(path, _line_in(path, error), f"{kind}{_text(error)}")
 
 
 def _line_in(path: Path, error: BaseException) -> int | None:

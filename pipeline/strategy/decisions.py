@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError, did_you_mean
+from pipeline.errors import ConfigurationError, DataError, did_you_mean
 from pipeline.market import session_schedule
 from pipeline.plugins import fault_of
-from pipeline.strategy.order_columns import CANDIDATE_COLUMNS, ORDER_COLUMNS, TIME_COLUMNS, column_faults
+from pipeline.strategy.order_columns import CANDIDATE_COLUMNS, ORDER_COLUMNS, TIME_COLUMNS, column_faults, empty_column
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
 
@@ -45,9 +46,11 @@ def checked_setups(strategy: Decider, seen: Seen) -> Setups:
     DataError
         For the first that can't be an order: names strategy and session, and says what is wrong. For an error in the
         strategy's own code: names file and line.
+    ConfigurationError
+        Where it asks for something that the history or the decision doesn't have: names file and line.
     """
     minutes = _called(strategy, strategy.decision_minutes)
-    if not isinstance(minutes, tuple) or any(not isinstance(one, int) or one < 1 for one in minutes):
+    if not isinstance(minutes, tuple) or any(not isinstance(one, Integral) or one < 1 for one in minutes):
         raise DataError(f"strategy {strategy.name}: decision_minutes gives {minutes!r}; give a tuple of whole minutes")
     if list(minutes) != sorted(set(minutes)):
         raise DataError(f"strategy {strategy.name}: decision_minutes gives {minutes}; give each once, in order")
@@ -58,9 +61,7 @@ def checked_setups(strategy: Decider, seen: Seen) -> Setups:
         last = seen.ticks("close")[found.row]
         _refuse_beside(strategy, seen, found, last)
         return replace(found, last=last)
-    parts = [_decided(strategy, seen.at(minute)) for minute in minutes]
-    _require_alike(strategy, minutes, parts)
-    return Setups.joined(parts)
+    return Setups.joined(_filled(strategy, [_decided(strategy, seen.at(minute)) for minute in minutes]))
 
 
 def _called(strategy: Decider, function: Callable[..., Any], *given: Any) -> Any:
@@ -69,7 +70,9 @@ def _called(strategy: Decider, function: Callable[..., Any], *given: Any) -> Any
     except DataError:
         raise  # it says itself what is wrong
     except (Exception, SystemExit) as error:
-        raise DataError(f"strategy {strategy.name}: {fault_of(type(strategy), error).sentence}") from error
+        # A history made with other settings is no fault of the code.
+        kind = ConfigurationError if isinstance(error, ConfigurationError) else DataError
+        raise kind(f"strategy {strategy.name}: {fault_of(type(strategy), error).sentence}") from error
 
 
 def _decided(strategy: Decider, seen: Seen) -> Setups:
@@ -89,21 +92,22 @@ def _decided(strategy: Decider, seen: Seen) -> Setups:
     return replace(found, columns={**found.columns, "live_from": live}, decided_at=at, last=last)
 
 
-def _require_alike(strategy: Decider, minutes: Sequence[int], parts: Sequence[Setups]) -> None:
-    """Require the same columns and gates of every decision that has setups."""
-    first: tuple[int, Setups] | None = None
-    for minute, part in zip(minutes, parts, strict=True):
-        if not len(part.row):
-            continue
-        if first is None:
-            first = minute, part
-        for what in ("columns", "gates"):
-            ours, theirs = getattr(part, what), getattr(first[1], what)
-            if differing := [name for name in {**theirs, **ours} if (name in ours) != (name in theirs)]:
-                raise DataError(
-                    f"strategy {strategy.name} gives {differing[0]} at one of the minutes {first[0]} and {minute} and "
-                    "not at the other; give the same columns and gates at each"
-                )
+def _filled(strategy: Decider, parts: Sequence[Setups]) -> list[Setups]:
+    """The decisions of several times with the same columns and measures, empty where one of them has none."""
+    parts = [part for part in parts if len(part.row)] or list(parts[:1])
+    columns = {name: values for part in parts for name, values in part.columns.items()}
+    gates = {name: values for part in parts for name, values in part.gates.items()}
+    for name, values in gates.items():
+        if values.dtype == np.bool_ and any(name not in part.gates for part in parts):
+            raise DataError(f"strategy {strategy.name} has the gate {name} at one time and not at another; declare it")
+    return [
+        replace(
+            part,
+            columns={name: part.columns.get(name, empty_column(name, len(part.row))) for name in columns},
+            gates={name: part.gates.get(name, np.full(len(part.row), np.nan)) for name in gates},
+        )
+        for part in parts
+    ]
 
 
 def _checked(strategy: Decider, seen: Seen, found: Any) -> Setups:
@@ -191,8 +195,9 @@ def _check_columns(strategy: Decider, seen: Seen, found: Setups) -> None:
         opens, closes = (pd.DatetimeIndex(schedule[end]).as_unit("ns").asi8 for end in ("open", "close"))
         for name in TIME_COLUMNS:
             if name in found.columns:
-                at = found.columns[name]
-                wrong = (at != NO_PRICE) & ((at < opens) | (at > closes))
+                at, begins = found.columns[name], name == "live_from"
+                outside = (at < opens) | (at >= closes) if begins else (at <= opens) | (at > closes)
+                wrong = (at != NO_PRICE) & outside
                 _refuse(strategy, seen, found, wrong, f"has {name} outside the session")
     arrays = {name: getattr(found, name) for name in _ARRAYS}
     if pd.DataFrame(arrays).duplicated().any():

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from pipeline.strategy.setups import NO_PRICE
 
-__all__ = ["CANDIDATE_COLUMNS", "ORDER_COLUMNS", "TIME_COLUMNS", "TYPES", "column_faults", "empty_cells"]
+__all__ = [
+    "CANDIDATE_COLUMNS",
+    "ORDER_COLUMNS",
+    "TIME_COLUMNS",
+    "TYPES",
+    "column_faults",
+    "empty_cells",
+    "empty_column",
+]
 
 Bools = NDArray[np.bool_]
 
@@ -28,6 +36,13 @@ CANDIDATE_COLUMNS = frozenset(
 """Those of the frame of candidates, after which no gate may be called."""
 
 _MOST = 1 << 31
+
+
+def empty_column(name: str, count: int) -> NDArray[Any]:
+    """Return a column that says nothing of so many orders."""
+    if name in TIME_COLUMNS:
+        return np.full(count, NO_PRICE)
+    return np.full(count, None if name in ("type", "group") else np.nan)
 
 
 def empty_cells(values: NDArray[Any]) -> Bools:

@@ -11,6 +11,7 @@ from pipeline.strategies.value_area_fade import ValueAreaFade
 from pipeline.strategy import HistorySettings, make_strategy, strategies
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.null_market import null_history
+from pipeline.strategy.signals import candidates_frame
 from tests.strategies.market import seen_of, walk
 
 NAMES = [
@@ -74,6 +75,21 @@ def test_extremes_of_the_search_space_are_valid_and_give_setups_that_can_be_orde
         for value in options:
             if key in own:
                 strategy({key: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gate_parameters_move_no_candidate_and_the_others_do(name: str) -> None:
+    strategy, seen = strategies()[name], null_history(HistorySettings(), 0)
+    usual = candidates_frame(checked_setups(strategy(), seen), seen)
+
+    for key in strategy.Parameters.model_fields:
+        dimension = strategy.space.get(key)
+        if dimension is None:
+            continue
+        ends = dimension.options if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+        frames = [candidates_frame(checked_setups(strategy({key: end}), seen), seen) for end in ends]
+        unmoved = [frame.equals(usual) for frame in frames]
+        assert all(unmoved) if key in strategy.gate_parameters else not all(unmoved), key
 
 
 @pytest.mark.parametrize("name", NAMES)

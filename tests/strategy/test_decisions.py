@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pipeline.strategy.setup_frames import candidates_frame, signals_frame
 
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.strategy import NO_PRICE, Seen, Setups, Strategy, StrategyParameters
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.order_columns import ORDER_COLUMNS
+from pipeline.strategy.signals import candidates_frame, signals_frame
 from tests.strategies.market import ES, calendar, flat, made_bars, made_history, seen_of
 
 HISTORY = made_history({}, {}, {})
@@ -216,6 +216,16 @@ def test_error_of_the_strategys_code_names_file_line_and_reason() -> None:
         checked_setups(Given(broken), SEEN)
 
 
+def test_column_that_the_history_lacks_names_the_line_that_asks_for_it() -> None:
+    def asks(seen: Seen) -> Setups:
+        return seen["clos"]
+
+    with pytest.raises(
+        ConfigurationError, match=r"strategy given: .*test_decisions\.py:\d+: the session history has no clos"
+    ):
+        checked_setups(Given(asks), SEEN)
+
+
 def test_strategy_that_leaves_the_program_is_one_error() -> None:
     def leaves(seen: Seen) -> Setups:
         raise SystemExit(3)
@@ -262,16 +272,31 @@ def test_no_minute_with_setups_gives_a_frame_without_rows() -> None:
     assert {"decided_at", "live_from", "open", "rule_signal"} <= set(frame.columns)
 
 
-@pytest.mark.parametrize("part", ["columns", "gates"])
-def test_minutes_that_differ_in_their_columns_are_refused(part: str) -> None:
-    def differing(seen: Seen) -> Setups:
-        if seen.minute == 30:
-            return GOOD
-        more = {"columns": {"max_bars": whole(1, 1, 1)}, "gates": {"more": np.ones(3)}}[part]
-        return changed(**{part: {**getattr(GOOD, part), **more}})
+def test_column_or_measure_that_one_minute_lacks_is_empty_there() -> None:
+    more = {
+        **{"type": GOOD.columns["type"], "max_bars": whole(1, 2, 3), "group": np.array(["a", "a", "b"], object)},
+        "live_until": OPENS[GOOD.row + 1] + 200 * MINUTE,
+    }
+    full = changed(columns=more)
+    bare = changed(**{name: getattr(GOOD, name)[:2] for name in ("row", "side", "entry", "stop", "target")})
+    bare = replace(bare, columns={"type": GOOD.columns["type"][:2]}, gates={"open": np.array([True, True])})
 
-    with pytest.raises(DataError, match=r"(max_bars|more) at one of the minutes 30 and 60 and not at the other"):
-        checked_setups(Given(differing, (30, 60)), SEEN)
+    found = checked_setups(Given(lambda seen: bare if seen.minute == 30 else full, (30, 60)), SEEN)
+
+    frame = signals_frame(found, SEEN)
+    assert found.row.tolist() == [0, 0, 0, 0, 2]
+    assert frame["max_bars"].fillna(0).tolist() == [0, 0, 1, 2, 3]
+    assert frame["group"].isna().tolist() == [True, True, False, False, False]
+    assert frame["live_until"].isna().tolist() == [True, True, False, False, False]
+    assert frame["measure"].fillna(-1).tolist() == [-1, -1, 0.5, -1, 2.0]
+    assert frame["open"].tolist() == [True, True, True, False, True]
+
+
+def test_undeclared_gate_that_one_minute_lacks_is_refused() -> None:
+    more = changed(gates={**GOOD.gates, "more": np.array([True, False, True])})
+
+    with pytest.raises(DataError, match="strategy given has the gate more at one time and not at another"):
+        checked_setups(Given(lambda seen: more if seen.minute == 30 else GOOD, (30, 60)), SEEN)
 
 
 def test_setup_of_a_session_without_a_bar_by_then_is_refused() -> None:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
-from pipeline.strategy.setup_frames import signals_frame
 
 from pipeline.errors import DataError
 from pipeline.market import simulate_market
@@ -18,6 +17,7 @@ from pipeline.strategies.value_area_fade import FadeParameters, ValueAreaFade
 from pipeline.strategy import HistorySettings, Seen, StrategyParameters, session_history
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.per_session import Order, SessionStrategy, SessionView
+from pipeline.strategy.signals import signals_frame
 from tests.strategies.market import ES, calendar, flat, made_bars, made_history, seen_of, walk
 
 NAN = math.nan
@@ -220,6 +220,20 @@ def test_every_field_of_an_order_arrives_in_its_column() -> None:
     }
     assert (second["type"], second["stop"]) == ("market", 4010.0)
     assert all(pd.isna(second[name]) for name in columns if name not in ("type", "stop"))
+
+
+def test_orders_of_two_times_with_different_fields_stand_in_one_frame() -> None:
+    def orders(day: SessionView) -> list[Order]:
+        if day.minute == 30:
+            return [Order(1, 3990.0, trail_ticks=4, gates={"odds": 0.5})]
+        return [Order(1, 3990.0, 3995.0, group="late")]
+
+    frame = frame_of(Given(orders, (30, 60)), SEEN)
+
+    assert frame["type"].fillna("limit").tolist() == ["market", "limit"] * 2
+    assert frame["trail_ticks"].fillna(0).tolist() == [4, 0] * 2
+    assert frame["group"].isna().tolist() == [True, False] * 2
+    assert frame["odds"].isna().tolist() == [False, True] * 2
 
 
 def test_whole_numbers_that_every_order_has_stay_whole() -> None:
