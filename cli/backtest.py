@@ -1,5 +1,6 @@
 """``vpoc backtest``: the strategy, or your own orders, on a file of bars, without Dagster."""
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,11 @@ def backtest(
     symbol: SymbolOption = "ES",
     orders: Annotated[
         Path | None,
-        typer.Option(help="CSV of your own bracket orders: session, side (1 or -1), entry, stop, target[, quantity]."),
+        typer.Option(
+            help="CSV or Parquet of your own orders: session, side (1 or -1), entry, stop[, target, quantity, "
+            "contract, type (limit, stop, market), live_from, live_until (times with zone), group, trail_ticks, "
+            "breakeven_ticks, give_back_percent, give_back_from_ticks, max_bars]; docs/fills.md explains them."
+        ),
     ] = None,
     trades: Annotated[Path | None, typer.Option(help="Write the trades to this CSV.")] = None,
     ends: Annotated[Path | None, typer.Option(help="Write every order and its outcome to this CSV.")] = None,
@@ -56,6 +61,8 @@ def backtest(
     with Status("profiles, signals, fills, statistics", console=console):
         own = None if orders is None else _own_orders(orders)
         with _named_lines(orders):
+            if own is not None and orders is not None:
+                _refuse_mistakes(own, orders)
             results = _run(taken, own, "" if orders is None else orders.name)
         parts = _summaries(results, taken)
         counted = _counted(symbol, taken, results, parts, own)
@@ -136,17 +143,39 @@ def _named_lines(path: Path | None) -> Iterator[None]:
     except OrderError as error:
         if path is None:
             raise
-        lines = [number for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
-        raise DataError(f"{path}, line {lines[error.row + 1]}: {error.reason}") from error  # after the line of names
+        if _is_parquet(path):
+            place = f"row {error.row + 1}"
+        else:
+            lines = [number for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
+            place = f"line {lines[error.row + 1]}"  # after the line of names
+        raise DataError(f"{path}, {place}: {error.reason}") from error
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() in (".parquet", ".pq")
 
 
 def _own_orders(path: Path) -> pd.DataFrame:
+    kind = "Parquet" if _is_parquet(path) else "CSV"
     try:
-        return pd.read_csv(path)
+        orders = pd.read_parquet(path) if _is_parquet(path) else pd.read_csv(path)
     except OSError as error:
         raise DataError(f"the orders in {path} can't be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise DataError(f"the orders in {path} can't be read as CSV: {' '.join(str(error).split())}") from error
+        raise DataError(f"the orders in {path} can't be read as {kind}: {' '.join(str(error).split())}") from error
+    return orders
+
+
+def _refuse_mistakes(orders: pd.DataFrame, path: Path) -> None:
+    """Refuse what a table of one's own may hold by mistake: a misspelt column, an order that stands there twice."""
+    from pipeline.backtest.orders import ORDER_COLUMNS, refuse_repeated
+
+    names = [str(name) for name in orders.columns]
+    for name in names:
+        near = difflib.get_close_matches(name.lower(), ORDER_COLUMNS, n=1, cutoff=0.8)
+        if near and name not in ORDER_COLUMNS and near[0] not in names:
+            raise DataError(f"{path} has a column {name}, which means nothing here; write {near[0]}, or leave it out")
+    refuse_repeated(orders)
 
 
 def _run(taken: FileBars, own: pd.DataFrame | None, name: str) -> "dict[str, BacktestResult]":

@@ -20,7 +20,7 @@ from pipeline.backtest.replayed import MARKET, NO_TARGET
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
 
-__all__ = ["ORDER_COLUMNS", "OrderBatch", "OrderError", "read_orders"]
+__all__ = ["ORDER_COLUMNS", "OrderBatch", "OrderError", "read_orders", "refuse_repeated"]
 
 _REQUIRED = ("session", "side", "entry", "stop")
 ORDER_COLUMNS = (*_REQUIRED, "target", "quantity", "contract", "volatility", *KIND_COLUMNS)
@@ -76,7 +76,7 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
     Raises
     ------
     DataError
-        For a missing column, an impossible value or an order given twice: names the row's label and the value.
+        For a missing column or an impossible value: names the row's label and the value.
     ConfigurationError
         If ``volatility_target`` is set and the orders carry no volatility.
     """
@@ -98,7 +98,7 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
     wrong = market & ~no_target & np.where(long, target <= stop, target >= stop)
     refuse(orders, "target", wrong, "it must be above the stop of a long, below that of a short", beside="stop")
     sessions, sides = session_dates(orders), side.astype(np.int64)
-    batch = OrderBatch(
+    return OrderBatch(
         session=sessions,
         side=sides,
         entry=entry,
@@ -109,8 +109,6 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
         contract=_contracts(orders),
         kinds=read_kinds(orders, types, sessions, instrument),
     )
-    _refuse_repeated(orders, batch)
-    return batch
 
 
 def _with_columns(orders: pd.DataFrame) -> pd.DataFrame:
@@ -168,20 +166,7 @@ def _contracts(orders: pd.DataFrame) -> NDArray[np.object_] | None:
     return column.convert_dtypes().astype("str").astype(object).where(column.notna(), None).to_numpy()
 
 
-def _refuse_repeated(orders: pd.DataFrame, batch: OrderBatch) -> None:
-    """Refuse an order that is there twice: pasted or made twice, and a larger one would say so by its quantity."""
-    # One number for what orders mostly differ in; only where it repeats are all columns looked at.
-    mixed = (batch.session.asi8 // 3_600_000_000_000 * 1_000_003 + batch.entry) * 1_000_003 + batch.stop * batch.side
-    if not pd.Series(mixed).duplicated().any():
-        return
-    columns = {
-        name: getattr(batch, name) for name in ("session", "side", "entry", "stop", "target", "quantity", "risk")
-    }
-    if batch.contract is not None:
-        columns["contract"] = batch.contract
-    if (kinds := batch.kinds) is not None:
-        columns |= {name: getattr(kinds, name) for name in ("type", "live_from", "live_until", "group")}
-        if kinds.exits is not None:
-            columns |= {f"exit {place}": column for place, column in enumerate(kinds.exits.T)}
-    repeated = pd.DataFrame(columns).duplicated().to_numpy()
-    refuse(orders, "session", repeated, "the same order stands in an earlier row; leave it out, or give quantity")
+def refuse_repeated(orders: pd.DataFrame) -> None:
+    """Raise OrderError for an order that stands there twice: pasted or made twice, for a larger one has a quantity."""
+    repeated = orders[[name for name in orders.columns if name in ORDER_COLUMNS]].duplicated().to_numpy()
+    refuse(orders, "session", repeated, "the same order stands in an earlier row; leave it out, or give a quantity")

@@ -48,7 +48,7 @@ def test_read_orders_missing_column_is_named(es: Instrument) -> None:
 
 def test_read_orders_sessions_in_any_form_are_the_same_midnight(es: Instrument) -> None:
     forms = ["2021-03-16", dt.date(2021, 3, 16), pd.Timestamp("2021-03-16 08:30"), np.datetime64("2021-03-16")]
-    together = book(*({**GOOD, "session": form, "quantity": place} for place, form in enumerate(forms, 1)))
+    together = book(*({**GOOD, "session": form} for form in forms))
 
     assert (read_orders(together, es, Account()).session == pd.Timestamp("2021-03-16")).all()
     for form in [*forms, pd.Timestamp("2021-03-16", tz="America/Chicago")]:
@@ -57,7 +57,7 @@ def test_read_orders_sessions_in_any_form_are_the_same_midnight(es: Instrument) 
 
 
 def test_read_orders_empty_quantity_means_the_sizing_rule(es: Instrument) -> None:
-    orders = book({**GOOD, "quantity": 2}, {**GOOD, "quantity": None}, {**GOOD, "target": 5000, "quantity": np.nan})
+    orders = book({**GOOD, "quantity": 2}, {**GOOD, "quantity": None}, {**GOOD, "quantity": np.nan})
 
     assert read_orders(orders, es, Account()).quantity.tolist() == [2, 0, 0]
 
