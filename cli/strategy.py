@@ -8,12 +8,14 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import JsonOption
+from cli.options import JsonOption, Reading, reads_a_file
 from cli.screen import Console
-from pipeline.home import vpoc_home
+from pipeline.errors import ConfigurationError
+from pipeline.home import vpoc_home, write_whole
 from pipeline.settings import load_settings
 from pipeline.strategy import Strategy, make_strategy, strategies
-from pipeline.strategy.registry import strategy_faults, strategy_place
+from pipeline.strategy.registry import require_name, strategy_faults, strategy_place
+from pipeline.strategy.skeleton import skeleton, skeleton_test
 
 __all__ = ["strategy"]
 
@@ -71,6 +73,46 @@ def show(name: Name, as_json: JsonOption = False) -> None:
         table.add_row(titles.get(str(gate), str(gate)), rate)
     console.print(table)
     console.sentence(f"Chance: {int(rates['paths'].max())} decisions on {found.chance.lower()}.")
+
+
+@strategy.command()
+def new(name: Annotated[str, typer.Argument(help="Its name: small letters, digits and underscores.")]) -> None:
+    """Write a strategy of your own to begin with, and its test, into VPOC_HOME/strategies."""
+    folder = vpoc_home().strategies
+    path, test = folder / f"{name}.py", folder / "tests" / f"test_{name}.py"
+    require_name(name)
+    if name in strategies():
+        raise ConfigurationError(f"there is a strategy {name} already: {strategy_place(name) or 'in the box'}")
+    for each in (path, test):
+        if each.exists():
+            raise ConfigurationError(f"{each} exists already: choose another name, or remove it")
+    write_whole(path, skeleton(name))
+    write_whole(test, skeleton_test(name, str(test)))
+    console = Console()
+    console.sentence(f"Strategy   {path}")
+    console.sentence(f"Test       {test}")
+    console.sentence(f"Next       edit it, then 'vpoc strategy check {name}'")
+
+
+@strategy.command()
+@reads_a_file
+def check(
+    name: Name,
+    file: Annotated[
+        str | None, typer.Argument(help="File, folder or glob with bars. [default: the symbol's own source]")
+    ] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Instrument. [default: ES]")] = None,
+    as_json: JsonOption = False,
+    *,
+    reading: Reading,
+) -> None:
+    """Run a strategy on simulated and on your bars, look for look-ahead, and trade it where nothing can be earned.
+
+    Exit code 0: nothing is wrong with it; 1: something is, and it is said; 2: wrong use.
+    """
+    from cli.strategy_check import check_and_show
+
+    check_and_show(name, file, symbol, reading, as_json=as_json)
 
 
 def _parameters(found: Strategy) -> Table:

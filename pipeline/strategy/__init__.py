@@ -10,6 +10,7 @@ from pipeline.strategy.gates import (
 )
 from pipeline.strategy.history import session_history
 from pipeline.strategy.model_signals import model_signals
+from pipeline.strategy.per_session import Order, SessionStrategy, SessionView
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.registry import find_strategy, make_strategy, strategies
 from pipeline.strategy.rules import TradingRules
@@ -21,7 +22,10 @@ from pipeline.strategy.signals import decided_by_close, gate_columns, make_candi
 __all__ = [
     "NO_PRICE",
     "HistorySettings",
+    "Order",
     "Seen",
+    "SessionStrategy",
+    "SessionView",
     "Setups",
     "Strategy",
     "StrategyParameters",

@@ -36,6 +36,15 @@ _TAKEN = frozenset(
 )
 
 
+def require_name(name: Any) -> None:
+    """Raise a ConfigurationError for a name that no strategy can have."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"a strategy can't have the name {name!r}: give 2 to 40 small letters, digits and underscores, a letter "
+            "first"
+        )
+
+
 def strategies() -> Mapping[str, type[Strategy]]:
     """Every strategy that can be used, by name, sorted."""
     return _plugins().by_name
@@ -93,12 +102,7 @@ def _plugins() -> Plugins[Strategy]:
 
 
 def _check_declaration(strategy: type[Strategy]) -> None:
-    name = strategy.name
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"the name {name!r} of {strategy.__name__} can't be used: give 2 to 40 small letters, digits and "
-            "underscores, a letter first"
-        )
+    require_name(strategy.name)
     for what in ("title", "description", "source"):
         text = getattr(strategy, what, None)
         if not isinstance(text, str) or not text.strip():

@@ -6,18 +6,32 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.backtest import Account, simulate
+from pipeline.market import simulate_market
+from pipeline.profiles import session_profiles
 from pipeline.search_space import Choice
 from pipeline.strategies.value_area_fade import ValueAreaFade
-from pipeline.strategy import HistorySettings, make_strategy, strategies
+from pipeline.strategy import HistorySettings, Seen, make_strategy, session_history, strategies
 from pipeline.strategy.decisions import checked_setups
 from pipeline.strategy.null_market import null_history
 from pipeline.strategy.signals import candidates_frame
-from tests.strategies.market import seen_of, walk
+from tests.strategies.market import ES, seen_of, walk
 
 NAMES = [
     *("eighty_percent_rule", "initial_balance_breakout", "naked_vpoc_magnet", "opening_gap_fill"),
     *("trend_continuation", "value_area_breakout", "value_area_fade"),
 ]
+
+
+@pytest.fixture(scope="module")
+def bars() -> pd.DataFrame:
+    return simulate_market(ES, "2023-01-03", 150, seed=4)
+
+
+@pytest.fixture(scope="module")
+def market(bars: pd.DataFrame) -> Seen:
+    settings = HistorySettings(trend_window=10, direction_window=40)
+    return Seen.of(session_history(bars, session_profiles(bars, ES), ES, settings), ES, settings, bars)
 
 
 def test_box_holds_the_strategies() -> None:
@@ -90,6 +104,21 @@ def test_gate_parameters_move_no_candidate_and_the_others_do(name: str) -> None:
         frames = [candidates_frame(checked_setups(strategy({key: end}), seen), seen) for end in ends]
         unmoved = [frame.equals(usual) for frame in frames]
         assert all(unmoved) if key in strategy.gate_parameters else not all(unmoved), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_candidates_are_orders_that_a_backtest_takes(name: str, market: Seen, bars: pd.DataFrame) -> None:
+    candidates = candidates_frame(checked_setups(make_strategy(name), market), market)
+
+    result = simulate(bars, candidates, ES, Account(initial_capital=1_000_000.0))
+
+    assert len(candidates) > 5
+    assert len(result.orders) == len(candidates)
+    assert set(result.orders["status"]) <= {"closed", "not_reached", "gapped_past_stop", "skipped", "cancelled"}
+    assert (result.orders["status"] == "closed").any()
+    if "decided_at" in candidates:
+        decided = candidates.set_index("session")["decided_at"].groupby(level=0).min()
+        assert (result.trades["entry_time"].to_numpy() >= decided.loc[result.trades["session"]].to_numpy()).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
