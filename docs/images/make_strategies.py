@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from pipeline.choices import backtest_look, rule_choices
 from pipeline.datasets import FileSource
 from pipeline.home import PROJECT
 from pipeline.look_count import LookCount, count_backtests, record_backtests
-from pipeline.market import find_instrument, simulate_market
+from pipeline.market import find_instrument, session_schedule, simulate_market
 from pipeline.market.cleaning import clean_bars
 from pipeline.performance import format_estimate, format_value, summary
 from pipeline.pictures import palette
@@ -51,6 +51,7 @@ TOLD = {
     "pnl_ticks": "net, a contract",
     "pnl": "net",
     "maximum_drawdown": "maximum drawdown",
+    "ambiguous": "ambiguous",
 }
 
 
@@ -88,7 +89,7 @@ def meanings(model: type) -> dict[str, str]:
             found |= {name: f"{found.get(name, '')} {line.strip()}".strip() for name in names}
         elif line.strip():
             break
-    return {name: text.replace("``", "`") for name, text in found.items()}
+    return {name: text.replace("``", "`").rstrip(".") for name, text in found.items()}
 
 
 def parameter_table(strategy: Strategy) -> str:
@@ -132,6 +133,11 @@ def result_table(found: Backtested) -> str:
         words = str(status).replace("_", " ")
         words += f": {reason.replace('_', ' ')}" if reason and reason != status else ""
         rows.append([f"– {words}", *(f"{counts.get((status, reason), 0):,}" for counts in ends.values())])
+        if status == "closed":
+            exits = [result.trades["exit_reason"].value_counts() for result in found.research.results.values()]
+            for exit_reason in sorted({each for counts in exits for each in counts.index}):
+                words = f"– – by {exit_reason.replace('_', ' ')}"
+                rows.append([words, *(f"{counts.get(exit_reason, 0):,}" for counts in exits)])
     return table(["", *parts], rows)
 
 
@@ -168,66 +174,59 @@ def backtests(file: str) -> Iterator[tuple[str, Backtested]]:
             raise SystemExit(failed)
         seen = Replays(bars, ES).decide(settings.rules).seen
         done[name] = research, settings.strategy.pass_rates(seen)
-        print(name, "backtested", file=sys.stderr)
     for name, (research, rates) in done.items():
         parts = {key: summary(result) for key, result in research.results.items()}
         yield name, Backtested(research, parts, rates, count_backtests("ES", ES, research.results, parts))
 
 
-def levels(name: str, research: Research, order: pd.Series, bars: pd.DataFrame) -> list[Level]:
-    """Lines of a strategy's picture: what it refers to."""
-    last = research.history.loc[order["decided_on"]]
-    opened = bars[bars["timestamp"] >= rth_open(order["session"])]["open"].iloc[0]
-    value = Level("VAL|VAH", last["val"], last["vah"])
-    vpoc = Level("VPOC", last["vpoc"], colour=palette.VPOC)
-    opening = Level("open", opened, begin=rth_open(order["session"]), colour=palette.MUTED)
-
-    def gap() -> list[Level]:
-        return [Level("last low|last high", last["low"], last["high"], colour=palette.MUTED), opening]
-
-    def naked() -> list[Level]:
-        made = research.history["vpoc"][: order["decided_on"]]
-        day = made[made == order["target"]].index[-1]
-        return [
-            Level(f"naked VPOC of {day:%d %b}", order["target"], colour=palette.NAKED),
-            Level("last close", last["close"], colour=palette.MUTED),
-        ]
-
-    def balance() -> list[Level]:
-        begin, end = rth_open(order["session"]), order["live_from"]
-        first = bars[(bars["timestamp"] >= begin) & (bars["timestamp"] < end)]
-        other = research.signals[research.signals["group"] == order["group"]]
-        other = other[other["side"] == -order["side"]].iloc[0]
-        return [
-            Level("balance", first["low"].min(), first["high"].max(), begin, end, palette.BALANCE),
-            Level("other side", other["entry"], begin=end, colour=palette.MUTED),
-        ]
-
-    drawn: dict[str, Callable[[], list[Level]]] = {
-        "value_area_fade": lambda: [value, vpoc],
-        "eighty_percent_rule": lambda: [value, opening],
-        "initial_balance_breakout": balance,
-        "value_area_breakout": lambda: [value, vpoc],
-        "naked_vpoc_magnet": naked,
-        "opening_gap_fill": gap,
-        "trend_continuation": lambda: [Level("last low|last high", last["low"], last["high"], colour=palette.MUTED)],
-    }
-    return drawn[name]()
-
-
 def rth_open(session: pd.Timestamp) -> pd.Timestamp:
     """When regular hours of a session open."""
-    return (session + pd.Timedelta(hours=8, minutes=30)).tz_localize(ES.time_zone).tz_convert("UTC")
+    return pd.Timestamp(session_schedule(ES, session, session)["rth_open"].iloc[0])
+
+
+def levels(name: str, research: Research, trade: pd.Series, order: pd.Series, bars: pd.DataFrame) -> list[Level]:
+    """Lines of a strategy's picture: what it refers to."""
+    begin, last = rth_open(order["session"]), research.history.loc[order["decided_on"]]
+    value = Level("VAL", last["val"], last["vah"], "VAH")
+    span = Level("last low", last["low"], last["high"], "last high", colour=palette.MUTED)
+    vpoc = Level("VPOC", last["vpoc"], colour=palette.VPOC)
+    close = Level("last close", last["close"], colour=palette.MUTED)
+    today = bars[bars["timestamp"] >= begin]
+    opening = Level("open", today["open"].iloc[0], begin=begin, colour=palette.MUTED)
+    if name == "initial_balance_breakout":
+        first = today[today["timestamp"] < order["live_from"]]
+        low, high = first["low"].min(), first["high"].max()
+        group = research.signals[research.signals["group"] == order["group"]]
+        other = group["entry"][group["side"] != order["side"]].iloc[0]
+        return [
+            Level("balance", low, high, begin=begin, end=order["live_from"], colour=palette.BALANCE),
+            Level("other entry", other, begin=order["live_from"], end=trade["entry_time"], colour=palette.MUTED),
+        ]
+    if name == "naked_vpoc_magnet":
+        vpocs = research.history["vpoc"][: order["decided_on"]]
+        made = vpocs[vpocs == order["target"]].index[-1]
+        return [Level(f"naked VPOC, {made:%d %b}", order["target"], colour=palette.NAKED), close]
+    return {
+        "value_area_fade": [value, vpoc],
+        "eighty_percent_rule": [value, opening],
+        "value_area_breakout": [value, vpoc],
+        "opening_gap_fill": [span, opening],
+        "trend_continuation": [span],
+    }[name]
 
 
 def draw(name: str, bars: pd.DataFrame) -> str:
     """Draw the first rule signal that went as meant; return the session."""
     research = run_research(bars, ES, Settings(strategy=name))
-    trades = research.results[RULES].trades
+    result = research.results[RULES]
+    trades = result.trades.join(result.orders[["entry"]], on="order")
     meant = trades["exit_reason"] == ("trailed_stop" if name == "trend_continuation" else "target")
-    trade = trades[meant & (trades["pnl"] > 0) & (trades["bars_held"] >= LONG_ENOUGH)].iloc[0]
-    order = research.results[RULES].orders.loc[trade["order"]]
-    picture = trade_png(bars, ES, order, trade, levels(name, research, order, bars))
+    # Filled where the order stood, not at an open beyond it.
+    usual = trades["entry"].isna() | ((trades["entry_price"] - trades["entry"]).abs() <= ES.tick_size)
+    trade = trades[meant & usual & (trades["pnl"] > 0) & (trades["bars_held"] >= LONG_ENOUGH)].iloc[0]
+    order = result.orders.loc[trade["order"]]
+    simulated = ES.model_copy(update={"symbol": "Simulated ES"})
+    picture = trade_png(bars, simulated, order, trade, levels(name, research, trade, order, bars))
     (HERE / f"strategy_{name}.png").write_bytes(picture)
     return f"{trade['session']:%F}"
 

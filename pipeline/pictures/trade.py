@@ -26,11 +26,11 @@ __all__ = ["Level", "draw_trade", "trade_png"]
 
 _WIDTH, _HEIGHT = 9.6, 4.6  # inches
 _TOP, _BOTTOM, _LEFT, _RIGHT = 0.9, 0.07, 0.062, 0.995  # of the figure: where the pane lies
-_POINTS = _HEIGHT * (_TOP - _BOTTOM) * 72  # height of the pane
+_TALL, _WIDE = _HEIGHT * (_TOP - _BOTTOM) * 72, _WIDTH * (_RIGHT - _LEFT) * 72  # the pane, in points
 _CANDLES = 130  # at most
 _BEFORE = 3  # the session before is drawn in so many parts' last
-_ROOM = 0.3  # of the candles' width, to their right, for labels
-_SMALL, _LABEL = 8.5, 11.0  # points: text, and from one label to the next
+_SMALL, _LABEL, _LETTER = 8.5, 11.0, 5.0  # points: text, from one label to the next, and a letter's width
+_MOST_ROOM = 0.45  # of the pane's width, that labels take
 _EDGE = 0.06  # of the prices' height, above and below them
 _HORIZON = pd.Timedelta("12D")  # longer than any closure
 
@@ -45,8 +45,8 @@ class Level:
         Words beside it; a price is written after them.
     price
         The price, or the lower of two.
-    upper
-        The upper of two.
+    upper, upper_label
+        The upper of two, and the words beside it: the same by default.
     begin, end
         Instants between which it is drawn; the left and the right edge by default.
     colour
@@ -56,6 +56,7 @@ class Level:
     label: str
     price: float
     upper: float | None = None
+    upper_label: str = ""
     begin: pd.Timestamp | None = None
     end: pd.Timestamp | None = None
     colour: str = palette.EDGE
@@ -73,7 +74,8 @@ def trade_png(
 ) -> bytes:
     """Draw an order, its trade and the levels it refers to over the bars of its session.
 
-    The last third of the session before stands to the left of it, where that is of the same contract.
+    The last third of the session before stands to the left of it, where that is of the same contract; a position held
+    overnight is drawn to the end of the session it was closed in.
 
     Parameters
     ----------
@@ -116,36 +118,36 @@ def draw_trade(
     title: str | None = None,
 ) -> "Figure":
     """Draw the figure of :func:`trade_png` in matplotlib."""
-    drawn = _Drawing(_session_bars(bars, pd.Timestamp(order["session"]), instrument, hours), instrument, order, trade)
+    exited = None if trade is None else pd.Timestamp(trade["exit_time"])
+    shown = _session_bars(bars, pd.Timestamp(order["session"]), exited, instrument, hours)
+    drawn = _Drawing(shown, instrument, order, trade, levels)
     figure = new_figure(_WIDTH, _HEIGHT)
     figure.set_layout_engine("none")
     pane = figure.add_axes((_LEFT, _BOTTOM, _RIGHT - _LEFT, _TOP - _BOTTOM))
-    low, high = drawn.scale(pane, levels)
-    pane.grid(axis="y", color=palette.GRID, linewidth=0.7)
-    pane.set_axisbelow(True)
-    pane.spines[["left", "bottom"]].set_color(palette.SESSION)
-    pane.tick_params(colors=palette.MUTED, length=0)
-    drawn.levels(pane, levels)
-    drawn.bars(pane, high - low)
-    drawn.order_lines(pane)
-    drawn.fills(pane)
-    drawn.labels(pane, levels, high - low)
-    words = drawn.title(hours) if title is None else title
-    figure.text(0.008, 0.945, words, fontsize=11, color=palette.INK)
+    drawn.set_axes(pane)
+    drawn.draw_levels(pane)
+    drawn.draw_bars(pane)
+    drawn.draw_order(pane)
+    drawn.draw_labels(pane)
+    figure.text(0.008, 0.945, drawn.title(hours) if title is None else title, fontsize=11, color=palette.INK)
     return figure
 
 
-def _session_bars(bars: pd.DataFrame, session: pd.Timestamp, instrument: Instrument, hours: Hours) -> pd.DataFrame:
-    """A session's bars, and after the last third of the session before where that is of the same contract."""
+def _session_bars(
+    bars: pd.DataFrame, session: pd.Timestamp, exited: pd.Timestamp | None, instrument: Instrument, hours: Hours
+) -> pd.DataFrame:
+    """The bars from a session to that of the exit, after the last third of the session before."""
     near = bars["timestamp"].dt.tz_localize(None)
-    around = bars[(near >= session - _HORIZON) & (near <= session + pd.Timedelta("2D"))]
+    ends = (session if exited is None else max(session, exited.tz_localize(None))) + pd.Timedelta("2D")
+    around = bars[(near >= session - _HORIZON) & (near <= ends)]
     if around.empty:
         raise DataError(
             f"no bar lies near {instrument.symbol}'s session {session:%F}; give the bars that it was traded on"
         )
-    found = select_sessions(around, instrument, (session - _HORIZON).date(), session.date(), hours=hours)
-    own = found[found["session"] == session]
-    if own.empty:
+    found = select_sessions(around, instrument, (session - _HORIZON).date(), ends.date(), hours=hours)
+    last = session if exited is None else found["session"][found["timestamp"] <= exited].max()
+    own = found[(found["session"] >= session) & (found["session"] <= last)]
+    if own.empty or own["session"].iloc[0] != session:
         raise DataError(f"no bar lies in the {hours} hours of {instrument.symbol}'s session {session:%F}")
     before = found[found["session"] < session]
     before = before[before["session"] == before["session"].max()]
@@ -163,165 +165,154 @@ class _Drawing:
         instrument: Instrument,
         order: Mapping[str, Any] | pd.Series,
         trade: Mapping[str, Any] | pd.Series | None,
+        levels: Sequence[Level],
     ) -> None:
-        self.instrument, self.order, self.trade = instrument, order, trade
-        self.all = bars
-        self.candles = candles(bars, _CANDLES)
-        self.begins = pd.DatetimeIndex(self.candles["timestamp"]).as_unit("ns").asi8
-        self.side = int(order["side"])
-        self.first = int((self.candles["session"] < self.candles["session"].iloc[-1]).sum())
-        own = bars[bars["session"] == bars["session"].iloc[-1]]["timestamp"]
+        self.instrument, self.order, self.trade, self.levels = instrument, order, trade, levels
+        own = bars["timestamp"][bars["session"] >= order["session"]]
         if trade is not None and not (own.iloc[0] <= trade["entry_time"] and trade["exit_time"] <= own.iloc[-1]):
             raise DataError(
                 f"the trade from {trade['entry_time']} to {trade['exit_time']} does not lie in the bars of its session"
             )
-
-    def place(self, instant: pd.Timestamp) -> int:
-        """Candle that holds an instant."""
-        return int(np.searchsorted(self.begins, pd.Timestamp(instant).as_unit("ns").value, side="right")) - 1
-
-    def before(self, instant: pd.Timestamp | None, otherwise: float) -> float:
-        """Left edge of the first candle that begins at an instant or later."""
-        if _missing(instant):
-            return otherwise
-        return float(np.searchsorted(self.begins, pd.Timestamp(instant).as_unit("ns").value)) - 0.5
+        self.bars = bars
+        self.candles = candles(bars, _CANDLES)
+        self.begins = pd.DatetimeIndex(self.candles["timestamp"]).as_unit("ns").asi8
+        self.side = int(order["side"])
+        self.first = int((self.candles["session"] < order["session"]).sum())
+        self.right = len(self.candles) - 0.5
+        self.low, self.high = self._prices()
 
     def given(self, name: str) -> Any:
         """What the order says; None where it says nothing."""
         value = self.order.get(name)
         return None if _missing(value) else value
 
-    @property
-    def right(self) -> float:
-        """Right edge of the candles."""
-        return len(self.candles) - 0.5
+    def place(self, instant: pd.Timestamp) -> int:
+        """Candle that holds an instant."""
+        return int(np.searchsorted(self.begins, pd.Timestamp(instant).as_unit("ns").value, side="right")) - 1
 
-    @property
-    def span(self) -> tuple[float, float]:
-        """Where the order lies: from when it may enter to its exit, or to when it may not any more."""
-        begin = self.before(self.given("live_from"), self.first - 0.5)
-        if self.trade is not None:
-            return begin, self.place(self.trade["exit_time"]) + 0.5
-        return begin, self.before(self.given("live_until"), self.right)
+    def edge(self, instant: pd.Timestamp | None, otherwise: float) -> float:
+        """Left edge of the first candle that begins at an instant or later."""
+        if instant is None:
+            return otherwise
+        return float(np.searchsorted(self.begins, pd.Timestamp(instant).as_unit("ns").value)) - 0.5
 
-    def scale(self, pane: "Axes", levels: Sequence[Level]) -> tuple[float, float]:
-        """Set both axes, so that everything is seen."""
+    def _prices(self) -> tuple[float, float]:
+        """Ends of the price axis, between which everything lies."""
         prices = [self.candles["low"].min(), self.candles["high"].max()]
         prices += [value for name in ("entry", "stop", "target") if (value := self.given(name)) is not None]
-        prices += [end for level in levels for end in (level.price, level.upper) if end is not None]
-        edge = max(_EDGE * (max(prices) - min(prices)), 2 * self.instrument.tick_size)
-        low, high = min(prices) - edge, max(prices) + edge
-        pane.set_ylim(low, high)
-        pane.set_yticks(palette.round_prices(low, high))
-        pane.yaxis.set_major_formatter(lambda price, _: f"{price:,.12g}")
-        pane.set_xlim(-1, self.right + _ROOM * len(self.candles))
-        own = self.candles.iloc[self.first :]
-        where, words = palette.time_ticks(own["timestamp"].dt.tz_convert(self.instrument.time_zone), own["session"])
-        pane.set_xticks([self.first + place for place in where], words)
-        return low, high
+        prices += [end for level in self.levels for end in (level.price, level.upper) if end is not None]
+        room = max(_EDGE * (max(prices) - min(prices)), 2 * self.instrument.tick_size)
+        return min(prices) - room, max(prices) + room
 
-    def levels(self, pane: "Axes", levels: Sequence[Level]) -> None:
-        """Draw lines of single prices, and bands between two."""
-        for level in levels:
-            begin, end = self.before(level.begin, -1.0), self.before(level.end, self.right)
-            if level.upper is not None:
-                pane.fill_between([begin, end], level.price, level.upper, color=level.colour, alpha=0.09, linewidth=0)
-            ends = [level.price] if level.upper is None else [level.price, level.upper]
-            style = "--" if level.upper is None else "-"
-            pane.hlines(ends, begin, end, level.colour, linewidth=1.0, linestyle=style)
-
-    def bars(self, pane: "Axes", height: float) -> None:
-        """Draw the candles, and where the session begins."""
-        left, right = pane.get_xlim()
-        wide = 0.7 * _WIDTH * 72 * (_RIGHT - _LEFT) / (right - left)
-        draw_candles(pane, self.candles, wide, 0.5 * height / _POINTS)
-        if self.first:
-            pane.axvline(self.first - 0.5, color=palette.SESSION, linewidth=0.8, zorder=0.6)
-            words = f"{self.candles['session'].iloc[0]:%d %b}"
-            look: dict[str, Any] = {"fontsize": _SMALL, "color": palette.MUTED, "va": "top"}
-            pane.text(self.first - 1.2, pane.get_ylim()[1], words, ha="right", **look)
-            pane.text(self.first + 0.2, pane.get_ylim()[1], f"{self.candles['session'].iloc[-1]:%d %b}", **look)
-
-    def order_lines(self, pane: "Axes") -> None:
-        """Draw entry, stop and target while the order lives, and what the position risked and aimed at."""
-        begin, end = self.span
-        entry = self.given("entry")
-        if entry is not None:
-            until = end if self.trade is None else self.place(self.trade["entry_time"]) + 0.5
-            pane.hlines(entry, begin, until, palette.INK, linewidth=1.2, linestyle=(0, (4, 2)))
-        if self.given("live_from") is not None:
-            pane.axvline(begin, color=palette.MUTED, linewidth=0.9, linestyle=":", zorder=0.7)
-            clock = pd.Timestamp(self.given("live_from")).tz_convert(self.instrument.time_zone)
-            look: dict[str, Any] = {"fontsize": _SMALL, "color": palette.MUTED, "va": "bottom"}
-            pane.text(begin + 0.4, pane.get_ylim()[0], f"from {clock:%H:%M}", **look)
-        if self.trade is not None:
-            begin = self.place(self.trade["entry_time"]) - 0.5
-        where, stops = self.stops(begin, end)
-        pane.step(where, stops, where="post", color=palette.SELL, linewidth=1.5)
-        target = self.given("target")
-        if target is not None:
-            pane.hlines(target, begin, end, palette.BUY, linewidth=1.5)
-        if self.trade is not None:
-            base = float(self.trade["entry_price"])
-            for price, colour in ((stops[0], palette.SELL), (target, palette.BUY)):
-                if price is not None:
-                    pane.fill_between([begin, end], base, price, color=colour, alpha=0.13, linewidth=0)
-
-    def stops(self, begin: float, end: float) -> tuple[list[float], list[float]]:
-        """Stops, and where each begins to act; the last again where the order ends."""
-        if self.trade is None:
-            return [begin, end], [float(self.order["stop"])] * 2
-        times = self.all["timestamp"]
-        held = self.all[(times >= self.trade["entry_time"]) & (times <= self.trade["exit_time"])]
-        stops = stop_path(self.order, self.trade, held["close"].to_numpy(np.float64), self.instrument).tolist()
-        return [*(self.place(time) - 0.5 for time in held["timestamp"]), end], [*stops, stops[-1]]
-
-    def fills(self, pane: "Axes") -> None:
-        """Mark entry and exit."""
-        if self.trade is None:
-            return
-        points = [
-            (self.trade["entry_time"], self.trade["entry_price"], "^" if self.side > 0 else "v"),
-            (self.trade["exit_time"], self.trade["exit_price"], "X"),
-        ]
-        for time, price, marker in points:
-            pane.scatter(
-                [self.place(time)],
-                [price],
-                70,
-                marker=marker,
-                color=palette.INK,
-                edgecolor="white",
-                linewidth=1,
-                zorder=4,
-            )
-
-    def labels(self, pane: "Axes", levels: Sequence[Level], height: float) -> None:
-        """Write what each line is to the right, those of one price together, none over another."""
+    def _words(self) -> list[tuple[float, str, str]]:
+        """Price, words and colour of each label, the lowest first; what has one price has one label."""
         said: dict[int, tuple[list[str], str]] = {}
 
         def say(price: Any, words: str, colour: str) -> None:
             if price is not None:
                 said.setdefault(int(self.instrument.to_ticks(price)), ([], colour))[0].append(words)
 
-        say(self.given("entry"), "entry", palette.INK)
+        entry = self.given("entry")
+        say(self.trade["entry_price"] if entry is None and self.trade is not None else entry, "entry", palette.INK)
         moved = any(self.given(name) is not None for name in ("trail_ticks", "breakeven_ticks"))
         say(self.given("stop"), "first stop" if moved else "stop", palette.SELL)
         say(self.given("target"), "target", palette.BUY)
-        if self.trade is not None and self.given("entry") is None:
-            say(self.trade["entry_price"], "entry", palette.INK)
-        for level in levels:
-            low, _, high = level.label.partition("|")
-            say(level.price, low, level.colour)
-            say(level.upper, high or low, level.colour)
-        ticks = sorted(said)
-        points = _POINTS / height
-        wanted = [float(self.instrument.to_prices(tick)) * points for tick in ticks]
-        for tick, place in zip(ticks, spread_labels(wanted, _LABEL), strict=True):
-            words, colour = said[tick]
-            price = f"{float(self.instrument.to_prices(tick)):,.{self.instrument.price_decimals}f}"
-            text = f"{price}  {', '.join(dict.fromkeys(words))}"
-            pane.text(self.right + 1.5, place / points, text, color=colour, fontsize=_SMALL, va="center")
+        for level in self.levels:
+            say(level.price, level.label, level.colour)
+            say(level.upper, level.upper_label or level.label, level.colour)
+        found = []
+        for tick, (words, colour) in sorted(said.items()):
+            price = float(self.instrument.to_prices(tick))
+            text = f"{price:,.{self.instrument.price_decimals}f}  {', '.join(dict.fromkeys(words))}"
+            found.append((price, text, colour))
+        return found
+
+    def set_axes(self, pane: "Axes") -> None:
+        """Set both axes, with room for the labels to the right of the candles."""
+        pane.set_ylim(self.low, self.high)
+        pane.set_yticks(palette.round_prices(self.low, self.high))
+        pane.yaxis.set_major_formatter(lambda price, _: f"{price:,.12g}")
+        wanted = (max(len(text) for _, text, _ in self._words()) + 3) * _LETTER / _WIDE
+        left = -1.0
+        pane.set_xlim(left, left + (self.right - left) / (1 - min(wanted, _MOST_ROOM)))
+        own = self.candles.iloc[self.first :]
+        where, words = palette.time_ticks(own["timestamp"].dt.tz_convert(self.instrument.time_zone), own["session"])
+        pane.set_xticks([self.first + place for place in where], words)
+        pane.hlines(pane.get_yticks(), left, self.right, palette.GRID, linewidth=0.7, zorder=0.5)
+        pane.spines[["left", "bottom"]].set_color(palette.SESSION)
+        pane.tick_params(colors=palette.MUTED, length=0)
+
+    def draw_levels(self, pane: "Axes") -> None:
+        """Draw lines of single prices, and bands between two."""
+        for level in self.levels:
+            begin, end = self.edge(level.begin, -1.0), self.edge(level.end, self.right)
+            if level.upper is not None:
+                pane.fill_between([begin, end], level.price, level.upper, color=level.colour, alpha=0.09, linewidth=0)
+            ends = [level.price] if level.upper is None else [level.price, level.upper]
+            pane.hlines(ends, begin, end, level.colour, linewidth=1.0, linestyle="--" if level.upper is None else "-")
+
+    def draw_bars(self, pane: "Axes") -> None:
+        """Draw the candles, and where the session begins."""
+        left, right = pane.get_xlim()
+        draw_candles(pane, self.candles, 0.7 * _WIDE / (right - left), 0.5 * (self.high - self.low) / _TALL)
+        sessions = self.candles["session"]
+        look: dict[str, Any] = {"fontsize": _SMALL, "color": palette.MUTED, "va": "top"}
+        for start in np.flatnonzero(sessions.ne(sessions.shift()))[1:].tolist():
+            pane.axvline(start - 0.5, color=palette.SESSION, linewidth=0.8, zorder=0.6)
+            pane.text(start - 1.2, self.high, f"{sessions.iloc[start - 1]:%d %b}", ha="right", **look)
+            pane.text(start + 0.2, self.high, f"{sessions.iloc[start]:%d %b}", **look)
+
+    def draw_order(self, pane: "Axes") -> None:
+        """Draw entry, stop and target while the order lives; what the position risked and aimed at; and its fills."""
+        entry, target, live = (self.given(name) for name in ("entry", "target", "live_from"))
+        begin = self.edge(live, self.first - 0.5)
+        end = self.edge(self.given("live_until"), self.right)
+        if live is not None:
+            pane.axvline(begin, color=palette.MUTED, linewidth=0.9, linestyle=":", zorder=0.7)
+            clock = f"{pd.Timestamp(live).tz_convert(self.instrument.time_zone):%H:%M}"
+            pane.text(begin + 0.4, self.low, f"from {clock}", fontsize=_SMALL, color=palette.MUTED, va="bottom")
+        if self.trade is not None:
+            filled, end = self.place(self.trade["entry_time"]), self.place(self.trade["exit_time"]) + 0.5
+            if entry is not None:
+                pane.hlines(entry, begin, filled, palette.INK, linewidth=1.2, linestyle=(0, (4, 2)))
+            begin = filled - 0.5
+            self._draw_position(pane, begin, end)
+        else:
+            if entry is not None:
+                pane.hlines(entry, begin, end, palette.INK, linewidth=1.2, linestyle=(0, (4, 2)))
+            pane.hlines(self.order["stop"], begin, end, palette.SELL, linewidth=1.5)
+        if target is not None:
+            pane.hlines(target, begin, end, palette.BUY, linewidth=1.5)
+
+    def _draw_position(self, pane: "Axes", begin: float, end: float) -> None:
+        assert self.trade is not None  # noqa: S101
+        base, target = float(self.trade["entry_price"]), self.given("target")
+        times = self.bars["timestamp"]
+        held = self.bars[(times >= self.trade["entry_time"]) & (times <= self.trade["exit_time"])]
+        stops = stop_path(self.order, self.trade, held["close"].to_numpy(np.float64), self.instrument)
+        # Each holds from the left edge of its candle on, the last to the end.
+        where = np.array([*(self.place(time) - 0.5 for time in held["timestamp"]), end])
+        stops = np.append(stops, stops[-1])
+        pane.step(where, stops, where="post", color=palette.SELL, linewidth=1.5)
+        risked = base + self.side * np.minimum(self.side * (stops - base), 0.0)
+        pane.fill_between(where, base, risked, step="post", color=palette.SELL, alpha=0.13, linewidth=0)
+        if target is not None:
+            pane.fill_between([begin, end], base, target, color=palette.BUY, alpha=0.13, linewidth=0)
+        for time, price, marker in (
+            (self.trade["entry_time"], base, "^" if self.side > 0 else "v"),
+            (self.trade["exit_time"], self.trade["exit_price"], "X"),
+        ):
+            look: dict[str, Any] = {"color": palette.INK, "edgecolor": "white", "linewidth": 1, "zorder": 4}
+            pane.scatter([self.place(time)], [price], 70, marker=marker, **look)
+
+    def draw_labels(self, pane: "Axes") -> None:
+        """Write what each line is to the right, none over another."""
+        points = _TALL / (self.high - self.low)
+        words = self._words()
+        places = spread_labels([price * points for price, _, _ in words], _LABEL)
+        for (_, text, colour), place in zip(words, places, strict=True):
+            look: dict[str, Any] = {"color": colour, "fontsize": _SMALL, "va": "center", "annotation_clip": False}
+            pane.annotate(text, (self.right, place / points), (8, 0), textcoords="offset points", **look)
 
     def title(self, hours: Hours) -> str:
         """Symbol, session, kind of order, and what became of it."""
