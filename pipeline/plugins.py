@@ -9,7 +9,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -17,9 +17,11 @@ from typing import Generic, TypeVar
 
 from pipeline.errors import PipelineError
 
-__all__ = ["Fault", "Plugins", "fault_of", "find_plugins"]
+__all__ = ["Execute", "Fault", "Plugins", "fault_of", "find_plugins", "user_modules"]
 
 Base = TypeVar("Base")
+
+Execute = Callable[[Callable[[], None], ModuleType], None]
 
 _NAMESPACE = "vpoc_home"
 # User's modules by file, with the state of the file that they were made from.
@@ -88,12 +90,10 @@ def find_plugins(base: type[Base], package: str, folder: Path, check: Callable[[
         check(one)
     own: dict[str, list[tuple[Path, type[Base]]]] = {}
     faults: list[Fault] = []
-    for path in sorted(folder.glob("[!_.]*.py")):
-        module, fault = _user_module(path, folder.name)
-        if fault is not None:
-            faults.append(fault)
+    for path, module in user_modules(folder):
+        if isinstance(module, Fault):
+            faults.append(module)
             continue
-        assert module is not None  # noqa: S101
         classes = list(_classes(module, base))
         if not classes:
             faults.append(
@@ -119,6 +119,24 @@ def find_plugins(base: type[Base], package: str, folder: Path, check: Callable[[
     return Plugins(MappingProxyType(dict(sorted(usable.items()))), MappingProxyType(places), tuple(faults))
 
 
+def user_modules(folder: Path, execute: Execute | None = None) -> Iterator[tuple[Path, "ModuleType | Fault"]]:
+    """Import a folder's files, in order; what can't be imported is a fault.
+
+    Parameters
+    ----------
+    folder
+        May be absent. Files whose names begin with an underscore or a dot are left alone.
+    execute
+        Runs the import that it is given, for whoever wants to know what a file declares while it is imported.
+    """
+    for path in sorted(folder.glob("[!_.]*.py")):
+        module, fault = _user_module(path, folder.name, execute or (lambda run, _: run()))
+        if fault is not None:
+            yield path, fault
+        elif module is not None:
+            yield path, module
+
+
 def _modules_of(package: str) -> Iterable[ModuleType]:
     home = importlib.import_module(package)
     for found in sorted(pkgutil.iter_modules(home.__path__), key=lambda each: each.name):
@@ -136,7 +154,7 @@ def _classes(module: ModuleType, base: type[Base]) -> Iterable[type[Base]]:
             yield one
 
 
-def _user_module(path: Path, kind: str) -> tuple[ModuleType | None, Fault | None]:
+def _user_module(path: Path, kind: str, execute: Execute) -> tuple[ModuleType | None, Fault | None]:
     """Import a user's file, or return what it was imported as where it has not changed since."""
     path = path.resolve()
     try:
@@ -146,19 +164,20 @@ def _user_module(path: Path, kind: str) -> tuple[ModuleType | None, Fault | None
     stamp = state.st_mtime_ns, state.st_size
     if path in _imported and _imported[path][0] == stamp:
         return _imported[path][1:]
-    found = _execute(path, f"{_NAMESPACE}.{kind}.{path.stem}")
+    found = _execute(path, f"{_NAMESPACE}.{kind}.{path.stem}", execute)
     _imported[path] = stamp, *found
     return found
 
 
-def _execute(path: Path, name: str) -> tuple[ModuleType | None, Fault | None]:
+def _execute(path: Path, name: str, execute: Execute) -> tuple[ModuleType | None, Fault | None]:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # noqa: S101
-    assert spec.loader is not None  # noqa: S101
+    loader = spec.loader
+    assert loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses and pydantic look up a class's names
     try:
-        spec.loader.exec_module(module)
+        execute(lambda: loader.exec_module(module), module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
