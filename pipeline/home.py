@@ -63,6 +63,11 @@ class Home:
         return self.root / "features"
 
     @property
+    def model_families(self) -> Path:
+        """The user's own model families, one file each."""
+        return self.root / "model_families"
+
+    @property
     def strategies(self) -> Path:
         """The user's own strategies, one file each."""
         return self.root / "strategies"

@@ -1,6 +1,9 @@
 """A strategy of the user's own goes through the whole chain: one file in the home, nothing of the package touched."""
 
+import json
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -10,12 +13,23 @@ from pipeline.definitions import defs
 from pipeline.errors import ChainError
 from pipeline.home import Home
 from pipeline.strategy.skeleton import skeleton
+from tests.learning.models.test_own_family import OWN as FAMILY
 from tests.orchestration.conftest import MARKET, MODELS
 from tests.orchestration.test_chain import nothing, stored
 
 pytestmark = pytest.mark.slow
 
 KEY = "ES-SIM"
+FEATURE = """\
+import pandas as pd
+
+from pipeline.features import FeatureInputs, feature
+
+
+@feature(family="own", warmup=2, description="Close less the close before, in points.", signed=True)
+def own_move(inputs: FeatureInputs) -> pd.Series:
+    return inputs.history["close"].diff()
+"""
 
 
 def with_strategy(home: Home, text: str, name: str = "my_break") -> None:
@@ -24,24 +38,35 @@ def with_strategy(home: Home, text: str, name: str = "my_break") -> None:
     home.settings.write_text(f"{MARKET}{MODELS}strategy: {{name: {name}, least_width: 8}}\n")
 
 
-def test_own_strategy_is_audited_modelled_backtested_and_reported(home: Home) -> None:
+def test_own_strategy_feature_and_family_go_through_run_audit_training_backtest_and_report(home: Home) -> None:
     with_strategy(home, skeleton("my_break"))
+    for folder, name, text in ((home.features, "own", FEATURE), (home.model_families, "nudge", FAMILY)):
+        folder.mkdir()
+        (folder / f"{name}.py").write_text(text)
+    settings = home.settings.read_text().replace("families: [lightgbm, mlp]", "families: [lightgbm, nudge]")
+    home.settings.write_text(settings)
+    # A process of its own: which families there are is known when the definitions are loaded.
+    program = "import sys; sys.argv = ['vpoc', *sys.argv[1:]]; from cli import main; main()"
 
-    runs = run_chain(defs, KEY, home, nothing)
+    ran = subprocess.run([sys.executable, "-c", program, "run", "--json"], capture_output=True, text=True, check=False)
 
-    assert set(runs) == {"ingest", "research", "train lightgbm", "train mlp", "judge"}
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert set(told["strategies"]) >= {"All candidates", "Rule signals", "ML lightgbm", "ML nudge"}
     signals, labels = stored(home, "rule_signals", KEY), stored(home, "labels", KEY)
     assert set(signals["type"]) == {"stop"}
     assert signals["wide"].sum() == signals["rule_signal"].sum() > 100
     assert labels["filled"].sum() > 100
-    trades = stored(home, "rule_backtest", KEY)
-    assert len(trades) > 20
-    assert len(stored(home, "models/ES-SIM", "lightgbm")) == len(signals)
-    summary = stored(home, "backtest_summary", KEY)
-    assert list(summary.index.get_level_values(0).unique())[:2] == ["All candidates", "Rule signals"]
+    assert "own_move" in stored(home, "features", KEY)
+    assert len(stored(home, "rule_backtest", KEY)) > 20
+    scores = stored(home, f"models/{KEY}", "nudge")
+    assert len(scores) == len(signals)
+    assert scores["score"].notna().sum() > 100
     report = (home.reports / f"{KEY}.html").read_text()
-    assert "My break" in report or "my break" in report
+    assert "my break" in report
     assert "value area wide enough, long" in report
+    (code,) = (home.models / KEY / "nudge").glob("*/code/pipeline/learning/models/families/own_nudge.py")
+    assert code.read_text() == FAMILY
 
 
 def test_strategy_that_sees_the_next_session_stops_the_run_and_is_named(home: Home) -> None:
