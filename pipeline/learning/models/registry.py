@@ -66,7 +66,7 @@ def _check_declaration(family: type[Model]) -> None:
         raise ConfigurationError(f"{family.__name__} lacks {missing}; write these methods")
     if not issubclass(family.Settings, ModelSettings):
         raise ConfigurationError(f"Settings of {family.__name__} is no subclass of ModelSettings; make it one")
-    family.Settings()  # every hyperparameter has a default
+    family.Settings(**{})  # every hyperparameter has a default
 
 
 def make_model(family: str, settings: ModelSettings | Mapping[str, Any] | None = None, *, seed: int = 0) -> Model:
