@@ -9,12 +9,14 @@ from typing import Any
 
 from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.home import vpoc_home
+from pipeline.learning.models import families as families_package
 from pipeline.learning.models.protocol import Model, ModelSettings, read_manifest
 from pipeline.plugins import Fault, Plugins, find_plugins
 
 __all__ = ["families", "family_faults", "family_file", "find_family", "load_model", "make_model"]
 
-_PACKAGE = "pipeline.learning.models.families"
+# Imported here, before the function of the same name takes its place among the names of the package.
+_PACKAGE = families_package.__name__
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
 
