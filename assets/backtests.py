@@ -1,4 +1,4 @@
-"""Backtests of all value-area fades and of the rule signals, and what every backtest stores."""
+"""Backtests of all candidates and of the rule signals, and what every backtest stores."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.datasets import Dataset
 from pipeline.made_under import require_same_settings
 from pipeline.market import Hours
 from pipeline.reports.pictures import equity_picture
-from pipeline.research import FADES, RULES, orders_of
+from pipeline.research import RULES, orders_of
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["backtest_checks", "backtest_outputs", "backtest_outs", "fade_backtest", "replayed_fills", "rule_backtest"]
@@ -95,10 +95,7 @@ def backtest_outputs(
     yield _books_balance(result, prefix)
 
 
-def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefinition:
-    def choose(signals: pd.DataFrame) -> pd.DataFrame:
-        return orders_of(signals)[strategy]
-
+def _backtest(prefix: str, description: str, *, gated: bool) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"{prefix}_backtest",
         ins={"bars": WHOLE},
@@ -117,7 +114,12 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
             dataset = bar_source.dataset(context.partition_key)
             chosen = settings.load()
             require_same_settings({"rule_signals": rule_signals}, chosen, dataset)
-            whole, hours = concatenated(bars, dataset, "bars"), chosen.strategy.hours
+            strategy = RULES if gated else chosen.strategy.baseline
+
+            def choose(signals: pd.DataFrame) -> pd.DataFrame:
+                return orders_of(signals, chosen.strategy)[strategy]
+
+            whole, hours = concatenated(bars, dataset, "bars"), chosen.history.hours
             account = chosen.account_for(dataset.instrument)
             result = simulate(whole, choose(rule_signals), dataset.instrument, account, hours=hours)
             replayed = replayed_fills(whole, rule_signals, choose, result, hours, prefix, chosen.seed)
@@ -127,8 +129,8 @@ def _backtest(prefix: str, strategy: str, description: str) -> dg.AssetsDefiniti
     return backtest
 
 
-fade_backtest = _backtest("fade", FADES, "All value-area fades traded without gates, the baseline")
-rule_backtest = _backtest("rule", RULES, "The rule signals traded")
+fade_backtest = _backtest("fade", "All candidates traded without gates, the baseline", gated=False)
+rule_backtest = _backtest("rule", "The rule signals traded", gated=True)
 
 
 def _trade_metadata(result: BacktestResult, dataset: Dataset, strategy: str) -> dict[str, Any]:

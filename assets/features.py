@@ -80,7 +80,7 @@ def features(
         with auditing(
             whole, dataset.instrument, chosen, vix=vix, sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
         ) as audited:
-            inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.strategy, vix=vix)
+            inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.history, vix=vix)
             frame = session_features(inputs, chosen.features.chosen())
             frame.attrs = made_under("features", chosen, dataset)
             yield dg.Output(frame, metadata=_described(frame, dataset.title))
@@ -131,7 +131,7 @@ def labels(
             candidates,
             dataset.instrument,
             chosen.account_for(dataset.instrument),
-            hours=chosen.strategy.hours,
+            hours=chosen.history.hours,
         )
     frame.attrs = made_under("labels", chosen, dataset)
     ends = frame.groupby(["status", "reason"]).size().rename("candidates").reset_index()
@@ -174,7 +174,7 @@ def sequences(
             concatenated(volume_profiles, dataset, "volume_profiles", settings=chosen),
             session_history,
             dataset.instrument,
-            chosen.strategy,
+            chosen.history,
         )
         frame = sequence_features(inputs, candidates)
     frame.attrs = made_under("sequences", chosen, dataset)

@@ -33,8 +33,9 @@ from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports import ModelFindings, ReportInputs, build_report, trades_csv, trades_file
 from pipeline.reports.model_pictures import differences_picture
 from pipeline.reports.pictures import equity_picture
-from pipeline.research import FADES, RULES, bars_from, model_strategy, orders_of
+from pipeline.research import RULES, bars_from, model_strategy, orders_of
 from pipeline.settings import Settings
+from pipeline.strategy import strategies
 from resources import BarSource, MLflowTracking, PartitionedFrames, ResearchSettings
 
 __all__ = ["backtest_summary", "model_comparison", "report"]
@@ -128,7 +129,10 @@ def backtest_summary(
         results = _results(
             dataset,
             chosen,
-            {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
+            {
+                chosen.strategy.baseline: (fade_backtest, fade_orders, fade_equity),
+                RULES: (rule_backtest, rule_orders, rule_equity),
+            },
             (model_backtest, model_orders, model_equity),
             version,
             bars=concatenated(bars, dataset, "bars"),
@@ -223,7 +227,10 @@ def report(
         results = _results(
             dataset,
             chosen,
-            {FADES: (fade_backtest, fade_orders, fade_equity), RULES: (rule_backtest, rule_orders, rule_equity)},
+            {
+                chosen.strategy.baseline: (fade_backtest, fade_orders, fade_equity),
+                RULES: (rule_backtest, rule_orders, rule_equity),
+            },
             (model_backtest, model_orders, model_equity),
             version,
             bars=whole_bars,
@@ -232,13 +239,14 @@ def report(
         summaries = {str(name): part.droplevel(0) for name, part in backtest_summary.groupby(level=0, sort=False)}
         looked = count_looks(context, dataset, results, summaries)
         inputs = ReportInputs(
-            title=f"{dataset.key}: value-area fades",
+            title=f"{dataset.key}: {chosen.strategy.title.lower()}",
             symbol=dataset.key,
             source=dataset.identity,
             simulated=dataset.simulated,
             instrument=dataset.instrument,
             account=chosen.account_for(dataset.instrument),
-            settings=chosen.strategy,
+            settings=chosen.history,
+            strategy=chosen.strategy,
             bars=whole_bars,
             profiles=concatenated(volume_profiles, dataset, "volume_profiles"),
             history=session_history,
@@ -291,8 +299,9 @@ def _headlines(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         pnl, trades = (format_value(rows[metric]["value"], rows[metric]["unit"]) for metric in ("pnl", "trades"))
         return f"Sharpe {format_estimate(rows['sharpe_ratio'])}, {pnl}, {trades} trades"
 
-    models = [f"{name}: {sentence(name)}" for name in summaries if name not in (FADES, RULES, RULES_IN_THEIR_TIME)]
-    return {"rules": sentence(RULES), "models": "; ".join(models) or "none", "fades": sentence(FADES)}
+    baseline, *others = summaries
+    models = [f"{name}: {sentence(name)}" for name in others if name not in (RULES, RULES_IN_THEIR_TIME)]
+    return {"rules": sentence(RULES), "models": "; ".join(models) or "none", "fades": sentence(baseline)}
 
 
 def _cleaning(bars: PartitionedFrames, quarantine: PartitionedFrames) -> dict[str, int]:
@@ -334,10 +343,10 @@ def _results(
         first = min(pd.Timestamp(books[0][family].attrs["first_session"]) for family in shown)
         found[RULES_IN_THEIR_TIME] = simulate(
             bars_from(bars, first, instrument),
-            orders_of(signals[signals["session"] >= first])[RULES],
+            orders_of(signals[signals["session"] >= first], settings.strategy)[RULES],
             instrument,
             account,
-            hours=settings.strategy.hours,
+            hours=settings.history.hours,
         )
     for family in shown:
         trades, orders, equity = (frames[family] for frames in books)
@@ -415,7 +424,7 @@ def _tags(dataset: Dataset) -> dict[str, str]:
 
 
 def _parameters(settings: Settings, dataset: Dataset) -> dict[str, object]:
-    flat = {f"strategy.{name}": value for name, value in settings.strategy.model_dump().items()}
+    flat = {f"strategy.{name}": value for name, value in settings.rules.flat.items()}
     flat |= {f"account.{name}": value for name, value in settings.account_for(dataset.instrument).model_dump().items()}
     return flat | {"instrument": dataset.instrument.symbol, "seed": settings.seed, "source": dataset.identity}
 
@@ -432,5 +441,7 @@ def _metrics(summaries: Mapping[str, pd.DataFrame]) -> dict[str, float]:
 
 def _metric_prefix(strategy: str) -> str:
     """How the names of a backtest's figures begin in MLflow."""
-    names = {FADES: "fades", RULES: "rules", RULES_IN_THEIR_TIME: "rules_same_time"}
+    names = {RULES: "rules", RULES_IN_THEIR_TIME: "rules_same_time"}
+    if strategy in {each.baseline for each in strategies().values()}:
+        return "fades"
     return names.get(strategy, strategy.replace(" ", ".").lower())

@@ -296,7 +296,7 @@ def model_backtest(
         chosen = settings.load()
         first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
         since = bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument)
-        hours, account = chosen.strategy.hours, chosen.account_for(dataset.instrument)
+        hours, account = chosen.history.hours, chosen.account_for(dataset.instrument)
         result = simulate(since, model_orders(model_signals), dataset.instrument, account, hours=hours)
         replayed = replayed_fills(since, model_signals, model_orders, result, hours, "model", chosen.seed)
     attributes = {**model_signals.attrs, "first_session": str(first.date())}
@@ -368,7 +368,7 @@ def _result(
         "tuned": _how_tuned(trained.family, chosen) or "no",
         "instrument": dataset.instrument.symbol,
         **where,
-        **{f"strategy.{name}": value for name, value in chosen.strategy.model_dump().items()},
+        **{f"strategy.{name}": value for name, value in chosen.rules.flat.items()},
         **{f"account.{name}": value for name, value in chosen.account_for(dataset.instrument).model_dump().items()},
     }
     return training_result(

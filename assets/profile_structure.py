@@ -14,6 +14,7 @@ from pipeline.profiles import composite_profile, naked_at_close, session_structu
 from pipeline.profiles import developing_levels as make_developing_levels
 from pipeline.profiles import naked_vpocs as find_naked_vpocs
 from pipeline.profiles.composites import CompositePeriod
+from pipeline.profiles.streaming import trade_options
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["composite_profiles", "developing_levels", "naked_vpocs", "profile_structure", "trade_profiles"]
@@ -33,12 +34,12 @@ def profile_structure(
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
-        strategy = chosen.strategy
+        history = chosen.history
         whole = concatenated(bars, dataset, "bars")
         profiles = all_profiles(volume_profiles, dataset, chosen)
-        rows = strategy.row_rule(dataset.instrument).options
-        structure = session_structure(whole, profiles, dataset.instrument, hours=strategy.hours, **rows)
-        naked = naked_at_close(profiles, whole, dataset.instrument, hours=strategy.hours, **rows)
+        rows = history.row_rule(dataset.instrument).options
+        structure = session_structure(whole, profiles, dataset.instrument, hours=history.hours, **rows)
+        naked = naked_at_close(profiles, whole, dataset.instrument, hours=history.hours, **rows)
     frame = structure.join(naked.drop(columns=[name for name in naked if name in structure]))
     return dg.Output(
         frame,
@@ -63,13 +64,13 @@ def naked_vpocs(
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
-        strategy = chosen.strategy
+        history = chosen.history
         frame = find_naked_vpocs(
             all_profiles(volume_profiles, dataset, chosen),
             concatenated(bars, dataset, "bars"),
             dataset.instrument,
-            hours=strategy.hours,
-            **strategy.row_rule(dataset.instrument).options,
+            hours=history.hours,
+            **history.row_rule(dataset.instrument).options,
         )
     return dg.Output(
         frame,
@@ -88,17 +89,14 @@ def composite_profiles(
     """Profiles of weeks, months and whole contracts, added up from their sessions; none spans a roll."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        strategy = settings.load().strategy
+        history = settings.load().history
         whole = concatenated(bars, dataset, "bars")
         made = {
             period: composite_profile(
                 whole,
                 dataset.instrument,
                 by=period,
-                value_area_basis_points=strategy.value_area_basis_points,
-                expansion_rows=strategy.expansion_rows,
-                hours=strategy.hours,
-                **strategy.row_rule(dataset.instrument).options,
+                **history.profile(dataset.instrument).options,
             )
             for period in COMPOSITES
         }
@@ -121,17 +119,10 @@ def developing_levels(
     for symbol, months in by_symbol(context.partition_keys).items():
         with user_errors():
             instrument = bar_source.dataset(symbol).instrument
-            strategy = settings.load().strategy
+            history = settings.load().history
             for key in months.values():
                 month_bars = bars[key]
-                made[key] = make_developing_levels(
-                    month_bars,
-                    instrument,
-                    value_area_basis_points=strategy.value_area_basis_points,
-                    expansion_rows=strategy.expansion_rows,
-                    hours=strategy.hours,
-                    **strategy.row_rule(instrument).options,
-                )
+                made[key] = make_developing_levels(month_bars, instrument, **history.profile(instrument).options)
                 made[key].attrs["source"] = month_bars.attrs["source"]
                 context.add_asset_metadata({"dagster/row_count": len(made[key])}, partition_key=key)
     return dg.Output(made)
@@ -143,18 +134,8 @@ def trade_profiles(context: dg.AssetExecutionContext, settings: ResearchSettings
     with user_errors():
         instrument, trades = find_trades(context.partition_key, vpoc_home())
         chosen = settings.load()
-        rule = chosen.strategy.row_rule(instrument)
-        stream = trades.stream(
-            instrument,
-            # A trade has one price, so that volume has one way to be allocated.
-            allocation="tpo" if rule.by_time else "trades",
-            ticks_per_row=rule.ticks_per_row,
-            tpo_minutes=rule.tpo_minutes,
-            hours=chosen.strategy.hours,
-            off_tick=chosen.off_tick,
-            value_area_basis_points=chosen.strategy.value_area_basis_points,
-            expansion_rows=chosen.strategy.expansion_rows,
-        )
+        options = trade_options(chosen.history.profile(instrument))
+        stream = trades.stream(instrument, off_tick=chosen.off_tick, **options)
         frame = stream.result()
     return dg.Output(
         frame,

@@ -11,26 +11,27 @@ from assets.partitions import concatenated, user_errors
 from assets.tables import table
 from pipeline.audit import check_signal_replay, signal_cutoffs
 from pipeline.made_under import made_under, require_same_settings
-from pipeline.strategy import gate_pass_rates, make_candidates, null_pass_rates
-from pipeline.strategy import rule_signals as make_rule_signals
+from pipeline.strategy import Seen, make_candidates, make_signals
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
 __all__ = ["candidates", "gate_null_rates", "rule_signals"]
 
 
-@dg.asset(**of_symbol(SIGNALS, "pandas", "1"))
+@dg.asset(**of_symbol(SIGNALS, "pandas", "1"), ins={"bars": WHOLE})
 def candidates(
     context: dg.AssetExecutionContext,
+    bars: PartitionedFrames,
     session_history: pd.DataFrame,
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
-    """Two bracket orders per session, for the next one: fades of both edges of the value area."""
+    """Every order that the strategy would place, before its gates: those of all sessions and the coming one."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
         require_same_settings({"session_history": session_history}, chosen, dataset)
-        frame = make_candidates(session_history, dataset.instrument, chosen.strategy)
+        within = concatenated(bars, dataset, "bars") if chosen.strategy.decision_minutes() else None
+        frame = make_candidates(session_history, dataset.instrument, chosen.rules, within)
     frame.attrs = made_under("candidates", chosen, dataset)
     return dg.Output(
         frame,
@@ -45,10 +46,10 @@ def candidates(
 
 @dg.asset(group_name=SIGNALS, owners=["team:research"], kinds={"parquet", "numpy"}, code_version="1")
 def gate_null_rates(settings: ResearchSettings) -> dg.Output[pd.DataFrame]:
-    """How often each gate passes on driftless random walks, where there is nothing to find."""
+    """How often each gate of the strategy passes where there is nothing to find."""
     with user_errors():
         chosen = settings.load()
-        rates = null_pass_rates(chosen.strategy, seed=chosen.seed)
+        rates = chosen.strategy.null_rates(chosen.history, seed=chosen.seed)
     return dg.Output(rates, metadata={"rates": table(rates.reset_index())})
 
 
@@ -77,15 +78,15 @@ def rule_signals(
     """Each candidate with its gates, its confidence and whether the rules take it."""
     with user_errors():
         chosen = settings.load()
-        strategy, dataset = chosen.strategy, bar_source.dataset(context.partition_key)
+        rules, dataset = chosen.rules, bar_source.dataset(context.partition_key)
         require_same_settings({"session_history": session_history, "candidates": candidates}, chosen, dataset)
-        frame = make_rule_signals(candidates, session_history, strategy)
-        real = gate_pass_rates(session_history, strategy)
-        sessions = signal_cutoffs(frame, session_history, dataset.instrument, chosen.seed)
         whole = concatenated(bars, dataset, "bars")
-        findings = check_signal_replay(whole, dataset.instrument, strategy, frame, sessions)
+        frame = make_signals(session_history, dataset.instrument, rules, whole)
+        real = rules.strategy.pass_rates(Seen.of(session_history, dataset.instrument, rules.history, whole))
+        sessions = signal_cutoffs(frame, session_history, dataset.instrument, chosen.seed)
+        findings = check_signal_replay(whole, dataset.instrument, rules, frame, sessions)
     frame.attrs = made_under("rule_signals", chosen, dataset)
-    beside = real.join(gate_null_rates, how="outer", suffixes=("_real", "_on_random_walks"), sort=False)
+    beside = real.join(gate_null_rates, how="outer", suffixes=("_real", "_by_chance"), sort=False)
     yield dg.Output(
         frame,
         metadata={

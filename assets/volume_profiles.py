@@ -18,7 +18,7 @@ from pipeline.pictures import profile_png
 from pipeline.pictures.png_files import picture_markdown
 from pipeline.research import make_profiles
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from pipeline.strategy import session_history as make_session_history
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
@@ -50,15 +50,15 @@ def volume_profiles(
         with user_errors():
             dataset = bar_source.dataset(symbol)
             chosen = settings.load()
-            instrument, strategy = dataset.instrument, chosen.strategy
+            instrument, history = dataset.instrument, chosen.history
             under = made_under("volume_profiles", chosen, dataset)
             for key in months.values():
                 month_bars = bars[key]
-                profiles = make_profiles(month_bars, instrument, strategy)
-                off += _wrong_mass(month_bars, profiles, instrument, strategy)
+                profiles = make_profiles(month_bars, instrument, history)
+                off += _wrong_mass(month_bars, profiles, instrument, history)
                 profiles.attrs |= {**under, "source": month_bars.attrs["source"]}
                 made[key] = profiles
-            latest = _latest({key: made[key] for key in months.values()}, bars, dataset, strategy)
+            latest = _latest({key: made[key] for key in months.values()}, bars, dataset, history)
             for key in months.values():
                 # The page shows one of the months, whichever was stored last, so that all of them carry the picture.
                 own = {"dagster/row_count": len(made[key]), "sessions": len(made[key]), **_span(made[key])}
@@ -90,13 +90,13 @@ def session_history(
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
-        strategy = chosen.strategy
+        windows = chosen.history
         history = make_session_history(
             concatenated(bars, dataset, "bars"),
             all_profiles(volume_profiles, dataset, chosen),
             dataset.instrument,
-            strategy,
-            hours=strategy.hours,
+            windows,
+            hours=windows.hours,
         )
     history.attrs = made_under("session_history", chosen, dataset)
     yield dg.Output(
@@ -121,8 +121,8 @@ def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, settings:
         dataset,
         "volume_profiles",
         settings=settings,
-        why_empty=f"no session has volume in its {settings.strategy.hours} hours; "
-        "set strategy: {hours: eth} in settings.yaml for those of the whole trade date",
+        why_empty=f"no session has volume in its {settings.history.hours} hours; "
+        "set history: {hours: eth} in settings.yaml for those of the whole trade date",
     )
 
 
@@ -134,26 +134,23 @@ def _span(profiles: pd.DataFrame) -> dict[str, str]:
 
 
 def _latest(
-    made: Mapping[str, pd.DataFrame], bars: PartitionedFrames, dataset: Dataset, strategy: StrategySettings
+    made: Mapping[str, pd.DataFrame], bars: PartitionedFrames, dataset: Dataset, history: HistorySettings
 ) -> dict[str, Any]:
     """The last sessions of a run's months as a table, and the last of all as a picture."""
     months = [key for key, profiles in made.items() if len(profiles)]
     if not months:
         return {}
     profiles = pd.concat([made[key] for key in months[-2:]])
-    rule = strategy.row_rule(dataset.instrument)
+    rule = history.row_rule(dataset.instrument)
     counted = "TPOs" if rule.by_time else "volume"
     last = profiles.iloc[-1]
-    title = f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {strategy.hours}: {counted} {last['volume']:,.10g}"
+    title = f"{dataset.title} {profiles.index[-1]:%Y-%m-%d} {history.hours}: {counted} {last['volume']:,.10g}"
     picture = profile_png(
         # The month before, where it is in the run, gives the composite and the naked VPOCs their past.
         pd.concat([bars[key] for key in months[-2:]], ignore_index=True),
         dataset.instrument,
-        hours=strategy.hours,
         title=title,
-        value_area_basis_points=strategy.value_area_basis_points,
-        expansion_rows=strategy.expansion_rows,
-        **rule.options,
+        **history.profile(dataset.instrument).options,
     )
     return {
         "last_session": dg.MetadataValue.md(picture_markdown(picture, title)),
@@ -162,19 +159,19 @@ def _latest(
 
 
 def _wrong_mass(
-    bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, strategy: StrategySettings
+    bars: pd.DataFrame, profiles: pd.DataFrame, instrument: Instrument, history: HistorySettings
 ) -> list[str]:
     # Summed in another way than the profiles were: by pandas, from the bars, in whole steps or TPOs.
     labels = label_sessions(bars["timestamp"], instrument)
-    inside = labels.mask(strategy.hours)
-    rule = strategy.row_rule(instrument)
+    inside = labels.mask(history.hours)
+    rule = history.row_rule(instrument)
     rows = pd.DataFrame({"session": labels.sessions[inside], "steps": instrument.to_steps(bars["volume"])[inside]})
     keys = ["session"]
     if "contract" in bars:
         rows["contract"] = bars["contract"].to_numpy()[inside]
         keys = ["session", "contract"]
     if rule.by_time:
-        opens = labels.schedule["rth_open" if strategy.hours == "rth" else "open"].array[labels.position[inside]]
+        opens = labels.schedule["rth_open" if history.hours == "rth" else "open"].array[labels.position[inside]]
         rows["bracket"] = (bars["timestamp"].array[inside] - opens) // pd.Timedelta(minutes=rule.tpo_minutes)
         rows["low"], rows["high"] = (rule.row(instrument.to_ticks(bars[name]))[inside] for name in ("low", "high"))
         ranges = rows.groupby([*keys, "bracket"]).agg({"low": "min", "high": "max"})

@@ -24,10 +24,10 @@ from pipeline.market import load_instruments, simulate_market
 from pipeline.research import RULES, run_research
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings
-from pipeline.strategy.search import STRATEGY_SPACE
+from pipeline.strategy import find_strategy
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Judged
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
 from pipeline.tuning.study import run_study
@@ -39,6 +39,7 @@ __all__ = ["bench_tuning"]
 
 Params = dict[str, Any]
 _LEAST = 1e-15
+_SPACE = find_strategy("value_area_fade").space
 _SUBJECT = Subject("ES", "bench", "made", pd.Timestamp("1990-01-01"), pd.Timestamp("2050-01-01"), 100_000.0)
 
 
@@ -159,7 +160,7 @@ def _model(rows: int, columns: int, trials: int, study_trials: int, seed: int) -
     splitter = CombinatorialPurged(5, 1)
     name = f"LightGBM: {rows:,} candidates × {columns} features, 5 folds"
     begin = time.perf_counter()
-    target = ModelTarget("lightgbm", made, splitter=splitter, seed=seed)
+    target = ModelTarget(made, StudyRequest("lightgbm", splitter=splitter, seed=seed))
     prepared = time.perf_counter() - begin
     points = _points(target.space, trials, seed)
     compared = points[: math.ceil(trials / 3)]
@@ -194,7 +195,7 @@ def _model(rows: int, columns: int, trials: int, study_trials: int, seed: int) -
 
 def _keeping(trials: int, seed: int) -> list[dict[str, Any]]:
     """Trials that are suggested at random, kept and not judged: here, and in Optuna's own storages."""
-    name = f"keeping: {trials} trials of {len(STRATEGY_SPACE)} parameters, nothing judged"
+    name = f"keeping: {trials} trials of {len(_SPACE)} parameters, nothing judged"
     with tempfile.TemporaryDirectory() as folder:
         storages: dict[str, Callable[[], BaseStorage]] = {
             "Optuna, in memory": InMemoryStorage,
@@ -213,7 +214,7 @@ def _optuna_study(storage: BaseStorage, seed: int) -> Callable[[Any], float]:
 
     def one(_: Any) -> float:
         trial = study.ask()
-        value = _sum(STRATEGY_SPACE.suggest(trial))
+        value = _sum(_SPACE.suggest(trial))
         study.tell(trial, value)
         return value
 
@@ -223,7 +224,7 @@ def _optuna_study(storage: BaseStorage, seed: int) -> Callable[[Any], float]:
 class _Summed:
     """A target that takes no time."""
 
-    space = STRATEGY_SPACE
+    space = _SPACE
     objectives = ("net",)
 
     def judge(self, params: Mapping[str, Any], report: Report) -> Judged:
@@ -247,7 +248,8 @@ def _cross_validated(target: ModelTarget, rows: TrainingRows, splitter: Combinat
 
 def _settings(point: Params) -> Settings:
     sections = by_section(point)
-    return Settings(strategy=StrategySettings(**sections["strategy"]), account=sections["account"])
+    found: dict[str, Any] = {"strategy": sections["strategy"], "account": sections["account"]}
+    return Settings(**found)
 
 
 def _points(space: SearchSpace, count: int, seed: int) -> list[Params]:

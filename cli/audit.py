@@ -4,21 +4,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cli.findings import print_findings
-from cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
+from cli.options import JsonOption, Reading, reads_a_file
 from cli.screen import Console
-from pipeline.datasets import SIMULATED_SUFFIX, find_dataset
-from pipeline.errors import DataError
+from pipeline.datasets import SIMULATED_SUFFIX
 from pipeline.home import expanded, vpoc_home
-from pipeline.market import Instrument
 
 if TYPE_CHECKING:
     from pipeline.audit import AuditReport
-    from pipeline.settings import Settings
 
 __all__ = ["audit"]
 
@@ -54,11 +49,12 @@ def audit(
 
     Exit code 0: no look-ahead found; 1: look-ahead found, with feature, first row and likely cause; 2: wrong use.
     """
+    from cli.bars import bars_of
     from pipeline.audit import audit as audit_bars
     from pipeline.audit import audit_models, last_sessions
     from pipeline.market.daily_series import read_daily_series
 
-    bars, instrument, settings, what = _bars(file, symbol, reading)
+    bars, instrument, settings, what = bars_of(file, symbol, reading)
     bars = last_sessions(bars, instrument, sessions)
     named = vix if vix is not None else settings.volatility_index
     series = None if named is None else read_daily_series(_placed(named, given=vix is not None))
@@ -74,7 +70,7 @@ def audit(
         report = audit_bars(
             bars,
             instrument,
-            settings.strategy,
+            settings.rules,
             features=settings.features.chosen() if settings.features.leave_out else None,
             vix=series,
             account=settings.account_for(instrument),
@@ -90,35 +86,6 @@ def audit(
         _show(report, what)
     if not report.passed:
         raise typer.Exit(1)
-
-
-def _bars(file: str | None, symbol: str | None, reading: Reading) -> "tuple[pd.DataFrame, Instrument, Settings, str]":
-    if file is not None:
-        from cli.bars import bars_of_file
-
-        taken = bars_of_file(file_source(file, reading), symbol or "ES")
-        taken.require_intraday()
-        if taken.quarantined:
-            Console(stderr=True).print(f"quarantined: {taken.quarantined}")
-        print_findings(taken.findings, Console(stderr=True))
-        return taken.bars, taken.instrument, taken.settings, taken.description
-    refuse_reading(reading, "name the FILE")
-    from pipeline.market.cleaning import clean_bars
-    from pipeline.market.evidence import Evidence, misreadings
-    from pipeline.settings import load_settings
-
-    home = vpoc_home()
-    dataset = find_dataset(symbol or DEFAULT_KEY, home)
-    settings = load_settings(home)
-    raw = dataset.read()
-    clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.off_tick)
-    if clean.bars.empty:
-        raise DataError(f"{dataset.identity} has no usable bars of {dataset.key}; see 'vpoc doctor'")
-    if not dataset.simulated:
-        print_findings(
-            misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.zone, raw.offset)), Console(stderr=True)
-        )
-    return clean.bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
 
 
 def _placed(path: "Path | str", *, given: bool) -> Path:

@@ -186,7 +186,7 @@ def _run(taken: FileBars, own: pd.DataFrame | None, name: str) -> "dict[str, Bac
     from pipeline.backtest import simulate
 
     account = taken.settings.account_for(taken.instrument)
-    return {name: simulate(taken.bars, own, taken.instrument, account, hours=taken.settings.strategy.hours)}
+    return {name: simulate(taken.bars, own, taken.instrument, account, hours=taken.settings.history.hours)}
 
 
 def _summaries(results: "dict[str, BacktestResult]", taken: FileBars) -> dict[str, pd.DataFrame]:

@@ -5,6 +5,8 @@ Exit codes: 0 good, 1 what was asked for failed, 2 wrong use, 130 stopped by Ctr
 
 import logging
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -34,6 +36,7 @@ for name, help_ in {
     "profile": "Show VPOC and value area of each session, and one session's profile.",
     "backtest": "Backtest all value-area fades and the rule signals, or your own orders, under honest fills.",
     "audit": "Recompute features, signals and models on data cut off at many sessions, and compare bit by bit.",
+    "strategy": "Trading strategies: those in the box, and your own.",
     "tune": "Search parameters on the results of 'vpoc run' for a symbol; called again, it resumes.",
     "config": "Show the settings in force, and change them.",
     "doctor": "Check everything a run needs, or with --data a file of bars; exit 1 if something won't work.",
@@ -42,6 +45,22 @@ for name, help_ in {
     "bench": "Time the engines against their peers; measure the accuracy of the statistics.",
 }.items():
     add_lazily(app, name, f"cli.{name}", help_)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"vpoc {version('vpoc-pipeline')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from cli.options import JsonOption
 from cli.screen import Console
 from pipeline.errors import ConfigurationError
 from pipeline.home import vpoc_home
-from pipeline.settings import Settings, flat_settings, load_settings
+from pipeline.settings import Settings, flat_settings, load_settings, setting_name
 from pipeline.settings_file import change_settings
 from pipeline.yaml_files import read_yaml_mapping, yaml_value
 
@@ -27,8 +27,9 @@ def show(
     """Show every setting with its value; those set in settings.yaml are highlighted."""
     home = vpoc_home()
     values = _in_force(load_settings(home))
-    own = flat_settings(read_yaml_mapping(home.settings, absent={}), empty=True)
+    own = [setting_name(each) for each in flat_settings(read_yaml_mapping(home.settings, absent={}), empty=True)]
     if name is not None:
+        name = setting_name(name)
         values = {key: value for key, value in values.items() if key == name or key.startswith(f"{name}.")}
         if not values:
             raise ConfigurationError(f"there is no setting {name}: 'vpoc config show' lists all of them")
@@ -63,6 +64,7 @@ def _changed(values: dict[str, Any], name: str) -> None:
     home = vpoc_home()
     kept = change_settings(home, values)
     console = Console(soft_wrap=True, highlight=False)
+    name = setting_name(name)
     now = _in_force(load_settings(home))
     for key, value in now.items():
         if key == name or key.startswith(f"{name}."):

@@ -154,7 +154,7 @@ def _as_bars(stream: StreamedProfiles, day: pd.Timestamp) -> pd.DataFrame:
     """A session's ticks as bars of one price each, for the picture: their profile is the trades' own."""
     levels = stream.levels().loc[day]
     levels = levels[levels["volume"] > 0]
-    column = "rth_open" if stream.hours == "rth" else "open"
+    column = "rth_open" if stream.settings.hours == "rth" else "open"
     opened = session_schedule(stream.instrument, day, day)[column].iloc[0]
     price = levels.index.to_numpy(dtype=np.float64)
     return pd.DataFrame(

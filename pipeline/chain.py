@@ -11,10 +11,11 @@ import pandas as pd
 from pipeline.features import Feature, FeatureInputs, build_features, candidate_features, history_needed
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
+from pipeline.learning.labels import known_outcomes
 from pipeline.market import Instrument
 from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
-from pipeline.strategy import make_candidates, rule_signals
+from pipeline.strategy import gate_columns, make_signals
 
 __all__ = ["Chain", "make_chain", "make_training_set", "session_features"]
 
@@ -82,17 +83,16 @@ def make_chain(
         Whether to make them.
     """
     chosen = settings or Settings()
-    strategy = chosen.strategy
-    inputs = FeatureInputs.from_bars(bars, instrument, strategy, vix)
-    candidates = make_candidates(inputs.history, instrument, strategy)
-    signals = rule_signals(candidates, inputs.history, strategy)
+    inputs = FeatureInputs.from_bars(bars, instrument, chosen.history, vix)
+    signals = make_signals(inputs.history, instrument, chosen.rules, bars)
+    candidates = signals.drop(columns=gate_columns(signals))
     features = session_features(inputs, chosen.features.chosen(), names)
     labels = candidate_labels(
         bars,
         candidates,
         instrument,
         chosen.account_for(instrument),
-        hours=strategy.hours,
+        hours=chosen.history.hours,
         known_until=known_until,
     )
     return Chain(
@@ -134,15 +134,14 @@ def make_training_set(signals: pd.DataFrame, features: pd.DataFrame, labels: pd.
         of :func:`pipeline.features.candidate_features`, weight.
     """
     rows = candidate_features(signals, features)
-    known = labels["filled"] & labels["end"].notna()
-    outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
+    outcome = known_outcomes(labels)
     weight = average_uniqueness(outcome["start"], outcome["end"])
     return pd.concat(
         [
-            signals.loc[known, ["session", "decided_on", "side"]],
+            signals.loc[outcome.index, ["session", "decided_on", "side"]],
             outcome,
-            signals.loc[known, ["rule_signal"]],
-            rows[known],
+            signals.loc[outcome.index, ["rule_signal"]],
+            rows.loc[outcome.index],
         ],
         axis=1,
     ).assign(weight=weight)

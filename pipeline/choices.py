@@ -32,8 +32,8 @@ def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
     their backtest, and each setting that changes it changes that of the rules, which is counted: it is no look itself.
     """
     return {
-        **flat_settings(settings.strategy.model_dump(mode="json"), "strategy."),
-        "strategy.ticks_per_row": settings.strategy.row_rule(instrument).ticks_per_row,  # the instrument's, where unset
+        **flat_settings(settings.rules.flat, "strategy."),
+        "strategy.ticks_per_row": settings.history.row_rule(instrument).ticks_per_row,  # the instrument's, where unset
         **flat_settings(settings.account_for(instrument).model_dump(mode="json"), "account."),
         "off_tick": settings.off_tick,
     }
@@ -45,7 +45,7 @@ def order_choices(settings: Settings, instrument: Instrument, orders: pd.DataFra
     return {
         "orders": hashlib.sha256(written).hexdigest(),
         **flat_settings(settings.account_for(instrument).model_dump(mode="json"), "account."),
-        "hours": settings.strategy.hours,
+        "hours": settings.history.hours,
         "off_tick": settings.off_tick,
     }
 

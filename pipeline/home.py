@@ -58,6 +58,16 @@ class Home:
         return self.root / "logs"
 
     @property
+    def features(self) -> Path:
+        """The user's own features, files of functions."""
+        return self.root / "features"
+
+    @property
+    def strategies(self) -> Path:
+        """The user's own strategies, one file each."""
+        return self.root / "strategies"
+
+    @property
     def sources(self) -> Path:
         """File that maps symbols to the files with their bars."""
         return self.root / "sources.yaml"

@@ -10,25 +10,17 @@ import pandas as pd
 
 from pipeline.datasets import Dataset
 from pipeline.errors import DataError
+from pipeline.features.registry import feature_code
 from pipeline.settings import Settings, flat_settings
 
 __all__ = ["changed_settings", "made_under", "require_same_settings"]
 
 SETTINGS = "settings"
-# Of the strategy's settings, those that only some frames depend on; every frame depends on all others.
-_WINDOWS = {"trend_window", "direction_window", "calm_short", "calm_long"}
-_GATES = {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold", "confidence_weights"}
-_ORDERS = {"stop_atr_factor", "min_stop_ticks"}
-_UNUSED: Mapping[str, set[str]] = {
-    "volume_profiles": {*_WINDOWS, *_GATES, *_ORDERS, "atr_window"},
-    "session_history": {*_GATES, *_ORDERS},
-    "candidates": {*_WINDOWS, *_GATES},
-    "labels": {*_WINDOWS, *_GATES},
-    "features": {*_GATES, *_ORDERS},
-    "sequences": {*_WINDOWS, *_GATES},
-    "rule_signals": set(),
-    "training_set": set(),
-}
+# Settings of the history that its profiles do not depend on.
+_WINDOWS = {"trend_window", "direction_window", "calm_short", "calm_long", "atr_window"}
+# What is made before there is a strategy, and what of it only its candidates decide.
+_OF_HISTORY = ("volume_profiles", "session_history", "features")
+_OF_CANDIDATES = ("candidates", "labels", "sequences")
 # Labels are of one contract each, whatever the account's money.
 _OF_ACCOUNT = {"slippage_ticks", "trade_through_ticks", "hold_overnight", "entry_cutoff"}
 _OF_INSTRUMENT = {
@@ -94,9 +86,14 @@ def changed_settings(name: str, attrs: Mapping[str, Any], settings: Settings, da
 
 
 def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    strategy, instrument = settings.strategy, dataset.instrument
-    rows = strategy.row_rule(instrument)
-    chosen = strategy.model_dump(mode="json", exclude=_UNUSED[name]) | rows.options
+    rules, instrument = settings.rules, dataset.instrument
+    rows = rules.history.row_rule(instrument)
+    if name in _OF_HISTORY:
+        unused = _WINDOWS if name == "volume_profiles" else set()
+        chosen = rules.history.model_dump(mode="json", exclude=unused)
+    else:
+        chosen = rules.candidate_settings if name in _OF_CANDIDATES else rules.flat
+    chosen |= rows.options
     if not rows.by_time and name not in _LEARNED:  # some features are of time in any case
         del chosen["tpo_minutes"]
     traded = name in _TRADED
@@ -108,6 +105,8 @@ def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, A
         found["account"] = settings.account_for(instrument).model_dump(mode="json", include=_OF_ACCOUNT)
     if name in _LEARNED:
         found["features"] = {"leave_out": sorted(settings.features.left_out())}
+        if code := feature_code():
+            found["features"]["code"] = code
         found["volatility_index"] = settings.volatility_index
     return found
 

@@ -21,7 +21,7 @@ from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows
 from pipeline.learning.models.protocol import Inputs
 from pipeline.learning.provenance import data_version
 from pipeline.learning.record import TrainingResult, flat_summary
-from pipeline.learning.walk_forward import FINAL, Fitted, WalkForward, fit_final, walk_forward
+from pipeline.learning.walk_forward import FINAL, FitPlan, Fitted, WalkForward, fit_final, walk_forward
 from pipeline.performance import BASELINES, ModelJudgement, judge_model, scored_rows
 from pipeline.settings import ModelSelection, Weights
 
@@ -252,15 +252,12 @@ def walk_family(
     kind = selection.model(family, seed).inputs
     rows = inputs.rows(kind, selection.weights)
     return walk_forward(
-        make or partial(selection.model, family, seed),
+        _plan(selection, family, seed, make),
         rows,
         inputs.scored(kind),
         inputs.starts,
-        selection.splitter(),
-        threshold=selection.threshold,
         options_for=options_for or (lambda name: FitOptions(compute)),
         pending=inputs.pending,
-        weigh=_weigher(selection.weights),
         side_by_side=make is None and family != CONSTANT and _on_processors(compute) and _worth_processes(rows),
     )
 
@@ -292,14 +289,11 @@ def final_model(
     """
     kind = selection.model(family, seed).inputs
     return fit_final(
-        make or (lambda: selection.model(family, seed)),
+        _plan(selection, family, seed, make),
         inputs.rows(kind, selection.weights),
         inputs.starts,
-        selection.splitter(),
-        threshold=selection.threshold,
         options=FitOptions(compute or Compute()),
         pending=inputs.pending,
-        weigh=_weigher(selection.weights),
     )
 
 
@@ -381,8 +375,10 @@ def hyperparameters_by_fold(walk: WalkForward) -> pd.DataFrame:
     return frame.map(_setting)
 
 
-def _weigher(weights: Weights) -> Callable[[TrainingRows], TrainingRows] | None:
-    return TrainingRows.weighed_by_uniqueness if weights == "uniqueness" else None
+def _plan(selection: ModelSelection, family: str, seed: int, make: Callable[[], Model] | None) -> FitPlan:
+    """How the models of a family are fitted under these settings."""
+    weigh = TrainingRows.weighed_by_uniqueness if selection.weights == "uniqueness" else None
+    return FitPlan(make or partial(selection.model, family, seed), selection.splitter(), selection.threshold, weigh)
 
 
 def _setting(value: object) -> str:

@@ -11,11 +11,11 @@ import pandas as pd
 from pipeline.backtest import BacktestResult, simulate
 from pipeline.market import Instrument, label_sessions
 from pipeline.profiles import session_profiles
+from pipeline.replays import Replays
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
+from pipeline.strategy import HistorySettings, Strategy
 
 __all__ = [
-    "FADES",
     "RULES",
     "Research",
     "bars_from",
@@ -26,7 +26,6 @@ __all__ = [
     "run_research",
 ]
 
-FADES = "All fades"
 RULES = "Rule signals"
 
 
@@ -50,16 +49,9 @@ class Research:
     results: Mapping[str, BacktestResult]
 
 
-def make_profiles(bars: pd.DataFrame, instrument: Instrument, strategy: StrategySettings) -> pd.DataFrame:
-    """Session profiles under a strategy's settings."""
-    return session_profiles(
-        bars,
-        instrument,
-        value_area_basis_points=strategy.value_area_basis_points,
-        expansion_rows=strategy.expansion_rows,
-        hours=strategy.hours,
-        **strategy.row_rule(instrument).options,
-    )
+def make_profiles(bars: pd.DataFrame, instrument: Instrument, history: HistorySettings) -> pd.DataFrame:
+    """Session profiles under the settings of a history."""
+    return session_profiles(bars, instrument, **history.profile(instrument).options)
 
 
 def model_strategy(family: str) -> str:
@@ -73,9 +65,9 @@ def bars_from(bars: pd.DataFrame, session: pd.Timestamp, instrument: Instrument)
     return bars[sessions >= session].reset_index(drop=True)
 
 
-def orders_of(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The orders of each backtest: all candidates, and the rule signals among them."""
-    return {FADES: signals, RULES: signals[signals["rule_signal"]]}
+def orders_of(signals: pd.DataFrame, strategy: Strategy) -> dict[str, pd.DataFrame]:
+    """The orders of each backtest: all candidates, the baseline of the strategy, and the rule signals among them."""
+    return {strategy.baseline: signals, RULES: signals[signals["rule_signal"]]}
 
 
 def model_orders(signals: pd.DataFrame) -> pd.DataFrame:
@@ -96,14 +88,11 @@ def run_research(bars: pd.DataFrame, instrument: Instrument, settings: Settings 
         The defaults where None.
     """
     chosen = settings or Settings()
-    strategy = chosen.strategy
-    profiles = make_profiles(bars, instrument, strategy)
-    history = session_history(bars, profiles, instrument, strategy, hours=strategy.hours)
-    candidates = make_candidates(history, instrument, strategy)
-    signals = rule_signals(candidates, history, strategy)
+    replays, history = Replays(bars, instrument), chosen.history
+    signals = replays.decide(chosen.rules).frame()
     account = chosen.account_for(instrument)
     results = {
-        name: simulate(bars, orders, instrument, account, hours=strategy.hours)
-        for name, orders in orders_of(signals).items()
+        name: simulate(replays.prepared, orders, instrument, account, hours=history.hours)
+        for name, orders in orders_of(signals, chosen.strategy).items()
     }
-    return Research(profiles, history, signals, results)
+    return Research(replays.profiles(history), replays.history(history), signals, results)

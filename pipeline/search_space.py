@@ -44,6 +44,15 @@ class _Dimension(FrozenSettings):
     def contains(self, value: Any) -> bool:
         raise NotImplementedError
 
+    @property
+    def in_words(self) -> str:
+        """The range or the options, such as ``0.5 to 3.0``."""
+        told = self.model_dump(mode="json")
+        if "options" in told:
+            return " | ".join("none" if option is None else str(option) for option in told["options"])
+        step = f" in steps of {told['step']}" if told.get("step", 1) > 1 else ""
+        return f"{told['low']} to {told['high']}{step}{', logarithmic' if told['log'] else ''}"
+
     def written(self, value: Any) -> Any:
         """The value as the searching library stores it."""
         return value

@@ -4,22 +4,25 @@ import datetime as dt
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
 from pipeline.features.selection import FeatureSelection
 from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.home import Home, expanded
-from pipeline.learning import PurgedWalkForward
 from pipeline.learning.compute import ComputeSettings
+from pipeline.learning.fold_settings import check_walk_forward
 from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings, Strategy, TradingRules
 from pipeline.tuning.settings import TuningSettings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
+
+if TYPE_CHECKING:
+    from pipeline.learning import PurgedWalkForward
 
 __all__ = [
     "ModelSelection",
@@ -30,6 +33,7 @@ __all__ = [
     "load_settings",
     "read_settings",
     "require_settings",
+    "setting_name",
 ]
 
 
@@ -98,11 +102,13 @@ class ModelSelection(FrozenSettings):
 
     @model_validator(mode="after")
     def _possible_splits(self) -> Self:
-        self.splitter()
+        check_walk_forward(self.splits, self.embargo, self.train_size)
         return self
 
-    def splitter(self) -> PurgedWalkForward:
+    def splitter(self) -> "PurgedWalkForward":
         """The walk-forward folds."""
+        from pipeline.learning import PurgedWalkForward
+
         return PurgedWalkForward(self.splits, embargo=self.embargo, train_size=self.train_size)
 
     @property
@@ -115,6 +121,10 @@ class ModelSelection(FrozenSettings):
         return make_model(family, self.parameters.get(family), seed=seed)
 
 
+def _written(strategy: Strategy) -> dict[str, Any]:
+    return {"name": strategy.name, **strategy.parameters.model_dump(mode="json")}
+
+
 def _possible_account(settings: dict[str, Any]) -> dict[str, Any]:
     Account(**settings)
     return settings
@@ -125,8 +135,11 @@ class Settings(FrozenSettings):
 
     Attributes
     ----------
+    history
+        Profiles and session history.
     strategy
-        Profiles, candidates, gates and signals.
+        What is traded on it: ``name`` and its parameters. Settings of the history may stand here too, as they did when
+        there was one strategy.
     account
         What differs from :class:`pipeline.backtest.Account`'s defaults and the instrument's margin rates.
     simulator
@@ -147,7 +160,8 @@ class Settings(FrozenSettings):
         What is tuned, and how.
     """
 
-    strategy: StrategySettings = StrategySettings()
+    history: HistorySettings = HistorySettings()
+    strategy: Annotated[Strategy, PlainSerializer(_written)] = Field(default_factory=lambda: TradingRules().strategy)
     account: Annotated[dict[str, Any], AfterValidator(_possible_account)] = Field(default_factory=dict)
     simulator: SimulatorSettings = SimulatorSettings()
     off_tick: Literal["snap", "reject"] = "snap"
@@ -157,6 +171,45 @@ class Settings(FrozenSettings):
     models: ModelSelection = ModelSelection()
     compute: ComputeSettings = ComputeSettings()
     tuning: TuningSettings = TuningSettings()
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parted(cls, given: Any) -> Any:
+        """Make the strategy of its section, and hand settings of the history that stand there over."""
+        if not isinstance(given, Mapping) or isinstance(own := given.get("strategy", {}), Strategy):
+            return given
+        if isinstance(own, str):
+            own = {"name": own}
+        if not isinstance(own, Mapping):
+            raise SettingError("", ("strategy",), f"is {own!r}; ", "give its name, or a mapping of name and parameters")
+        history = given.get("history", {})
+        if not isinstance(history, Mapping):
+            return given
+        if twice := sorted(set(own) & set(history)):
+            raise SettingError("", ("strategy", twice[0]), "stands under history too; ", "leave one of them out")
+        if not own:
+            return {name: value for name, value in given.items() if name != "strategy"}
+        try:
+            start = TradingRules(HistorySettings(**history))
+        except SettingError as error:
+            raise error.under("history") from error
+        try:
+            rules = start.changed(own)
+        except SettingError as error:
+            raise error.under("strategy") from error
+        return {**given, "history": rules.history, "strategy": rules.strategy}
+
+    @model_validator(mode="after")
+    def _possible_spaces(self) -> Self:
+        self.tuning.require_spaces(self.rules)
+        return self
+
+    @property
+    def rules(self) -> TradingRules:
+        """The strategy and the history it is run on."""
+        return TradingRules(self.history, self.strategy)
 
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""
@@ -182,6 +235,12 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "", *, empty: bool 
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def setting_name(name: str) -> str:
+    """Return the place of a setting; those of the history may be written as the strategy's, as in earlier releases."""
+    section, _, own = name.partition(".")
+    return f"history.{own}" if section == "strategy" and own in HistorySettings.model_fields else name
 
 
 def load_settings(home: Home) -> Settings:

@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, write_whole
-from pipeline.settings import read_settings
+from pipeline.settings import read_settings, setting_name
 from pipeline.yaml_files import read_yaml_mapping
 
 __all__ = ["change_settings"]
@@ -44,7 +44,8 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
     before = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     document = yaml.load(before) or CommentedMap()
     for name, value in values.items():
-        _change(document, name.split("."), value, name)
+        place = next((each for each in _spellings(name) if _stands(document, each)), setting_name(name))
+        _change(document, place.split("."), value, place)
     text = io.StringIO()
     if document:
         yaml.dump(document, text)
@@ -63,6 +64,20 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
         write_whole(kept, before)
     write_whole(path, text.getvalue())
     return kept if before else None
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """A setting's place, and that of earlier releases."""
+    section, _, own = (place := setting_name(name)).partition(".")
+    return (place, f"strategy.{own}") if section == "history" else (place,)
+
+
+def _stands(document: Any, name: str) -> bool:
+    for part in name.split("."):
+        if not isinstance(document, Mapping) or part not in document:
+            return False
+        document = document[part]
+    return True
 
 
 def _change(document: CommentedMap, names: list[str], value: Any, whole: str) -> None:

@@ -15,7 +15,7 @@ from pipeline.backtest import Account
 from pipeline.datasets import Dataset
 from pipeline.errors import DataError
 from pipeline.home import Home
-from pipeline.learning.compute import Compute
+from pipeline.learning.compute import CPU, Compute
 from pipeline.learning.models import TrainingRows
 from pipeline.learning.provenance import data_version
 from pipeline.modelling import LearningInputs
@@ -23,6 +23,7 @@ from pipeline.search_space import SearchSpace
 from pipeline.settings import Settings
 from pipeline.tuning.joint_target import JointTarget
 from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, Traded
 from pipeline.tuning.subject import Subject, Target
@@ -41,6 +42,14 @@ __all__ = [
 
 _OUT_OF_FOLD = "out_of_fold"
 _PRICES = ("open", "high", "low", "close", "volume")
+# Settings of the strategy in the order in which studies are hashed, wherever they are declared: another order would be
+# another study, and those that a home holds would begin anew.
+_HASHED_FIRST = (
+    *("hours", "allocation", "ticks_per_row", "tpo_minutes", "value_area_basis_points", "expansion_rows"),
+    *("trend_window", "r_squared_threshold", "direction_window", "direction_long", "direction_short"),
+    *("calm_short", "calm_long", "confidence_threshold", "confidence_weights"),
+    *("atr_window", "stop_atr_factor", "min_stop_ticks"),
+)
 # Score from which a trade pays where targets lie about twice as far as stops: the default start of the search.
 _THRESHOLD = 0.36
 
@@ -149,7 +158,7 @@ def prepare_study(
     DataError
         For data that can't be searched on: too few rows for the inner folds, a family that was not trained.
     """
-    making = _Making(target, inputs, settings, objectives, home, compute or Compute())
+    making = _Making(target, inputs, settings, _request(target, settings, objectives, compute or CPU), home)
     if target.family is None:
         return _replayed(making, "rules")
     if target.kind == "scored":
@@ -169,22 +178,33 @@ def nested_model(
 
     Its looks are recorded under ``<family> nested``, each with the sessions that it saw.
     """
-    target, tuning, selection = StudyTarget.of(family), settings.tuning, settings.models
+    target, tuning = StudyTarget.of(family), settings.tuning
+    nested = NestedStudies(
+        store, dataset.key, settings.account_for(dataset.instrument).initial_capital, tuning.workers, observe
+    )
     return TunedModel(
-        family,
+        _request(target, settings),
         study_settings(target, settings, trials=tuning.nested_trials),
-        settings=selection.parameters.get(family),
-        space=tuning.space(target),
-        threshold=selection.threshold,
         periods_per_year=dataset.instrument.periods_per_year,
+        nested=nested,
+    )
+
+
+def _request(
+    target: StudyTarget, settings: Settings, objectives: tuple[str, ...] = (), compute: Compute = CPU
+) -> StudyRequest:
+    """What the settings ask of a target's study."""
+    selection = settings.models
+    return StudyRequest(
+        target.family,
+        space=settings.tuning.space(target, settings.rules, require_rules=selection.require_rules),
+        objectives=objectives,
+        hyperparameters=selection.parameters.get(target.family or "", {}),
+        threshold=selection.threshold,
+        weights=selection.weights,
+        require_rules=selection.require_rules,
         seed=settings.seed,
-        nested=NestedStudies(
-            store,
-            dataset.key,
-            settings.account_for(dataset.instrument).initial_capital,
-            tuning.workers,
-            observe,
-        ),
+        compute=compute,
     )
 
 
@@ -195,16 +215,16 @@ class _Making:
     target: StudyTarget
     inputs: StudyInputs
     settings: Settings
-    objectives: tuple[str, ...]
+    request: StudyRequest
     home: Home
-    compute: Compute
 
     @property
     def account(self) -> Account:
         return self.settings.account_for(self.inputs.dataset.instrument)
 
+    @property
     def space(self) -> SearchSpace:
-        return self.settings.tuning.space(self.target, require_rules=self.settings.models.require_rules)
+        return self.request.space or SearchSpace()
 
     def version(self, data: pd.DataFrame, *parts: object) -> str:
         """Hash of all that a trial's value depends on beside its parameters, the objectives and the space."""
@@ -216,13 +236,14 @@ class _Making:
         """The version of a study that replays bars."""
         bars = self.inputs.bars
         bars = bars[[name for name in ("timestamp", *_PRICES, "contract") if name in bars.columns]]
-        own = self.settings.strategy.model_dump(mode="json"), self.account.model_dump(mode="json")
-        return self.version(bars, *own, *parts)
+        strategy = self.settings.rules.flat
+        ordered = {name: strategy[name] for name in _HASHED_FIRST if name in strategy} | strategy
+        return self.version(bars, ordered, self.account.model_dump(mode="json"), *parts)
 
     def folder(self, version: str) -> Path:
         """Another objective, or another space, is another study."""
-        what = "+".join(self.objectives)
-        name = f"{self.target.name}-{what}-{version[:8]}-{self.space().fingerprint()[:8]}"
+        what = "+".join(self.request.objectives)
+        name = f"{self.target.name}-{what}-{version[:8]}-{self.space.fingerprint()[:8]}"
         return self.home.root / "tuning" / self.inputs.dataset.key / name
 
     def subject(self, version: str, first: pd.Timestamp, last: pd.Timestamp) -> Subject:
@@ -233,7 +254,7 @@ class _Making:
         """The strategy's present parameters, as search spaces call them."""
         cutoff, threshold = self.account.entry_cutoff, self.settings.models.threshold
         return {
-            **self.settings.strategy.model_dump(),
+            **self.settings.rules.flat,
             "account.entry_cutoff": cutoff and f"{cutoff:%H:%M}",
             "models.threshold": _THRESHOLD if threshold == "tuned" else threshold,
         }
@@ -253,17 +274,7 @@ def _model(making: _Making, family: str) -> Study:
         settings.seed,
         inputs.learning.version,
     )
-    judge = ModelTarget(
-        family,
-        rows,
-        settings=selection.parameters.get(family),
-        space=making.space(),
-        objectives=making.objectives,
-        threshold=selection.threshold,
-        periods_per_year=inputs.dataset.instrument.periods_per_year,
-        seed=settings.seed,
-        compute=making.compute,
-    )
+    judge = ModelTarget(rows, making.request, periods_per_year=inputs.dataset.instrument.periods_per_year)
     candidates = inputs.learning.training_set
     # Its money is counted by the day of the decision.
     first, last = pd.DatetimeIndex(candidates["decided_on"]).min(), pd.DatetimeIndex(candidates["session"]).max()
@@ -273,21 +284,18 @@ def _model(making: _Making, family: str) -> Study:
 
 def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = None) -> Study:
     """A study whose trials are replays: nothing is fitted in them."""
-    instrument, space = making.inputs.dataset.instrument, making.space()
     threshold: float | None = None
-    if scores is not None and "models.threshold" not in space and making.settings.models.threshold != "tuned":
+    if scores is not None and "models.threshold" not in making.space and making.settings.models.threshold != "tuned":
         threshold = making.settings.models.threshold
     version = making.of_bars(traded, None if scores is None else data_version(scores, ""), threshold)
     judge = StrategyTarget(
         making.inputs.bars,
-        instrument,
-        making.settings.strategy,
-        making.account,
+        making.inputs.dataset.instrument,
+        making.request,
+        rules=making.settings.rules,
+        account=making.account,
         traded=traded,
         scores=scores,
-        threshold=threshold,
-        space=space,
-        objectives=making.objectives,
     )
     subject = making.subject(version, judge.sessions[0], judge.sessions[-1])
     present = judge.space.chosen_from(making.strategy())
@@ -328,20 +336,12 @@ def _joint(making: _Making, family: str) -> Study:
         *settings.features.leave_out,
     )
     judge = JointTarget(
-        family,
         inputs.bars,
         inputs.dataset.instrument,
-        settings.strategy,
-        making.account,
+        making.request,
+        rules=settings.rules,
+        account=making.account,
         volatility_index=index,
-        settings=selection.parameters.get(family),
-        space=making.space(),
-        objectives=making.objectives,
-        weights=selection.weights,
-        threshold=selection.threshold,
-        require_rules=selection.require_rules,
-        seed=settings.seed,
-        compute=making.compute,
         features=settings.features,
     )
     own = {f"model.{name}": value for name, value in plain.settings.model_dump().items()}

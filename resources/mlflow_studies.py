@@ -36,7 +36,6 @@ from resources.mlflow_trials import TrialRuns, objective_values
 from resources.model_registry import SIMULATED_TAG, code_tags
 
 if TYPE_CHECKING:
-    from pipeline.search_space import Dimension
     from pipeline.tuning.trials import Progress, StudyResult, TrialRecord
 
 __all__ = ["MOST_CHILDREN", "LoggedStudy", "TrackedStudy", "begin_study", "log_study"]
@@ -280,7 +279,7 @@ def _set_parameters(store: Store, run_id: str, study: StudyToLog) -> None:
         **study.settings.model_dump(mode="json", exclude={"objectives"}),
         "objectives": ", ".join(f"{way} {name}" for name, way in ways.items()),
         **study.parameters,
-        **{f"space.{name}": _range(dimension) for name, dimension in study.space.items()},
+        **{f"space.{name}": dimension.in_words for name, dimension in study.space.items()},
     }
     names = safe_names(told)
     given = {names[name]: cut(value_text(value)) for name, value in told.items()}
@@ -292,14 +291,6 @@ def _set_parameters(store: Store, run_id: str, study: StudyToLog) -> None:
     changed = [f"{name} {held[name]} to {value}" for name, value in given.items() if held.get(name, value) != value]
     if changed or CHANGED_TAG in run.data.tags:
         set_tags(store, run_id, {CHANGED_TAG: ", ".join(changed) or "nothing"})
-
-
-def _range(dimension: "Dimension") -> str:
-    told = dimension.model_dump(mode="json")
-    if "options" in told:
-        return " | ".join(map(value_text, told["options"]))
-    step = f" in steps of {told['step']}" if told.get("step", 1) > 1 else ""
-    return f"{told['low']} to {told['high']}{step}{', logarithmic' if told['log'] else ''}"
 
 
 def _front(result: "StudyResult") -> frozenset[int]:

@@ -15,7 +15,7 @@ from pipeline.made_under import made_under, require_same_settings
 from pipeline.market import Instrument, load_instruments, simulate_market
 from pipeline.research import make_profiles
 from pipeline.settings import Settings, SimulatorSettings
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import TradingRules
 
 STRATEGY = {
     "hours": "eth",
@@ -93,7 +93,7 @@ def dataset(**instrument: Any) -> Dataset:
 
 def frames(settings: Settings, instrument: Instrument) -> dict[str, pd.DataFrame]:
     chain = make_chain(bars(), instrument, settings)
-    profiles = make_profiles(bars(), instrument, settings.strategy)
+    profiles = make_profiles(bars(), instrument, settings.history)
     made = (
         profiles,
         chain.history,
@@ -126,7 +126,7 @@ def told(settings: Settings, changed: Dataset) -> set[str]:
 
 
 def test_changes_are_of_every_setting_of_strategy_and_account() -> None:
-    assert set(STRATEGY) == set(StrategySettings.model_fields)
+    assert set(STRATEGY) == set(TradingRules().flat)
     assert set(ACCOUNT) == set(Account.model_fields)
 
 
@@ -146,7 +146,7 @@ def test_frame_that_a_setting_changes_has_to_be_made_again(name: str, settings: 
         ({"strategy": {"confidence_threshold": 30.0}}, {}, {"rule_signals", "training_set"}),
         ({"strategy": {"stop_atr_factor": 0.5}}, {}, ORDERS),
         ({"strategy": {"tpo_minutes": 60}}, {}, {"features", "training_set"}),
-        ({"strategy": {"trend_window": 15}}, {}, {"session_history", "rule_signals", "features", "training_set"}),
+        ({"strategy": {"trend_window": 15}}, {}, set(FRAMES) - {"volume_profiles"}),
         ({"strategy": {"value_area_basis_points": 6000}}, {}, set(FRAMES)),
         ({"strategy": {"ticks_per_row": 1}}, {}, set()),  # what the instrument's is anyway
         ({"features": {"leave_out": ["weekday"]}}, {}, {"features", "training_set"}),

@@ -16,7 +16,7 @@ from pipeline.backtest import Account, simulate
 from pipeline.market.instruments import load_instruments
 from pipeline.market.simulator import simulate_market
 from pipeline.profiles import session_profiles
-from pipeline.strategy import make_candidates, rule_signals, session_history
+from pipeline.strategy import make_signals, session_history
 
 pytestmark = pytest.mark.slow
 
@@ -41,8 +41,8 @@ def _outcome(edge: float, markets: int) -> Outcome:
     for market in range(markets):
         bars = simulate_market(es, START, SESSIONS, market, edge)
         history = session_history(bars, session_profiles(bars, es), es)
-        candidates = make_candidates(history, es).assign(quantity=1)
-        signals = rule_signals(candidates, history)
+        signals = make_signals(history, es).assign(quantity=1)
+        candidates = signals
         orders = {
             "rules": signals[signals["rule_signal"]],
             "fades": candidates,

@@ -25,7 +25,7 @@ from pipeline.learning.folds import TRAIN, UNUSED
 from pipeline.learning.intervals import Intervals
 from pipeline.learning.models import make_model
 from pipeline.learning.threshold import tune_threshold
-from pipeline.learning.walk_forward import walk_forward
+from pipeline.learning.walk_forward import FitPlan, walk_forward
 from pipeline.market.instruments import load_instruments
 from pipeline.market.simulator import simulate_market
 from pipeline.modelling import LearningInputs, baseline_judgements, walk_family
@@ -260,11 +260,10 @@ def test_leak_training_rows_that_meet_the_test_are_refused_and_would_be_loud() -
         inputs = of.inputs
         with pytest.raises(DataError, match="are not out of fold"):
             walk_forward(
-                lambda: SELECTION.model("lightgbm", 0),
+                FitPlan(lambda: SELECTION.model("lightgbm", 0), Unpurged(3)),
                 inputs.rows("features", "equal"),
                 inputs.features,
                 inputs.starts,
-                Unpurged(3),
             )
 
         honest = walked(of, "lightgbm", threshold=0.5)

@@ -41,6 +41,7 @@ from pipeline.modelling import walk_family
 from pipeline.performance import scored_rows
 from pipeline.settings import ModelSelection
 from pipeline.tuning.campaign import Campaign, run_campaign
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, Traded
 from pipeline.tuning.study import run_study
@@ -132,7 +133,9 @@ def nested(edge: float, seed: int, family: str) -> Nested:
     study = StudySettings(objectives=("net",), trials=trials, startup_trials=trials, pruner="none", seed=seed)
     of = market(edge, seed)
     walk, rows = walked(
-        of, family, lambda: TunedModel(family, study, settings=settings, splitter=CombinatorialPurged(2, 1))
+        of,
+        family,
+        lambda: TunedModel(StudyRequest(family, hyperparameters=settings, splitter=CombinatorialPurged(2, 1)), study),
     )
     _, plain = walked(of, family, lambda: make_model(family, settings))
     promised = []
@@ -272,7 +275,9 @@ def test_null_markets_the_best_parameters_of_one_half_are_worth_nothing_in_the_o
     promised, kept = [], []
     for seed in HALVED_MARKETS:
         bars = bars_of(0.0, seed)
-        half = StrategyTarget(bars.iloc[: len(bars) // 2], free(), account=ACCOUNT, traded="fades", objectives=("net",))
+        half = StrategyTarget(
+            bars.iloc[: len(bars) // 2], free(), StudyRequest(objectives=("net",)), account=ACCOUNT, traded="fades"
+        )
         study = StudySettings(objectives=("net",), trials=20, startup_trials=20, pruner="none", seed=seed)
         result = run_study(replace(STUDY, first=half.sessions[0], last=half.sessions[-1]), half, study)
         money = StrategyTarget(bars, free(), account=ACCOUNT, traded="fades").outcome(result.best.params).money

@@ -23,7 +23,7 @@ from pipeline.learning.models import make_model
 from pipeline.market import Instrument, session_schedule
 from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
-from pipeline.strategy.signals import SIGNAL_COLUMNS
+from pipeline.strategy import gate_columns
 
 __all__ = ["WholeRun", "check_chain", "checking_chain", "fold_of_seed", "folds_of", "why_not_judged"]
 
@@ -164,10 +164,11 @@ def _differences(whole: WholeRun, cut: CutRun, fold: int, first: pd.Timestamp) -
     signals = whole.signals[early]
     names = _names(signals)
     inputs = whole.inputs
-    own = [name for name in signals.columns if name not in SIGNAL_COLUMNS]
+    gates = gate_columns(signals)
+    own = [name for name in signals.columns if name not in gates]
     steps: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _compared("candidates", cut.signals, signals, own, names, fold, _CANDIDATE),
-        lambda: _compared("gates", cut.signals, signals, list(SIGNAL_COLUMNS), names, fold, _GATE),
+        lambda: _compared("gates", cut.signals, signals, gates, names, fold, _GATE),
         lambda: _compared("features", cut.features, inputs.features[early], None, names, fold, _FEATURE),
         lambda: _compared("sequences", cut.sequences, _or_none(inputs.sequences, early), None, names, fold, _FEATURE),
         lambda: _compared(
@@ -202,7 +203,7 @@ def _known_by(whole: WholeRun, first: pd.Timestamp) -> pd.DataFrame | None:
     if whole.vix is None:
         return None
     session = pd.Timestamp(whole.signals.loc[whole.inputs.starts == first, "decided_on"].iloc[0])
-    hours = "rth_close" if whole.settings.strategy.hours == "rth" else "close"
+    hours = "rth_close" if whole.settings.history.hours == "rth" else "close"
     close = session_schedule(whole.instrument, session, session)[hours].iloc[0]
     return cut_external(whole.vix, last=session, close=close)
 

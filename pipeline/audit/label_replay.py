@@ -10,7 +10,7 @@ from pipeline.audit.report import Finding
 from pipeline.backtest import Account
 from pipeline.features import FeatureInputs
 from pipeline.learning import candidate_labels
-from pipeline.strategy import make_candidates
+from pipeline.strategy import TradingRules, decided_by_close, make_candidates
 
 __all__ = ["check_label_replay"]
 
@@ -19,6 +19,7 @@ _COLUMNS = ("start", "end", "status", "filled", "label", "r_multiple", "net", "e
 
 def check_label_replay(
     inputs: FeatureInputs,
+    rules: TradingRules,
     candidates: pd.DataFrame,
     labels: pd.DataFrame,
     account: Account,
@@ -30,6 +31,8 @@ def check_label_replay(
     ----------
     inputs
         All data.
+    rules
+        That the candidates were made under.
     candidates, labels
         Made of all data, the same rows.
     account
@@ -43,8 +46,8 @@ def check_label_replay(
     for place in places:
         session = inputs.sessions[place]
         cut = light.until(session)
-        then = make_candidates(cut.history, inputs.instrument, inputs.settings)
-        now = candidates.iloc[: int((candidates["decided_on"] <= session).sum())]
+        then = make_candidates(cut.history, inputs.instrument, rules, cut.bars)
+        now = candidates[decided_by_close(candidates, session)]
         if not then.equals(now):
             differs = (then.ne(now).any(axis=1) if len(then) == len(now) else pd.Series([True])).to_numpy()
             row = int(np.argmax(differs))

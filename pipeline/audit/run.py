@@ -28,9 +28,10 @@ from pipeline.features.sequences import sequence_features
 from pipeline.fresh_processes import FreshProcess
 from pipeline.hardware import processors
 from pipeline.learning import CombinatorialPurged, PurgedWalkForward, candidate_labels
+from pipeline.learning.labels import known_outcomes
 from pipeline.market import Instrument
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals
+from pipeline.strategy import TradingRules, gate_columns, make_signals
 
 __all__ = ["audit", "auditing"]
 
@@ -48,7 +49,7 @@ _BEGINS = 2
 def audit(
     bars: pd.DataFrame,
     instrument: Instrument,
-    settings: StrategySettings | None = None,
+    rules: TradingRules | None = None,
     *,
     features: Mapping[str, Feature] | None = None,
     vix: pd.DataFrame | None = None,
@@ -67,8 +68,8 @@ def audit(
     ----------
     bars
         Clean bars of one symbol; the last session must be over.
-    settings
-        Of the strategy; the contract's by default.
+    rules
+        Strategy and history; the contract's by default.
     features
         By column name; the registered ones by default.
     vix, external
@@ -99,7 +100,8 @@ def audit(
     if isinstance(cutoffs, bool) or not isinstance(cutoffs, int) or cutoffs < 1:
         raise ConfigurationError(f"cutoffs is {cutoffs!r}; give a whole number, 1 or more")
     pool = registered() if features is None else features
-    inputs = FeatureInputs.from_bars(bars, instrument, settings, vix, external=external)
+    rules = rules or TradingRules()
+    inputs = FeatureInputs.from_bars(bars, instrument, rules.history, vix, external=external)
     if len(inputs.sessions) < 3:
         raise DataError(
             f"{instrument.symbol} has {len(inputs.sessions)} sessions with volume; an audit needs 3 to cut any off"
@@ -119,7 +121,7 @@ def audit(
     sound = {name: one for name, one in chosen.items() if name not in whole.failed and name not in whole.infinite}
 
     found = check_externals(inputs, chosen, whole, _dated(inputs, places), done)
-    learned, missing = _check_learning(inputs, sound, whole, account or Account(), places, splitters, seed)
+    learned, missing = _check_learning(inputs, rules, sound, whole, account or Account(), places, splitters, seed)
     skipped |= missing
     done("signals, labels, fills and folds")
     causes = {one.feature: one.likely_cause for one in (*found, *learned) if one.check in ("external", "separation")}
@@ -196,7 +198,7 @@ def _audit_under(
     return audit(
         bars,
         instrument,
-        settings.strategy,
+        settings.rules,
         features=settings.features.chosen(),
         vix=vix,
         account=settings.account_for(instrument),
@@ -224,6 +226,7 @@ def _dated(inputs: FeatureInputs, places: NDArray[np.int64]) -> NDArray[np.int64
 
 def _check_learning(
     inputs: FeatureInputs,
+    rules: TradingRules,
     features: Mapping[str, Feature],
     whole: RawTable,
     account: Account,
@@ -231,17 +234,17 @@ def _check_learning(
     splitters: Sequence[Any] | None,
     seed: int,
 ) -> tuple[list[Finding], dict[str, str]]:
-    candidates = make_candidates(inputs.history, inputs.instrument, inputs.settings)
+    bars, instrument, hours = inputs.bars, inputs.instrument, rules.history.hours
+    signals = make_signals(inputs.history, instrument, rules, bars)
+    candidates = signals.drop(columns=gate_columns(signals))
     if not len(candidates):
         return [], {"labels": "no session makes a candidate; signals, labels, fills and folds were not judged"}
-    bars, instrument, settings = inputs.bars, inputs.instrument, inputs.settings
-    signals = rule_signals(candidates, inputs.history, settings)
     sessions = signal_cutoffs(signals, inputs.history, instrument, seed)
-    findings = check_signal_replay(bars, instrument, settings, signals, sessions)
-    result = simulate(bars, candidates, instrument, account, hours=settings.hours)
-    findings += check_fill_replay(bars, candidates, result, settings.hours, fill_cutoffs(bars, result, seed))
-    labels = candidate_labels(bars, candidates, instrument, account, hours=settings.hours)
-    findings += check_label_replay(inputs, candidates, labels, account, places)
+    findings = check_signal_replay(bars, instrument, rules, signals, sessions)
+    result = simulate(bars, candidates, instrument, account, hours=hours)
+    findings += check_fill_replay(bars, candidates, result, hours, fill_cutoffs(bars, result, seed))
+    labels = candidate_labels(bars, candidates, instrument, account, hours=hours)
+    findings += check_label_replay(inputs, rules, candidates, labels, account, places)
     findings += check_sequence_replay(
         inputs, candidates, sequence_features(inputs, candidates), places, places[-_BEGINS:]
     )
@@ -250,8 +253,7 @@ def _check_learning(
     table = candidate_features(candidates, whole.frame[paired], registry=features)
     findings += audit_separation(table, labels, candidates["side"])
 
-    known = labels["end"].notna() & labels["filled"]
-    frame = labels.loc[known, ["start", "end"]]
+    frame = known_outcomes(labels)[["start", "end"]]
     if len(frame) < 2 * FEWEST_ROWS:
         return findings, {"folds": f"{len(frame)} filled candidates are too few to split"}
     for splitter in splitters if splitters is not None else (PurgedWalkForward(), CombinatorialPurged()):

@@ -1,6 +1,6 @@
 """Signals and fills: what is known of them at a time must not change with what comes after it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from pipeline.errors import DataError
 from pipeline.fresh_processes import in_fresh_processes
 from pipeline.hardware import processors
 from pipeline.market import Hours, Instrument, label_sessions, session_schedule
+from pipeline.market.bar_times import bar_ends
 from pipeline.research import make_profiles
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
-from pipeline.strategy.signals import SIGNAL_COLUMNS
+from pipeline.strategy import TradingRules, gate_columns, make_signals, session_history
 
 __all__ = ["check_fill_replay", "check_signal_replay", "fill_cutoffs", "signal_cutoffs"]
 
@@ -24,7 +24,6 @@ WORTH_PROCESSES = 200_000
 """Bars from which on cut-offs are checked side by side."""
 
 _PRICES = ("open", "high", "low", "close")
-_GATES = tuple(name for name in SIGNAL_COLUMNS if name != "confidence")
 _OF_A_GATE = 2
 _SIGNAL = (
     "a gate, a level or the confidence uses what comes after the session it is decided on: another row of the history, "
@@ -41,7 +40,7 @@ def signal_cutoffs(signals: pd.DataFrame, history: pd.DataFrame, instrument: Ins
     Parameters
     ----------
     signals
-        From :func:`pipeline.strategy.rule_signals`.
+        From :func:`pipeline.strategy.make_signals`.
     history
         The session history they come from.
     instrument
@@ -54,7 +53,7 @@ def signal_cutoffs(signals: pd.DataFrame, history: pd.DataFrame, instrument: Ins
     rare = rare_days(history, instrument, seed).values()
     chosen = {int(place) for places in rare for place in places} | ({last - 1} if last else set())
     row = sessions.get_indexer(pd.DatetimeIndex(signals["decided_on"]))
-    for name in _GATES:
+    for name in [each for each in gate_columns(signals) if signals[each].dtype == np.bool_]:
         for side in (1, -1):
             passing = row[(signals[name] & (signals["side"] == side)).to_numpy() & (row < last)]
             chosen.update(random.choice(passing, min(_OF_A_GATE, len(passing)), replace=False).tolist())
@@ -64,7 +63,7 @@ def signal_cutoffs(signals: pd.DataFrame, history: pd.DataFrame, instrument: Ins
 def check_signal_replay(
     bars: pd.DataFrame,
     instrument: Instrument,
-    settings: StrategySettings,
+    rules: TradingRules,
     signals: pd.DataFrame,
     sessions: Iterable[pd.Timestamp],
 ) -> list[Finding]:
@@ -74,10 +73,10 @@ def check_signal_replay(
     ----------
     bars
         All bars.
-    instrument, settings
+    instrument, rules
         That the signals were made with.
     signals
-        From :func:`pipeline.strategy.rule_signals`.
+        From :func:`pipeline.strategy.make_signals`.
     sessions
         To cut off at.
 
@@ -86,28 +85,22 @@ def check_signal_replay(
     list of Finding
         One a column, the first row that differs at any cut-off.
     """
-    return _in_parts(_signals_differ, bars, (instrument, settings, signals), pd.DatetimeIndex(list(sessions)))
+    return _in_parts(_signals_differ, bars, (instrument, rules, signals), pd.DatetimeIndex(list(sessions)))
 
 
 def _signals_differ(
     bars: pd.DataFrame,
     instrument: Instrument,
-    settings: StrategySettings,
+    rules: TradingRules,
     signals: pd.DataFrame,
     sessions: pd.DatetimeIndex,
 ) -> list[Finding]:
-    opens, decided = pd.DatetimeIndex(bars["timestamp"]), pd.DatetimeIndex(signals["decided_on"])
     found: dict[str, Finding] = {}
-    for session in sessions:
-        cut = bars[opens < session_schedule(instrument, session, session)["close"].iloc[0]]
-        profiles = make_profiles(cut, instrument, settings)
-        history = session_history(cut, profiles, instrument, settings)
-        then = rule_signals(make_candidates(history, instrument, settings), history, settings)
-        now = signals[decided <= session]
+    for then, now, at in _cut_off(bars, instrument, rules, signals, sessions):
         if not then.index.equals(now.index):
             found.setdefault(
                 "candidates",
-                Finding("signals", "candidates", str(session.date()), f"{len(then)} rows", f"{len(now)} rows", _SIGNAL),
+                Finding("signals", "candidates", at, f"{len(then)} rows", f"{len(now)} rows", _SIGNAL),
             )
             continue
         for name in now.columns:
@@ -119,6 +112,33 @@ def _signals_differ(
                 expected, got = plain(then[name].iloc[row]), plain(now[name].iloc[row])
                 found.setdefault(name, Finding("signals", name, label, expected, got, _SIGNAL))
     return list(found.values())
+
+
+def _cut_off(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    rules: TradingRules,
+    signals: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, str]]:
+    """Signals made of what was known at a time, those among all that were decided by then, and the time.
+
+    Times are each session's close and, where decisions fall within the session after it, these too.
+    """
+    opens = pd.DatetimeIndex(bars["timestamp"])
+    ends = pd.DatetimeIndex(bar_ends(opens.as_unit("ns").asi8), tz="UTC")
+    on = pd.DatetimeIndex(signals["decided_on"])
+    within = pd.DatetimeIndex(signals["decided_at"]) if "decided_at" in signals.columns else None
+    for session in sessions:
+        cut = bars[opens < session_schedule(instrument, session, session)["close"].iloc[0]]
+        profiles = make_profiles(cut, instrument, rules.history)
+        history = session_history(cut, profiles, instrument, rules.history)
+        if within is None:
+            yield make_signals(history, instrument, rules), signals[on <= session], f"{session:%F}"
+            continue
+        for instant in within[on == session].unique():
+            then = make_signals(history, instrument, rules, bars[ends <= instant])
+            yield then, signals[within <= instant], f"{instant:%F %H:%M}Z"
 
 
 def fill_cutoffs(bars: pd.DataFrame, result: BacktestResult, seed: int, *, trades: int = 8) -> pd.DatetimeIndex:

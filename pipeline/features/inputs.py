@@ -18,7 +18,7 @@ from pipeline.market.bars import require_bars
 from pipeline.profiles.naked import naked_at_close
 from pipeline.profiles.sessions import session_profiles
 from pipeline.profiles.structure import session_structure
-from pipeline.strategy import StrategySettings, session_history
+from pipeline.strategy import HistorySettings, session_history
 
 __all__ = ["FeatureInputs"]
 
@@ -57,7 +57,7 @@ class FeatureInputs:
     profiles: pd.DataFrame
     history: pd.DataFrame
     instrument: Instrument
-    settings: StrategySettings
+    settings: HistorySettings
     structure: pd.DataFrame | None = None
     naked: pd.DataFrame | None = None
     external: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class FeatureInputs:
         cls,
         bars: pd.DataFrame,
         instrument: Instrument,
-        settings: StrategySettings | None = None,
+        settings: HistorySettings | None = None,
         vix: pd.DataFrame | None = None,
         *,
         external: Mapping[str, pd.DataFrame] | None = None,
@@ -103,17 +103,10 @@ class FeatureInputs:
         DataError
             For bars that can't be used, or too few: no session with volume.
         """
-        chosen = settings or StrategySettings()
+        chosen = settings or HistorySettings()
         clean = require_bars(bars)
         rows = chosen.row_rule(instrument).options
-        profiles = session_profiles(
-            clean,
-            instrument,
-            value_area_basis_points=chosen.value_area_basis_points,
-            expansion_rows=chosen.expansion_rows,
-            hours=chosen.hours,
-            **rows,
-        )
+        profiles = session_profiles(clean, instrument, **chosen.profile(instrument).options)
         series = dict(external or {})
         if vix is not None:
             series["vix"] = vix

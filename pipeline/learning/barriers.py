@@ -8,8 +8,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.learning.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market import Hours, Instrument, label_sessions
+from pipeline.market.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market.bars import require_bars
 
 __all__ = ["BARRIERS", "barrier_labels"]

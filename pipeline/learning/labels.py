@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from pipeline.backtest import Account, BacktestResult, simulate
 from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.errors import DataError
-from pipeline.learning.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market import Hours, Instrument, SessionLabels, label_sessions, session_schedule
+from pipeline.market.bar_times import bar_ends, complete_until, session_ends
 from pipeline.market.bars import require_bars
 
-__all__ = ["LABEL_COLUMNS", "candidate_labels"]
+__all__ = ["LABEL_COLUMNS", "candidate_labels", "known_outcomes"]
 
 LABEL_COLUMNS = (
     "start",
@@ -71,7 +71,7 @@ def candidate_labels(
         Index of ``candidates``.
 
         start
-            Decision: close of the trade date ``decided_on``, UTC.
+            Decision: close of the trade date ``decided_on``, UTC; ``decided_at`` where the candidates have that.
         end
             From when on the outcome is known, UTC: the end of the bar of the exit, or of the one that opened beyond the
             stop; the end of the session's hours for what ends with them (closed at the close, not reached, no bars,
@@ -108,7 +108,8 @@ def candidate_labels(
             "volatility_target": None,
         }
     )
-    orders = candidates.drop(columns=["quantity", "volatility"], errors="ignore").reset_index(drop=True)
+    # Alone, no other of its group takes its place.
+    orders = candidates.drop(columns=["quantity", "volatility", "group"], errors="ignore").reset_index(drop=True)
     orders = orders.assign(quantity=1)
     book = read_orders(orders, instrument, alone)
     start = _starts(candidates, book.session, instrument)
@@ -137,6 +138,12 @@ def candidate_labels(
     return pd.DataFrame(columns, index=candidates.index)[list(LABEL_COLUMNS)]
 
 
+def known_outcomes(labels: pd.DataFrame) -> pd.DataFrame:
+    """Outcomes of the candidates that became trades, as models learn them, in the labels' index."""
+    known = labels["filled"] & labels["end"].notna()
+    return labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
+
+
 def _starts(candidates: pd.DataFrame, session: pd.DatetimeIndex, instrument: Instrument) -> pd.DatetimeIndex:
     decided = pd.DatetimeIndex(pd.to_datetime(candidates["decided_on"])).as_unit("ns")
     late = np.asarray(decided.isna() | ~(decided < session))
@@ -147,6 +154,8 @@ def _starts(candidates: pd.DataFrame, session: pd.DatetimeIndex, instrument: Ins
             "session "
             f"before {session[row].date()}, the one it trades in; give the session at whose close it was decided"
         )
+    if "decided_at" in candidates.columns:
+        return pd.DatetimeIndex(candidates["decided_at"]).as_unit("ns")
     schedule = session_schedule(instrument, decided.min(), session.max())
     for name, dates in (("decided_on", decided), ("session", session)):
         if (strange := ~dates.isin(schedule.index)).any():
@@ -188,6 +197,9 @@ def _ends(bars: pd.DataFrame, book: OrderBatch, result: BacktestResult, hours: H
     gapped = np.flatnonzero((result.orders["status"] == "gapped_past_stop").to_numpy())
     first_tick, session = result.instrument.to_ticks(bars["open"])[tradable], labels.position[tradable]
     begin = np.searchsorted(session, labels.schedule.index.get_indexer(book.session[gapped]))
+    if "live_from" in result.orders.columns:
+        live = pd.DatetimeIndex(pd.to_datetime(result.orders["live_from"], utc=True)).as_unit("ns").asi8[gapped]
+        begin = np.maximum(begin, np.searchsorted(opens[tradable], live))
     contract = bars["contract"].to_numpy(dtype=object)[tradable] if "contract" in bars.columns else None
     for order, bar in zip(gapped, begin, strict=True):
         wanted = book.contract[order] if book.contract is not None and contract is not None else None

@@ -1,6 +1,5 @@
 """Splits by label times (contract §8): walk-forward and combinatorial, purged, with an embargo."""
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import comb
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 
 from pipeline.errors import ConfigurationError, DataError
+from pipeline.learning.fold_settings import Duration, check_walk_forward, whole_number, window_rows
 from pipeline.learning.folds import EMBARGOED, PURGED, ROLES, TEST, TRAIN, UNUSED, around_fold, fold_numbers
 from pipeline.learning.intervals import Intervals, duration, read_intervals
 
 __all__ = ["CombinatorialPurged", "PurgedSplitter", "PurgedWalkForward"]
 
 Positions = NDArray[np.int64]
-Duration = str | dt.timedelta | np.timedelta64
 
 
 class PurgedSplitter(BaseCrossValidator):
@@ -143,24 +142,15 @@ class PurgedWalkForward(PurgedSplitter):
         test_size: int | None = None,
         train_size: int | Duration | None = None,
     ) -> None:
-        self.n_splits = _count(n_splits, "n_splits", 1)
+        check_walk_forward(n_splits, embargo, train_size)
+        self.n_splits = int(n_splits)
         self.embargo = embargo
-        self.test_size = None if test_size is None else _count(test_size, "test_size", 1)
+        self.test_size = None if test_size is None else whole_number(test_size, "test_size", 1)
         self.train_size = train_size
-        duration(embargo, "embargo")
-        self._train_rows()
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: N803
         """Number of splits."""
         return self.n_splits
-
-    def _train_rows(self) -> int | None:
-        """The rolling window in rows; None where it is none or a duration."""
-        if isinstance(self.train_size, int | np.integer):
-            return _count(self.train_size, "train_size", 1)
-        if self.train_size is not None and duration(self.train_size, "train_size") == 0:
-            raise ConfigurationError(f"train_size is {self.train_size!r}; give a duration above zero, or rows")
-        return None
 
     def _folds(self, intervals: Intervals) -> Positions:
         size = self.test_size or len(intervals) // (self.n_splits + 1)
@@ -206,7 +196,7 @@ class PurgedWalkForward(PurgedSplitter):
 
     def _before(self, intervals: Intervals, opens: int) -> NDArray[np.int8]:
         """Return the role of each row for a model whose first decision is at ``opens``."""
-        embargo, rows = duration(self.embargo, "embargo"), self._train_rows()
+        embargo, rows = duration(self.embargo, "embargo"), window_rows(self.train_size)
         before = intervals.start < opens
         known = opens - intervals.end  # for how long the label had been known
         row = np.full(len(intervals), UNUSED, np.int8)
@@ -256,8 +246,8 @@ class CombinatorialPurged(PurgedSplitter):
     """
 
     def __init__(self, n_folds: int = 6, n_test_folds: int = 2, *, embargo: Duration = "0D") -> None:
-        self.n_folds = _count(n_folds, "n_folds", 2)
-        self.n_test_folds = _count(n_test_folds, "n_test_folds", 1)
+        self.n_folds = whole_number(n_folds, "n_folds", 2)
+        self.n_test_folds = whole_number(n_test_folds, "n_test_folds", 1)
         self.embargo = embargo
         if self.n_test_folds >= self.n_folds:
             raise ConfigurationError(
@@ -350,12 +340,6 @@ class CombinatorialPurged(PurgedSplitter):
                 row[around[fold][0]] = PURGED
             row[np.isin(folds, held)] = TEST
             yield row, f"test fold{'s' * (len(held) > 1)} {' and '.join(map(str, held))}"
-
-
-def _count(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigurationError(f"{name} is {value!r}; give a whole number, {least} or more")
-    return int(value)
 
 
 def _labels(features: Any, groups: pd.DataFrame | None) -> Intervals:

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.learning.intervals import read_intervals
-from pipeline.learning.splits import PurgedWalkForward
 
 __all__ = ["validation_slice"]
 
@@ -47,6 +46,8 @@ def validation_slice(outcome: pd.DataFrame, share: float = 0.2) -> tuple[NDArray
     if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 < share < 1:
         raise ConfigurationError(f"the validation share is {share!r}; give a number between 0 and 1, such as 0.2")
     rows = len(read_intervals(outcome))
+    from pipeline.learning.splits import PurgedWalkForward
+
     try:
         ((train, validation),) = PurgedWalkForward(1, test_size=max(1, round(rows * float(share)))).split(outcome)
     except DataError as error:

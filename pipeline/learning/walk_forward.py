@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from pipeline.learning.threshold import tune_threshold
 __all__ = [
     "FINAL",
     "PREDICTION_COLUMNS",
+    "FitPlan",
     "Fitted",
     "WalkForward",
     "fit_final",
@@ -39,9 +40,49 @@ LEAST_OF_A_CLASS = 5
 _OUT_OF_FOLD = "out_of_fold"
 _NO_TIME = np.iinfo(np.int64).min
 Threshold = float | Literal["tuned"]
-_Call = tuple[
-    Callable[[], Model], TrainingRows, Threshold, FitOptions, Callable[[TrainingRows], TrainingRows] | None
-]  # arguments of a fit
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How each model of a walk-forward comes about.
+
+    Attributes
+    ----------
+    make
+        A fresh, unfitted model, the same each time.
+    splitter
+        Whose test blocks to walk over.
+    threshold
+        0 to 1 for all, or ``tuned``: for each model by :func:`~pipeline.learning.threshold.tune_threshold` on
+        purged out-of-fold scores of its own training rows.
+    weigh
+        Weighs the training rows of a fit; as they come without.
+
+    Raises
+    ------
+    ConfigurationError
+        For an impossible threshold.
+    """
+
+    make: Callable[[], Model]
+    splitter: PurgedWalkForward
+    threshold: Threshold = 0.5
+    weigh: Callable[[TrainingRows], TrainingRows] | None = None
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
+        if self.threshold != "tuned" and not (number and 0 <= self.threshold <= 1):
+            raise ConfigurationError(f"the threshold is {self.threshold!r}; give a number from 0 to 1, or tuned")
+
+    def fit(self, rows: TrainingRows, options: FitOptions) -> "Fitted":
+        """Fit a model on these rows, and tune its threshold on them."""
+        began = time.perf_counter()
+        part = rows if self.weigh is None else self.weigh(rows)
+        model = _fresh(self.make)
+        model.fit(part, options)
+        limit = float(self.threshold) if self.threshold != "tuned" else _tuned(model, part, options)
+        until = pd.Timestamp(int(read_intervals(part.outcome).end.max()), tz="UTC")
+        return Fitted(model, limit, until, time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
@@ -102,16 +143,13 @@ class Fitted:
 
 
 def walk_forward(
-    make: Callable[[], Model],
+    plan: FitPlan,
     rows: TrainingRows,
     scored: pd.DataFrame,
     starts: pd.Series,
-    splitter: PurgedWalkForward,
     *,
-    threshold: Threshold = 0.5,
     options_for: Callable[[str], FitOptions] | None = None,
     pending: pd.Series | None = None,
-    weigh: Callable[[TrainingRows], TrainingRows] | None = None,
     side_by_side: bool = False,
 ) -> WalkForward:
     """Fit a model for each test block on what was known before it, score the block's candidates, then the final model.
@@ -122,39 +160,30 @@ def walk_forward(
 
     Parameters
     ----------
-    make
-        A fresh, unfitted model, the same each time.
+    plan
+        How each model comes about.
     rows
         Candidates that became trades, with their outcome, shape (n, k).
     scored
         Features of all candidates, the rows' among them, shape (m, k or more).
     starts
         When each of them was decided, index as ``scored``.
-    splitter
-        Whose test blocks to walk over.
-    threshold
-        0 to 1 for all, or ``tuned``: for each model by :func:`~pipeline.learning.threshold.tune_threshold` on
-        purged out-of-fold scores of its own training rows.
     options_for
         How to run the fit of a name, ``fold_1`` … or ``final``: a checkpoint file each.
     pending
         Which candidates wait for their session (bool, index as ``scored``). Those decided last of all are scored by the
         final model; the others, whose trade is still open, by the last block's.
-    weigh
-        Weighs the training rows of a fit; as they come without.
     side_by_side
-        Whether to make the fits in processes of their own, as many at once as there are processors; ``make`` and
-        ``weigh`` have to be functions that can be pickled. No bit depends on it.
+        Whether to make the fits in processes of their own, as many at once as there are processors; the plan's
+        functions have to be such as can be pickled. No bit depends on it.
 
     Raises
     ------
-    ConfigurationError
-        For an impossible threshold.
     DataError
         For too few rows (:func:`too_few_rows`), rows that are not among the candidates or were decided at another
         time, or a splitter whose model would have known too much: nothing of it is handed back.
     """
-    _check_threshold(threshold)
+    splitter = plan.splitter
     decided = _decision_times(rows, scored, starts)
     if why := too_few_rows(rows, splitter):
         raise DataError(why)
@@ -174,8 +203,8 @@ def walk_forward(
 
     parts = {fit_name(number): np.flatnonzero(roles[name] == "train") for number, name in enumerate(roles, 1)}
     parts[FINAL] = _known_before_coming(rows, coming, decided, splitter)
-    calls = [(make, rows.take(part), threshold, options_for(name), weigh) for name, part in parts.items()]
-    *folds, final = _apart(calls) if side_by_side else [_fit(*call) for call in calls]
+    fits = [(rows.take(part), options_for(name)) for name, part in parts.items()]
+    *folds, final = _apart(plan, fits) if side_by_side else [plan.fit(*each) for each in fits]
     for number, fitted in enumerate(folds, 1):
         keep(fitted, fold_of == number, _OUT_OF_FOLD)
     keep(final, coming, FINAL)
@@ -204,15 +233,12 @@ def walk_forward(
 
 
 def fit_final(
-    make: Callable[[], Model],
+    plan: FitPlan,
     rows: TrainingRows,
     starts: pd.Series,
-    splitter: PurgedWalkForward,
     *,
-    threshold: Threshold = 0.5,
     options: FitOptions | None = None,
     pending: pd.Series | None = None,
-    weigh: Callable[[TrainingRows], TrainingRows] | None = None,
 ) -> Fitted:
     """Fit the final model of a walk-forward alone; parameters as of :func:`walk_forward`.
 
@@ -226,8 +252,8 @@ def fit_final(
     """
     waiting = np.zeros(len(starts), np.bool_) if pending is None else pending.to_numpy(np.bool_)
     decided = instants(starts, "start")[0]
-    train = _known_before_coming(rows, _coming(decided, waiting, rows), decided, splitter)
-    return _fit(make, rows.take(train), threshold, options or FitOptions(), weigh)
+    train = _known_before_coming(rows, _coming(decided, waiting, rows), decided, plan.splitter)
+    return plan.fit(rows.take(train), options or FitOptions())
 
 
 def _coming(decided: NDArray[np.int64], waiting: NDArray[np.bool_], rows: TrainingRows) -> NDArray[np.bool_]:
@@ -245,35 +271,19 @@ def _known_before_coming(
     return splitter.known_before(rows.outcome, opens)
 
 
-def _apart(calls: Sequence[_Call]) -> list[Fitted]:
+def _apart(plan: FitPlan, fits: Sequence[tuple[TrainingRows, FitOptions]]) -> list[Fitted]:
     """Make the fits in processes of their own; each one's progress is told here."""
 
     def told(number: int, progress: Progress) -> None:
-        if (observe := calls[number][3].observe) is not None:
+        if (observe := fits[number][1].observe) is not None:
             observe(progress)
 
-    sent = [(make, rows, limit, replace(options, observe=None), weigh) for make, rows, limit, options, weigh in calls]
+    sent = [(plan, rows, replace(options, observe=None)) for rows, options in fits]
     return in_fresh_processes(_fit_and_tell, sent, told)
 
 
-def _fit_and_tell(make: Any, rows: TrainingRows, threshold: Threshold, options: FitOptions, weigh: Any) -> Fitted:
-    return _fit(make, rows, threshold, replace(options, observe=tell), weigh)
-
-
-def _fit(
-    make: Callable[[], Model],
-    rows: TrainingRows,
-    threshold: Threshold,
-    options: FitOptions,
-    weigh: Callable[[TrainingRows], TrainingRows] | None,
-) -> Fitted:
-    began = time.perf_counter()
-    part = rows if weigh is None else weigh(rows)
-    model = _fresh(make)
-    model.fit(part, options)
-    limit = float(threshold) if threshold != "tuned" else _tuned(model, part, options)
-    until = pd.Timestamp(int(read_intervals(part.outcome).end.max()), tz="UTC")
-    return Fitted(model, limit, until, time.perf_counter() - began)
+def _fit_and_tell(plan: FitPlan, rows: TrainingRows, options: FitOptions) -> Fitted:
+    return plan.fit(rows, replace(options, observe=tell))
 
 
 def fit_name(fold: int) -> str:
@@ -358,12 +368,6 @@ def _fresh(make: Callable[[], Model]) -> Model:
             "a new one for each fit"
         )
     return model
-
-
-def _check_threshold(threshold: Threshold) -> None:
-    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-    if threshold != "tuned" and not (number and 0 <= threshold <= 1):
-        raise ConfigurationError(f"the threshold is {threshold!r}; give a number from 0 to 1, or tuned")
 
 
 def _decision_times(rows: TrainingRows, scored: pd.DataFrame, starts: pd.Series) -> NDArray[np.int64]:

@@ -111,6 +111,10 @@ class Instrument(FrozenSettings):
         values = np.asarray(ticks, dtype=np.float64)
         return values / factor if unit == 1 else values * unit
 
+    def on_tick(self, price: float) -> float:
+        """Round a price to the nearest tick."""
+        return float(self.to_prices(self.to_ticks(price)))
+
     def off_tick(self, prices: ArrayLike) -> NDArray[np.bool_]:
         """Mark the prices farther than a millionth of a tick from the grid."""
         values = np.asarray(prices, dtype=np.float64)

@@ -6,7 +6,7 @@ over the candles are what was known at each candle.
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,9 @@ from pipeline.profiles.aligned import align_bars, contract_runs, session_bars
 from pipeline.profiles.auction import initial_balance
 from pipeline.profiles.developing import developing_levels
 from pipeline.profiles.naked import naked_vpocs
-from pipeline.profiles.rows import RowOptions, RowRule
+from pipeline.profiles.rows import RowRule
 from pipeline.profiles.sessions import select_sessions, session_profiles
+from pipeline.profiles.settings import ProfileOptions, ProfileSettings
 
 __all__ = ["Bracket", "ChartOptions", "ProfileChart", "Ray", "profile_chart", "spread_labels"]
 
@@ -33,7 +34,7 @@ _NEAR = 0.12  # of the candles' height: naked VPOCs that near widen the axis, so
 _EDGE = 0.04
 
 
-class ChartOptions(RowOptions, total=False):
+class ChartOptions(ProfileOptions, total=False):
     """Options of every chart; the rest is as in :func:`pipeline.profiles.session_profiles`.
 
     Attributes
@@ -46,10 +47,7 @@ class ChartOptions(RowOptions, total=False):
         letters, which need room to be read.
     """
 
-    hours: Hours
     composite: int
-    value_area_basis_points: int
-    expansion_rows: int
     most_candles: int
     most_rows: int
     most_letters: int
@@ -180,14 +178,11 @@ def profile_chart(
     first: dt.date | str | None = None,
     last: dt.date | str | None = None,
     *,
-    hours: Hours = "rth",
     composite: int = 20,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
     most_candles: int = 260,
     most_rows: int = 160,
     most_letters: int = 48,
-    **rows: Unpack[RowOptions],
+    **profile: Unpack[ProfileOptions],
 ) -> ProfileChart:
     """Work out a chart; the parameters are those of :func:`pipeline.pictures.profile_figure`.
 
@@ -201,37 +196,28 @@ def profile_chart(
     """
     if not isinstance(composite, int | np.integer) or isinstance(composite, bool) or composite < 0:
         raise ConfigurationError(f"composite is {composite!r}; it must be a number of sessions, or 0 for none")
-    rule = RowRule(**rows)
-    areas: dict[str, Any] = {"value_area_basis_points": value_area_basis_points, "expansion_rows": expansion_rows}
+    settings = ProfileSettings.of(**profile)
+    hours, rule = settings.hours, settings.rows
     of_trades = is_trades(data)
     bars = _bars_of_trades(data, instrument) if of_trades else require_bars(data)
     selected = select_sessions(bars, instrument, first, last, hours=hours)
     one = selected["session"].iloc[0] == selected["session"].iloc[-1]
-    look: dict[str, Any] = {
-        "hours": hours,
-        "rule": rule,
-        "most_rows": most_letters if rule.by_time and one else most_rows,
-    }
-    own = picture(selected, instrument, **look, **areas)
+    most_rows = most_letters if rule.by_time and one else most_rows
+    own = picture(selected, instrument, settings, most_rows=most_rows)
     shown = candles(selected, most_candles, by_clock=of_trades)
     known = bars[bars["timestamp"] <= selected["timestamp"].iloc[-1]]
-    profiles = session_profiles(known, instrument, hours=hours, **rule.options, **areas)
+    profiles = session_profiles(known, instrument, **settings.options)
     runs = contract_runs(profiles)
     profiles = profiles[runs == runs[-1]]
     drawn = profiles[profiles.index >= selected["session"].iloc[0]]
     together = profiles.index[-composite:] if composite else profiles.index[:0]
     added = None
     if len(together) and together[0] < drawn.index[0]:
-        added = picture(
-            _of_sessions(known, profiles, together, instrument, hours),
-            instrument,
-            ticks_per_row=own.ticks_per_row,
-            **look,
-            **areas,
-        )
+        before = _of_sessions(known, profiles, together, instrument, hours)
+        added = picture(before, instrument, settings, most_rows=most_rows, ticks_per_row=own.ticks_per_row)
     rays = _rays(profiles, known, shown, selected, instrument, hours, rule)
     low, high = _axis(shown, own, rays, instrument)
-    developing = developing_levels(selected, instrument, hours=hours, **rule.options, **areas)
+    developing = developing_levels(selected, instrument, **settings.options)
     closing = np.cumsum(shown["bars"].to_numpy()) - 1
     return ProfileChart(
         instrument=instrument,

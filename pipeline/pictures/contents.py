@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours
 from pipeline.pictures.letters import tpo_letters
 from pipeline.profiles.composites import add_sessions
 from pipeline.profiles.kernels import MICRO_LOTS
 from pipeline.profiles.levels import to_volume
 from pipeline.profiles.nodes import find_nodes
 from pipeline.profiles.rows import RowRule
+from pipeline.profiles.settings import ProfileSettings
 from pipeline.profiles.value_area import ValueArea, value_area
 
 __all__ = ["Picture", "candles", "picture"]
@@ -82,13 +82,10 @@ class Picture:
 def picture(
     bars: pd.DataFrame,
     instrument: Instrument,
+    settings: ProfileSettings,
     *,
-    hours: Hours,
-    rule: RowRule,
     most_rows: int,
     ticks_per_row: int | None = None,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
 ) -> Picture:
     """The profile of all bars given, in at most ``most_rows`` (2 or more) rows of equally many ticks.
 
@@ -107,11 +104,11 @@ def picture(
             f"these bars are of {len(contracts)} contracts ({', '.join(contracts[:3])}), "
             "whose prices don't belong in one profile; choose sessions of one"
         )
-    first, rows = add_sessions(bars, instrument, hours=hours, **rule.options)
+    rule = settings.rows
+    first, rows = add_sessions(bars, instrument, settings)
     if len(rows) == 0:
         raise DataError(f"these {len(bars)} bars of {instrument.symbol} have no volume, so there is no profile to draw")
-    area = value_area(rows, lowest=first, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
-    area = area.in_ticks(rule)
+    area = value_area(rows, settings.area, lowest=first).in_ticks(rule)
     low, high = _extremes(bars, instrument, rule)
     size = ticks_per_row or _row_size(low, high, max(most_rows, 2), instrument.tick_size, rule.ticks_per_row)
     groups = rule.bottom(first + np.arange(len(rows))) // size - low // size
@@ -119,7 +116,7 @@ def picture(
     lengths = np.bincount(groups, weights=to_volume(rows, instrument, rule)).astype(np.float64)
     letters = None
     if rule.by_time and bars["session"].iloc[0] == bars["session"].iloc[-1]:
-        letters = tpo_letters(bars, instrument, rule, hours=hours, ticks_per_row=size)
+        letters = tpo_letters(bars, instrument, rule, hours=settings.hours, ticks_per_row=size)
         lengths = np.array([len(each) for each in letters], np.float64)
     # What doesn't fit 64 bits is compared in whole steps: prominence does not depend on less.
     nodes = find_nodes((rows // MICRO_LOTS).astype(np.int64) if rows.dtype == object else rows, lowest=first)

@@ -10,16 +10,19 @@ from pipeline.profiles.nodes import Nodes, find_nodes
 from pipeline.profiles.relations import ValueAreaRelation, session_relations
 from pipeline.profiles.rows import Allocation, RowRule
 from pipeline.profiles.sessions import profile_rows, select_sessions, session_profiles
+from pipeline.profiles.settings import ProfileSettings
 from pipeline.profiles.shape import Shape, profile_shape
 from pipeline.profiles.streaming import StreamedProfiles
 from pipeline.profiles.structure import session_structure, single_prints, volume_nodes
 from pipeline.profiles.trades import profile_levels, stream_bars, stream_trades, trade_levels, trade_profiles
-from pipeline.profiles.value_area import ValueArea, value_area
+from pipeline.profiles.value_area import AreaRule, ValueArea, value_area
 
 __all__ = [
     "MICRO_LOTS",
     "Allocation",
+    "AreaRule",
     "Nodes",
+    "ProfileSettings",
     "RowRule",
     "SessionLevels",
     "Shape",

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours, trade_date
+from pipeline.market.sessions import trade_date
 from pipeline.market.trades import is_trades
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS, MICRO_LOTS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, side_columns
-from pipeline.profiles.rows import RowOptions, RowRule
-from pipeline.profiles.streaming import StreamAllocation, StreamedProfiles
-from pipeline.profiles.value_area import ValueArea, check_value_area_settings, exact_sum, value_area
+from pipeline.profiles.settings import ProfileOptions, ProfileSettings
+from pipeline.profiles.streaming import StreamedProfiles, trade_options
+from pipeline.profiles.value_area import ValueArea, exact_sum, value_area
 
 __all__ = ["CompositePeriod", "add_sessions", "composite_levels", "composite_profile"]
 
@@ -30,10 +30,7 @@ def composite_profile(
     by: CompositePeriod | int | None = None,
     since: dt.date | str | None = None,
     developing: bool = False,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    hours: Hours = "rth",
-    **rows: Unpack[RowOptions],
+    **profile: Unpack[ProfileOptions],
 ) -> pd.DataFrame:
     """VPOC and value area of profiles of several sessions, made by adding the sessions' profiles.
 
@@ -54,11 +51,9 @@ def composite_profile(
     developing
         Whether every session has a row, its composite up to then (the week so far, ...). Otherwise a row a finished
         composite; the last one may still be open. With a number N both are the same.
-    value_area_basis_points, expansion_rows, hours
-        As in :func:`pipeline.profiles.session_profiles`.
-    **rows
-        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as there; of trades each takes its price, whether
-        ``allocation`` is ``"uniform"`` or ``"close"``.
+    **profile
+        As in :func:`pipeline.profiles.session_profiles`; of trades each takes its price, whether ``allocation`` is
+        ``"uniform"`` or ``"close"``.
 
     Returns
     -------
@@ -90,16 +85,14 @@ def composite_profile(
     >>> weeks.index.astype(str).tolist(), weeks["sessions"].tolist(), weeks["vpoc"].tolist(), weeks["volume"].tolist()
     (['2024-03-08', '2024-03-11'], [2, 1], [100.25, 100.0], [60.0, 5.0])
     """
-    check_value_area_settings(value_area_basis_points, expansion_rows)
-    histograms = _histograms(data, instrument, hours, rows)
+    settings = ProfileSettings.of(**profile)
+    histograms = _histograms(data, instrument, settings)
     first, last = _spans(histograms, by, since, developing=developing)
     areas: list[ValueArea] = []
     sides: dict[str, list[int]] = {"volume": [], "buy": [], "sell": []}
     for begin, end in zip(first.tolist(), last.tolist(), strict=True):
         lowest, added = _added(histograms, histograms.volume, begin, end)
-        areas.append(
-            value_area(added, lowest=lowest, basis_points=value_area_basis_points, expansion_rows=expansion_rows)
-        )
+        areas.append(value_area(added, settings.area, lowest=lowest))
         where = slice(histograms.starts[begin], histograms.starts[end + 1])
         for name, sums in sides.items():
             held = getattr(histograms, name)
@@ -130,14 +123,13 @@ def composite_levels(
     by: CompositePeriod | int | None = None,
     since: dt.date | str | None = None,
     developing: bool = False,
-    hours: Hours = "rth",
-    **rows: Unpack[RowOptions],
+    **profile: Unpack[ProfileOptions],
 ) -> pd.DataFrame:
     """Volume (or TPOs) of every row of every composite.
 
     Parameters
     ----------
-    data, instrument, by, since, developing, hours, **rows
+    data, instrument, by, since, developing, **profile
         As in :func:`composite_profile`.
 
     Returns
@@ -146,7 +138,7 @@ def composite_levels(
         Indexed by (``session``, ``price``), the composite's last session and the lowest price of every row from its
         lowest to its highest: ``volume``, and of trades ``buy_volume``, ``sell_volume``, ``delta``, float64.
     """
-    histograms = _histograms(data, instrument, hours, rows)
+    histograms = _histograms(data, instrument, ProfileSettings.of(**profile))
     first, last = _spans(histograms, by, since, developing=developing)
     names = ["volume"] if histograms.buy is None else ["volume", "buy", "sell"]
     added: dict[str, list[NDArray[Any]]] = {name: [np.empty(0, dtype=np.int64)] for name in names}
@@ -171,14 +163,12 @@ def composite_levels(
     return levels_frame(composites, sides=_of_trades(data, histograms))
 
 
-def add_sessions(
-    data: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
-) -> tuple[int, NDArray[Any]]:
+def add_sessions(data: pd.DataFrame, instrument: Instrument, settings: ProfileSettings) -> tuple[int, NDArray[Any]]:
     """One profile of all sessions given, contracts ignored: the lowest row, and what each row counts.
 
     As :func:`pipeline.profiles.profile_rows` of those hours, but of any volume; (0, empty) where nothing counts.
     """
-    histograms = _histograms(data, instrument, hours, rows)
+    histograms = _histograms(data, instrument, settings)
     if len(histograms) == 0:
         return 0, np.empty(0, np.int64)
     return _added(histograms, histograms.volume, 0, len(histograms) - 1)
@@ -192,7 +182,7 @@ def _of_trades(data: pd.DataFrame | StreamedProfiles, histograms: SessionHistogr
 
 
 def _histograms(
-    data: pd.DataFrame | StreamedProfiles, instrument: Instrument, hours: Hours, rows: RowOptions
+    data: pd.DataFrame | StreamedProfiles, instrument: Instrument, settings: ProfileSettings
 ) -> SessionHistograms:
     if isinstance(data, StreamedProfiles):
         if data.instrument != instrument:
@@ -200,15 +190,7 @@ def _histograms(
                 f"the profiles are of {data.instrument.symbol}, not of {instrument.symbol}; give one instrument"
             )
         return data.histograms()
-    rule = RowRule(**rows)
-    allocation: StreamAllocation = "trades" if is_trades(data) and not rule.by_time else rule.allocation
-    stream = StreamedProfiles(
-        instrument,
-        allocation=allocation,
-        ticks_per_row=rule.ticks_per_row,
-        tpo_minutes=rule.tpo_minutes,
-        hours=hours,
-    )
+    stream = StreamedProfiles(instrument, **(trade_options(settings) if is_trades(data) else settings.options))
     return stream.add(data).histograms()
 
 

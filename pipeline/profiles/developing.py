@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.market.instruments import Instrument
 from pipeline.market.session_clock import known_session_slices
-from pipeline.market.sessions import Hours
 from pipeline.profiles import kernels
 from pipeline.profiles.kernels import MICRO_LOTS, WHOLE
 from pipeline.profiles.levels import to_volume
 from pipeline.profiles.refusals import raise_for
-from pipeline.profiles.rows import RowOptions, RowRule
-from pipeline.profiles.value_area import check_value_area_settings
+from pipeline.profiles.settings import ProfileOptions, ProfileSettings
 from pipeline.profiles.whole_bars import WholeBars
 
 __all__ = ["developing_levels"]
@@ -25,15 +23,7 @@ _Ints = NDArray[np.int64]
 _Levels = _Ints  # (bars, 7), as kernels.profile_slices orders them
 
 
-def developing_levels(
-    bars: pd.DataFrame,
-    instrument: Instrument,
-    *,
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    hours: Hours = "rth",
-    **rows: Unpack[RowOptions],
-) -> pd.DataFrame:
+def developing_levels(bars: pd.DataFrame, instrument: Instrument, **profile: Unpack[ProfileOptions]) -> pd.DataFrame:
     """VPOC and value area of the session so far, after every bar, in one pass.
 
     A bar's row is, bit for bit, what :func:`pipeline.profiles.session_profiles` gives for the session's bars up to
@@ -42,10 +32,8 @@ def developing_levels(
 
     Parameters
     ----------
-    bars, instrument, value_area_basis_points, expansion_rows, hours
+    bars, instrument, **profile
         As in :func:`pipeline.profiles.session_profiles`.
-    **rows
-        ``allocation``, ``ticks_per_row``, ``tpo_minutes``, as there.
 
     Returns
     -------
@@ -71,11 +59,11 @@ def developing_levels(
     >>> developing_levels(bars, load_instruments()["ES"])["vpoc"].tolist()
     [5100.0, 5101.0, 5100.0]
     """
-    rule = RowRule(**rows)
-    check_value_area_settings(value_area_basis_points, expansion_rows)
+    settings = ProfileSettings.of(**profile)
+    rule = settings.rows
     whole = WholeBars.of(bars, instrument, rule.allocation)
     instants = whole.instants
-    slices = known_session_slices(instants, instrument, hours)
+    slices = known_session_slices(instants, instrument, settings.hours)
     sessions, starts, stops = slices.sessions, slices.starts, slices.stops
     bracket = np.zeros(len(instants), np.int64)
     for k in range(len(starts)) if rule.by_time else ():
@@ -84,10 +72,8 @@ def developing_levels(
     all_bars = _Bars(whole.low, whole.high, whole.steps, bracket)
 
     def develop(some: _Bars, which: _Ints, begins: _Ints, ends: _Ints) -> _Levels:
-        settings = value_area_basis_points, expansion_rows
-        failed, status, levels = (_develop_time if rule.by_time else _develop_volume)(
-            some, begins, ends, settings, rule
-        )
+        develop_bars = _develop_time if rule.by_time else _develop_volume
+        failed, status, levels = develop_bars(some, begins, ends, settings)
         raise_for(status, lambda: f"session {pd.Timestamp(int(which[failed])).date()} of {instrument.symbol}")
         return levels
 
@@ -140,23 +126,20 @@ class _Bars:
         return type(self)(self.low[rows], self.high[rows], self.steps[rows], self.bracket[rows])
 
 
-def _develop_volume(
-    bars: _Bars, starts: _Ints, stops: _Ints, settings: tuple[int, int], rule: RowRule
-) -> tuple[int, int, _Levels]:
+def _develop_volume(bars: _Bars, starts: _Ints, stops: _Ints, settings: ProfileSettings) -> tuple[int, int, _Levels]:
     """Levels after every bar; which slice was refused, and why."""
-    levels = np.zeros((len(bars.low), 7), dtype=np.int64)
-    failed, status = _develop(bars.low, bars.high, bars.steps, starts, stops, *settings, rule.ticks_per_row, levels)
+    levels, height = np.zeros((len(bars.low), 7), dtype=np.int64), settings.rows.ticks_per_row
+    failed, status = _develop(bars.low, bars.high, bars.steps, starts, stops, *settings.area.numbers, height, levels)
     return int(failed), int(status), levels
 
 
-def _develop_time(
-    bars: _Bars, starts: _Ints, stops: _Ints, settings: tuple[int, int], rule: RowRule
-) -> tuple[int, int, _Levels]:
+def _develop_time(bars: _Bars, starts: _Ints, stops: _Ints, settings: ProfileSettings) -> tuple[int, int, _Levels]:
     """Develop TPOs as :func:`_develop_volume` does: new rows of a bracket are bars of one volume step per row."""
+    rule = settings.rows
     low, high, steps = np.zeros((3, 2 * len(bars.low)), dtype=np.int64)
     _added_rows(rule.row(bars.low), rule.row(bars.high), bars.bracket, starts, stops, low, high, steps)
     both = np.zeros((len(low), 7), dtype=np.int64)
-    failed, status = _develop(low, high, steps, 2 * starts, 2 * stops, *settings, 1, both)
+    failed, status = _develop(low, high, steps, 2 * starts, 2 * stops, *settings.area.numbers, 1, both)
     levels = both[1::2].copy()
     for place, in_ticks in enumerate((rule.middle, rule.bottom, rule.top)):
         levels[:, place] = in_ticks(levels[:, place])

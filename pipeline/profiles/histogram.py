@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pipeline.profiles import kernels
 from pipeline.profiles.refusals import raise_for
 from pipeline.profiles.rows import check_ticks_per_row
 from pipeline.profiles.slices import session_slices
-from pipeline.profiles.value_area import check_value_area_settings
+from pipeline.profiles.value_area import AreaOptions, AreaRule
 
 __all__ = ["LevelOptions", "SessionLevels", "checked_levels", "profile_sessions", "spread_rows"]
 
@@ -38,25 +38,20 @@ class SessionLevels:
     held: NDArray[np.int64]
 
 
-class LevelOptions(TypedDict, total=False):
+class LevelOptions(AreaOptions, total=False):
     """Options of every engine as keyword arguments; :func:`profile_sessions` explains them."""
 
-    value_area_basis_points: int
-    expansion_rows: int
     ticks_per_row: int
     name: Callable[[int], str]
 
 
 def checked_levels(
-    value_area_basis_points: int = 7000,
-    expansion_rows: int = 2,
-    ticks_per_row: int = 1,
-    name: Callable[[int], str] = "session {}".format,
+    ticks_per_row: int = 1, name: Callable[[int], str] = "session {}".format, **area: Unpack[AreaOptions]
 ) -> tuple[tuple[int, int, int], Callable[[int], str]]:
     """Options with their defaults, checked: what the kernel goes by, and what to call a session."""
-    check_value_area_settings(value_area_basis_points, expansion_rows)
+    rule = AreaRule(**area)
     check_ticks_per_row(ticks_per_row)
-    return (int(value_area_basis_points), int(expansion_rows), int(ticks_per_row)), name
+    return (*rule.numbers, int(ticks_per_row)), name
 
 
 def profile_sessions(
@@ -81,8 +76,8 @@ def profile_sessions(
     starts, stops
         Session k is the bars ``starts[k]:stops[k]``, shape (sessions,). Without ``stops`` each session
         ends where the next begins, the last with the bars.
-    value_area_basis_points, expansion_rows
-        As in :func:`pipeline.profiles.value_area`.
+    **area
+        As of :class:`pipeline.profiles.AreaRule`.
     ticks_per_row
         Ticks that are summed into a row, once the volume lies on them (contract §3.7).
     name

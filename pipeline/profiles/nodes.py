@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError
 from pipeline.profiles.kernels import WHOLE
+from pipeline.profiles.rows import is_whole
 
 __all__ = ["Nodes", "check_node_settings", "find_nodes", "smooth_rows"]
 
@@ -112,16 +113,12 @@ def find_nodes(rows: Ints, *, lowest: int = 0, window: int | None = None, promin
 
 def check_node_settings(window: int | None, prominence_basis_points: int) -> None:
     """Refuse an even or impossible window, and a prominence outside 1 to 10000 basis points."""
-    if window is not None and not (_is_whole(window) and 1 <= window < 1 << 24 and window % 2 == 1):
+    if window is not None and not (is_whole(window) and 1 <= window < 1 << 24 and window % 2 == 1):
         raise ConfigurationError(
             f"node_window is {window!r}; it must be an odd number of ticks, or None (a twentieth of the profile)"
         )
-    if not _is_whole(prominence_basis_points) or not 1 <= prominence_basis_points <= WHOLE:
+    if not is_whole(prominence_basis_points) or not 1 <= prominence_basis_points <= WHOLE:
         raise ConfigurationError(
             f"node_prominence_basis_points is {prominence_basis_points!r}; it must be a whole number from 1 to {WHOLE} "
             "(1000 is a tenth of the VPOC's volume)"
         )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market.contracts import contracts_of_sessions
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours, session_slices
+from pipeline.market.sessions import session_slices
 from pipeline.profiles import kernels
 from pipeline.profiles.histogram import SessionLevels
-from pipeline.profiles.rows import RowRule
+from pipeline.profiles.settings import ProfileSettings
 from pipeline.profiles.whole_bars import OrdinaryBars, whole_steps
 
 __all__ = ["ordinary_profiles"]
@@ -21,7 +21,7 @@ _CHUNK = 1 << 17  # bars converted at a time: as whole numbers they stay in the 
 
 
 def ordinary_profiles(
-    bars: pd.DataFrame, instrument: Instrument, hours: Hours, rule: RowRule, value_area: tuple[int, int]
+    bars: pd.DataFrame, instrument: Instrument, settings: ProfileSettings
 ) -> tuple[SessionLevels, pd.DatetimeIndex, NDArray[np.object_] | None] | None:
     """Levels, sessions and their contracts, in one pass over the columns.
 
@@ -33,11 +33,11 @@ def ordinary_profiles(
         None where anything is out of the ordinary, or refused: then :class:`pipeline.profiles.sessions.ProfileBars`
         looks closer and says what.
     """
-    columns = OrdinaryBars.of(bars, instrument, rule.allocation)
+    columns = OrdinaryBars.of(bars, instrument, settings.rows.allocation)
     if columns is None:
         return None
     try:
-        slices = session_slices(columns.instants, instrument, hours)
+        slices = session_slices(columns.instants, instrument, settings.hours)
     except DataError:
         return None
     starts, stops, count = slices.starts, slices.stops, len(columns.instants)
@@ -54,7 +54,7 @@ def ordinary_profiles(
     runs, edges = [0, *cuts.tolist(), len(starts)], [0, *starts[cuts].tolist(), count]
     buffers = columns.buffers(int(np.diff(edges).max()), np.int32)
     levels = np.empty((len(starts), 7), dtype=np.int64)
-    settings = *value_area, int(rule.ticks_per_row)
+    numbers = *settings.area.numbers, int(settings.rows.ticks_per_row)
     for (first, last), (begin, end) in zip(pairwise(runs), pairwise(edges), strict=True):
         low, steps = buffers[0][: end - begin], buffers[2][: end - begin]
         high = low if buffers[1] is buffers[0] else buffers[1][: end - begin]
@@ -62,7 +62,7 @@ def ordinary_profiles(
             return None
         steps[lesser[slice(*np.searchsorted(lesser, [begin, end]))] - begin] = 0
         own = starts[first:last] - begin, stops[first:last] - begin
-        _, status = kernels.profile_slices(low, high, steps, low is high, *own, settings, levels[first:last])
+        _, status = kernels.profile_slices(low, high, steps, low is high, *own, numbers, levels[first:last])
         if status != kernels.STATUS_OK:
             return None
     return SessionLevels(*np.ascontiguousarray(levels.T)), slices.index, contracts

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigurationError
 from pipeline.profiles.kernels import MAX_TICKS
 
-__all__ = ["Allocation", "RowOptions", "RowRule", "check_minutes", "check_ticks_per_row"]
+__all__ = ["Allocation", "RowOptions", "RowRule", "check_minutes", "check_ticks_per_row", "is_whole"]
 
 Allocation = Literal["uniform", "close", "tpo"]
 
@@ -108,7 +108,7 @@ class RowRule:
 
 def check_ticks_per_row(ticks_per_row: int) -> None:
     """Refuse a height that is not a whole number of ticks, 1 or more."""
-    if not _is_whole(ticks_per_row) or not 1 <= ticks_per_row <= MAX_TICKS:
+    if not is_whole(ticks_per_row) or not 1 <= ticks_per_row <= MAX_TICKS:
         raise ConfigurationError(
             f"ticks_per_row is {ticks_per_row!r}; it must be a whole number of ticks, 1 to {MAX_TICKS:,}"
         )
@@ -116,11 +116,12 @@ def check_ticks_per_row(ticks_per_row: int) -> None:
 
 def check_minutes(name: str, minutes: int) -> None:
     """Refuse a length of time that is not a whole number of minutes within a day."""
-    if not _is_whole(minutes) or not 1 <= minutes <= _MAX_MINUTES:
+    if not is_whole(minutes) or not 1 <= minutes <= _MAX_MINUTES:
         raise ConfigurationError(
             f"{name} is {minutes!r}; it must be a whole number of minutes from 1 to {_MAX_MINUTES}"
         )
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Return True for an integer, which True and False are not."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

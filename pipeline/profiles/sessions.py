@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,9 @@ from pipeline.profiles.engines.choice import Engine
 from pipeline.profiles.histogram import SessionLevels, spread_rows
 from pipeline.profiles.levels import to_volume
 from pipeline.profiles.ordinary import ordinary_profiles
-from pipeline.profiles.rows import Allocation, RowOptions, RowRule
-from pipeline.profiles.value_area import check_value_area_settings
+from pipeline.profiles.rows import Allocation, RowRule
+from pipeline.profiles.settings import ProfileSettings
+from pipeline.profiles.value_area import AreaRule
 from pipeline.profiles.whole_bars import WholeBars, whole_steps
 
 __all__ = ["ProfileBars", "profile_rows", "select_sessions", "session_profiles"]
@@ -99,17 +100,15 @@ def session_profiles(
     >>> profiles.loc["2024-03-05", ["vpoc", "val", "vah", "volume"]].tolist()
     [5100.75, 5100.25, 5101.25, 1000.0]
     """
-    rule = RowRule(allocation, ticks_per_row, tpo_minutes)
-    check_value_area_settings(value_area_basis_points, expansion_rows)
-    engine = on_device(device)
-    if device == "cpu" and not rule.by_time:
-        found = ordinary_profiles(bars, instrument, hours, rule, (value_area_basis_points, expansion_rows))
+    rows, area = RowRule(allocation, ticks_per_row, tpo_minutes), AreaRule(value_area_basis_points, expansion_rows)
+    settings, engine = ProfileSettings(hours, rows, area), on_device(device)
+    if device == "cpu" and not rows.by_time:
+        found = ordinary_profiles(bars, instrument, settings)
         if found is not None:
-            profiles = _frame(*found, instrument, rule)
+            profiles = _frame(*found, instrument, rows)
             profiles.attrs.update(volume_rounded=0, prices_rounded=0)
             return profiles
-    prepared = ProfileBars.of(bars, instrument, hours=hours, **rule.options)
-    return prepared.profiles(value_area_basis_points, expansion_rows, engine)
+    return ProfileBars.of(bars, instrument, hours, rows).profiles(area, engine)
 
 
 @dataclass(frozen=True)
@@ -150,11 +149,8 @@ class ProfileBars:
     rounded: Mapping[str, int]
 
     @classmethod
-    def of(
-        cls, bars: pd.DataFrame, instrument: Instrument, *, hours: Hours = "rth", **rows: Unpack[RowOptions]
-    ) -> Self:
+    def of(cls, bars: pd.DataFrame, instrument: Instrument, hours: Hours, rule: RowRule) -> Self:
         """Check bars and turn them into whole numbers; as :func:`session_profiles`."""
-        rule = RowRule(**rows)
         whole = WholeBars.of(bars, instrument, rule.allocation, narrow=not rule.by_time)
         low, high, steps = whole.low, whole.high, whole.steps
         slices = session_slices(whole.instants, instrument, hours)
@@ -184,24 +180,25 @@ class ProfileBars:
             steps[lesser] = 0
         return cls(instrument, rule, slices.index, low, high, steps, starts, stops, extremes, contracts, whole.rounded)
 
-    def profiles(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> pd.DataFrame:
+    def profiles(self, area: AreaRule, engine: Engine | None = None) -> pd.DataFrame:
         """The frame of :func:`session_profiles`; on one thread where no engine is given."""
-        levels = self.levels(value_area_basis_points, expansion_rows, engine)
+        return self.frame(self.levels(area, engine))
+
+    def frame(self, levels: SessionLevels) -> pd.DataFrame:
+        """The frame of :meth:`profiles` of their levels."""
         profiles = _frame(levels, self.sessions, self.contracts, self.instrument, self.rule)
         profiles.attrs.update(self.rounded)
         return profiles
 
-    def levels(self, value_area_basis_points: int, expansion_rows: int, engine: Engine | None = None) -> SessionLevels:
+    def levels(self, area: AreaRule, engine: Engine | None = None) -> SessionLevels:
         """The levels of :meth:`profiles` in ticks, of sessions without volume too."""
-        check_value_area_settings(value_area_basis_points, expansion_rows)
         levels = (engine or on_device("cpu"))(
             self.low,
             self.high,
             self.steps,
             self.starts,
             self.stops,
-            value_area_basis_points=value_area_basis_points,
-            expansion_rows=expansion_rows,
+            **area.options,
             ticks_per_row=1 if self.rule.by_time else self.rule.ticks_per_row,
             name=lambda k: f"session {self.sessions[k].date()} of {self.instrument.symbol}",
         )

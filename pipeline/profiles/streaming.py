@@ -8,7 +8,7 @@ order and on several machines, and be merged.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypedDict, get_args
+from typing import Any, Literal, Self, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.market.bars import require_bars
 from pipeline.market.cleaning import OffTick
 from pipeline.market.instruments import Instrument
-from pipeline.market.sessions import Hours
 from pipeline.market.trades import TRADE_REASONS, is_trades, judge_trades
 from pipeline.profiles import kernels
 from pipeline.profiles.brackets import bracket_ranges
@@ -26,20 +25,15 @@ from pipeline.profiles.histogram import spread_rows
 from pipeline.profiles.kernels import MAX_STEPS, MAX_TICKS
 from pipeline.profiles.levels import SessionHistograms, area_columns, levels_frame, session_sums, side_columns
 from pipeline.profiles.refusals import too_much, too_wide
-from pipeline.profiles.rows import RowRule
 from pipeline.profiles.session_sums import SessionSum
+from pipeline.profiles.settings import CommonOptions, ProfileSettings
 from pipeline.profiles.stream_parts import Key, Part, bar_parts, trade_parts
-from pipeline.profiles.value_area import check_value_area_settings, value_area
+from pipeline.profiles.value_area import value_area
 from pipeline.profiles.whole_bars import PRICES
 
-__all__ = ["StreamAllocation", "StreamCounts", "StreamOptions", "StreamedProfiles"]
+__all__ = ["StreamAllocation", "StreamCounts", "StreamOptions", "StreamedProfiles", "trade_options"]
 
 StreamAllocation = Literal["trades", "uniform", "close", "tpo"]
-
-_SETTINGS = (
-    *("instrument", "allocation", "ticks_per_row", "tpo_minutes"),
-    *("value_area_basis_points", "expansion_rows", "hours", "off_tick"),
-)
 
 
 @dataclass(frozen=True)
@@ -70,16 +64,16 @@ class StreamCounts:
             raise AssertionError(f"rows do not add up: {self}")
 
 
-class StreamOptions(TypedDict, total=False):
+class StreamOptions(CommonOptions, total=False):
     """Settings of :class:`StreamedProfiles` as keyword arguments."""
 
     allocation: StreamAllocation
-    ticks_per_row: int
-    tpo_minutes: int
-    value_area_basis_points: int
-    expansion_rows: int
-    hours: Hours
     off_tick: OffTick
+
+
+def trade_options(settings: ProfileSettings) -> StreamOptions:
+    """Return the settings for trades: one has one price, so that volume has one way to be allocated."""
+    return {**settings.options, "allocation": "tpo" if settings.rows.by_time else "trades"}
 
 
 class StreamedProfiles:
@@ -97,13 +91,11 @@ class StreamedProfiles:
         ``"trades"``: chunks are trades (as :func:`pipeline.market.trades.judge_trades` takes them), each at its
         price. ``"uniform"`` or ``"close"``: chunks are bars, as in :func:`pipeline.profiles.session_profiles`.
         ``"tpo"``: chunks are bars or trades, whose time is counted.
-    ticks_per_row, tpo_minutes
-        As in :func:`pipeline.profiles.session_profiles`.
-    value_area_basis_points, expansion_rows, hours
-        As in :func:`pipeline.profiles.session_profiles`.
     off_tick
         ``"snap"`` rounds trades off the tick to the nearest and counts them, ``"reject"`` refuses them. Bars are
         rounded.
+    **common
+        As in :func:`pipeline.profiles.session_profiles`.
 
     Examples
     --------
@@ -126,12 +118,8 @@ class StreamedProfiles:
         instrument: Instrument,
         *,
         allocation: StreamAllocation = "trades",
-        ticks_per_row: int = 1,
-        tpo_minutes: int = 30,
-        value_area_basis_points: int = 7000,
-        expansion_rows: int = 2,
-        hours: Hours = "rth",
         off_tick: OffTick = "snap",
+        **common: Unpack[CommonOptions],
     ) -> None:
         if allocation not in get_args(StreamAllocation):
             raise ConfigurationError(
@@ -140,14 +128,11 @@ class StreamedProfiles:
             )
         if off_tick not in get_args(OffTick):
             raise ConfigurationError(f"off_tick is {off_tick!r}; it must be 'snap' or 'reject'")
-        check_value_area_settings(value_area_basis_points, expansion_rows)
         self.instrument = instrument
         self.allocation: StreamAllocation = allocation
         # A trade is all at its close.
-        self.rule = RowRule("close" if allocation == "trades" else allocation, ticks_per_row, tpo_minutes)
-        self.value_area_basis_points = value_area_basis_points
-        self.expansion_rows = expansion_rows
-        self.hours: Hours = hours
+        self.settings = ProfileSettings.of(allocation="close" if allocation == "trades" else allocation, **common)
+        self.rule = self.settings.rows
         self.off_tick: OffTick = off_tick
         self._sums: dict[Key, SessionSum] = {}
         self._counts: Counter[str] = Counter()
@@ -178,7 +163,7 @@ class StreamedProfiles:
         named = "contract" in chunk.columns
         self._check_contracts(named)
         trades = self.allocation == "trades" or (self.rule.by_time and is_trades(chunk))
-        where = self.instrument, self.hours, self.rule
+        where = self.instrument, self.settings.hours, self.rule
         parts, counts = trade_parts(chunk, *where, self.off_tick) if trades else bar_parts(chunk, *where)
         measured = [(part, *self._measure(part)) for part in parts]
         for part, steps, low, high in measured:
@@ -210,8 +195,7 @@ class StreamedProfiles:
         DataError
             As in :meth:`add`.
         """
-        for name in _SETTINGS:
-            ours, theirs = getattr(self, name), getattr(other, name)
+        for (name, ours), theirs in zip(self._settings.items(), other._settings.values(), strict=True):
             if ours != theirs:
                 shown = (ours.symbol, theirs.symbol) if isinstance(ours, Instrument) else (ours, theirs)
                 raise ConfigurationError(
@@ -220,12 +204,12 @@ class StreamedProfiles:
         if other._contracts is not None:
             self._check_contracts(other._contracts)
         for key, theirs in other._sums.items():
-            mine = self._sums.get(key, SessionSum(self.ticks_per_row))
+            mine = self._sums.get(key, SessionSum(self.rule.ticks_per_row))
             self._check_total(key, mine.steps + theirs.steps)
             if not theirs.empty and not mine.empty:
                 self._check_range(key, min(mine.low, theirs.low), max(mine.high, theirs.high))
         for key, theirs in list(other._sums.items()):
-            mine = self._sums.setdefault(key, SessionSum(self.ticks_per_row, last=theirs.last))
+            mine = self._sums.setdefault(key, SessionSum(self.rule.ticks_per_row, last=theirs.last))
             mine.rows += theirs.rows
             mine.last = max(mine.last, theirs.last)
             mine.steps += theirs.steps
@@ -243,21 +227,16 @@ class StreamedProfiles:
         self._empty_names |= other._empty_names
         return self
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        own = {"instrument": self.instrument, **self.settings.options}
+        return {**own, "allocation": self.allocation, "off_tick": self.off_tick}
+
     def count_refused(self, refused: Mapping[str, int], *, prices_rounded: int = 0) -> None:
         """Count rows that were refused, or prices that were rounded, before they came here (by a cleaning, say)."""
         self._counts.update(refused)
         self._counts.update(rows_in=sum(refused.values()), prices_rounded=prices_rounded)
         self._reasons.update(dict.fromkeys(refused))
-
-    @property
-    def ticks_per_row(self) -> int:
-        """Height of a row."""
-        return self.rule.ticks_per_row
-
-    @property
-    def tpo_minutes(self) -> int:
-        """Length of a time bracket."""
-        return self.rule.tpo_minutes
 
     @property
     def counts(self) -> StreamCounts:
@@ -285,12 +264,7 @@ class StreamedProfiles:
         """
         histograms = self.histograms()
         areas = [
-            value_area(
-                histograms.rows(k),
-                lowest=int(histograms.lowest[k]),
-                basis_points=self.value_area_basis_points,
-                expansion_rows=self.expansion_rows,
-            )
+            value_area(histograms.rows(k), self.settings.area, lowest=int(histograms.lowest[k]))
             for k in range(len(histograms))
         ]
         columns: dict[str, Any] = area_columns(areas, histograms.low, histograms.high, self.instrument, self.rule)
@@ -377,7 +351,7 @@ class StreamedProfiles:
     def _measure(self, part: Part) -> tuple[int, int, int]:
         """Steps, lowest and highest tick of a part; an error where it does not fit what is held."""
         steps, status = kernels.total_steps(part.steps, 0, len(part.steps))
-        held = self._sums.get(part.key, SessionSum(self.ticks_per_row))
+        held = self._sums.get(part.key, SessionSum(self.rule.ticks_per_row))
         self._check_total(part.key, MAX_STEPS + 1 if status != kernels.STATUS_OK else held.steps + int(steps))
         counted = part.steps if part.brackets is None else np.ones(len(part.steps), np.int64)
         low, high, status = kernels.extent(part.low, part.high, counted, 0, len(counted))

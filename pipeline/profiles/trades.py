@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from pipeline.market.readers.rows import Progress
 from pipeline.market.sessions import Hours
 from pipeline.market.trade_files import TradeReadOptions, read_trades
 from pipeline.profiles.rows import Allocation, RowOptions, RowRule
+from pipeline.profiles.settings import CommonOptions
 from pipeline.profiles.streaming import StreamedProfiles, StreamOptions
 
 __all__ = ["profile_levels", "stream_bars", "stream_trades", "trade_levels", "trade_profiles"]
@@ -159,8 +160,7 @@ def stream_trades(
     left_out
         Counts the lines that are not rows, as :func:`pipeline.market.trade_files.read_trades` does.
     **settings
-        Those of :class:`StreamedProfiles`: ``hours``, ``off_tick``, ``value_area_basis_points``, ``expansion_rows``,
-        ``ticks_per_row``; ``allocation="tpo"`` with ``tpo_minutes``.
+        Those of :class:`StreamedProfiles`; of allocations ``"tpo"`` only.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def stream_bars(
     off_tick: OffTick = "snap",
     chunk_rows: int = 1 << 18,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[CommonOptions],
 ) -> StreamedProfiles:
     """Profiles of a file of bars of any size, cleaned and added in chunks; the memory does not grow with the file.
 
@@ -193,8 +193,7 @@ def stream_bars(
     instrument, allocation
         As in :func:`pipeline.profiles.session_profiles`.
     **settings
-        Those of :class:`StreamedProfiles`: ``hours``, ``value_area_basis_points``, ``expansion_rows``,
-        ``ticks_per_row``, ``tpo_minutes``.
+        Those of :class:`StreamedProfiles`.
 
     Returns
     -------

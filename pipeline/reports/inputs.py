@@ -14,7 +14,7 @@ from pipeline.performance import ModelJudgement, judge_model, scored_rows
 from pipeline.reports.model_names import family_name
 from pipeline.reports.theme import FADED, STRATEGY_COLORS, STRATEGY_DASHES
 from pipeline.reports.trade_list import trade_list
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings, Strategy
 from pipeline.tuning.looks import Looks
 
 __all__ = ["ModelFindings", "PicturedModel", "ReportInputs", "ShownModel"]
@@ -138,17 +138,17 @@ class ReportInputs:
         Where the bars come from, in words.
     simulated
         Whether the market is simulated; the page then says so everywhere.
-    instrument, account, settings
-        What was traded, with what account, by what rules.
+    instrument, account, settings, strategy
+        What was traded, with what account, on what history, by what strategy.
     bars, profiles, history
         Clean bars, session profiles and session history.
     results, summaries
         By name of the strategy, both with the same names, the yardstick for the others first: what
         :func:`pipeline.backtest.simulate` and :func:`pipeline.performance.summary` gave.
     signals
-        All candidates with what each gate says of them, from :func:`pipeline.strategy.rule_signals`.
+        All candidates with what each gate says of them, from :func:`pipeline.strategy.make_signals`.
     null_rates
-        From :func:`pipeline.strategy.null_pass_rates`.
+        Of the gates, from :meth:`pipeline.strategy.Strategy.null_rates`.
     cleaning
         Counts of rows: ``rows_in`` (by default kept and quarantined together), ``kept``, ``snapped``,
         ``out_of_order``, ``off_step_volume``, and each reason of the quarantine. Those left out are not shown.
@@ -172,7 +172,8 @@ class ReportInputs:
     simulated: bool
     instrument: Instrument
     account: Account
-    settings: StrategySettings
+    settings: HistorySettings
+    strategy: Strategy
     bars: pd.DataFrame
     profiles: pd.DataFrame
     history: pd.DataFrame

@@ -203,8 +203,8 @@ def _known(value: float) -> float | None:
 def _outlines(inputs: ReportInputs, sessions: pd.DatetimeIndex) -> dict[pd.Timestamp, list[int]]:
     """Profiles of sessions as ``profiles`` of :func:`session_data` holds them."""
     instrument, settings = inputs.instrument, inputs.settings
-    rule = settings.row_rule(instrument)
-    levels = composite_levels(inputs.bars, instrument, by=1, hours=settings.hours, **rule.options)["volume"]
+    profile = settings.profile(instrument)
+    levels = composite_levels(inputs.bars, instrument, by=1, **profile.options)["volume"]
     ticks = instrument.to_ticks(levels.index.get_level_values("price").to_numpy(np.float64))
     volume = levels.to_numpy(np.float64)
     owner = pd.DatetimeIndex(levels.index.get_level_values("session"))
@@ -216,7 +216,7 @@ def _outlines(inputs: ReportInputs, sessions: pd.DatetimeIndex) -> dict[pd.Times
         group = -(-(stop - begin) // _STEPS)
         summed = np.add.reduceat(volume[begin:stop], np.arange(0, stop - begin, group))
         shares = (100 * summed / summed.max()).round().astype(np.int64)
-        found[session] = [int(ticks[begin]), group * rule.ticks_per_row, *shares.tolist()]
+        found[session] = [int(ticks[begin]), group * profile.rows.ticks_per_row, *shares.tolist()]
     return found
 
 

@@ -1,38 +1,48 @@
-"""Candidates, gates and signals: what a session's close says about the next session."""
+"""What a strategy is, what it may see, and the candidates and signals it makes."""
 
-from pipeline.strategy.candidates import make_candidates, sessions_without_candidates
 from pipeline.strategy.gates import (
-    GateValues,
     direction_probability,
     is_calm,
     longest_run,
-    pass_gates,
     runs_p_value,
     trend,
     window_deviation,
 )
 from pipeline.strategy.history import session_history
 from pipeline.strategy.model_signals import model_signals
-from pipeline.strategy.null_rates import gate_pass_rates, null_pass_rates
-from pipeline.strategy.settings import ConfidenceWeights, StrategySettings
-from pipeline.strategy.signals import rule_signals
+from pipeline.strategy.per_session import Order, SessionStrategy, SessionView
+from pipeline.strategy.protocol import Strategy, StrategyParameters
+from pipeline.strategy.registry import find_strategy, make_strategy, strategies
+from pipeline.strategy.rules import TradingRules
+from pipeline.strategy.seen import Seen
+from pipeline.strategy.settings import HistorySettings
+from pipeline.strategy.setups import NO_PRICE, Setups
+from pipeline.strategy.signals import decided_by_close, gate_columns, make_candidates, make_signals
 
 __all__ = [
-    "ConfidenceWeights",
-    "GateValues",
-    "StrategySettings",
+    "NO_PRICE",
+    "HistorySettings",
+    "Order",
+    "Seen",
+    "SessionStrategy",
+    "SessionView",
+    "Setups",
+    "Strategy",
+    "StrategyParameters",
+    "TradingRules",
+    "decided_by_close",
     "direction_probability",
-    "gate_pass_rates",
+    "find_strategy",
+    "gate_columns",
     "is_calm",
     "longest_run",
     "make_candidates",
+    "make_signals",
+    "make_strategy",
     "model_signals",
-    "null_pass_rates",
-    "pass_gates",
-    "rule_signals",
     "runs_p_value",
     "session_history",
-    "sessions_without_candidates",
+    "strategies",
     "trend",
     "window_deviation",
 ]

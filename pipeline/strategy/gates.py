@@ -5,21 +5,15 @@ A value is worked out from its own window alone, so where a history starts or en
 even in the last bit; VPOCs are compared in whole ticks.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import erfc
 
-from pipeline.strategy.settings import StrategySettings
-
 __all__ = [
-    "GateValues",
     "direction_probability",
     "is_calm",
     "longest_run",
-    "pass_gates",
     "r_squared_of",
     "runs_p_value",
     "runs_test",
@@ -232,68 +226,3 @@ def window_deviation(returns: Floats) -> Floats:
 def is_calm(short: Floats, long: Floats) -> Bools:
     """Return True where the short standard deviation is below the long one; False where either is missing."""
     return short < long
-
-
-@dataclass(frozen=True)
-class GateValues:
-    """Inputs of the gates, one value per decision, arrays of shape (m,).
-
-    Attributes
-    ----------
-    slope, r_squared, runs_p_value
-        Of the VPOCs' trend window; NaN where missing.
-    direction_probability
-        Of an up move.
-    calm
-        Whether the last sessions moved less than the longer stretch.
-    """
-
-    slope: Floats
-    r_squared: Floats
-    runs_p_value: Floats
-    direction_probability: Floats
-    calm: Bools
-
-
-def pass_gates(values: GateValues, side: Ints | int, settings: StrategySettings) -> dict[str, NDArray]:
-    """Evaluate the gates for a side, its confidence, and the rule signal (contract §5).
-
-    A gate whose value is missing stays shut.
-
-    Parameters
-    ----------
-    values
-        Shape (m,) each.
-    side
-        +1 long, −1 short: one for all or shape (m,).
-
-    Returns
-    -------
-    Mapping of ``slope``, ``r_squared_high``, ``trend`` (both), ``calm``, ``direction``, ``confidence_high``,
-    ``rule_signal`` (bool) and ``confidence`` (0 to 100, NaN where R² or the runs test is missing), each of shape (m,).
-    """
-    long = np.broadcast_to(np.asarray(side) > 0, values.slope.shape)
-    p_up = values.direction_probability
-    weights = settings.confidence_weights
-    slope = np.where(long, values.slope > 0, values.slope < 0)
-    r_squared_high = values.r_squared > settings.r_squared_threshold
-    direction = np.where(long, p_up > settings.direction_long, p_up < settings.direction_short)
-    share = (
-        weights.r_squared * values.r_squared
-        + weights.direction * np.where(long, p_up, 1 - p_up)
-        + weights.calm * values.calm
-        + weights.runs * (1 - values.runs_p_value)
-    )
-    confidence = (100 * share).round(_DECIMALS)
-    confidence_high = confidence > settings.confidence_threshold
-    trending = slope & r_squared_high
-    return {
-        "slope": slope,
-        "r_squared_high": r_squared_high,
-        "trend": trending,
-        "calm": values.calm,
-        "direction": direction,
-        "confidence": confidence,
-        "confidence_high": confidence_high,
-        "rule_signal": trending & (values.calm | direction) & confidence_high,
-    }

@@ -3,7 +3,9 @@
 Everything in row t comes from sessions up to t and acts from the next session on (contract §4).
 """
 
-from typing import Self
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,6 @@ from pipeline.errors import DataError
 from pipeline.market import Hours, Instrument, label_sessions
 from pipeline.market.bars import require_bars
 from pipeline.strategy.gates import (
-    GateValues,
     direction_probability,
     is_calm,
     longest_run,
@@ -21,7 +22,7 @@ from pipeline.strategy.gates import (
     window_deviation,
 )
 from pipeline.strategy.rolling import rolling_runs_p_value, rolling_trend
-from pipeline.strategy.settings import StrategySettings
+from pipeline.strategy.settings import HistorySettings
 
 __all__ = ["HistoryParts", "session_history"]
 
@@ -36,7 +37,7 @@ def session_history(
     bars: pd.DataFrame,
     profiles: pd.DataFrame,
     instrument: Instrument,
-    settings: StrategySettings | None = None,
+    settings: HistorySettings | None = None,
     *,
     hours: Hours | None = None,
 ) -> pd.DataFrame:
@@ -94,7 +95,7 @@ def session_history(
     DataError
         For unusable bars or profiles, or profiles that are not of these bars and hours.
     """
-    chosen = settings or StrategySettings()
+    chosen = settings or HistorySettings()
     parts = HistoryParts.of(bars, profiles, instrument, hours=hours or chosen.hours, by_time=chosen.allocation == "tpo")
     return parts.history(profiles, chosen)
 
@@ -148,23 +149,15 @@ class HistoryParts:
         summary = _session_bars(bars, profiles, sessions, instrument, hours, by_time)
         return cls(summary, _floats(profiles, "vpoc"), instrument)
 
-    def history(self, profiles: pd.DataFrame, settings: StrategySettings) -> pd.DataFrame:
+    def history(self, profiles: pd.DataFrame, settings: HistorySettings) -> pd.DataFrame:
         """The frame of :func:`session_history`; the profiles may differ from the first ones in their value areas."""
-        short, long = self._deviation(settings.calm_short), self._deviation(settings.calm_long)
-        short_name, long_name = settings.volatility_columns
+        own = ("vpoc_move", "log_return", settings.atr_column, "slope", "r_squared", "runs_p_value", "longest_run")
+        names = (*own, "direction_probability", *settings.volatility_columns, "calm")
         columns = {
             "vpoc": self._vpocs,
             "val": _floats(profiles, "val"),
             "vah": _floats(profiles, "vah"),
-            "vpoc_move": self._moves,
-            "log_return": self._returns,
-            settings.atr_column: self.average_true_range(settings.atr_window),
-            **self._trend(settings.trend_window),
-            "longest_run": self._longest_run(settings.trend_window),
-            "direction_probability": self._direction(settings.direction_window),
-            short_name: short,
-            long_name: long,
-            "calm": is_calm(short, long),
+            **{name: self.column(name, settings) for name in names},
         }
         return pd.concat([self._summary, pd.DataFrame(columns, index=self._summary.index)], axis=1)
 
@@ -173,21 +166,36 @@ class HistoryParts:
         """The sessions, shape (n,)."""
         return pd.DatetimeIndex(self._summary.index)
 
-    @property
+    @cached_property
     def contracts(self) -> NDArray[np.object_] | None:
         """Each session's contract, shape (n,); None where the bars carry none."""
         return self._summary["contract"].to_numpy(object) if "contract" in self._summary.columns else None
 
-    def gate_values(self, settings: StrategySettings) -> GateValues:
-        """Compute the inputs of the gates for every session."""
-        trends = self._trend(settings.trend_window)
-        return GateValues(
-            slope=trends["slope"],
-            r_squared=trends["r_squared"],
-            runs_p_value=trends["runs_p_value"],
-            direction_probability=self._direction(settings.direction_window),
-            calm=is_calm(self._deviation(settings.calm_short), self._deviation(settings.calm_long)),
-        )
+    def column(self, name: str, settings: HistorySettings) -> NDArray[Any]:
+        """A column of :meth:`history`, but for those of the value area, shape (n,).
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        if name in self._summary.columns:
+            return self._summary[name].to_numpy()
+        if name in ("slope", "r_squared", "runs_p_value"):
+            return self._trend(settings.trend_window)[name]
+        short_name, long_name = settings.volatility_columns
+        found: dict[str, Callable[[], NDArray[Any]]] = {
+            "vpoc": lambda: self._vpocs,
+            "vpoc_move": lambda: self._moves,
+            "log_return": lambda: self._returns,
+            settings.atr_column: lambda: self.average_true_range(settings.atr_window),
+            "longest_run": lambda: self._longest_run(settings.trend_window),
+            "direction_probability": lambda: self._direction(settings.direction_window),
+            short_name: lambda: self._deviation(settings.calm_short),
+            long_name: lambda: self._deviation(settings.calm_long),
+            "calm": lambda: is_calm(self._deviation(settings.calm_short), self._deviation(settings.calm_long)),
+        }
+        return found[name]()
 
     def average_true_range(self, window: int) -> Floats:
         """The column ``atr_14`` for any window, shape (n,)."""

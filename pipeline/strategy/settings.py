@@ -1,4 +1,4 @@
-"""Every choice of the rule strategy in one frozen, validated object."""
+"""Settings of profiles and session history in one frozen, validated object."""
 
 from typing import ClassVar, Literal, Self
 
@@ -6,29 +6,14 @@ from pydantic import Field, model_validator
 
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.market import Hours, Instrument
+from pipeline.profiles import AreaRule, ProfileSettings
 from pipeline.profiles.rows import Allocation, RowRule
 
-__all__ = ["ConfidenceWeights", "StrategySettings"]
+__all__ = ["HistorySettings"]
 
 
-class ConfidenceWeights(FrozenSettings):
-    """Weight of each gate in the confidence of 0 to 100 (contract §5); together they are 1."""
-
-    r_squared: float = Field(default=0.40, ge=0, le=1)
-    direction: float = Field(default=0.30, ge=0, le=1)
-    calm: float = Field(default=0.15, ge=0, le=1)
-    runs: float = Field(default=0.15, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Self:
-        total = self.r_squared + self.direction + self.calm + self.runs
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"the confidence weights add up to {total:g}; they must add up to 1")
-        return self
-
-
-class StrategySettings(FrozenSettings):
-    """Settings of profiles, candidates, gates and rule signals; the defaults are the contract's.
+class HistorySettings(FrozenSettings):
+    """Settings of profiles and of the session history, which every strategy of a symbol sees alike.
 
     Attributes
     ----------
@@ -42,24 +27,12 @@ class StrategySettings(FrozenSettings):
         Length of a time bracket.
     trend_window
         Sessions in the regression of the VPOCs and, less one, moves in the runs test.
-    r_squared_threshold
-        R² must be above it.
     direction_window
         Sessions whose VPOC moves are counted for the direction probability.
-    direction_long, direction_short
-        The probability of an up move must be above the first for a long, below the second for a short.
     calm_short, calm_long
         Sessions of the two standard deviations of log returns.
-    confidence_threshold
-        Confidence (0 to 100) must be above it.
-    confidence_weights
-        What each gate adds to the confidence.
     atr_window
         Sessions in the average true range.
-    stop_atr_factor
-        The ``k`` of contract §5: the stop lies at most ``k`` average true ranges from the entry.
-    min_stop_ticks
-        A setup whose stop would be nearer, in ticks, is not a candidate.
 
     Raises
     ------
@@ -67,7 +40,7 @@ class StrategySettings(FrozenSettings):
         For an unknown name or an impossible value: names setting, value and what is allowed.
     """
 
-    called: ClassVar[str] = "strategy setting"
+    called: ClassVar[str] = "history setting"
 
     hours: Hours = "rth"
     allocation: Allocation = "uniform"
@@ -76,29 +49,27 @@ class StrategySettings(FrozenSettings):
     value_area_basis_points: int = Field(default=7000, gt=0, le=10_000)
     expansion_rows: Literal[1, 2] = 2
     trend_window: int = Field(default=20, ge=3, le=1000)
-    r_squared_threshold: float = Field(default=0.6, ge=0, lt=1)
     direction_window: int = Field(default=252, ge=2, le=10_000)
-    direction_long: float = Field(default=0.53, ge=0.5, lt=1)
-    direction_short: float = Field(default=0.47, gt=0, le=0.5)
     calm_short: int = Field(default=5, ge=2, le=1000)
     calm_long: int = Field(default=20, ge=3, le=1000)
-    confidence_threshold: float = Field(default=60.0, ge=0, lt=100)
-    confidence_weights: ConfidenceWeights = ConfidenceWeights()
     atr_window: int = Field(default=14, ge=1, le=1000)
-    stop_atr_factor: float = Field(default=1.0, gt=0, le=100)
-    min_stop_ticks: int = Field(default=4, ge=1, le=1_000_000)
 
     @model_validator(mode="after")
     def _calm_windows_differ(self) -> Self:
         if self.calm_short >= self.calm_long:
             raise ValueError(
-                f"strategy setting calm_short is {self.calm_short}; it must be below calm_long, {self.calm_long}"
+                f"history setting calm_short is {self.calm_short}; it must be below calm_long, {self.calm_long}"
             )
         return self
 
     def row_rule(self, instrument: Instrument) -> RowRule:
         """Return how the rows of this instrument's profiles are built."""
         return RowRule(self.allocation, self.ticks_per_row or instrument.ticks_per_row, self.tpo_minutes)
+
+    def profile(self, instrument: Instrument) -> ProfileSettings:
+        """Return how this instrument's profiles are made."""
+        area = AreaRule(self.value_area_basis_points, self.expansion_rows)
+        return ProfileSettings(self.hours, self.row_rule(instrument), area)
 
     @property
     def atr_column(self) -> str:

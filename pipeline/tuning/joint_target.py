@@ -13,42 +13,42 @@ So a trial that changes only the model's hyperparameters refits only the model, 
 fits nothing.
 """
 
+import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from pipeline.backtest import Account, PreparedBars
+from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered
 from pipeline.features.selection import FeatureSelection
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
-from pipeline.learning.compute import CPU, Compute
-from pipeline.learning.models import FitOptions, Model, TrainingRows, find_family
-from pipeline.learning.splits import PurgedSplitter
+from pipeline.learning.labels import known_outcomes
+from pipeline.learning.models import FitOptions, Model, TrainingRows
+from pipeline.learning.walk_forward import Threshold
 from pipeline.market import Hours, Instrument
 from pipeline.market.bars import require_bars
 from pipeline.profiles.naked import naked_at_close
 from pipeline.profiles.relations import session_relations
 from pipeline.profiles.rows import RowRule
-from pipeline.profiles.sessions import ProfileBars
 from pipeline.profiles.structure import session_structure
-from pipeline.search_space import SearchSpace
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals
-from pipeline.strategy.history import HistoryParts
-from pipeline.strategy.search import GATE_PARAMETERS, scored_space
+from pipeline.replays import Replays
+from pipeline.strategy import HistorySettings, TradingRules, gate_columns, make_signals
 from pipeline.tuning.model_target import ModelTarget
 from pipeline.tuning.objectives import Evidence, Judged, directions
 from pipeline.tuning.recent import Recent
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.strategy_target import by_section
+from pipeline.tuning.targets import StudyTarget
 from pipeline.tuning.trials import Report
 
-__all__ = ["JointTarget", "joint_space"]
+__all__ = ["JointTarget"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,38 +64,12 @@ _TREND = ["slope", "r_squared", "runs_p_value", "longest_run"]
 _KEPT_ROWS, _KEPT_SCORES = 4, 32
 
 
-def joint_space(family: str, *, require_rules: bool = False) -> SearchSpace:
-    """All of a joint study's parameters: what changes a trial, and nothing that does not.
-
-    The strategy's by their own names, ``account.entry_cutoff``, ``models.threshold``, and the family's hyperparameters
-    as ``model.<name>``. What only the rules' gates look at is among them where these are required.
-
-    Raises
-    ------
-    ConfigurationError
-        For an unknown family.
-    """
-    own = SearchSpace.joined(model=find_family(family).space)
-    return SearchSpace({**scored_space(require_rules=require_rules), **own})
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Everything that the hours and the profile's rows determine."""
-
-    bars: ProfileBars
-    parts: HistoryParts
-    structure: pd.DataFrame | None
-    naked: pd.DataFrame | None
-
-
 @dataclass(frozen=True)
 class _Learning:
-    """Everything that a strategy's settings determine: rows, their candidates, and the model target on them."""
+    """Everything that trading rules determine: rows, their signals, and the model target on them."""
 
     rows: TrainingRows
-    candidates: pd.DataFrame
-    history: pd.DataFrame
+    signals: pd.DataFrame
     target: ModelTarget
 
 
@@ -109,35 +83,20 @@ class JointTarget:
 
     Parameters
     ----------
-    family
-        Of the model.
     bars
         Clean bars, all that the study may know.
     instrument
         What trades.
-    strategy, account
+    request
+        Family, space (by default all of both), objectives (the low end of the Sharpe ratio by default), and how
+        its models learn and are judged.
+    rules, account
         Settings that are not searched.
     volatility_index
         Daily VIX rows, as :meth:`~pipeline.features.FeatureInputs.from_bars` takes them; without, its features are
         absent.
-    settings
-        Hyperparameters that are not searched.
-    space
-        What is searched; by default :func:`joint_space`.
-    objectives
-        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; those in money, by the session that a trade was made in.
-    splitter
-        Inner folds, as of :class:`~pipeline.tuning.model_target.ModelTarget`.
-    weights
-        How trades count in training: ``equal``, or by the ``uniqueness`` of their label's life.
-    threshold
-        Where it is not searched: a number or ``tuned``, for each fold on the scores of the others.
-    require_rules
-        Whether a candidate must be a rule signal too to be taken. Models learn from all candidates in either case.
-    seed
-        Of the models: the same in each trial.
-    compute
-        Where to train.
+    features
+        Which of them the model sees.
 
     Attributes
     ----------
@@ -156,45 +115,35 @@ class JointTarget:
 
     def __init__(
         self,
-        family: str,
         bars: pd.DataFrame,
         instrument: Instrument,
-        strategy: StrategySettings | None = None,
-        account: Account | None = None,
+        request: StudyRequest,
         *,
+        rules: TradingRules | None = None,
+        account: Account | None = None,
         volatility_index: pd.DataFrame | None = None,
-        settings: Mapping[str, Any] | None = None,
-        space: SearchSpace | None = None,
-        objectives: Sequence[str] = ("sharpe_low",),
-        splitter: PurgedSplitter | None = None,
-        weights: Literal["equal", "uniqueness"] = "equal",
-        threshold: float | Literal["tuned"] = "tuned",
-        require_rules: bool = False,
-        seed: int = 0,
-        compute: Compute = CPU,
         features: FeatureSelection | None = None,
     ) -> None:
         self._selection = features or FeatureSelection()
-        self._family, self._cls = family, find_family(family)
-        whole = joint_space(family, require_rules=require_rules) if space is None else space
-        self.space = whole.require(f"strategy with {family}")
-        self.objectives = tuple(objectives)
+        plain = request.model()
+        self._family, self._inputs_of_model = plain.family, plain.inputs
+        self._rules = rules or TradingRules()
+        whole = StudyTarget("joint", plain.family).space(self._rules, require_rules=request.require_rules)
+        self.space = (whole if request.space is None else request.space).require(f"strategy with {plain.family}")
+        self.objectives = request.objectives or ("sharpe_low",)
         directions(self.objectives)
         if "log_loss" in self.objectives:
             raise ConfigurationError(
                 "log_loss can't judge the strategy's parameters, for every trial has other candidates to score; "
                 "tune for net, sharpe_low or drawdown"
             )
-        self._settings, self._seed, self._compute = dict(settings or {}), seed, compute
-        self._cls(self._settings, seed=seed)
+        self._request = replace(request, space=self.space, objectives=self.objectives)
         self._bars, self._instrument = require_bars(bars), instrument
-        self._strategy = strategy or StrategySettings()
         self._account = account or Account.for_instrument(instrument)
         has_index = volatility_index is not None and len(volatility_index)
         self._external = {"vix": cast(pd.DataFrame, volatility_index)} if has_index else {}
-        self._splitter, self._weights, self._threshold = splitter, weights, threshold
-        self._require_rules = require_rules
-        self.sessions = PreparedBars(self._bars, instrument).session_ends[1]
+        self._replays = Replays(self._bars, instrument)
+        self.sessions = self._replays.prepared.session_ends[1]
         self._forget()
 
     def __call__(self, params: Mapping[str, Any], report: Report | None = None) -> float | tuple[float, ...]:
@@ -225,37 +174,36 @@ class JointTarget:
 
     def evidence(self, params: Mapping[str, Any], report: Report | None = None) -> Evidence:
         """Return the evidence on these parameters: money per trade of one contract on every session with bars."""
-        strategy, account, hyperparameters, threshold = self._chosen(params)
-        learning = self._learning_of(strategy, account)
+        rules, account, hyperparameters, threshold = self._chosen(params)
+        learning = self._learning_of(rules, account)
         allowed = None
-        if self._require_rules:
-            allowed = rule_signals(learning.candidates, learning.history, strategy)["rule_signal"].to_numpy(np.bool_)
+        if self._request.require_rules:
+            # The gates may have moved since the rows were made; the candidates have not.
+            signal = self._replays.decide(rules).setups.rule_signal
+            allowed = signal[learning.signals.index.to_numpy(np.int64)]
         return learning.target.evidence(hyperparameters, report, threshold=threshold, allowed=allowed)
 
     def rows(self, params: Mapping[str, Any]) -> TrainingRows:
         """Return the rows the model learns from under these parameters: all candidates that became trades."""
-        strategy, account, _, _ = self._chosen(params)
-        return self._learning_of(strategy, account).rows
+        rules, account, _, _ = self._chosen(params)
+        return self._learning_of(rules, account).rows
 
     def fitted(self, params: Mapping[str, Any]) -> Model:
         """The model of these parameters, fitted on all rows: for candidates of sessions that come after the bars."""
-        strategy, account, hyperparameters, _ = self._chosen(params)
-        learning = self._learning_of(strategy, account)
-        return learning.target.model(hyperparameters).fit(learning.rows, FitOptions(self._compute))
+        rules, account, hyperparameters, _ = self._chosen(params)
+        learning = self._learning_of(rules, account)
+        return learning.target.model(hyperparameters).fit(learning.rows, FitOptions(self._request.compute))
 
     # --- what is kept ---
 
     def _forget(self) -> None:
-        self._places: dict[tuple[Hours, RowRule], _Place] = {}
-        self._areas: Recent[pd.DataFrame] = Recent(64)
+        self._tables: dict[tuple[Hours, RowRule], tuple[pd.DataFrame, pd.DataFrame]] = {}
         self._settled: dict[str, dict[str, Any]] = {}
         self._learnings: Recent[_Learning] = Recent(_KEPT_ROWS)
 
-    def _chosen(
-        self, params: Mapping[str, Any]
-    ) -> tuple[StrategySettings, Account, dict[str, Any], float | Literal["tuned"]]:
+    def _chosen(self, params: Mapping[str, Any]) -> tuple[TradingRules, Account, dict[str, Any], Threshold]:
         sections = by_section(params, self._family)
-        strategy = StrategySettings(**{**self._strategy.model_dump(), **sections.get("strategy", {})})
+        rules = self._rules.changed(sections.get("strategy", {}))
         account = Account(**{**self._account.model_dump(), **sections.get("account", {})})
         models = sections.get("models", {})
         if unknown := models.keys() - {"threshold", "parameters"}:
@@ -264,84 +212,77 @@ class JointTarget:
                 "model's own as model.<name>"
             )
         return (
-            strategy,
+            rules,
             account,
             dict(models.get("parameters", {}).get(self._family, {})),
-            models.get("threshold", self._threshold),
+            models.get("threshold", self._request.threshold),
         )
 
-    def _learning_of(self, strategy: StrategySettings, account: Account) -> _Learning:
-        key = strategy.model_dump_json(exclude=set(GATE_PARAMETERS)), account.model_dump_json()
-        return self._learnings.get(key, lambda: self._learn(strategy, account))
+    def _learning_of(self, rules: TradingRules, account: Account) -> _Learning:
+        key = json.dumps(rules.candidate_settings), account.model_dump_json()
+        return self._learnings.get(key, lambda: self._learn(rules, account))
 
-    def _learn(self, strategy: StrategySettings, account: Account) -> _Learning:
-        inputs = self._inputs(strategy)
-        candidates = make_candidates(inputs.history, self._instrument, strategy)
-        labels = candidate_labels(self._bars, candidates, self._instrument, account, hours=strategy.hours)
-        known = labels["filled"] & labels["end"].notna()
+    def _learn(self, rules: TradingRules, account: Account) -> _Learning:
+        inputs = self._inputs(rules.history)
+        signals = make_signals(inputs.history, self._instrument, rules, self._bars)
+        candidates = signals.drop(columns=gate_columns(signals))
+        labels = candidate_labels(self._bars, candidates, self._instrument, account, hours=rules.history.hours)
         parts = []
-        if self._cls.inputs != "sequences":
+        if self._inputs_of_model != "sequences":
             parts.append(candidate_features(candidates, self._features(inputs)))
-        if self._cls.inputs != "features":
+        if self._inputs_of_model != "features":
             parts.append(sequence_features(inputs, candidates))
-        outcome = labels.loc[known, ["start", "end", "label", "r_multiple", "net"]]
-        weight = 1.0 if self._weights == "equal" else average_uniqueness(outcome["start"], outcome["end"])
-        rows = TrainingRows(pd.concat([part[known] for part in parts], axis=1), outcome.assign(weight=weight))
-        taken = candidates[known]
+        outcome = known_outcomes(labels)
+        weight = 1.0 if self._request.weights == "equal" else average_uniqueness(outcome["start"], outcome["end"])
+        rows = TrainingRows(
+            pd.concat([part.loc[outcome.index] for part in parts], axis=1), outcome.assign(weight=weight)
+        )
+        taken = signals.loc[outcome.index]
+        # A threshold that is searched comes with each trial.
+        threshold: Threshold = 0.5 if "models.threshold" in self.space else self._request.threshold
         target = ModelTarget(
-            self._family,
             rows,
-            settings=self._settings,
-            # It only says what is searched, which the target itself does not ask.
-            space=self.space,
-            objectives=self.objectives,
-            splitter=self._splitter,
-            threshold=self._threshold if "models.threshold" not in self.space else 0.5,
+            replace(self._request, threshold=threshold),
             periods_per_year=self._instrument.periods_per_year,
-            seed=self._seed,
-            compute=self._compute,
             traded_in=pd.DatetimeIndex(taken["session"]).as_unit("ns"),
             sessions=self.sessions,
             remembered=_KEPT_SCORES,
         )
-        return _Learning(rows, taken, inputs.history, target)
+        return _Learning(rows, taken, target)
 
     # --- features ---
 
-    def _inputs(self, strategy: StrategySettings) -> FeatureInputs:
+    def _inputs(self, history: HistorySettings) -> FeatureInputs:
         """Do as :meth:`FeatureInputs.from_bars`, from what has been computed already."""
-        place = self._place(strategy)
-        rule = strategy.row_rule(self._instrument)
-        what = (strategy.hours, rule, strategy.value_area_basis_points, strategy.expansion_rows)
-        profiles = self._areas.get(what, lambda: place.bars.profiles(what[2], what[3]))
-        structure = place.structure
-        if structure is not None:
+        profiles = self._replays.profiles(history)
+        structure = naked = None
+        if self._inputs_of_model != "sequences":
+            settings = history.profile(self._instrument)
+            where = settings.hours, settings.rows
+            if where not in self._tables:
+                self._tables[where] = self._settled_tables(profiles, *where)
+            structure, naked = self._tables[where]
             structure = pd.concat([structure, session_relations(profiles, self._instrument)], axis=1)
         return FeatureInputs(
             bars=self._bars,
             profiles=profiles,
-            history=place.parts.history(profiles, strategy),
+            history=self._replays.history(history),
             instrument=self._instrument,
-            settings=strategy,
+            settings=history,
             structure=structure,
-            naked=place.naked,
+            naked=naked,
             external=self._external,
         )
 
-    def _place(self, strategy: StrategySettings) -> _Place:
-        hours, rule = where = strategy.hours, strategy.row_rule(self._instrument)
-        if where not in self._places:
-            bars = ProfileBars.of(self._bars, self._instrument, hours=hours, **rule.options)
-            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
-            parts = HistoryParts.of(self._bars, profiles, self._instrument, hours=hours, by_time=rule.by_time)
-            structure = naked = None
-            if self._cls.inputs != "sequences":
-                structure = session_structure(self._bars, profiles, self._instrument, hours=hours, **rule.options).drop(
-                    columns=list(session_relations(profiles, self._instrument))
-                )
-                naked = naked_at_close(profiles, self._bars, self._instrument, hours=hours, **rule.options)
-            self._places[where] = _Place(bars, parts, structure, naked)
-        return self._places[where]
+    def _settled_tables(self, profiles: pd.DataFrame, hours: Hours, rule: RowRule) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Structure, but for its relations, and naked VPOCs: whatever value area is searched they are the same."""
+        bars, instrument = self._bars, self._instrument
+        structure = session_structure(bars, profiles, instrument, hours=hours, **rule.options)
+        relations = list(session_relations(profiles, instrument))
+        return (
+            structure.drop(columns=relations),
+            naked_at_close(profiles, bars, instrument, hours=hours, **rule.options),
+        )
 
     def _features(self, inputs: FeatureInputs) -> pd.DataFrame:
         """Do as :func:`build_features`, with the settled features taken from their first computation."""
@@ -356,7 +297,7 @@ class JointTarget:
         return build_features(inputs, features=features)
 
 
-_WORKED_OUT = {"_places", "_areas", "_settled", "_learnings"}
+_WORKED_OUT = {"_tables", "_settled", "_learnings"}
 
 
 def _settled_features(inputs: FeatureInputs) -> dict[str, Any]:
@@ -369,7 +310,7 @@ def _settled_features(inputs: FeatureInputs) -> dict[str, Any]:
         inputs,
         profiles=profiles.drop(columns=_AREA),
         history=history.drop(columns=[*_AREA[:2], *_TREND]),
-        settings=cast(StrategySettings, SimpleNamespace(**{name: getattr(inputs.settings, name) for name in _SETTLED})),
+        settings=cast(HistorySettings, SimpleNamespace(**{name: getattr(inputs.settings, name) for name in _SETTLED})),
         structure=None,
         naked=inputs.naked,
     )

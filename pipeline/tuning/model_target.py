@@ -7,27 +7,27 @@ what comes after them, the outer test among it, is out of reach.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.learning.compute import CPU, Compute
-from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows, find_family
+from pipeline.learning.models import FitOptions, Model, Progress, TrainingRows
 from pipeline.learning.models.boosting import BoostedModel
 from pipeline.learning.models.boosting_rows import PreparedRows
 from pipeline.learning.models.out_of_fold import at_level, evidence_of
-from pipeline.learning.splits import CombinatorialPurged, PurgedSplitter
+from pipeline.learning.splits import PurgedSplitter
 from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.training.settings import TrainingSettings
-from pipeline.search_space import SearchSpace
+from pipeline.learning.walk_forward import Threshold
 from pipeline.tuning.objectives import Evidence, Judged, directions, money_by_day, values_of
 from pipeline.tuning.recent import Recent
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.trials import Report
 
-__all__ = ["ModelTarget", "inner_folds"]
+__all__ = ["ModelTarget"]
 
 Values = NDArray[np.float64]
 _LEAST = 1e-15
@@ -49,26 +49,13 @@ class ModelTarget:
 
     Parameters
     ----------
-    family
-        Whose.
     rows
         Training rows of one fit: all that the study may know.
-    settings
-        Those that are not searched.
-    objectives
-        See :data:`~pipeline.tuning.objectives.OBJECTIVES`.
-    splitter
-        Inner folds; by default five, each judged by models of the four others, purged. Learning from rows after a fold
-        is not look-ahead here, for all of them come before what the tuned model is judged on.
-    threshold
-        From which score on a trade counts as taken, for the objectives in money: a number, or ``tuned``, for each fold
-        on the scores of the other folds (each score counted from its fold's mean, as calibration does).
+    request
+        Family, space, objectives (log loss by default) and how its models learn and are judged. The threshold is for
+        the objectives in money; how trades count in training is the rows' own.
     periods_per_year
         Of the instrument.
-    seed
-        Of the models: the same in each trial.
-    compute
-        Where to train.
     traded_in, sessions
         Session that each row's trade was made in, shape (n,), and all sessions, in order, that money is counted on:
         those without a trade have 0. By default it is counted by the day of the decision, from the first row's to the
@@ -93,36 +80,27 @@ class ModelTarget:
 
     def __init__(
         self,
-        family: str,
         rows: TrainingRows,
+        request: StudyRequest,
         *,
-        settings: Mapping[str, Any] | None = None,
-        space: SearchSpace | None = None,
-        objectives: Sequence[str] = ("log_loss",),
-        splitter: PurgedSplitter | None = None,
-        threshold: float | Literal["tuned"] = "tuned",
         periods_per_year: float = 252,
-        seed: int = 0,
-        compute: Compute = CPU,
         traded_in: pd.DatetimeIndex | None = None,
         sessions: pd.DatetimeIndex | None = None,
         remembered: int = 0,
     ) -> None:
-        cls = find_family(family)
-        self.space = (cls.space if space is None else space).require(family)
-        self.objectives = tuple(objectives)
+        plain = request.model()
+        self.space = (plain.space if request.space is None else request.space).require(plain.family)
+        self.objectives = request.objectives or ("log_loss",)
         directions(self.objectives)
-        self._cls, self._settings, self._seed = cls, dict(settings or {}), seed
-        self._probabilistic = self.model({}).probabilistic
+        self._request, self._periods = request, periods_per_year
+        self._probabilistic = plain.probabilistic
         if "log_loss" in self.objectives and not self._probabilistic:
             raise ConfigurationError(
-                f"the scores of {family} are not probabilities, so log_loss can't judge them; tune for net or "
+                f"the scores of {plain.family} are not probabilities, so log_loss can't judge them; tune for net or "
                 "sharpe_low, or calibrate the scores"
             )
-        self._threshold, self._periods = threshold, periods_per_year
-        self._compute = compute
-        self._folds = _cut(rows, splitter or inner_folds())
-        if threshold == "tuned" and len(self._folds) < 2:
+        self._folds = _cut(rows, request.splitter)
+        if request.threshold == "tuned" and len(self._folds) < 2:
             raise ConfigurationError(
                 "a threshold is tuned for each inner fold on the others, and there is one inner fold only; ask for two "
                 "or more, or give a number"
@@ -154,7 +132,7 @@ class ModelTarget:
         params: Mapping[str, Any],
         report: Report | None = None,
         *,
-        threshold: float | Literal["tuned"] | None = None,
+        threshold: Threshold | None = None,
         allowed: NDArray[np.bool_] | None = None,
     ) -> Evidence:
         """Return the evidence on hyperparameters, reported on the way as a trial is.
@@ -175,7 +153,7 @@ class ModelTarget:
         ConfigurationError, DataError
             For settings or rows that the family refuses.
         """
-        limit = self._threshold if threshold is None else threshold
+        limit = self._request.threshold if threshold is None else threshold
         if len(self.objectives) > 1:
             report = None  # several values have no order to prune by
         before = self._epochs(params) if report is not None else 0
@@ -196,7 +174,7 @@ class ModelTarget:
 
     def model(self, params: Mapping[str, Any]) -> Model:
         """An unfitted model with these hyperparameters."""
-        return self._cls({**self._settings, **params}, seed=self._seed)
+        return self._request.model(params)
 
     def base_rate_loss(self) -> float:
         """Log loss of no model at all: each inner fold's rows get the share of winners it would learn from."""
@@ -224,16 +202,14 @@ class ModelTarget:
 
         if isinstance(model, BoostedModel) and self._can_prepare(model):
             prepared = self._prepared.setdefault(number, PreparedRows(fold.train, fold.test.features))
-            return model.scores_of(prepared, self._compute)
-        options = FitOptions(self._compute, observe if report is not None else None)
+            return model.scores_of(prepared, self._request.compute)
+        options = FitOptions(self._request.compute, observe if report is not None else None)
         return model.fit(fold.train, options).predict_proba(fold.test.features)
 
     def _can_prepare(self, model: BoostedModel) -> bool:
-        return model.settings.calibration == "none" and self._compute.lightgbm_device == "cpu"
+        return model.settings.calibration == "none" and self._request.compute.lightgbm_device == "cpu"
 
-    def _evidence(
-        self, scores: Sequence[Values], limit: float | Literal["tuned"], allowed: NDArray[np.bool_] | None
-    ) -> Evidence:
+    def _evidence(self, scores: Sequence[Values], limit: Threshold, allowed: NDArray[np.bool_] | None) -> Evidence:
         folds = self._folds[: len(scores)]
         of_truth = [np.where(fold.test.label == 1, score, 1 - score) for fold, score in zip(folds, scores, strict=True)]
         weight = np.concatenate([fold.test.weight for fold in folds])
@@ -259,7 +235,7 @@ class ModelTarget:
         # Sessions of folds still to come are not idle.
         return money if len(folds) == len(self._folds) else money.iloc[place.min() : place.max() + 1]
 
-    def _taken(self, scores: Sequence[Values], limit: float | Literal["tuned"]) -> list[NDArray[np.bool_]]:
+    def _taken(self, scores: Sequence[Values], limit: Threshold) -> list[NDArray[np.bool_]]:
         if limit != "tuned":
             return [score >= limit for score in scores]
         folds = self._folds[: len(scores)]
@@ -279,11 +255,6 @@ class ModelTarget:
             )
             taken.append(own >= tuned)
         return taken
-
-
-def inner_folds() -> PurgedSplitter:
-    """Folds that a trial is judged on: five, each by models of the four others."""
-    return CombinatorialPurged(5, 1)
 
 
 def _cut(rows: TrainingRows, splitter: PurgedSplitter) -> tuple[_Fold, ...]:

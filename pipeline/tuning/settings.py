@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.errors import ConfigurationError
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.search_space import SearchSpace
+from pipeline.strategy import TradingRules
 from pipeline.tuning.objectives import Direction, directions
 from pipeline.tuning.targets import StudyTarget
 
@@ -148,11 +149,8 @@ class TuningSettings(FrozenSettings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         for name in self.spaces:
-            target = _known("spaces", name)
-            try:
-                self.space(target, require_rules=True)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"tuning.spaces.{name}: {error}") from error
+            if _known("spaces", name).kind == "model":
+                self._require_space(name)
         for family in self.nested:
             if len(self.objectives_of(StudyTarget.of(family))) > 1:
                 raise ConfigurationError(
@@ -161,9 +159,28 @@ class TuningSettings(FrozenSettings):
                 )
         return self
 
-    def space(self, target: StudyTarget, *, require_rules: bool = False) -> SearchSpace:
-        """Return the search space of a target's study."""
-        space = target.space(require_rules=require_rules).narrowed(self.spaces.get(target.name, {}))
+    def require_spaces(self, rules: TradingRules) -> None:
+        """See that each space that is narrowed is one of a target under these rules.
+
+        Raises
+        ------
+        ConfigurationError
+            For the first that is not: names it.
+        """
+        for name in self.spaces:
+            self._require_space(name, rules)
+
+    def _require_space(self, name: str, rules: TradingRules | None = None) -> None:
+        try:
+            self.space(StudyTarget.of(name), rules, require_rules=True)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"tuning.spaces.{name}: {error}") from error
+
+    def space(
+        self, target: StudyTarget, rules: TradingRules | None = None, *, require_rules: bool = False
+    ) -> SearchSpace:
+        """Return the search space of a target's study, the default strategy's where no rules are given."""
+        space = target.space(rules, require_rules=require_rules).narrowed(self.spaces.get(target.name, {}))
         return space.require(target.name)
 
     def objectives_of(self, target: StudyTarget) -> tuple[str, ...]:

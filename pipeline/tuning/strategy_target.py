@@ -1,45 +1,30 @@
-"""The strategy's parameters: what a trial is judged by, with everything kept that the next one has not changed.
+"""The strategy's parameters: what a trial is judged by.
 
-A trial ends in the very backtest that :func:`pipeline.research.run_research` makes of the same settings, to the last
-bit. What it is made from is worked out once for what it depends on:
-
-- bars in ticks, their sessions and contracts: for all trials;
-- whole numbers that profiles are made from, and open, high, low and close of sessions: by hours and rows;
-- profiles: by these, value area and expansion rows;
-- columns of the session history: by hours, rows and their own window.
-
-A trial is arrays from there on, of ticks and rows; frames are made where they are asked for.
+A trial is the very backtest that :func:`pipeline.research.run_research` makes of the same settings, by the same
+:class:`~pipeline.replays.Replays`, which keep what the next trial has not changed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pipeline.backtest import Account, PreparedBars
-from pipeline.backtest.ledger import daily_returns
-from pipeline.backtest.orders import OrderBatch
-from pipeline.backtest.prepared import Run
+from pipeline.backtest import Account
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.market import Hours, Instrument, next_session
-from pipeline.profiles.rows import RowRule
-from pipeline.profiles.sessions import ProfileBars
+from pipeline.market import Instrument
+from pipeline.replays import Outcome, Replays
 from pipeline.search_space import SearchSpace
-from pipeline.strategy import GateValues, StrategySettings, pass_gates
-from pipeline.strategy.candidates import find_setups
-from pipeline.strategy.history import HistoryParts
-from pipeline.strategy.search import STRATEGY_SPACE, scored_space
+from pipeline.strategy import TradingRules
 from pipeline.tuning.objectives import Evidence, Judged, directions
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.trials import Report
 
-__all__ = ["Outcome", "StrategyTarget", "Traded", "by_section"]
+__all__ = ["StrategyTarget", "Traded", "by_section"]
 
 Traded = Literal["fades", "rules", "scores", "scored_rules"]
 
+_PLAIN = StudyRequest()
 _THRESHOLD = "threshold"
 _MODEL = "model"
 _SCORE_COLUMNS = ("decided_on", "side", "score")
@@ -74,78 +59,6 @@ def by_section(params: Mapping[str, Any], family: str | None = None) -> dict[str
     return {section: values for section, values in sections.items() if values}
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The backtest of some parameters, as far as a trial needs it; frames are made when they are asked for.
-
-    Attributes
-    ----------
-    account
-        What it was run with.
-    book
-        The orders, as numbers.
-    labels
-        The orders' row labels among all candidates, shape (m,).
-    run
-        What became of them.
-    prepared
-        The bars.
-    """
-
-    account: Account
-    book: OrderBatch
-    labels: NDArray[np.int64]
-    run: Run
-    prepared: PreparedBars
-
-    @cached_property
-    def pnl(self) -> NDArray[np.float64]:
-        """Money a trade, after commission, shape (t,)."""
-        return self.prepared.pnl(self.book, self.run)
-
-    @cached_property
-    def money(self) -> pd.Series:
-        """Dollars of one contract per trade, by the session it was closed in; all sessions with bars."""
-        last, sessions = self.prepared.session_ends
-        # A trade is closed at or before its session's last bar.
-        row = np.searchsorted(last, self.run.ends[5])
-        each = np.bincount(row, self.pnl / self.run.ends[2], minlength=len(sessions))
-        return pd.Series(each, sessions, name="money")
-
-    @property
-    def session_equity(self) -> pd.Series:
-        """Same as in :class:`pipeline.backtest.BacktestResult`."""
-        return self.prepared.session_equity(self.run.equity)
-
-    @property
-    def daily_returns(self) -> pd.Series:
-        """Same as in :class:`pipeline.backtest.BacktestResult`."""
-        return daily_returns(self.session_equity, self.account)
-
-    @property
-    def trades(self) -> pd.DataFrame:
-        """Same as in :class:`pipeline.backtest.BacktestResult`."""
-        return self.prepared.trades(self.book, self.run, pd.Index(self.labels))
-
-
-@dataclass(frozen=True)
-class _Areas:
-    """Value areas by session, in ticks."""
-
-    val: NDArray[np.int64]
-    vah: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Everything that the hours and the profile's rows determine."""
-
-    bars: ProfileBars
-    parts: HistoryParts
-    upcoming: pd.DatetimeIndex  # per session of the history, the one its candidates are for
-    contracts: NDArray[np.object_] | None
-
-
 class StrategyTarget:
     """Judges the strategy's parameters on all bars given; called by a study, trial by trial.
 
@@ -158,7 +71,10 @@ class StrategyTarget:
         Clean bars, all that the study may know.
     instrument
         What trades.
-    strategy, account
+    request
+        Space (by default all of the strategy's, and the threshold where there are scores), objectives (the low end of
+        the Sharpe ratio by default), and the threshold where that is not searched.
+    rules, account
         Settings that are not searched.
     traded
         ``rules``: the rule signals; ``fades``: every candidate; ``scores``: candidates whose score is at or above
@@ -166,12 +82,6 @@ class StrategyTarget:
     scores
         A model's out-of-fold scores, columns decided_on, side, score; a candidate without one is not traded. Sessions
         before the first score, in which no parameters could have traded, are not judged.
-    threshold
-        From which score on a candidate is traded, where that is not searched.
-    space
-        What is searched; by default all of the strategy's, and the threshold where there are scores.
-    objectives
-        See :data:`~pipeline.tuning.objectives.OBJECTIVES`; money is that of one contract per trade, by session.
 
     Attributes
     ----------
@@ -194,17 +104,16 @@ class StrategyTarget:
         self,
         bars: pd.DataFrame,
         instrument: Instrument,
-        strategy: StrategySettings | None = None,
-        account: Account | None = None,
+        request: StudyRequest = _PLAIN,
         *,
+        rules: TradingRules | None = None,
+        account: Account | None = None,
         traded: Traded = "rules",
         scores: pd.DataFrame | None = None,
-        threshold: float | None = None,
-        space: SearchSpace | None = None,
-        objectives: Sequence[str] = ("sharpe_low",),
     ) -> None:
-        directions(objectives)
-        if "log_loss" in objectives:
+        self.objectives = request.objectives or ("sharpe_low",)
+        directions(self.objectives)
+        if "log_loss" in self.objectives:
             raise ConfigurationError(
                 "log_loss needs probabilities, and there are none here; choose net, sharpe_low or drawdown"
             )
@@ -215,22 +124,29 @@ class StrategyTarget:
                 if scored
                 else f"a model's scores are given and {traded} are traded; trade scores or scored_rules"
             )
-        whole = scored_space(require_rules=traded == "scored_rules") if scored else STRATEGY_SPACE
-        self.space = (whole if space is None else space).require("the strategy")
-        if scored and threshold is None and f"models.{_THRESHOLD}" not in self.space:
+        self._rules = rules or TradingRules()
+        whole = self._rules.strategy.space
+        if scored:
+            whole = self._rules.scored_space(require_rules=traded == "scored_rules")
+        self.space = (whole if request.space is None else request.space).require("the strategy")
+        fixed = scored and f"models.{_THRESHOLD}" not in self.space
+        if fixed and request.threshold == "tuned":
             raise ConfigurationError(
                 "the score from which on a candidate is traded is neither searched nor a number; leave "
                 "models.threshold in the search space, or give models: threshold a number"
             )
-        self._threshold = threshold
-        self.objectives = tuple(objectives)
-        self._bars, self._instrument = bars, instrument
-        self._strategy = strategy or StrategySettings()
+        self._threshold = request.threshold if fixed else None
+        self._instrument = instrument
         self._account = account or Account.for_instrument(instrument)
         _without_volatility(self._account)
         self._traded = traded
         self._scores = None if scores is None else _scores(scores)
-        self._forget()
+        self._replays = Replays(bars, instrument)
+        sessions = self._replays.prepared.session_ends[1]
+        if self._scores is not None:
+            first = self._scores.dropna().index.get_level_values("decided_on").min()
+            sessions = sessions[sessions >= pd.Timestamp(first).tz_localize(None)]
+        self.sessions = sessions
 
     def __call__(self, params: Mapping[str, Any]) -> float | tuple[float, ...]:
         """Value of the objective, or of each where there are several."""
@@ -253,36 +169,22 @@ class StrategyTarget:
         evidence = Evidence(money, self._instrument.periods_per_year, None, len(outcome.run.rows))
         return Judged.of(self.objectives, evidence)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Another process works it out again in less time than it takes to send.
-        return {name: value for name, value in self.__dict__.items() if name not in _WORKED_OUT}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
-
     def outcome(self, params: Mapping[str, Any]) -> Outcome:
         """The backtest of these parameters: that of :func:`pipeline.research.run_research` with the same settings."""
-        strategy, account, threshold = self._settings(params)
-        book, labels = self._book(strategy, account, threshold)
-        run = self._prepared.run(book, account, strategy.hours)
-        return Outcome(account, book, labels, run, self._prepared)
-
-    def _forget(self) -> None:
-        self._prepared = PreparedBars(self._bars, self._instrument)
-        sessions = self._prepared.session_ends[1]
+        rules, account, threshold = self._settings(params)
+        decisions = self._replays.decide(rules)
+        setups = decisions.setups
+        kept = np.ones(len(setups.row), np.bool_)
+        if self._traded in ("rules", "scored_rules"):
+            kept = setups.rule_signal
         if self._scores is not None:
-            scored = self._scores.dropna().index.get_level_values("decided_on").min()
-            sessions = sessions[sessions >= pd.Timestamp(scored).tz_localize(None)]
-        self.sessions = sessions
-        self._places: dict[tuple[Hours, RowRule], _Place] = {}
-        self._areas: dict[tuple[Hours, RowRule, int, int], _Areas] = {}
+            keys = pd.MultiIndex.from_arrays([decisions.seen.sessions[setups.row], setups.side])
+            kept = kept & (self._scores.reindex(keys).to_numpy() >= threshold)
+        return self._replays.replay(decisions, kept, account)
 
-    def _settings(self, params: Mapping[str, Any]) -> tuple[StrategySettings, Account, float | None]:
+    def _settings(self, params: Mapping[str, Any]) -> tuple[TradingRules, Account, float | None]:
         sections = by_section(params)
-        strategy, account = self._strategy, self._account
-        if own := sections.get("strategy"):
-            strategy = StrategySettings(**{**strategy.model_dump(), **own})
+        rules, account = self._rules.changed(sections.get("strategy", {})), self._account
         if own := sections.get("account"):
             account = Account(**{**account.model_dump(), **own})
             _without_volatility(account)
@@ -294,63 +196,7 @@ class StrategyTarget:
             raise ConfigurationError(
                 f"trading {self._traded} needs {wanted}; given are {', '.join(map(str, params)) or 'no parameters'}"
             )
-        return strategy, account, models.get(_THRESHOLD)
-
-    def _book(
-        self, strategy: StrategySettings, account: Account, threshold: float | None
-    ) -> tuple[OrderBatch, NDArray[np.int64]]:
-        place, areas = self._worked_out(strategy)
-        ranges = place.parts.average_true_range(strategy.atr_window)
-        setups = find_setups(areas.val, areas.vah, ranges, self._instrument, strategy)
-        kept = np.ones(len(setups.row), np.bool_)
-        if self._traded in ("rules", "scored_rules"):
-            values = place.parts.gate_values(strategy)
-            kept = pass_gates(_rows(values, setups.row), setups.side, strategy)["rule_signal"]
-        if self._scores is not None:
-            keys = pd.MultiIndex.from_arrays([place.parts.sessions[setups.row], setups.side])
-            kept = kept & (self._scores.reindex(keys).to_numpy() >= threshold)
-        labels = np.flatnonzero(kept)
-        row = setups.row[labels]
-        book = OrderBatch(
-            session=place.upcoming[row],
-            side=setups.side[labels],
-            entry=setups.entry[labels],
-            stop=setups.stop[labels],
-            target=setups.target[labels],
-            quantity=np.zeros(len(row), np.int64),
-            risk=np.full(len(row), account.risk_per_trade),
-            contract=None if place.contracts is None else place.contracts[row],
-        )
-        return book, labels
-
-    def _worked_out(self, strategy: StrategySettings) -> tuple[_Place, _Areas]:
-        where = strategy.hours, strategy.row_rule(self._instrument)
-        what = *where, strategy.value_area_basis_points, strategy.expansion_rows
-        if where in self._places and what in self._areas:
-            return self._places[where], self._areas[what]
-        place = self._places.get(where)
-        if place is None:
-            bars = ProfileBars.of(self._bars, self._instrument, hours=where[0], **where[1].options)
-        else:
-            bars = place.bars
-        if place is None:
-            profiles = bars.profiles(strategy.value_area_basis_points, strategy.expansion_rows)
-            parts = HistoryParts.of(
-                self._bars, profiles, self._instrument, hours=strategy.hours, by_time=where[1].by_time
-            )
-            place = _Place(bars, parts, next_session(parts.sessions, self._instrument, strategy.hours), parts.contracts)
-            self._places[where] = place
-        levels = bars.levels(strategy.value_area_basis_points, strategy.expansion_rows)
-        traded = levels.total > 0
-        self._areas[what] = _Areas(levels.val[traded], levels.vah[traded])
-        return place, self._areas[what]
-
-
-_WORKED_OUT = {"_prepared", "_places", "_areas", "sessions"}
-
-
-def _rows(values: GateValues, row: NDArray[np.int64]) -> GateValues:
-    return GateValues(**{each.name: getattr(values, each.name)[row] for each in fields(values)})
+        return rules, account, models.get(_THRESHOLD)
 
 
 def _without_volatility(account: Account) -> None:

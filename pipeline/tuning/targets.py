@@ -6,7 +6,7 @@ from typing import Literal
 from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.learning.models import families, find_family
 from pipeline.search_space import SearchSpace
-from pipeline.strategy.search import STRATEGY_SPACE, scored_space
+from pipeline.strategy import TradingRules
 
 __all__ = ["STRATEGY", "StudyTarget", "study_targets"]
 
@@ -66,21 +66,24 @@ class StudyTarget:
         mark = {"model": "", "scored": STRATEGY + SCORED, "joint": STRATEGY + JOINT}[self.kind]
         return mark + self.family
 
-    def space(self, *, require_rules: bool = False) -> SearchSpace:
+    def space(self, rules: TradingRules | None = None, *, require_rules: bool = False) -> SearchSpace:
         """All that can be searched; hyperparameters beside the strategy's parameters begin with ``model.``.
 
         Parameters
         ----------
+        rules
+            Whose parameters; those of the default strategy where None.
         require_rules
             Whether an ML signal must be a rule signal too: else what only the gates look at changes nothing beside a
             model, and is not searched.
         """
+        chosen = rules or TradingRules()
         if self.family is None:
-            return STRATEGY_SPACE
+            return chosen.strategy.space
         own = find_family(self.family).space
         if self.kind == "model":
             return own
-        scored = scored_space(require_rules=require_rules)
+        scored = chosen.scored_space(require_rules=require_rules)
         return scored if self.kind == "scored" else SearchSpace({**scored, **SearchSpace.joined(model=own)})
 
     @property

@@ -3,20 +3,19 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.learning.models import FitOptions, Model, ModelSettings, TrainingRows, make_model
+from pipeline.learning.models import FitOptions, Model, TrainingRows
 from pipeline.learning.provenance import data_version
-from pipeline.learning.splits import PurgedSplitter
-from pipeline.search_space import SearchSpace
-from pipeline.tuning.model_target import ModelTarget, inner_folds
+from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.study import run_study
 from pipeline.tuning.subject import Subject
@@ -69,16 +68,13 @@ class TunedModel(Model):
 
     Parameters
     ----------
-    family
-        Of the model.
+    request
+        Family, space and how its models learn and are judged; the search begins with the hyperparameters where they lie
+        in the space.
     study
         How to search, and for what.
-    settings
-        Those that are not searched; the search begins with the family's own where they lie in the space.
-    space, splitter, threshold, periods_per_year
+    periods_per_year
         As of :class:`ModelTarget`.
-    seed
-        Of the models.
     nested
         Where its studies are kept, and under what their trials are counted; in memory, and not at all, without it.
 
@@ -94,22 +90,17 @@ class TunedModel(Model):
 
     def __init__(
         self,
-        family: str,
+        request: StudyRequest,
         study: StudySettings,
         *,
-        settings: ModelSettings | Mapping[str, Any] | None = None,
-        space: SearchSpace | None = None,
-        splitter: PurgedSplitter | None = None,
-        threshold: float | Literal["tuned"] = "tuned",
         periods_per_year: float = 252,
-        seed: int = 0,
         nested: NestedStudies | None = None,
     ) -> None:
-        super().__init__(seed=seed)
-        plain = make_model(family, settings, seed=seed)
-        self._family, self._plain, self._study = family, plain, study
-        self._space = (plain.space if space is None else space).require(family)
-        self._splitter, self._threshold, self._periods = splitter or inner_folds(), threshold, periods_per_year
+        super().__init__(seed=request.seed)
+        plain = request.model()
+        space = (plain.space if request.space is None else request.space).require(plain.family)
+        self._request = replace(request, space=space, objectives=study.objectives)
+        self._plain, self._study, self._space, self._periods = plain, study, space, periods_per_year
         self._nested = nested or NestedStudies()
         self.best: Model | None = None
         self.result: StudyResult | None = None
@@ -156,21 +147,11 @@ class TunedModel(Model):
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
         base = self._plain.settings.model_dump()
-        target = ModelTarget(
-            self._family,
-            rows,
-            settings=base,
-            space=self._space,
-            objectives=self._study.objectives,
-            splitter=self._splitter,
-            threshold=self._threshold,
-            periods_per_year=self._periods,
-            seed=self.seed,
-            compute=options.compute,
-        )
+        request = replace(self._request, hyperparameters=base, compute=options.compute)
+        target = ModelTarget(rows, request, periods_per_year=self._periods)
         first, nested = self._space.chosen_from(base), self._nested
         result = run_study(
-            nested.subject(self._family, self._version(rows), rows),
+            nested.subject(self._plain.family, self._version(rows), rows),
             target,
             self._study,
             nested.store,
@@ -196,15 +177,16 @@ class TunedModel(Model):
     def _version(self, rows: TrainingRows) -> str:
         """Hash of all that a trial's value depends on beside its parameters, the objective and the space."""
         plain = self._plain
-        identity = [plain.version, plain.settings.model_dump(mode="json"), self._threshold, self._periods, self.seed]
-        folds = [type(self._splitter).__name__, {name: str(value) for name, value in vars(self._splitter).items()}]
+        threshold, splitter = self._request.threshold, self._request.splitter
+        identity = [plain.version, plain.settings.model_dump(mode="json"), threshold, self._periods, self.seed]
+        folds = [type(splitter).__name__, {name: str(value) for name, value in vars(splitter).items()}]
         return data_version(
             rows.features.join(rows.outcome.add_suffix(" of the outcome")), json.dumps([*identity, *folds])
         )
 
     def _fitted(self) -> Model:
         if self.best is None:
-            raise DataError(f"this tuned {self._family} model is not fitted; fit it first")
+            raise DataError(f"this tuned {self._plain.family} model is not fitted; fit it first")
         return self.best
 
     def _predict(self, features: pd.DataFrame) -> Values:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ import pipeline.audit.chain_replay
 import pipeline.backtest
 import pipeline.chain
 import pipeline.research
-import pipeline.strategy.signals
+import pipeline.strategies.value_area_fade
 from pipeline.audit import cut_run
 from pipeline.features import table
 from pipeline.learning import walk_forward as walking
 from pipeline.learning.calibration import fit_calibrator
 from pipeline.learning.threshold import tune_threshold
 from pipeline.modelling import LearningInputs
+from pipeline.strategy import Seen
 
 Put = Callable[[Any, str, Any], None]
 Plant = Callable[[Put], None]
@@ -71,12 +73,14 @@ def join_next_row(put: Put) -> None:
 
 
 def _with_next(put: Put, column: str) -> None:
-    original = pipeline.strategy.signals.rule_signals
+    original = pipeline.strategies.value_area_fade.GateValues.of
 
-    def planted(candidates: pd.DataFrame, history: pd.DataFrame, settings: Any = None) -> pd.DataFrame:
-        return original(candidates, history.assign(**{column: history[column].shift(-1)}), settings)
+    def planted(seen: Seen) -> Any:
+        history = seen.history
+        peeking = history.assign(**{column: history[column].shift(-1)})
+        return original(Seen.of(peeking, seen.instrument, seen.settings))
 
-    rebind(put, original, planted)
+    put(pipeline.strategies.value_area_fade.GateValues, "of", staticmethod(planted))
 
 
 def gate_of_next_session(put: Put) -> None:
@@ -140,13 +144,13 @@ def own_outcome_as_feature(put: Put) -> None:
     put(LearningInputs, "of", classmethod(planted))
 
 
-def _walked(put: Put, change: Callable[[Any, Any, tuple[Any, ...]], pd.DataFrame]) -> None:
+def _walked(put: Put, change: Callable[[Any, Any, pd.DataFrame], pd.DataFrame]) -> None:
     """Change the predictions of each walk-forward."""
     original = walking.walk_forward
 
-    def planted(make: Any, rows: Any, scored: Any, starts: Any, splitter: Any, **named: Any) -> Any:
-        made = original(make, rows, scored, starts, splitter, **named)
-        return replace(made, predictions=change(made, rows, (make, scored, starts, splitter, named)))
+    def planted(plan: Any, rows: Any, scored: Any, starts: Any, **named: Any) -> Any:
+        made = original(plan, rows, scored, starts, **named)
+        return replace(made, predictions=change(made, rows, scored))
 
     rebind(put, original, planted)
 
@@ -154,9 +158,9 @@ def _walked(put: Put, change: Callable[[Any, Any, tuple[Any, ...]], pd.DataFrame
 def in_sample_scores(put: Put) -> None:
     """Scores of the final model are passed off as out of fold."""
 
-    def change(made: Any, rows: Any, given: tuple[Any, ...]) -> pd.DataFrame:
+    def change(made: Any, rows: Any, scored: pd.DataFrame) -> pd.DataFrame:
         told = made.predictions["fold"] > 0
-        scores = made.final.predict_proba(given[1])
+        scores = made.final.predict_proba(scored)
         return made.predictions.assign(score=made.predictions["score"].where(~told, pd.Series(scores, told.index)))
 
     _walked(put, change)
@@ -165,7 +169,7 @@ def in_sample_scores(put: Put) -> None:
 def calibration_on_the_test(put: Put) -> None:
     """Scores of all folds are calibrated together, on their own outcomes."""
 
-    def change(made: Any, rows: Any, given: tuple[Any, ...]) -> pd.DataFrame:
+    def change(made: Any, rows: Any, scored: pd.DataFrame) -> pd.DataFrame:
         predictions = made.predictions.copy()
         told = predictions["fold"] > 0
         known = predictions.index[told].intersection(rows.outcome.index)
@@ -181,7 +185,7 @@ def calibration_on_the_test(put: Put) -> None:
 def threshold_on_the_test(put: Put) -> None:
     """Each fold's threshold is the one that would have earned most in that fold."""
 
-    def change(made: Any, rows: Any, given: tuple[Any, ...]) -> pd.DataFrame:
+    def change(made: Any, rows: Any, scored: pd.DataFrame) -> pd.DataFrame:
         predictions = made.predictions.copy()
         for fold in made.folds.index:
             own = predictions["fold"] == fold
@@ -193,15 +197,19 @@ def threshold_on_the_test(put: Put) -> None:
     _walked(put, change)
 
 
+def _of_rounds(make: Any, rounds: int) -> Any:
+    return make().fresh(rounds=rounds)
+
+
 def early_stopping_on_the_test(put: Put) -> None:
     """Of three lengths of training, none of them the honest one, each fold takes that which does best on its test."""
     original = walking.walk_forward
 
-    def planted(make: Any, rows: Any, scored: Any, starts: Any, splitter: Any, **named: Any) -> Any:
-        made = original(make, rows, scored, starts, splitter, **named)
-        honest = make().settings.rounds
+    def planted(plan: Any, rows: Any, scored: Any, starts: Any, **named: Any) -> Any:
+        made = original(plan, rows, scored, starts, **named)
+        honest = plan.make().settings.rounds
         lengths = [
-            original(lambda rounds=rounds: make().fresh(rounds=rounds), rows, scored, starts, splitter, **named)
+            original(replace(plan, make=partial(_of_rounds, plan.make, rounds)), rows, scored, starts, **named)
             for rounds in (honest // 3, honest * 2, honest * 4)
         ]
         predictions = made.predictions.copy()

@@ -7,7 +7,7 @@ from pipeline.features import FeatureInputs, FeatureRegistry, anchor_warmup, anc
 from pipeline.features.externals import as_known
 from pipeline.learning import candidate_labels
 from pipeline.market import session_schedule
-from pipeline.strategy import make_candidates
+from pipeline.strategy import TradingRules, make_candidates
 
 PLANTED = FeatureRegistry()
 RARE = FeatureRegistry()
@@ -63,7 +63,7 @@ def vix_future_dated(inputs: FeatureInputs) -> pd.Series:
 
 @leak(family="planted", warmup=20, description="What the long of the coming session earns.")
 def outcome(inputs: FeatureInputs) -> pd.Series:
-    candidates = make_candidates(inputs.history, inputs.instrument, inputs.settings)
+    candidates = make_candidates(inputs.history, inputs.instrument, TradingRules(inputs.settings))
     labels = candidate_labels(inputs.bars, candidates, inputs.instrument)
     longs = candidates["side"] > 0
     found = pd.Series(labels.loc[longs, "r_multiple"].to_numpy(), pd.DatetimeIndex(candidates.loc[longs, "decided_on"]))

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.audit import check_choice_replay
-from pipeline.research import FADES, RULES, model_orders, orders_of
+from pipeline.research import RULES, model_orders, orders_of
+from pipeline.strategies.value_area_fade import ValueAreaFade
 from pipeline.strategy import model_signals
 
 Choice = Callable[[pd.DataFrame], pd.DataFrame]
@@ -62,8 +63,8 @@ def without_the_worst(signals: pd.DataFrame) -> pd.DataFrame:
     [
         by_model,
         lambda signals: model_orders(by_model(signals)),
-        lambda signals: orders_of(signals)[RULES],
-        lambda signals: orders_of(signals)[FADES],
+        lambda signals: orders_of(signals, ValueAreaFade())[RULES],
+        lambda signals: orders_of(signals, ValueAreaFade())[ValueAreaFade.baseline],
     ],
 )
 @pytest.mark.parametrize("rows", [240, 2, 0])

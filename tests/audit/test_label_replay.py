@@ -7,14 +7,14 @@ from pipeline.audit.label_replay import check_label_replay
 from pipeline.backtest import Account
 from pipeline.features import FeatureInputs
 from pipeline.learning import candidate_labels
-from pipeline.strategy import make_candidates
+from pipeline.strategy import TradingRules, make_candidates
 
 
 @pytest.fixture(scope="module")
 def made(market: tuple):
     bars, instrument = market
     inputs = FeatureInputs.from_bars(bars.iloc[:8000], instrument, structure=False, naked=False)
-    candidates = make_candidates(inputs.history, instrument, inputs.settings)
+    candidates = make_candidates(inputs.history, instrument, TradingRules(inputs.settings))
     labels = candidate_labels(inputs.bars, candidates, instrument)
     return inputs, candidates, labels, np.array([40, 60])
 
@@ -22,7 +22,7 @@ def made(market: tuple):
 def test_labels_of_the_backtest_stay_as_they_were(made) -> None:
     inputs, candidates, labels, places = made
 
-    assert check_label_replay(inputs, candidates, labels, Account(), places) == []
+    assert check_label_replay(inputs, TradingRules(), candidates, labels, Account(), places) == []
 
 
 def test_label_that_changes_after_its_end_is_named(made) -> None:
@@ -31,7 +31,7 @@ def test_label_that_changes_after_its_end_is_named(made) -> None:
     other = labels.copy()
     other.loc[row, "r_multiple"] += 0.5
 
-    findings = check_label_replay(inputs, candidates, other, Account(), places)
+    findings = check_label_replay(inputs, TradingRules(), candidates, other, Account(), places)
 
     assert [(each.check, each.row) for each in findings] == [("labels", str(row))] * 2
     assert "its end is too early" in findings[0].likely_cause
@@ -43,6 +43,6 @@ def test_candidates_that_know_the_next_session_are_named(made) -> None:
     other = candidates.copy()
     other.loc[row, "target"] += 4.0
 
-    findings = check_label_replay(inputs, other, labels, Account(), places[:1])
+    findings = check_label_replay(inputs, TradingRules(), other, labels, Account(), places[:1])
 
     assert [(each.check, each.row) for each in findings] == [("candidates", str(row))]

@@ -6,7 +6,7 @@ import pytest
 from pipeline.audit.sequence_replay import check_sequence_replay
 from pipeline.features import FeatureInputs
 from pipeline.features.sequences import sequence_features
-from pipeline.strategy import make_candidates
+from pipeline.strategy import TradingRules, make_candidates
 
 STEPS = {"sessions": 4, "weeks": 3}
 
@@ -15,7 +15,7 @@ STEPS = {"sessions": 4, "weeks": 3}
 def made(market: tuple):
     bars, instrument = market
     inputs = FeatureInputs.from_bars(bars.iloc[:8000], instrument)
-    candidates = make_candidates(inputs.history, instrument, inputs.settings)
+    candidates = make_candidates(inputs.history, instrument, TradingRules(inputs.settings))
     return inputs, candidates, sequence_features(inputs, candidates, **STEPS), np.array([40, 63])
 
 

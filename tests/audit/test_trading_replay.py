@@ -10,12 +10,12 @@ from pipeline.audit.trading_replay import check_fill_replay, check_signal_replay
 from pipeline.backtest import Account, BacktestResult
 from pipeline.market import load_instruments, simulate_market
 from pipeline.profiles import session_profiles
-from pipeline.strategy import StrategySettings, make_candidates, session_history
+from pipeline.strategy import TradingRules, make_candidates, session_history
 from tests.audit.chain_plants import PLANTS
 
 # Some equity, so that sizes differ by the share at risk.
 ACCOUNT = Account(initial_capital=1e6)
-SETTINGS = StrategySettings()
+RULES = TradingRules()
 
 
 @cache
@@ -28,8 +28,7 @@ def market() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def signalled() -> pd.DataFrame:
-    _, history, candidates = market()
-    return trading_replay.rule_signals(candidates, history, SETTINGS)
+    return trading_replay.make_signals(market()[1], load_instruments()["ES"], RULES)
 
 
 def cutoffs_of(signals: pd.DataFrame) -> pd.DatetimeIndex:
@@ -46,7 +45,7 @@ def test_signals_on_cut_bars_are_those_of_all_bars() -> None:
 
     sessions = cutoffs_of(signals)
 
-    assert check_signal_replay(market()[0], load_instruments()["ES"], SETTINGS, signals, sessions) == []
+    assert check_signal_replay(market()[0], load_instruments()["ES"], RULES, signals, sessions) == []
     assert 20 < len(sessions) < 40
 
 
@@ -59,7 +58,7 @@ def test_signals_of_a_gate_that_sees_the_next_session_are_caught_by_name(
     PLANTS[plant](monkeypatch.setattr)
     signals = signalled()
 
-    found = check_signal_replay(market()[0], load_instruments()["ES"], SETTINGS, signals, cutoffs_of(signals))
+    found = check_signal_replay(market()[0], load_instruments()["ES"], RULES, signals, cutoffs_of(signals))
 
     assert column in {finding.feature for finding in found}
     assert {finding.check for finding in found} == {"signals"}

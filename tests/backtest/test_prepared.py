@@ -6,12 +6,13 @@ import pytest
 from pipeline.backtest import Account, PreparedBars, simulate
 from pipeline.errors import ConfigurationError
 from pipeline.market import Hours, Instrument, load_instruments, simulate_market
-from pipeline.research import FADES, run_research
+from pipeline.research import run_research
+from pipeline.strategies.value_area_fade import ValueAreaFade
 
 
 def test_simulate_on_prepared_bars_gives_what_the_bars_give_whatever_was_run_before(es: Instrument) -> None:
     bars = simulate_market(es, "2019-01-02", 80, 5)
-    orders = run_research(bars, es).results[FADES].orders.drop(columns=["status", "reason"])
+    orders = run_research(bars, es).results[ValueAreaFade.baseline].orders.drop(columns=["status", "reason"])
     # One order for a contract that its session does not have, one for a session without bars.
     orders.loc[0, "contract"] = "none"
     orders.loc[1, "session"] = pd.Timestamp("2019-01-01")

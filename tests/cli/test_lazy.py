@@ -4,6 +4,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 
 import typer
 from typer.testing import CliRunner
@@ -36,3 +37,19 @@ def test_mistyped_command_names_the_one_meant() -> None:
     result = CliRunner().invoke(app, ["modls"])
     assert result.exit_code == 2
     assert "Did you mean 'models'?" in result.output
+
+
+def test_version_is_the_installed_one() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"vpoc {version('vpoc-pipeline')}\n")
+
+
+def test_reading_settings_with_models_imports_no_library_that_fits_them() -> None:
+    program = (
+        "import sys\n"
+        "from pipeline.settings import ModelSelection\n"
+        "ModelSelection(families=('lightgbm', 'logistic', 'ensemble'), parameters={'mlp': {}})\n"
+        "print(sorted({'sklearn', 'scipy.stats', 'torch', 'lightgbm', 'optuna'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

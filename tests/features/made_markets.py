@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.features import FeatureInputs
 from pipeline.market import Instrument, session_schedule, simulate_market
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 Row = tuple[int, int, int, int]  # open, high, low, close in ticks
 
@@ -31,7 +31,7 @@ def hand_inputs(
     contracts: Sequence[str] | None = None,
     *,
     first: str = "2019-01-02",
-    settings: StrategySettings | None = None,
+    settings: HistorySettings | None = None,
     vix: pd.DataFrame | None = None,
 ) -> FeatureInputs:
     bars = one_bar_a_session(instrument, rows, contracts, first)

@@ -5,7 +5,7 @@ import pytest
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.features import FeatureInputs
 from pipeline.market import simulate_market
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from tests.features.made_markets import daily, hand_inputs, random_rows
 
 
@@ -148,7 +148,7 @@ def test_rolled_marks_the_first_session_of_each_contract(es):
 def test_tables_of_other_sessions_are_an_error(inputs, es):
     with pytest.raises(DataError, match="structure and history are not of the same sessions"):
         FeatureInputs(
-            inputs.bars, inputs.profiles, inputs.history, es, StrategySettings(), structure=inputs.structure.iloc[1:]
+            inputs.bars, inputs.profiles, inputs.history, es, HistorySettings(), structure=inputs.structure.iloc[1:]
         )
 
 

@@ -9,7 +9,7 @@ from pipeline.features.families import profile as family
 from pipeline.features.registry import registered
 from pipeline.market import Instrument, simulate_market
 from pipeline.profiles import naked_at_close
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from tests.features.small_market import (
     bars_by_session,
     family_of,
@@ -147,7 +147,7 @@ def test_naked_vpocs_equal_a_search_through_all_bars(
 
 def test_naked_vpocs_over_all_hours_are_those_at_the_close_of_the_trade_date(es: Instrument) -> None:
     inputs = FeatureInputs.from_bars(
-        simulate_market(es, "2020-01-02", sessions=90, seed=9), es, StrategySettings(hours="eth")
+        simulate_market(es, "2020-01-02", sessions=90, seed=9), es, HistorySettings(hours="eth")
     )
 
     found = raw_values(inputs, {name: one for name, one in family_of("profile").items() if "naked" in name})
@@ -299,7 +299,7 @@ def test_profile_features_in_the_first_session_of_a_contract_compare_nothing(
 def test_profile_features_on_data_cut_off_or_begun_later_are_the_same_to_the_last_bit(
     bars: pd.DataFrame, es: Instrument, hours: str
 ) -> None:
-    inputs = FeatureInputs.from_bars(bars, es, StrategySettings(hours=hours))
+    inputs = FeatureInputs.from_bars(bars, es, HistorySettings(hours=hours))
 
     assert truncation_differences(inputs, family_of("profile"), [120, 150, 228]) == set()
     assert memory_differences(inputs, family_of("profile"), [1, 60, 110]) == set()

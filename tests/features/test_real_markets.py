@@ -5,7 +5,7 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered, require_history
 from pipeline.market import load_instruments
-from pipeline.strategy import make_candidates
+from pipeline.strategy import TradingRules, make_candidates
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_real_vix_moves_against_returns_a_day_late(es_table):
 
 
 def test_real_candidates_get_a_row_each(es_table, es_inputs, es):
-    candidates = make_candidates(es_inputs.history, es, es_inputs.settings)
+    candidates = make_candidates(es_inputs.history, es, TradingRules(es_inputs.settings))
 
     rows = candidate_features(candidates, es_table)
 

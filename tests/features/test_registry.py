@@ -4,7 +4,7 @@ import pytest
 from pipeline.errors import ConfigurationError
 from pipeline.features import FeatureRegistry, registered
 from pipeline.features.registry import RESERVED_NAMES
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 
 def declared(registry, name, **options):
@@ -55,7 +55,7 @@ def test_warmup_as_a_function_gets_arguments_instrument_and_settings(es):
     )
 
     assert registry.features["a_5"].sessions_needed(es) == 19
-    assert registry.features["a_5"].sessions_needed(es, StrategySettings(atr_window=3)) == 8
+    assert registry.features["a_5"].sessions_needed(es, HistorySettings(atr_window=3)) == 8
 
 
 def test_name_registered_twice_is_an_error():

@@ -13,12 +13,12 @@ from pipeline.errors import ConfigurationError, DataError
 from pipeline.features import FeatureInputs
 from pipeline.features.sequences import sequence_features, sequence_timeframes
 from pipeline.market import Instrument, load_instruments, session_schedule, simulate_market
-from pipeline.strategy import StrategySettings, make_candidates, session_history
+from pipeline.strategy import HistorySettings, make_candidates, session_history
 from tests.conftest import ROOT
 from tests.features.small_market import bars_by_session
 
 # Average true ranges of two sessions, so that a hand can work them out.
-SHORT = StrategySettings(atr_window=2)
+SHORT = HistorySettings(atr_window=2)
 
 
 def decisions(*rows: tuple[str, int]) -> pd.DataFrame:
@@ -289,7 +289,7 @@ def test_data_cut_off_gives_the_same_rows_to_the_bit(es: Instrument, simulated: 
     inputs = (
         simulated
         if hours == "rth"
-        else FeatureInputs.from_bars(simulated.bars, es, StrategySettings(hours="eth"), structure=False, naked=False)
+        else FeatureInputs.from_bars(simulated.bars, es, HistorySettings(hours="eth"), structure=False, naked=False)
     )
     decided = both_sides(inputs)
     whole = bits(sequence_features(inputs, decided))

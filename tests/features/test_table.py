@@ -12,7 +12,7 @@ from pipeline.features import (
     require_history,
     update_features,
 )
-from pipeline.strategy import StrategySettings, make_candidates
+from pipeline.strategy import TradingRules, make_candidates
 from tests.features.made_markets import hand_inputs, random_rows
 
 
@@ -160,10 +160,10 @@ def test_update_of_a_table_of_other_sessions_is_an_error(es):
 
 
 def test_candidate_features_turn_round_for_shorts(es):
-    inputs = hand_inputs(es, random_rows(30), settings=StrategySettings(min_stop_ticks=1))
+    inputs = hand_inputs(es, random_rows(30))
     names = ["close_to_vah_ticks", "close_to_val_ticks", "log_return_5", "weekday"]
     table = build_features(inputs, names)
-    candidates = make_candidates(inputs.history, es, inputs.settings)
+    candidates = make_candidates(inputs.history, es, TradingRules.of(min_stop_ticks=1))
 
     rows = candidate_features(candidates, table)
 
@@ -186,7 +186,7 @@ def test_candidate_features_turn_round_for_shorts(es):
 def test_long_here_is_the_short_of_the_market_upside_down(es):
     rows = random_rows(80)
     turned = [(-opened + 24_000, -low + 24_000, -high + 24_000, -close + 24_000) for opened, high, low, close in rows]
-    settings = StrategySettings(min_stop_ticks=1)
+    rules = TradingRules.of(min_stop_ticks=1)
     names = [
         "close_to_vah_atr",
         "close_to_val_atr",
@@ -197,8 +197,8 @@ def test_long_here_is_the_short_of_the_market_upside_down(es):
     ]
 
     def candidates_of(given, side):
-        inputs = hand_inputs(es, given, settings=settings)
-        candidates = make_candidates(inputs.history, es, settings)
+        inputs = hand_inputs(es, given)
+        candidates = make_candidates(inputs.history, es, rules)
         return candidate_features(candidates[candidates["side"] == side], build_features(inputs, names))
 
     # Value areas break ties upwards and VPOCs downwards, so a few sessions differ by a tick or two.
@@ -208,8 +208,8 @@ def test_long_here_is_the_short_of_the_market_upside_down(es):
 
 
 def test_candidate_of_a_session_without_features_is_an_error(es):
-    inputs = hand_inputs(es, random_rows(30), settings=StrategySettings(min_stop_ticks=1))
-    candidates = make_candidates(inputs.history, es, inputs.settings)
+    inputs = hand_inputs(es, random_rows(30))
+    candidates = make_candidates(inputs.history, es, TradingRules.of(min_stop_ticks=1))
 
     with pytest.raises(DataError, match="a candidate was decided on 2019-01-22, which the features don't hold"):
         candidate_features(candidates, build_features(inputs, ["weekday"]).drop(index="2019-01-22"))

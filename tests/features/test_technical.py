@@ -7,7 +7,7 @@ import pytest
 from pipeline.features import FeatureInputs, build_features, registered
 from pipeline.features.families.technical import FRAMES, indicators
 from pipeline.market import Instrument, simulate_market
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from tests.features.small_market import (
     bars_by_session,
     family_of,
@@ -329,7 +329,7 @@ def test_technical_features_on_real_es_are_known_and_in_their_ranges(real_data, 
     bars = pd.read_parquet(
         real_data / "es_5m_2015_2021.parquet", filters=[("timestamp", ">=", pd.Timestamp("2020-09-20", tz="UTC"))]
     )
-    inputs = FeatureInputs.from_bars(bars, es, StrategySettings(hours=hours))
+    inputs = FeatureInputs.from_bars(bars, es, HistorySettings(hours=hours))
     features = family_of("technical")
 
     table = build_features(inputs, features=features)

@@ -8,7 +8,7 @@ from pipeline.features import FeatureInputs, build_features
 from pipeline.features.families import volume as family
 from pipeline.features.families.volume import relative_to_median
 from pipeline.market import Instrument, simulate_market
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from tests.features.small_market import (
     bars_by_session,
     family_of,
@@ -188,7 +188,7 @@ def test_volume_features_do_not_see_the_step_between_contracts(
 def test_volume_features_on_data_cut_off_or_begun_later_are_the_same_to_the_last_bit(
     bars: pd.DataFrame, es: Instrument, hours: str
 ) -> None:
-    inputs = FeatureInputs.from_bars(bars, es, StrategySettings(hours=hours))
+    inputs = FeatureInputs.from_bars(bars, es, HistorySettings(hours=hours))
 
     assert truncation_differences(inputs, family_of("volume"), [55, 80, 128]) == set()
     assert memory_differences(inputs, family_of("volume"), [1, 40]) == set()

@@ -5,13 +5,13 @@ import pytest
 from pipeline.features import FeatureInputs, build_features
 from pipeline.market import simulate_market
 from pipeline.market.instruments import Instrument
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_features_of_bars_without_volume_are_missing_without_a_warning(es: Instrument) -> None:
     bars = simulate_market(es, "2021-01-04", 40, 5, bar="15min").assign(volume=0.0)
-    inputs = FeatureInputs.from_bars(bars, es, StrategySettings(allocation="tpo"))
+    inputs = FeatureInputs.from_bars(bars, es, HistorySettings(allocation="tpo"))
 
     features = build_features(inputs)
 

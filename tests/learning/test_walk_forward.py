@@ -19,6 +19,7 @@ from pipeline.learning.threshold import tune_threshold
 from pipeline.learning.walk_forward import (
     FINAL,
     PREDICTION_COLUMNS,
+    FitPlan,
     WalkForward,
     out_of_fold_findings,
     require_out_of_fold,
@@ -48,8 +49,9 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any], Any]] = {
 
 
 def walk(data: Market, make: Callable[[], Model], splits: int = 3, **options: Any) -> WalkForward:
-    splitter = options.pop("splitter", PurgedWalkForward(splits))
-    return walk_forward(make, data.rows, data.scored, data.starts, splitter, pending=data.pending, **options)
+    asked = {name: options.pop(name) for name in ("threshold", "weigh") if name in options}
+    plan = FitPlan(make, options.pop("splitter", PurgedWalkForward(splits)), **asked)
+    return walk_forward(plan, data.rows, data.scored, data.starts, pending=data.pending, **options)
 
 
 def logistic() -> Model:
@@ -178,7 +180,7 @@ def test_walk_forward_coming_session_is_final_only_where_no_label_was_known_late
 def test_walk_forward_nothing_pending_leaves_the_final_model_without_a_candidate() -> None:
     data = market(120)
 
-    made = walk_forward(logistic, data.rows, data.scored, data.starts, PurgedWalkForward(3))
+    made = walk_forward(FitPlan(logistic, PurgedWalkForward(3)), data.rows, data.scored, data.starts)
 
     assert FINAL not in set(made.predictions["origin"])
     assert made.final.columns == tuple(data.scored.columns)

@@ -20,8 +20,9 @@ from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
 from pipeline.errors import ChainError, ConfigurationError, DataError
 from pipeline.home import PROJECT, Home
-from pipeline.research import FADES, RULES, run_research
+from pipeline.research import RULES, run_research
 from pipeline.settings import load_settings
+from pipeline.strategies.value_area_fade import ValueAreaFade
 from tests.orchestration.conftest import MARKET, MODELS, SMALL_MARKET, Made
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,7 @@ def test_chain_gives_what_the_same_steps_give_without_dagster(made: Made) -> Non
     dataset = find_dataset("ES-SIM", home)
     bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
     expected = run_research(bars, dataset.instrument, load_settings(home))
-    for name, asset in ((FADES, "fade"), (RULES, "rule")):
+    for name, asset in ((ValueAreaFade.baseline, "fade"), (RULES, "rule")):
         pd.testing.assert_frame_equal(stored(home, f"{asset}_backtest", "ES-SIM"), expected.results[name].trades)
         pd.testing.assert_frame_equal(stored(home, f"{asset}_orders", "ES-SIM"), expected.results[name].orders)
         equity = stored(home, f"{asset}_equity", "ES-SIM").set_index("timestamp")["equity"]
@@ -85,7 +86,7 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(mad
     assert logged[0].data.tags["vpoc.simulated"] == "true"
     summary = stored(home, "backtest_summary", "ES-SIM")
     assert logged[0].data.metrics["rules.trades"] == summary.loc[(RULES, "trades"), "value"]
-    assert logged[0].data.metrics["fades.win_rate"] == summary.loc[(FADES, "win_rate"), "value"]
+    assert logged[0].data.metrics["fades.win_rate"] == summary.loc[(ValueAreaFade.baseline, "win_rate"), "value"]
     assert logged[0].data.params["account.risk_per_trade"] == "0.01"
     assert [file.path for file in client.list_artifacts(logged[0].info.run_id)] == [
         "ES-SIM-trades.csv",

@@ -9,7 +9,8 @@ import pytest
 from pipeline.definitions import defs
 from pipeline.environment import tracking_uri
 from pipeline.home import Home
-from pipeline.research import FADES, RULES
+from pipeline.research import RULES
+from pipeline.strategies.value_area_fade import ValueAreaFade
 from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.looks import Looks
@@ -57,7 +58,7 @@ def test_first_run_counts_its_rules_and_families_and_says_what_is_left_of_them(m
     assert run.data.metrics["expected_maximum_sharpe_ratio"] == pytest.approx(looks.expected_best * 252**0.5)
     assert run.data.metrics["probability_of_backtest_overfitting"] == pytest.approx(100 * looks.overfitting())
     summary = stored(made.home, "backtest_summary", "ES-SIM")
-    probable = summary.loc[(FADES, "probabilistic_sharpe_ratio"), "value"]
+    probable = summary.loc[(ValueAreaFade.baseline, "probabilistic_sharpe_ratio"), "value"]
     assert (
         run.data.metrics["fades.deflated_sharpe_ratio"]
         < probable
@@ -82,7 +83,13 @@ def test_the_same_settings_again_are_not_a_further_look_and_changed_ones_are(
     assert changed["looks"].startswith("5 trials in 3 studies recorded on ES-SIM")
     (told,) = done.asset_materializations_for_node("backtest_summary")
     shown = [record.data for record in told.metadata["deflated_sharpe_ratio"].records]
-    assert [row["strategy"] for row in shown] == [FADES, RULES, "Rules, same time", "ML lightgbm", "ML mlp"]
+    assert [row["strategy"] for row in shown] == [
+        ValueAreaFade.baseline,
+        RULES,
+        "Rules, same time",
+        "ML lightgbm",
+        "ML mlp",
+    ]
     assert set(shown[0]) == {
         "strategy",
         "sharpe_ratio",

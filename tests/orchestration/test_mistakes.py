@@ -74,13 +74,13 @@ def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str
     [
         (
             "foo: 1",
-            r"line 1: setting foo is unknown; choose from strategy, account, .*, models, compute, tuning$",
+            r"line 1: setting foo is unknown; choose from history, strategy, account, .*, models, compute, tuning$",
         ),
         (
             "simulator: {bars: 5min}",
             r"setting simulator.bars is unknown; .*start, sessions, seed, edge, bar",
         ),
-        ("strategy: {hours: all}", r"settings.yaml, line 1: strategy setting hours is 'all'"),
+        ("strategy: {hours: all}", r"settings.yaml, line 1: history setting hours is 'all'"),
         ("off_tick: maybe", r"off_tick is 'maybe'"),
     ],
 )

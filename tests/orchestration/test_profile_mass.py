@@ -8,7 +8,7 @@ import pytest
 from assets.volume_profiles import _wrong_mass
 from pipeline.market.instruments import Instrument
 from pipeline.research import make_profiles
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from tests.profiles.frames import frame
 
 DAYS = ("2024-03-05", "2024-03-06", "2024-03-07")
@@ -30,7 +30,7 @@ def _bars(volume: int) -> pd.DataFrame:
 def test_profile_mass_names_the_session_that_is_off(
     chosen: dict[str, Any], volume: int, hours: Any, es: Instrument
 ) -> None:
-    bars, strategy = _bars(volume), StrategySettings(hours=hours, **chosen)
+    bars, strategy = _bars(volume), HistorySettings(hours=hours, **chosen)
     profiles = make_profiles(bars, es, strategy)
     assert len(profiles) == 3
 

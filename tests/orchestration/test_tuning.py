@@ -29,7 +29,6 @@ from pipeline.learning.models import load_model
 from pipeline.modelling import LearningInputs
 from pipeline.research import run_research
 from pipeline.settings import Settings, load_settings
-from pipeline.strategy import StrategySettings
 from pipeline.studies import nested_model
 from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
@@ -84,7 +83,7 @@ def test_tune_strategy_best_trial_is_what_the_backtest_of_its_settings_gives_and
     account = {"entry_cutoff": best["params"]["account.entry_cutoff"], "max_contracts": 1}
     dataset = find_dataset("ES-SIM", made)
     bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
-    settings = Settings(strategy=StrategySettings(**own), account=account)
+    settings = Settings(strategy=own, account=account)
     trades = run_research(bars, dataset.instrument, settings).results["Rule signals"].trades
     each = trades["pnl"] / trades["quantity"]
     assert best["values"]["net"] == pytest.approx(each.sum(), rel=1e-5)

@@ -18,10 +18,9 @@ from pipeline.pictures import profile_figure, profile_png, profile_text
 from pipeline.pictures.chart import Ray, profile_chart, spread_labels
 from pipeline.pictures.contents import candles, picture
 from pipeline.pictures.still import draw_chart
-from pipeline.profiles import select_sessions
+from pipeline.profiles import ProfileSettings, select_sessions
 from pipeline.profiles.composites import composite_profile
 from pipeline.profiles.developing import developing_levels
-from pipeline.profiles.rows import RowRule
 from tests.profiles.frames import TICK, frame
 from tests.profiles.oracle import Bar
 
@@ -36,7 +35,7 @@ def test_picture_any_bars_fit_and_lose_no_volume(bars: list[tuple[int, int, int]
     es = load_instruments()["ES"]
     selected = select_sessions(frame([(low, low + width, low, volume) for low, width, volume in bars]), es)
 
-    drawn = picture(selected, es, hours="rth", rule=RowRule(), most_rows=most)
+    drawn = picture(selected, es, ProfileSettings(), most_rows=most)
 
     assert len(drawn.bottoms) <= most
     assert drawn.lengths.sum() == pytest.approx(sum(volume for *_, volume in bars))
@@ -84,7 +83,7 @@ def test_picture_of_two_contracts_is_refused(es: Instrument) -> None:
     bars = frame(BARS).assign(contract=["ESH24", "ESH24", "ESM24", "ESM24"])
 
     with pytest.raises(DataError, match=r"2 contracts \(ESH24, ESM24\)"):
-        picture(bars, es, hours="rth", rule=RowRule(), most_rows=10)
+        picture(bars, es, ProfileSettings(), most_rows=10)
 
 
 def named(figure: Any, name: str) -> list[Any]:

@@ -9,7 +9,7 @@ from pipeline.pictures.chart import profile_chart
 from pipeline.pictures.contents import picture
 from pipeline.pictures.letters import bracket_letter, tpo_letters
 from pipeline.pictures.still import draw_chart
-from pipeline.profiles import RowRule, select_sessions
+from pipeline.profiles import ProfileSettings, RowRule, select_sessions
 from tests.profiles.frames import frame
 
 
@@ -63,8 +63,8 @@ def test_picture_of_tpos_counts_letters_and_of_several_sessions_adds_them(bars: 
     next_day = bars.assign(timestamp=bars["timestamp"] + pd.Timedelta(days=1))
     both = select_sessions(pd.concat([bars, next_day], ignore_index=True), es, "2024-03-05", "2024-03-06")
 
-    one = picture(select_sessions(bars, es), es, hours="rth", rule=RowRule("tpo"), most_rows=40)
-    two = picture(both, es, hours="rth", rule=RowRule("tpo"), most_rows=40)
+    one = picture(select_sessions(bars, es), es, ProfileSettings(rows=RowRule("tpo")), most_rows=40)
+    two = picture(both, es, ProfileSettings(rows=RowRule("tpo")), most_rows=40)
 
     assert one.lengths.tolist() == [1, 2, 3, 2, 3, 2, 2, 1]
     assert (one.total, two.total, two.letters) == (16, 32, None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.market.instruments import Instrument
-from pipeline.profiles import MICRO_LOTS, profile_rows, session_profiles, value_area
+from pipeline.profiles import MICRO_LOTS, AreaRule, profile_rows, session_profiles, value_area
 from tests.profiles.frames import TICK, frame
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "volume_profiles.json").read_text())
@@ -66,9 +66,8 @@ def test_value_area_golden_case_equals_every_level(case: dict[str, Any]) -> None
 
     area = value_area(
         np.array([int(text) for text in expected["micro_lots"]]),
+        AreaRule(case["value_area_basis_points"], case["expansion_rows"]),
         lowest=expected["low"],
-        basis_points=case["value_area_basis_points"],
-        expansion_rows=case["expansion_rows"],
     )
 
     assert (area.vpoc, area.val, area.vah) == (expected["vpoc"], expected["val"], expected["vah"])

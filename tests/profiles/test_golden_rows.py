@@ -11,6 +11,7 @@ import pytest
 from pipeline.market.instruments import Instrument
 from pipeline.profiles import (
     MICRO_LOTS,
+    AreaRule,
     RowRule,
     StreamedProfiles,
     developing_levels,
@@ -58,7 +59,7 @@ def test_profile_rows_golden_case_equals_every_row(case: dict[str, Any], es: Ins
 
     assert lowest == case["expected"]["first_row"]
     assert rows.tolist() == [int(text) for text in case["expected"]["rows"]]
-    area = value_area(rows, lowest=lowest, basis_points=case["value_area_basis_points"])
+    area = value_area(rows, AreaRule(case["value_area_basis_points"]), lowest=lowest)
     area = area.in_ticks(RowRule(ticks_per_row=case["ticks_per_row"]))
     assert (area.vpoc, area.val, area.vah) == tuple(case["expected"][name] for name in ("vpoc", "val", "vah"))
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.market import Instrument, load_instruments, simulate_market
-from pipeline.profiles import ordinary, session_profiles
+from pipeline.profiles import ProfileSettings, ordinary, session_profiles
 from pipeline.profiles.ordinary import ordinary_profiles
 from pipeline.profiles.rows import RowRule
 
@@ -35,9 +35,9 @@ def test_session_profiles_in_one_pass_equal_the_careful_way(
 ) -> None:
     monkeypatch.setattr(ordinary, "_CHUNK", chunk)
     settings = {"hours": hours, "allocation": allocation, "ticks_per_row": ticks_per_row}
-    rule = RowRule(allocation, ticks_per_row)
-    assert ordinary_profiles(bars, ES, hours, rule, (7000, 2)) is not None
-    assert ordinary_profiles(_careful(bars), ES, hours, rule, (7000, 2)) is None
+    chosen = ProfileSettings(hours, RowRule(allocation, ticks_per_row))
+    assert ordinary_profiles(bars, ES, chosen) is not None
+    assert ordinary_profiles(_careful(bars), ES, chosen) is None
     pd.testing.assert_frame_equal(
         session_profiles(bars, ES, **settings), session_profiles(_careful(bars), ES, **settings), check_exact=True
     )

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError, DataError
-from pipeline.profiles import value_area
+from pipeline.profiles import AreaRule, value_area
 from tests.profiles.oracle import slow_value_area
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40).filter(any), st.integers(1, 10_000), st.integers(1, 5))
 def test_value_area_rows_with_many_ties_equal_the_oracle(rows: list[int], basis_points: int, expansion: int) -> None:
-    area = value_area(np.array(rows), basis_points=basis_points, expansion_rows=expansion)
+    area = value_area(np.array(rows), AreaRule(basis_points, expansion))
 
     assert (area.vpoc, area.val, area.vah, area.held) == slow_value_area(rows, basis_points, expansion)
     assert area.total == sum(rows)
@@ -22,7 +22,7 @@ def test_value_area_rows_with_many_ties_equal_the_oracle(rows: list[int], basis_
 @settings(deadline=None)
 @given(st.lists(st.integers(2**57, 2**58), min_size=2, max_size=16), st.integers(1, 10_000), st.integers(1, 3))
 def test_value_area_volumes_near_the_limit_equal_the_oracle(rows: list[int], basis_points: int, expansion: int) -> None:
-    area = value_area(np.array(rows), basis_points=basis_points, expansion_rows=expansion)
+    area = value_area(np.array(rows), AreaRule(basis_points, expansion))
 
     assert (area.vpoc, area.val, area.vah, area.held) == slow_value_area(rows, basis_points, expansion)
 
@@ -63,14 +63,14 @@ def test_value_area_of_rows_beyond_64_bits_is_that_of_the_oracle(
     # Beside the ties that small numbers have, one more in the lowest bit is not lost.
     rows = [(volume << bits) + (place % 2 if volume and bits else 0) for place, volume in enumerate(small)]
 
-    area = value_area(np.array(rows, dtype=object), basis_points=share, expansion_rows=expansion)
+    area = value_area(np.array(rows, dtype=object), AreaRule(share, expansion))
 
     assert (area.vpoc, area.val, area.vah, area.held) == slow_value_area(rows, share, expansion)
     assert area.total == sum(rows)
 
 
 def test_value_area_of_64_bit_rows_whose_sum_passes_them_is_exact() -> None:
-    area = value_area(np.array([2**62 - 1, 2**62, 2**62 + 1]), basis_points=6667)
+    area = value_area(np.array([2**62 - 1, 2**62, 2**62 + 1]), AreaRule(6667))
 
     assert (area.vpoc, area.val, area.vah) == (2, 0, 2)
     assert (area.held, area.total) == (3 * 2**62, 3 * 2**62)
@@ -78,4 +78,4 @@ def test_value_area_of_64_bit_rows_whose_sum_passes_them_is_exact() -> None:
 
 def test_value_area_share_out_of_range_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="basis_points is 0"):
-        value_area(np.array([1]), basis_points=0)
+        AreaRule(0)

@@ -10,7 +10,8 @@ from pipeline.market import Instrument, session_schedule
 from pipeline.performance import judge_model, summary
 from pipeline.profiles import session_profiles
 from pipeline.reports import ModelFindings, ReportInputs
-from pipeline.strategy import StrategySettings, make_candidates, null_pass_rates, rule_signals, session_history
+from pipeline.strategies.value_area_fade import ValueAreaFade
+from pipeline.strategy import TradingRules, make_signals, session_history
 
 FADES, RULES = "All fades", "Rule signals"
 
@@ -43,10 +44,10 @@ def walk(instrument: Instrument, first: str = "2024-01-02", last: str = "2024-04
 
 def report_inputs(bars: pd.DataFrame, instrument: Instrument) -> ReportInputs:
     """Everything a report shows of these bars, all candidates and rule signals both traded."""
-    settings, account = StrategySettings(), Account()
+    rules, account = TradingRules(), Account()
     profiles = session_profiles(bars, instrument)
-    history = session_history(bars, profiles, instrument, settings)
-    signals = rule_signals(make_candidates(history, instrument, settings), history, settings)
+    history = session_history(bars, profiles, instrument)
+    signals = make_signals(history, instrument, rules)
     results = {
         FADES: simulate(bars, signals, instrument, account),
         RULES: simulate(bars, signals[signals["rule_signal"]], instrument, account),
@@ -58,14 +59,15 @@ def report_inputs(bars: pd.DataFrame, instrument: Instrument) -> ReportInputs:
         simulated=False,
         instrument=instrument,
         account=account,
-        settings=settings,
+        settings=rules.history,
+        strategy=rules.strategy,
         bars=bars,
         profiles=profiles,
         history=history,
         results=results,
         summaries={name: summary(result) for name, result in results.items()},
         signals=signals,
-        null_rates=null_pass_rates(settings, paths=200, seed=0),
+        null_rates=ValueAreaFade().null_rates(rules.history, paths=200, seed=0),
         cleaning={"rows_in": len(bars) + 5, "kept": len(bars), "duplicate": 3, "bad_ohlc": 2, "snapped": 7},
     )
 

@@ -10,7 +10,7 @@ from pipeline.reports.sections.equity import equity_figure, session_drawdowns
 from pipeline.reports.sections.gates import gate_rates
 from pipeline.reports.sections.multiples import multiples_figure
 from pipeline.reports.sections.trades import recent_sessions
-from pipeline.strategy import gate_pass_rates
+from pipeline.strategy import Seen
 from tests.performance.results import trade
 from tests.reports.chain import FADES, report_inputs, walk
 
@@ -74,7 +74,7 @@ def test_multiples_figure_bars_hold_every_trade(inputs):
 
 def test_gate_rates_set_the_market_beside_chance_in_percent(inputs):
     rates = gate_rates(inputs)
-    market = gate_pass_rates(inputs.history, inputs.settings)
+    market = inputs.strategy.pass_rates(Seen.of(inputs.history, inputs.instrument, inputs.settings))
     assert rates["chance_pass_rate"].to_dict() == (100 * inputs.null_rates["pass_rate"]).to_dict()
     assert rates.loc["calm", "market_pass_rate"] == 100 * market.loc["calm", "pass_rate"]
 

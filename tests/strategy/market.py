@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.market import Instrument, label_sessions, session_schedule
-from pipeline.strategy import StrategySettings, session_history
+from pipeline.strategy import HistorySettings, session_history
 
 
 def toy_bars(es: Instrument, sessions: int = 340, seed: int = 7, roll_every: int = 63) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def toy_profiles(bars: pd.DataFrame, es: Instrument, hours: str = "rth") -> pd.D
 
 
 def toy_history(
-    bars: pd.DataFrame, es: Instrument, settings: StrategySettings | None = None, hours: str = "rth"
+    bars: pd.DataFrame, es: Instrument, settings: HistorySettings | None = None, hours: str = "rth"
 ) -> pd.DataFrame:
     return session_history(bars, toy_profiles(bars, es, hours), es, settings, hours=hours)
 

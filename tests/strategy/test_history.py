@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.errors import DataError
 from pipeline.market import find_instrument
-from pipeline.strategy import StrategySettings, session_history
+from pipeline.strategy import HistorySettings, session_history
 from tests.strategy.market import toy_bars, toy_history, toy_profiles
 
 NAN = math.nan
-SMALL = StrategySettings(trend_window=3, direction_window=4, calm_short=2, calm_long=3, atr_window=2)
+SMALL = HistorySettings(trend_window=3, direction_window=4, calm_short=2, calm_long=3, atr_window=2)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_session_history_full_hours_take_the_evening_bars(bars, es):
 
 
 def test_session_history_hours_default_to_the_settings(bars, es):
-    settings = StrategySettings(hours="eth")
+    settings = HistorySettings(hours="eth")
 
     found = session_history(bars, toy_profiles(bars, es, "eth"), es, settings)
 

@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
+from pipeline.strategy import HistorySettings, TradingRules, make_signals, session_history
 from tests.strategy.market import toy_bars, toy_history
 from tests.strategy.replay import leaking_columns, warm_up_differences
 
 # Short memory, so that warm-up variations fit a small market.
-SHORT = StrategySettings(trend_window=8, direction_window=30, calm_short=3, calm_long=9, atr_window=6)
+SHORT = HistorySettings(trend_window=8, direction_window=30, calm_short=3, calm_long=9, atr_window=6)
 CUTOFFS = (1, 2, 8, 20, 31, 63, 64, 65, 70, 84, 126, 127, 139)
 
 
@@ -17,11 +17,10 @@ def bars(es):
 
 
 def signals_of(bars, es, settings):
-    history = toy_history(bars, es, settings)
-    return rule_signals(make_candidates(history, es, settings), history, settings)
+    return make_signals(toy_history(bars, es, settings), es, TradingRules(settings))
 
 
-@pytest.mark.parametrize("settings", [StrategySettings(), SHORT], ids=["contract", "short"])
+@pytest.mark.parametrize("settings", [HistorySettings(), SHORT], ids=["contract", "short"])
 def test_history_cut_off_at_any_session_is_the_same_to_the_bit(bars, es, settings):
     def build(held):
         return toy_history(held, es, settings)
@@ -29,7 +28,7 @@ def test_history_cut_off_at_any_session_is_the_same_to_the_bit(bars, es, setting
     assert leaking_columns(build, bars, es, CUTOFFS, key="index") == set()
 
 
-@pytest.mark.parametrize("settings", [StrategySettings(), SHORT], ids=["contract", "short"])
+@pytest.mark.parametrize("settings", [HistorySettings(), SHORT], ids=["contract", "short"])
 def test_signals_cut_off_at_any_session_are_the_same_to_the_bit(bars, es, settings):
     def build(held):
         return signals_of(held, es, settings)
@@ -45,7 +44,7 @@ def test_history_does_not_depend_on_where_the_data_starts(bars, es):
 
 
 def test_history_memory_is_as_long_as_declared_at_most(es):
-    settings = StrategySettings()
+    settings = HistorySettings()
     bars = toy_bars(es, sessions=330)
 
     def build(held):
@@ -83,7 +82,7 @@ def test_replay_catches_a_look_ahead_in_the_profiles_through_the_signals(bars, e
     def build(held):
         history = toy_history(held, es, SHORT)
         peeking = history.assign(slope=history["slope"].shift(-1), vah=history["vah"].shift(-1).fillna(history["vah"]))
-        return rule_signals(make_candidates(peeking, es, SHORT), peeking, SHORT)
+        return make_signals(peeking, es, TradingRules(SHORT))
 
     assert {"target", "trend"} <= leaking_columns(build, bars, es, (40, 60, 61, 62, 63, 90, 91), key="decided_on")
 
@@ -103,7 +102,7 @@ def test_real_es_cut_off_at_any_session_is_the_same_to_the_bit(real_data, es):
 
     def build(held):
         history = session_history(held, profiles_package.session_profiles(held, es), es)
-        signals = rule_signals(make_candidates(history, es), history)
+        signals = make_signals(history, es)
         facts = history.loc[pd.DatetimeIndex(signals["decided_on"])].add_prefix("history_").reset_index(drop=True)
         return pd.concat([signals, facts], axis=1)
 

@@ -7,19 +7,19 @@ from pipeline.market.instruments import Instrument
 from pipeline.profiles import RowRule
 from pipeline.research import run_research
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 
 def _research(instrument: Instrument, bars: pd.DataFrame, **strategy: object):
-    return run_research(bars, instrument, Settings(strategy=StrategySettings(**strategy)))
+    return run_research(bars, instrument, Settings(history=HistorySettings(**strategy)))
 
 
 def test_row_rule_takes_the_instruments_height_unless_set(es: Instrument) -> None:
     btc = load_instruments()["BTCUSDT"]
 
-    assert StrategySettings().row_rule(es) == RowRule()
-    assert StrategySettings().row_rule(btc) == RowRule(ticks_per_row=1000)
-    assert StrategySettings(ticks_per_row=1, allocation="tpo", tpo_minutes=15).row_rule(btc) == RowRule("tpo", 1, 15)
+    assert HistorySettings().row_rule(es) == RowRule()
+    assert HistorySettings().row_rule(btc) == RowRule(ticks_per_row=1000)
+    assert HistorySettings(ticks_per_row=1, allocation="tpo", tpo_minutes=15).row_rule(btc) == RowRule("tpo", 1, 15)
 
 
 def test_candidates_stand_on_the_ends_of_their_rows(es: Instrument) -> None:

@@ -1,23 +1,20 @@
 import pytest
 
 from pipeline.errors import ConfigurationError
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings, TradingRules
 
 
 def test_settings_defaults_are_the_contracts():
-    settings = StrategySettings()
+    settings = HistorySettings()
 
-    assert (settings.trend_window, settings.r_squared_threshold, settings.direction_window) == (20, 0.6, 252)
-    assert (settings.direction_long, settings.direction_short) == (0.53, 0.47)
+    assert (settings.trend_window, settings.direction_window) == (20, 252)
     assert (settings.calm_short, settings.calm_long, settings.atr_window) == (5, 20, 14)
-    assert (settings.confidence_threshold, settings.min_stop_ticks, settings.stop_atr_factor) == (60.0, 4, 1.0)
-    assert settings.confidence_weights.model_dump() == {"r_squared": 0.4, "direction": 0.3, "calm": 0.15, "runs": 0.15}
     assert (settings.hours, settings.allocation, settings.value_area_basis_points) == ("rth", "uniform", 7000)
     assert settings.memory == 253
 
 
 def test_settings_column_names_carry_their_windows():
-    settings = StrategySettings(atr_window=10, calm_short=3, calm_long=9)
+    settings = HistorySettings(atr_window=10, calm_short=3, calm_long=9)
 
     assert settings.atr_column == "atr_10"
     assert settings.volatility_columns == ("volatility_3", "volatility_9")
@@ -26,12 +23,12 @@ def test_settings_column_names_carry_their_windows():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"trend_window": 2}, r"^strategy setting trend_window is 2: .* greater than or equal to 3$"),
+        ({"trend_window": 2}, r"^history setting trend_window is 2: .* greater than or equal to 3$"),
         ({"direction_long": 0.4}, r"^strategy setting direction_long is 0\.4: "),
-        ({"hours": "day"}, r"^strategy setting hours is 'day': .*'rth' or 'eth'$"),
+        ({"hours": "day"}, r"^history setting hours is 'day': .*'rth' or 'eth'$"),
         ({"stop_atr_factor": float("nan")}, r"^strategy setting stop_atr_factor is nan: "),
         ({"min_stop_ticks": 0}, r"^strategy setting min_stop_ticks is 0: "),
-        ({"calm_short": 20}, r"^strategy setting calm_short is 20; it must be below calm_long, 20$"),
+        ({"calm_short": 20}, r"^history setting calm_short is 20; it must be below calm_long, 20$"),
         ({"trend_windw": 5}, r"^strategy setting trend_windw is unknown; .*; did you mean trend_window\?$"),
         (
             {"confidence_weights": {"calm": 0.5}},
@@ -41,9 +38,9 @@ def test_settings_column_names_carry_their_windows():
 )
 def test_settings_impossible_value_names_the_setting(values, message):
     with pytest.raises(ConfigurationError, match=message):
-        StrategySettings(**values)
+        TradingRules.of(**values)
 
 
 def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
-        StrategySettings().trend_window = 30
+        HistorySettings().trend_window = 30

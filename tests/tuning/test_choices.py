@@ -10,7 +10,6 @@ from pipeline.backtest import Account, BacktestResult
 from pipeline.choices import backtest_look, model_choices, rule_choices
 from pipeline.market import Instrument
 from pipeline.settings import ModelSelection, Settings
-from pipeline.strategy import StrategySettings
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.settings import TuningSettings
 
@@ -40,7 +39,7 @@ def test_rule_choices_are_flat_and_whole_and_can_be_kept(es):
 @pytest.mark.parametrize(
     ("settings", "rules", "model"),
     [
-        (Settings(strategy=StrategySettings(trend_window=21)), 1, 1),
+        (Settings(strategy={"trend_window": 21}), 1, 1),
         (Settings(account={"slippage_ticks": 2}), 1, 1),
         (Settings(off_tick="reject"), 1, 1),
         (with_models(threshold=0.4), 0, 1),
@@ -89,7 +88,7 @@ def test_settings_changed_by_hand_fifty_times_are_fifty_looks_and_repeats_none(e
     ledger = Ledger(f"sqlite:///{tmp_path / 'optuna.db'}")
     looks = []
     for window in (*range(3, 53), 20, 20):
-        settings = Settings(strategy=StrategySettings(trend_window=window))
+        settings = Settings(strategy={"trend_window": window})
         equity = [100_000 + window, 100_000 - window, 100_000.0]
         looks.append(backtest_look("ES", "rules", rule_choices(settings, es), result(equity, es)))
     ledger.record(looks, renew=True)

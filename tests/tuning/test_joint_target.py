@@ -20,13 +20,15 @@ from pipeline.market import Instrument, simulate_market
 from pipeline.modelling import LearningInputs
 from pipeline.research import make_profiles
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals, session_history
-from pipeline.strategy.search import SCORE_SPACE, STRATEGY_SPACE
-from pipeline.tuning.joint_target import JointTarget, joint_space
+from pipeline.strategy import TradingRules, find_strategy, gate_columns, make_signals, session_history
+from pipeline.strategy.rules import SCORE_SPACE
+from pipeline.tuning.joint_target import JointTarget
 from pipeline.tuning.objectives import Evidence, values_of
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.strategy_target import StrategyTarget, by_section
 from pipeline.tuning.study import run_study
+from pipeline.tuning.targets import StudyTarget
 from tests.tuning.studies import STUDY
 
 TWO = CombinatorialPurged(2, 1)
@@ -52,7 +54,7 @@ def vix() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def target(bars: pd.DataFrame, es: Instrument) -> JointTarget:
-    return JointTarget("logistic", bars, es, splitter=TWO)
+    return JointTarget(bars, es, StudyRequest("logistic", splitter=TWO))
 
 
 def _drawn(space: SearchSpace, seed: int) -> dict[str, Any]:
@@ -78,15 +80,16 @@ def _oracle(
 ) -> tuple[TrainingRows, pd.DataFrame]:
     """Rows and candidates step by step, as the assets make them."""
     sections = by_section(params, "any")
-    strategy = StrategySettings(**sections.get("strategy", {}))
+    rules = TradingRules.of(**sections.get("strategy", {}))
+    windows = rules.history
     account = Account.for_instrument(es, **sections.get("account", {}))
-    profiles = make_profiles(bars, es, strategy)
-    history = session_history(bars, profiles, es, strategy, hours=strategy.hours)
-    candidates = make_candidates(history, es, strategy)
-    features = build_features(FeatureInputs.from_bars(bars, es, strategy, vix=vix))
-    labels = candidate_labels(bars, candidates, es, account, hours=strategy.hours)
-    signals = rule_signals(candidates, history, strategy)
-    sequences = sequence_features(FeatureInputs(bars, profiles, history, es, strategy), candidates)
+    profiles = make_profiles(bars, es, windows)
+    history = session_history(bars, profiles, es, windows, hours=windows.hours)
+    signals = make_signals(history, es, rules)
+    candidates = signals.drop(columns=gate_columns(signals))
+    features = build_features(FeatureInputs.from_bars(bars, es, windows, vix=vix))
+    labels = candidate_labels(bars, candidates, es, account, hours=windows.hours)
+    sequences = sequence_features(FeatureInputs(bars, profiles, history, es, windows), candidates)
     training_set = make_training_set(signals, features, labels)
     learning = LearningInputs.of(training_set, candidates, features, labels, sequences, source="made")
     return learning.rows(inputs, weights), signals.loc[training_set.index]
@@ -103,7 +106,7 @@ def _same(rows: TrainingRows, expected: TrainingRows) -> None:
 def test_rows_of_drawn_parameters_are_the_assets_to_the_bit_whatever_was_asked_before(
     long_bars: pd.DataFrame, es: Instrument, vix: pd.DataFrame
 ) -> None:
-    target = JointTarget("logistic", long_bars, es, volatility_index=vix)
+    target = JointTarget(long_bars, es, StudyRequest("logistic"), volatility_index=vix)
     counts = set()
     for seed in range(3):
         params = _drawn(target.space, seed)
@@ -140,7 +143,7 @@ def test_rows_of_a_family_that_reads_sequences_are_the_assets_to_the_bit(
     params = {"value_area_basis_points": 8000}
     expected, _ = _oracle(bars, es, params, inputs, weights="uniqueness")
 
-    _same(JointTarget("logistic", bars, es, weights="uniqueness").rows(params), expected)
+    _same(JointTarget(bars, es, StudyRequest("logistic", weights="uniqueness")).rows(params), expected)
 
 
 # --- values ---
@@ -172,12 +175,11 @@ def test_evidence_is_what_models_of_the_other_folds_take(
     bars: pd.DataFrame, es: Instrument, require_rules: bool
 ) -> None:
     target = JointTarget(
-        "logistic",
         bars,
         es,
-        objectives=("net", "sharpe_low", "drawdown"),
-        splitter=TWO,
-        require_rules=require_rules,
+        StudyRequest(
+            "logistic", objectives=("net", "sharpe_low", "drawdown"), splitter=TWO, require_rules=require_rules
+        ),
     )
     params = {**BASE, "confidence_threshold": 20.0, "r_squared_threshold": 0.05, "stop_atr_factor": 0.5}
     rows, signals = _oracle(bars, es, params)
@@ -196,8 +198,10 @@ def test_evidence_is_what_models_of_the_other_folds_take(
 
 def test_money_of_a_threshold_that_takes_all_is_the_strategy_targets(bars: pd.DataFrame, es: Instrument) -> None:
     rich = Account.for_instrument(es, initial_capital=1e8, risk_per_trade=1e-4, max_positions=2)
-    joint = JointTarget("logistic", bars, es, account=rich, splitter=TWO, strategy=StrategySettings(atr_window=10))
-    fades = StrategyTarget(bars, es, StrategySettings(atr_window=10), rich, traded="fades")
+    joint = JointTarget(
+        bars, es, StudyRequest("logistic", splitter=TWO), account=rich, rules=TradingRules.of(atr_window=10)
+    )
+    fades = StrategyTarget(bars, es, rules=TradingRules.of(atr_window=10), account=rich, traded="fades")
 
     for params in ({"hours": "eth"}, {"account.entry_cutoff": "12:00", "value_area_basis_points": 8000}):
         taken = joint.evidence({**params, "models.threshold": 0.0})
@@ -220,8 +224,8 @@ def test_reports_are_the_values_of_the_folds_so_far(bars: pd.DataFrame, es: Inst
 
 
 def test_pruned_trial_begun_again_is_as_if_it_had_not_been_pruned(bars: pd.DataFrame, es: Instrument) -> None:
-    pruned = JointTarget("logistic", bars, es, splitter=TWO)
-    plain = JointTarget("logistic", bars, es, splitter=TWO)
+    pruned = JointTarget(bars, es, StudyRequest("logistic", splitter=TWO))
+    plain = JointTarget(bars, es, StudyRequest("logistic", splitter=TWO))
 
     def report(step: int, value: float) -> None:
         raise KeyboardInterrupt
@@ -239,7 +243,9 @@ def test_values_are_the_same_in_any_order_and_in_another_process(bars: pd.DataFr
         for strength in strengths
         for threshold in thresholds
     ]
-    forward, backward = (JointTarget("logistic", bars, es, splitter=TWO, objectives=("net",)) for _ in range(2))
+    forward, backward = (
+        JointTarget(bars, es, StudyRequest("logistic", splitter=TWO, objectives=("net",))) for _ in range(2)
+    )
 
     first = [forward(point) for point in points]
 
@@ -253,7 +259,7 @@ def test_values_are_the_same_in_any_order_and_in_another_process(bars: pd.DataFr
 
 def test_money_of_all_trials_is_counted_on_the_same_sessions(bars: pd.DataFrame, es: Instrument) -> None:
     kept: list[pd.Series] = []
-    target = JointTarget("logistic", bars, es, splitter=TWO)
+    target = JointTarget(bars, es, StudyRequest("logistic", splitter=TWO))
 
     for hours in ("rth", "eth"):
         for factor in (0.2, 2.0):
@@ -276,7 +282,7 @@ def test_fitted_model_is_that_of_all_rows(bars: pd.DataFrame, es: Instrument, ta
 def test_nothing_after_the_bars_is_used(bars: pd.DataFrame, es: Instrument) -> None:
     # What a target is given decides what it knows: the rows of fewer bars are those of more bars, to the bit.
     cut = bars.iloc[: int(0.8 * len(bars))]
-    long, short = (JointTarget("logistic", each, es, splitter=TWO).rows(BASE) for each in (bars, cut))
+    long, short = (JointTarget(each, es, StudyRequest("logistic", splitter=TWO)).rows(BASE) for each in (bars, cut))
     common = short.outcome.index
 
     assert 0 < len(common) < len(long)
@@ -288,11 +294,13 @@ def test_nothing_after_the_bars_is_used(bars: pd.DataFrame, es: Instrument) -> N
 
 
 def test_space_holds_what_changes_a_trial() -> None:
+    fade = find_strategy("value_area_fade").space
     gates = {"r_squared_threshold", "direction_long", "direction_short", "confidence_threshold"}
     model = {"model.strength", "model.winsorize", "model.signed_log"}
 
-    assert set(joint_space("logistic")) == {*STRATEGY_SPACE, *SCORE_SPACE, *model} - gates
-    assert set(joint_space("logistic", require_rules=True)) == {*STRATEGY_SPACE, *SCORE_SPACE, *model}
+    joint = StudyTarget.of("strategy+logistic")
+    assert set(joint.space()) == {*fade, *SCORE_SPACE, *model} - gates
+    assert set(joint.space(require_rules=True)) == {*fade, *SCORE_SPACE, *model}
 
 
 def test_space_of_the_default_holds_nothing_that_leaves_all_trials_alike(target: JointTarget) -> None:
@@ -307,10 +315,12 @@ def test_space_of_the_default_holds_nothing_that_leaves_all_trials_alike(target:
 def test_threshold_that_is_not_searched_is_tuned_or_given(bars: pd.DataFrame, es: Instrument) -> None:
     space = SearchSpace({"stop_atr_factor": Real(0.1, 2.0)})
     tuned, given = (
-        JointTarget("logistic", bars, es, splitter=TWO, space=space, threshold=threshold, objectives=("net",))
+        JointTarget(
+            bars, es, StudyRequest("logistic", splitter=TWO, space=space, threshold=threshold, objectives=("net",))
+        )
         for threshold in ("tuned", 0.42)
     )
-    searched = JointTarget("logistic", bars, es, splitter=TWO, objectives=("net",))
+    searched = JointTarget(bars, es, StudyRequest("logistic", splitter=TWO, objectives=("net",)))
 
     assert given({"stop_atr_factor": 1.0}) == searched({"models.threshold": 0.42})
     assert tuned({"stop_atr_factor": 1.0}) not in (given({"stop_atr_factor": 1.0}), 0.0)
@@ -325,7 +335,7 @@ def test_threshold_that_is_not_searched_is_tuned_or_given(bars: pd.DataFrame, es
         ("logistic", {"objectives": ("log_loss",)}, "log_loss can't judge the strategy's parameters"),
         ("logistic", {"objectives": ("net", "log_loss")}, "log_loss can't judge the strategy's parameters"),
         ("logistic", {"objectives": ("profit",)}, "no objective 'profit'"),
-        ("logistic", {"settings": {"strength": -1}}, "logistic: strength is -1"),
+        ("logistic", {"hyperparameters": {"strength": -1}}, "logistic: strength is -1"),
         ("logistic", {"space": SearchSpace()}, "strategy with logistic has nothing to tune"),
         ("forest", {}, "no model family 'forest'"),
     ],
@@ -334,7 +344,7 @@ def test_target_impossible_is_refused(
     bars: pd.DataFrame, es: Instrument, family: str, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        JointTarget(family, bars, es, **changes)
+        JointTarget(bars, es, StudyRequest(family, **changes))
 
 
 @pytest.mark.parametrize(
@@ -356,13 +366,10 @@ def test_parameters_that_leave_too_few_rows_fail_their_trial_and_not_the_study(
 ) -> None:
     space = SearchSpace({"stop_atr_factor": Choice([0.01, 0.2, 1.0])})
     target = JointTarget(
-        "logistic",
         bars,
         es,
-        StrategySettings(min_stop_ticks=30),
-        space=space,
-        splitter=PurgedWalkForward(3),
-        threshold=0.4,
+        StudyRequest("logistic", space=space, splitter=PurgedWalkForward(3), threshold=0.4),
+        rules=TradingRules.of(min_stop_ticks=30),
     )
     study = StudySettings(objectives=("sharpe_low",), trials=6, startup_trials=6, sampler="random", pruner="none")
 

@@ -18,9 +18,10 @@ from pipeline.learning.models import Model, TrainingRows, families, load_model, 
 from pipeline.learning.models.boosting_rows import PreparedRows
 from pipeline.learning.splits import CombinatorialPurged, PurgedWalkForward
 from pipeline.learning.threshold import tune_threshold
-from pipeline.learning.walk_forward import WalkForward, walk_forward
+from pipeline.learning.walk_forward import FitPlan, WalkForward, walk_forward
 from pipeline.search_space import Choice, SearchSpace, Whole
 from pipeline.tuning.model_target import ModelTarget
+from pipeline.tuning.request import StudyRequest
 from pipeline.tuning.search import Pruned
 from pipeline.tuning.settings import StudySettings
 from pipeline.tuning.trial_store import TrialStore, open_trials
@@ -34,8 +35,9 @@ FEW = StudySettings(trials=4, startup_trials=2, pruner="none", seed=3)
 
 
 def _target(rows: TrainingRows, family: str = "lightgbm", **changes: Any) -> ModelTarget:
-    given: dict[str, Any] = {"settings": SMALL if family.startswith("lightgbm") else {}}
-    return ModelTarget(family, rows, **{**given, **changes})
+    asked = {name: changes.pop(name) for name in StudyRequest.__dataclass_fields__ if name in changes}
+    asked.setdefault("hyperparameters", SMALL if family.startswith("lightgbm") else {})
+    return ModelTarget(rows, StudyRequest(family, **asked), **changes)
 
 
 def _single(value: float | tuple[float, ...]) -> float:
@@ -221,7 +223,7 @@ def test_reports_of_a_network_come_by_epoch_of_the_first_fold_too() -> None:
     pytest.importorskip("torch")
     steps: dict[int, float] = {}
     settings = {"epochs": 3, "patience": 3, "layers": [32]}
-    _target(planted(120, 4), "mlp", settings=settings, splitter=CombinatorialPurged(3, 1))({}, steps.__setitem__)
+    _target(planted(120, 4), "mlp", hyperparameters=settings, splitter=CombinatorialPurged(3, 1))({}, steps.__setitem__)
     assert list(steps) == [1, 2, 3, 4, 5]  # three epochs, two folds
     assert all(np.isfinite(list(steps.values())))
 
@@ -244,7 +246,7 @@ def test_target_works_on_in_another_process() -> None:
         ("logistic", {"objectives": ("profit",)}, "no objective 'profit'"),
         ("logistic", {"splitter": CombinatorialPurged(4, 2)}, "test some rows more than once"),
         ("logistic", {"splitter": PurgedWalkForward(1)}, "there is one inner fold only"),
-        ("logistic", {"settings": {"strength": -1}}, "logistic: strength is -1"),
+        ("logistic", {"hyperparameters": {"strength": -1}}, "logistic: strength is -1"),
     ],
 )
 def test_target_impossible_is_refused(family: str, changes: Mapping[str, Any], message: str) -> None:
@@ -275,7 +277,7 @@ GROWN = {"rounds": 60, "learning_rate": 0.2, "num_leaves": 8, "max_depth": 1, "f
 def test_tuned_model_finds_the_planted_depth_and_scores_better_for_it() -> None:
     learned, judged = _crossed(500), _crossed(300, 9)
     study = StudySettings(trials=8, startup_trials=4, seed=1)
-    tuned = TunedModel("lightgbm", study, settings=GROWN, space=DEPTH).fit(learned)
+    tuned = TunedModel(StudyRequest("lightgbm", hyperparameters=GROWN, space=DEPTH), study).fit(learned)
     assert tuned.result is not None
     assert tuned.result.best.params["max_depth"] > 1
     assert tuned.result.best.params["lambda_l2"] == 1.0
@@ -286,7 +288,7 @@ def test_tuned_model_finds_the_planted_depth_and_scores_better_for_it() -> None:
 
 def test_tuned_model_tries_its_own_settings_first() -> None:
     settings = {**SMALL, "max_depth": 2, "lambda_l2": 1.0}
-    tuned = TunedModel("lightgbm", FEW, settings=settings, space=DEPTH).fit(planted(200))
+    tuned = TunedModel(StudyRequest("lightgbm", hyperparameters=settings, space=DEPTH), FEW).fit(planted(200))
     assert tuned.result is not None
     assert tuned.result.trials[0].params == {"max_depth": 2, "lambda_l2": 1.0}
 
@@ -294,7 +296,7 @@ def test_tuned_model_tries_its_own_settings_first() -> None:
 def test_tuned_model_is_the_best_model_and_is_saved_as_its_family(tmp_path: Path) -> None:
     rows, after = planted(240), planted(40, seed=8).features
     settings = {"calibration": "platt", "calibration_folds": 2}
-    tuned = TunedModel("logistic", FEW, settings=settings, splitter=TWO, seed=2)
+    tuned = TunedModel(StudyRequest("logistic", hyperparameters=settings, splitter=TWO, seed=2), FEW)
     assert (tuned.family, tuned.inputs, tuned.columns, tuned.probabilistic) == ("logistic", "features", (), True)
     with pytest.raises(DataError, match="not fitted"):
         tuned.predict_proba(after)
@@ -324,7 +326,7 @@ def test_tuned_model_is_the_best_model_and_is_saved_as_its_family(tmp_path: Path
 
 
 def test_tuned_model_made_fresh_is_unfitted_and_tunes_again() -> None:
-    tuned = TunedModel("logistic", FEW, splitter=TWO).fit(planted(240))
+    tuned = TunedModel(StudyRequest("logistic", splitter=TWO), FEW).fit(planted(240))
     fresh = tuned.fresh(max_iterations=50)
     assert (fresh.best, fresh.result, fresh.columns) == (None, None, ())
     assert fresh.settings.model_dump()["max_iterations"] == 50
@@ -337,7 +339,7 @@ def test_tuned_model_whose_trials_all_fail_says_with_what() -> None:
     rows = planted(240)
     rows.features.iloc[3, 2] = np.inf
     with pytest.raises(DataError, match=r"all 2 trials .* failed, the first with: .*feature f02 is infinite"):
-        TunedModel("logistic", FEW).fit(rows)
+        TunedModel(StudyRequest("logistic"), FEW).fit(rows)
 
 
 @pytest.fixture
@@ -347,7 +349,9 @@ def store(tmp_path: Path) -> TrialStore:
 
 def test_tuned_model_has_every_trial_in_the_ledger_with_the_sessions_of_its_rows(store: TrialStore) -> None:
     study, rows = FEW.model_copy(update={"objectives": ("net",)}), planted(240)
-    tuned = TunedModel("logistic", study, splitter=TWO, nested=NestedStudies(store, "ES", 1000.0)).fit(rows)
+    tuned = TunedModel(StudyRequest("logistic", splitter=TWO), study, nested=NestedStudies(store, "ES", 1000.0)).fit(
+        rows
+    )
     assert tuned.result is not None
     days = rows.outcome["start"].dt.tz_localize(None).dt.normalize()
     looks = store.ledger.looks("ES", days.min(), days.max())
@@ -367,8 +371,8 @@ def test_tuned_model_interrupted_is_interrupted_and_continues(store: TrialStore)
 
     nested, rows = NestedStudies(store, observe=observe), planted(160)
     with pytest.raises(KeyboardInterrupt):
-        TunedModel("logistic", FEW, splitter=TWO, nested=nested).fit(rows)
-    model = TunedModel("logistic", FEW, splitter=TWO, nested=nested).fit(rows)
+        TunedModel(StudyRequest("logistic", splitter=TWO), FEW, nested=nested).fit(rows)
+    model = TunedModel(StudyRequest("logistic", splitter=TWO), FEW, nested=nested).fit(rows)
     assert model.result is not None
     assert len(seen) == 4
     assert len(model.result.complete) == 4
@@ -381,7 +385,7 @@ def test_tuned_model_with_a_store_continues_with_the_same_rows_and_not_with_othe
         before = len(seen)
         study = FEW.model_copy(update={"trials": count})
         nested = NestedStudies(store, observe=seen.append)
-        TunedModel("logistic", study, settings=settings, splitter=TWO, nested=nested).fit(rows)
+        TunedModel(StudyRequest("logistic", hyperparameters=settings, splitter=TWO), study, nested=nested).fit(rows)
         return len(seen) - before
 
     rows = planted(160)
@@ -402,9 +406,12 @@ def _walk(rows: TrainingRows, family: str, objective: str) -> tuple[WalkForward,
 
     def make() -> Model:
         settings = {"calibration_folds": 2, **(SMALL if family == "lightgbm" else {})}
-        return TunedModel(family, study, settings=settings, splitter=CombinatorialPurged(3, 1), seed=1)
+        return TunedModel(
+            StudyRequest(family, hyperparameters=settings, splitter=CombinatorialPurged(3, 1), seed=1), study
+        )
 
-    walk = walk_forward(make, rows, rows.features, rows.outcome["start"], PurgedWalkForward(2), threshold="tuned")
+    plan = FitPlan(make, PurgedWalkForward(2), "tuned")
+    walk = walk_forward(plan, rows, rows.features, rows.outcome["start"])
     return walk, list(walk.models)
 
 

@@ -1,4 +1,4 @@
-"""The strategy's target ends in the backtests that run_research makes, whatever was asked before."""
+"""The strategy's target ends in the backtests that the chain of frames makes, whatever was asked before."""
 
 import datetime as dt
 import pickle
@@ -11,15 +11,20 @@ import pytest
 from pipeline.backtest import Account, BacktestResult, simulate
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument, simulate_market
-from pipeline.research import FADES, RULES, run_research
+from pipeline.replays import Outcome
+from pipeline.research import RULES, make_profiles, orders_of, run_research
 from pipeline.search_space import Choice, Real, SearchSpace, Whole
 from pipeline.settings import Settings
-from pipeline.strategy import StrategySettings, model_signals
-from pipeline.strategy.search import GATE_PARAMETERS, SCORE_SPACE, STRATEGY_SPACE
+from pipeline.strategies.value_area_fade import ValueAreaFade
+from pipeline.strategy import TradingRules, find_strategy, make_signals, model_signals, session_history
+from pipeline.strategy.rules import SCORE_SPACE
 from pipeline.tuning.objectives import values_of
-from pipeline.tuning.strategy_target import Outcome, StrategyTarget, Traded, by_section
+from pipeline.tuning.request import StudyRequest
+from pipeline.tuning.strategy_target import StrategyTarget, Traded, by_section
 
 # Loose enough that a year of sessions has rule signals to compare.
+_FADE = find_strategy("value_area_fade")
+_SPACE = _FADE.space
 _LOOSE = {"r_squared_threshold": 0.2, "confidence_threshold": 30.0}
 
 
@@ -46,14 +51,16 @@ def _drawn(space: SearchSpace, seed: int) -> dict[str, Any]:
     return {name: one(space[name]) for name in space}
 
 
-def _research(
+def _backtest(
     bars: pd.DataFrame, es: Instrument, params: dict[str, Any], name: str = RULES, **account: Any
 ) -> BacktestResult:
     sections = by_section(params)
-    settings = Settings(
-        strategy=StrategySettings(**sections.get("strategy", {})), account={**account, **sections.get("account", {})}
-    )
-    return run_research(bars, es, settings).results[name]
+    rules = TradingRules.of(**sections.get("strategy", {}))
+    windows = rules.history
+    chosen = Account.for_instrument(es, **account, **sections.get("account", {}))
+    history = session_history(bars, make_profiles(bars, es, windows), es, windows)
+    signals = make_signals(history, es, rules)
+    return simulate(bars, orders_of(signals, ValueAreaFade())[name], es, chosen, hours=windows.hours)
 
 
 def _assert_same(outcome: Outcome, result: BacktestResult) -> None:
@@ -64,13 +71,13 @@ def _assert_same(outcome: Outcome, result: BacktestResult) -> None:
     assert outcome.run.equity.tobytes() == result.equity.to_numpy().tobytes()
 
 
-def test_outcome_of_drawn_parameters_equals_run_research_to_the_bit(
+def test_outcome_of_drawn_parameters_equals_the_chain_of_frames_to_the_bit(
     bars: pd.DataFrame, es: Instrument, target: StrategyTarget
 ) -> None:
     traded = 0
     for seed in range(12):
-        params = _drawn(STRATEGY_SPACE, seed) | (_LOOSE if seed % 2 else {})
-        result = _research(bars, es, params)
+        params = _drawn(_SPACE, seed) | (_LOOSE if seed % 2 else {})
+        result = _backtest(bars, es, params)
         _assert_same(target.outcome(params), result)
         traded += len(result.trades)
     assert traded > 100
@@ -87,43 +94,45 @@ def test_outcome_of_drawn_parameters_equals_run_research_to_the_bit(
         {"confidence_weights": {"r_squared": 1.0, "direction": 0.0, "calm": 0.0, "runs": 0.0}},
     ],
 )
-def test_outcome_of_settings_outside_the_space_equals_run_research_to_the_bit(
+def test_outcome_of_settings_outside_the_space_equals_the_chain_of_frames_to_the_bit(
     bars: pd.DataFrame, es: Instrument, target: StrategyTarget, changed: dict[str, Any]
 ) -> None:
     params = {**_LOOSE, **changed}
 
-    _assert_same(target.outcome(params), _research(bars, es, params))
+    _assert_same(target.outcome(params), _backtest(bars, es, params))
 
 
 @pytest.mark.parametrize("account", [{"hold_overnight": True, "max_positions": 2}, {"initial_capital": 9_000.0}])
-def test_outcome_of_all_fades_on_another_account_equals_run_research_to_the_bit(
+def test_outcome_of_all_fades_on_another_account_equals_the_chain_of_frames_to_the_bit(
     bars: pd.DataFrame, es: Instrument, account: dict[str, Any]
 ) -> None:
     target = StrategyTarget(bars, es, account=Account.for_instrument(es, **account), traded="fades")
 
     for hours in ("rth", "eth"):
         outcome = target.outcome({"hours": hours})
-        _assert_same(outcome, _research(bars, es, {"hours": hours}, FADES, **account))
+        _assert_same(outcome, _backtest(bars, es, {"hours": hours}, ValueAreaFade.baseline, **account))
         assert outcome.money.sum() == pytest.approx((outcome.pnl / outcome.run.ends[2]).sum())
 
 
-def test_outcome_of_bars_without_contracts_equals_run_research_to_the_bit(bars: pd.DataFrame, es: Instrument) -> None:
+def test_outcome_of_bars_without_contracts_equals_the_chain_of_frames_to_the_bit(
+    bars: pd.DataFrame, es: Instrument
+) -> None:
     one = bars[bars["contract"] == bars["contract"].iloc[0]].drop(columns="contract").reset_index(drop=True)
 
-    _assert_same(StrategyTarget(one, es).outcome(_LOOSE), _research(one, es, _LOOSE))
+    _assert_same(StrategyTarget(one, es).outcome(_LOOSE), _backtest(one, es, _LOOSE))
 
 
-def test_outcome_of_real_bars_equals_run_research_to_the_bit(real_data: Any, es: Instrument) -> None:
+def test_outcome_of_real_bars_equals_the_chain_of_frames_to_the_bit(real_data: Any, es: Instrument) -> None:
     bars = pd.read_parquet(real_data / "es_5m_2015_2021.parquet").iloc[:140_000]
     target = StrategyTarget(bars, es)
 
     for seed in range(3):
-        params = _drawn(STRATEGY_SPACE, seed) | _LOOSE
-        _assert_same(target.outcome(params), _research(bars, es, params))
+        params = _drawn(_SPACE, seed) | _LOOSE
+        _assert_same(target.outcome(params), _backtest(bars, es, params))
 
 
 def test_outcome_asked_for_again_in_another_order_is_the_same(bars: pd.DataFrame, es: Instrument) -> None:
-    points = [_drawn(STRATEGY_SPACE, seed) | _LOOSE for seed in range(5)]
+    points = [_drawn(_SPACE, seed) | _LOOSE for seed in range(5)]
     forward, backward = StrategyTarget(bars, es), StrategyTarget(bars, es)
 
     first = [forward(point) for point in points]
@@ -137,7 +146,7 @@ def test_outcome_asked_for_again_in_another_order_is_the_same(bars: pd.DataFrame
 def test_outcome_of_scores_is_the_model_signals_backtest(
     bars: pd.DataFrame, es: Instrument, traded: Traded, require_rules: bool
 ) -> None:
-    settings = Settings(strategy=StrategySettings(**_LOOSE))
+    settings = Settings(strategy=_LOOSE)
     signals = run_research(bars, es, settings).signals
     rng = np.random.default_rng(0)
     score = np.where(rng.random(len(signals)) < 0.2, np.nan, rng.random(len(signals)))
@@ -149,12 +158,12 @@ def test_outcome_of_scores_is_the_model_signals_backtest(
     target = StrategyTarget(bars, es, traded=traded, scores=scores.iloc[::-1].dropna())
 
     # What only the gates look at changes nothing where they don't count.
-    assert set(target.space) == {*STRATEGY_SPACE, *SCORE_SPACE} - (set() if require_rules else GATE_PARAMETERS)
+    assert set(target.space) == {*_SPACE, *SCORE_SPACE} - (set() if require_rules else _FADE.gate_parameters)
     assert len(result.trades) > 10
     _assert_same(target.outcome({**_LOOSE, "models.threshold": 0.45}), result)
     # A threshold that is left as it is.
     space = target.space.narrowed({"models.threshold": None})
-    given = StrategyTarget(bars, es, traded=traded, scores=scores.dropna(), threshold=0.45, space=space)
+    given = StrategyTarget(bars, es, StudyRequest(threshold=0.45, space=space), traded=traded, scores=scores.dropna())
     _assert_same(given.outcome(_LOOSE), result)
 
 
@@ -163,7 +172,7 @@ def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: 
     since = pd.Timestamp("2019-06-03")
     late = candidates["decided_on"] >= since
     scores = candidates.assign(score=np.where(late, 0.5, np.nan))
-    target = StrategyTarget(bars, es, traded="scores", scores=scores, objectives=("net",))
+    target = StrategyTarget(bars, es, StudyRequest(objectives=("net",)), traded="scores", scores=scores)
 
     value = target({"models.threshold": 0.4})
 
@@ -177,8 +186,8 @@ def test_sessions_before_the_first_score_are_not_judged(bars: pd.DataFrame, es: 
 
 
 def test_value_is_the_objectives_of_one_contracts_money_by_session(bars: pd.DataFrame, es: Instrument) -> None:
-    target = StrategyTarget(bars, es, objectives=("net", "drawdown"))
-    trades = _research(bars, es, _LOOSE).trades
+    target = StrategyTarget(bars, es, StudyRequest(objectives=("net", "drawdown")))
+    trades = _backtest(bars, es, _LOOSE).trades
 
     judged = target.judge(_LOOSE, lambda step, value: pytest.fail("a trial of one replay has no steps"))
 
@@ -200,13 +209,13 @@ def test_value_of_parameters_that_trade_nothing_is_a_number(target: StrategyTarg
 
 
 def test_space_names_are_settings_and_hold_the_defaults(es: Instrument) -> None:
-    defaults = StrategySettings().model_dump()
-    own = {name: defaults[name] for name in STRATEGY_SPACE if "." not in name}
+    defaults = TradingRules().flat
+    own = {name: defaults[name] for name in _SPACE if "." not in name}
 
-    assert STRATEGY_SPACE.contains({**own, "account.entry_cutoff": Account.for_instrument(es).entry_cutoff})
+    assert _SPACE.contains({**own, "account.entry_cutoff": Account.for_instrument(es).entry_cutoff})
     for seed in range(50):
-        sections = by_section(_drawn(STRATEGY_SPACE, seed))
-        StrategySettings(**sections["strategy"])
+        sections = by_section(_drawn(_SPACE, seed))
+        TradingRules.of(**sections["strategy"])
         Account.for_instrument(es, **sections["account"])
 
 
@@ -260,13 +269,13 @@ def test_target_that_contradicts_itself_is_refused(bars: pd.DataFrame, es: Instr
     with pytest.raises(DataError, match="no column side"):
         StrategyTarget(bars, es, traded="scores", scores=scores.drop(columns="side"))
     with pytest.raises(ConfigurationError, match="neither searched nor a number"):
-        StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1], space=STRATEGY_SPACE)
+        StrategyTarget(bars, es, StudyRequest(space=_SPACE), traded="scores", scores=scores.iloc[:1])
     with pytest.raises(ConfigurationError, match="log_loss needs probabilities"):
-        StrategyTarget(bars, es, objectives=("net", "log_loss"))
+        StrategyTarget(bars, es, StudyRequest(objectives=("net", "log_loss")))
     with pytest.raises(ConfigurationError, match="no objective 'profit'"):
-        StrategyTarget(bars, es, objectives=("profit",))
+        StrategyTarget(bars, es, StudyRequest(objectives=("profit",)))
     with pytest.raises(ConfigurationError, match="nothing to tune"):
-        StrategyTarget(bars, es, space=SearchSpace({}))
+        StrategyTarget(bars, es, StudyRequest(space=SearchSpace({})))
     scored = StrategyTarget(bars, es, traded="scores", scores=scores.iloc[:1])
     with pytest.raises(ConfigurationError, match=r"needs models.threshold"):
         scored.outcome({})

@@ -50,6 +50,11 @@ def test_study_with_other_costs_contracts_or_settings_is_another(
     assert strategy_study(bars, described, tmp_path, models={"splits": 3}).subject.version == own
 
 
+def test_version_of_a_study_is_that_of_homes_made_before(bars: pd.DataFrame, es: Instrument, tmp_path: Path) -> None:
+    # Another one would leave the trials that a home holds behind. Change it only where a trial's value changes.
+    assert strategy_study(bars, es, tmp_path).subject.version == "48c06a4c90247339"
+
+
 def test_best_model_of_two_runs_that_end_at_once_is_whole(bars: pd.DataFrame, es: Instrument, tmp_path: Path) -> None:
     study = strategy_study(bars, es, tmp_path)
     rows = planted(120)

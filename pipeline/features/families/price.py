@@ -7,7 +7,7 @@ from pipeline.features.anchors import chain_contracts
 from pipeline.features.inputs import FeatureInputs
 from pipeline.features.registry import feature
 from pipeline.features.windows import trailing, trailing_deviation, trailing_sum
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 __all__: list[str] = []  # the registry finds them
 
@@ -17,7 +17,7 @@ _SPANS = (5, 10, 20, 50)
 _UNITS = ("ticks", "atr")
 
 
-def _warmup(unit: str, settings: StrategySettings) -> int:
+def _warmup(unit: str, settings: HistorySettings) -> int:
     return 2 if unit == "ticks" else settings.atr_window + 1
 
 

@@ -16,7 +16,7 @@ from pipeline.features.inputs import FeatureInputs
 from pipeline.features.registry import Warmup, feature
 from pipeline.features.windows import trailing_sum
 from pipeline.profiles.naked import naked_vpocs
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 __all__: list[str] = []  # the registry finds them
 
@@ -50,7 +50,7 @@ _RELATION_NESTING = {
 }
 
 
-def _atr_known(settings: StrategySettings) -> int:
+def _atr_known(settings: HistorySettings) -> int:
     return settings.atr_window + 1
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pipeline.features.inputs import FeatureInputs
 from pipeline.features.registry import feature
 from pipeline.features.windows import trailing
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from pipeline.strategy.gates import MIN_KNOWN_SHARE
 
 __all__: list[str] = []  # the registry finds them
@@ -17,7 +17,7 @@ _HORIZONS = (1, 2, 4, 8)
 _FEWEST_PAIRS = 10
 
 
-def _trend_warmup(settings: StrategySettings) -> int:
+def _trend_warmup(settings: HistorySettings) -> int:
     return settings.trend_window
 
 

@@ -13,7 +13,7 @@ from pipeline.features.inputs import FeatureInputs
 from pipeline.features.registry import feature
 from pipeline.features.windows import trailing_deviation, trailing_mean
 from pipeline.market import Instrument
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 
 __all__: list[str] = []  # the registry finds them
 
@@ -222,7 +222,7 @@ def volatility_of_volatility(inputs: FeatureInputs, sessions: int) -> Floats:
     return trailing_deviation(np.log(np.where(height > 0, height, np.nan)), sessions)
 
 
-def _calm_warmup(settings: StrategySettings) -> int:
+def _calm_warmup(settings: HistorySettings) -> int:
     return settings.calm_long + 1
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.features.inputs import FeatureInputs
 from pipeline.features.registry import feature
 from pipeline.features.windows import trailing, trailing_sum
-from pipeline.strategy import StrategySettings
+from pipeline.strategy import HistorySettings
 from pipeline.strategy.gates import MIN_KNOWN_SHARE
 
 __all__ = ["relative_to_median"]  # the features are found by the registry
@@ -193,7 +193,7 @@ def _trade_sizes(inputs: FeatureInputs) -> Floats:
     return _ratio(inputs.history["volume"].to_numpy(np.float64), count)
 
 
-def _atr_known(settings: StrategySettings) -> int:
+def _atr_known(settings: HistorySettings) -> int:
     return settings.atr_window + 1
 
 

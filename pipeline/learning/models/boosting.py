@@ -20,7 +20,6 @@ from pipeline.learning.models.fit_options import FitOptions, Progress
 from pipeline.learning.models.outcomes import check_outcomes
 from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
-from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.models.trees_text import require_sound_trees
 from pipeline.search_space import Real, SearchSpace, Whole
 
@@ -283,6 +282,8 @@ class BoostedModel(Model):
         return parameters
 
     def _save(self, folder: Path) -> Mapping[str, Any]:
+        from pipeline.learning.models.saved_transforms import transforms_to_json
+
         return {
             "sha256": write_sealed(folder / _FILE, self._text),
             "transforms": transforms_to_json(self._transforms),
@@ -291,6 +292,8 @@ class BoostedModel(Model):
         }
 
     def _load(self, folder: Path, extra: Mapping[str, Any]) -> None:
+        from pipeline.learning.models.saved_transforms import transforms_from_json
+
         self._text = read_sealed(folder / _FILE, extra["sha256"])
         self._transforms = transforms_from_json(extra["transforms"])
         self._start = float(extra["start"])

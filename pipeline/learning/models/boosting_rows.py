@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from pipeline.learning.models.rows import TrainingRows
-from pipeline.learning.transforms import feature_transforms
 from pipeline.learning.validation import validation_slice
 
 if TYPE_CHECKING:
     from lightgbm import Booster, Dataset
+    from sklearn.pipeline import Pipeline
 
 __all__ = ["Grown", "PreparedRows", "PreparedTable", "Task"]
 
@@ -108,8 +107,10 @@ class PreparedTable:
         return _array(self.transforms.fit_transform(self.rows.features.astype(np.float64)))
 
     @cached_property
-    def transforms(self) -> Pipeline:
+    def transforms(self) -> "Pipeline":
         """Learned from the rows once :attr:`matrix` was asked for."""
+        from pipeline.learning.transforms import feature_transforms
+
         return feature_transforms("keep_known", winsorize=None, scale=False)
 
     @cached_property

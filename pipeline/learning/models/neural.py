@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from pipeline.learning.models.files import read_sealed, write_sealed
 from pipeline.learning.models.fit_options import FitOptions, Progress
 from pipeline.learning.models.networks import NetworkSpec, build
 from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
-from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
 from pipeline.learning.training.job import Inputs, Job, Rows, Trained
 from pipeline.learning.training.settings import TrainingSettings
-from pipeline.learning.transforms import DropUninformative, feature_transforms
 from pipeline.learning.validation import validation_slice
 
 if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
     from torch import nn
 
 __all__ = ["ALIGNMENT", "NeuralModel", "aligned"]
@@ -82,11 +80,15 @@ class NeuralModel(Model):
     def _network(self, columns: Sequence[str]) -> NetworkSpec:
         """The network for a transformed frame with these columns."""
 
-    def _transforms(self) -> Pipeline:
+    def _transforms(self) -> "Pipeline":
         """Unfitted transforms, of the kinds that ``saved_transforms`` knows.
 
         Of indicators that say the same, one is enough: columns are looked through once more at the end.
         """
+        from sklearn.pipeline import Pipeline
+
+        from pipeline.learning.transforms import DropUninformative, feature_transforms
+
         return Pipeline([*feature_transforms("impute").steps, ("drop_copies", DropUninformative())])
 
     def _inputs(self, frame: pd.DataFrame) -> Inputs:
@@ -186,6 +188,8 @@ class NeuralModel(Model):
     def _save(self, folder: Path) -> Mapping[str, Any]:
         import torch
 
+        from pipeline.learning.models.saved_transforms import transforms_to_json
+
         assert self._learned is not None  # noqa: S101
         assert self._module is not None  # noqa: S101
         assert self.network_spec is not None  # noqa: S101
@@ -199,6 +203,8 @@ class NeuralModel(Model):
 
     def _load(self, folder: Path, extra: Mapping[str, Any]) -> None:
         import torch
+
+        from pipeline.learning.models.saved_transforms import transforms_from_json
 
         self._learned = transforms_from_json(json.loads(read_sealed(folder / _TRANSFORMS, extra["transforms"])))
         self.network_spec = NetworkSpec.from_json(extra["network"])

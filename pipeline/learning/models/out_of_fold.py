@@ -19,7 +19,6 @@ from pipeline.errors import DataError
 from pipeline.learning.calibration import log_odds
 from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.rows import TrainingRows
-from pipeline.learning.splits import CombinatorialPurged
 
 __all__ = ["at_level", "evidence_of", "inner_folds", "level_of", "out_of_fold_evidence"]
 
@@ -48,6 +47,8 @@ def inner_folds(rows: TrainingRows, folds: int, held_out: int = 1) -> Iterator[t
     DataError
         If a choice leaves nothing to learn from, or rows of one class only: says what to ask for instead.
     """
+    from pipeline.learning.splits import CombinatorialPurged
+
     try:
         for train, test in CombinatorialPurged(folds, held_out).split(rows.outcome):
             label = rows.label[train]

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from pipeline.errors import DataError
 from pipeline.learning.models.neural import NeuralModel
 from pipeline.learning.training.job import Inputs
-from pipeline.learning.transforms import MadScaler, MissingValues, Winsorizer
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 __all__ = ["SequenceModel", "StepLayout", "step_layouts"]
 
@@ -95,7 +96,11 @@ class SequenceModel(NeuralModel):
 
     inputs: Literal["features", "sequences"] = "sequences"
 
-    def _transforms(self) -> Pipeline:
+    def _transforms(self) -> "Pipeline":
+        from sklearn.pipeline import Pipeline
+
+        from pipeline.learning.transforms import MadScaler, MissingValues, Winsorizer
+
         return Pipeline([("winsorize", Winsorizer()), ("scale", MadScaler()), ("missing", MissingValues("keep"))])
 
     def _layouts(self, columns: Sequence[str]) -> tuple[StepLayout, ...]:

@@ -8,33 +8,19 @@ from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import heads, note, numbers, plain, row, table
 from pipeline.reports.section import Section
 from pipeline.reports.theme import INK, MUTED, STRATEGY_COLORS, TWO_SIDED_95
-from pipeline.strategy import gate_pass_rates
+from pipeline.strategy import Seen
 
 __all__ = ["SECTION", "gate_rates"]
 
-_NAMES = {
-    "slope_long": "slope up (long)",
-    "slope_short": "slope down (short)",
-    "r_squared": "R² above threshold",
-    "trend_long": "trend, long",
-    "trend_short": "trend, short",
-    "calm": "calm",
-    "direction_long": "direction probability, long",
-    "direction_short": "direction probability, short",
-    "confidence_long": "confidence, long",
-    "confidence_short": "confidence, short",
-    "rule_signal_long": "rule signal, long",
-    "rule_signal_short": "rule signal, short",
-}
-
 
 def _html(inputs: ReportInputs) -> str:
-    paths = int(inputs.null_rates["paths"].max()) if len(inputs.null_rates) else 0
+    paths, chance = int(inputs.null_rates["paths"].max()) if len(inputs.null_rates) else 0, inputs.strategy.chance
     chosen, total = int(inputs.signals["rule_signal"].sum()), len(inputs.signals)
     share = f" ({100 * chosen / total:.1f} %)" if total else ""
     text = (
-        f"How often each gate passed, beside how often it passes on {paths:,} simulated random walks without drift. A "
-        "gate that passes as often by chance selects nothing. Error bars are binomial 95 % intervals; the market's "
+        f"How often each gate passed, beside how often it passes where there is nothing to find: {paths:,} decisions "
+        f"on {chance.lower()}. A gate that passes as often by chance selects nothing. Error bars are binomial 95 % "
+        "intervals; the market's "
         "windows overlap from session to session, so its true uncertainty is several times wider. "
         f"Of {total:,} candidates, {chosen:,}{share} became rule signals."
     )
@@ -44,18 +30,20 @@ def _html(inputs: ReportInputs) -> str:
 
 def gate_rates(inputs: ReportInputs) -> pd.DataFrame:
     """Pass rates and standard errors in percent, market beside chance, indexed by gate."""
-    market = gate_pass_rates(inputs.history, inputs.settings)[["pass_rate", "standard_error"]]
+    seen = Seen.of(inputs.history, inputs.instrument, inputs.settings, inputs.bars)
+    market = inputs.strategy.pass_rates(seen)[["pass_rate", "standard_error"]]
     chance = inputs.null_rates[["pass_rate", "standard_error"]]
     gates = [gate for gate in inputs.null_rates.index if gate in market.index]
     return 100 * market.add_prefix("market_").join(chance.add_prefix("chance_")).loc[gates]
 
 
 def _figure(inputs: ReportInputs, rates: pd.DataFrame) -> go.Figure:
-    """A row a gate: the share of sessions it opened on, and the share of random walks, with 95 % bars."""
-    names = [plain(_NAMES.get(gate, gate)) for gate in rates.index]
+    """A row a gate: the share of sessions it opened on, and the share on pure chance, with 95 % bars."""
+    titles = inputs.strategy.titles()
+    names = [plain(titles.get(gate, gate)) for gate in rates.index]
     figure = go.Figure()
     for kind, name, color, symbol in (
-        ("chance", "random walks", MUTED, "diamond-open"),
+        ("chance", plain(inputs.strategy.chance.lower()), MUTED, "diamond-open"),
         ("market", plain(inputs.symbol), STRATEGY_COLORS[0], "circle"),
     ):
         figure.add_trace(
@@ -82,18 +70,18 @@ def _figure(inputs: ReportInputs, rates: pd.DataFrame) -> go.Figure:
 
 def _table(inputs: ReportInputs, rates: pd.DataFrame) -> str:
     """Pass rates with standard errors, and how many times chance's rate the market's is."""
-    body = []
+    body, titles, chance = [], inputs.strategy.titles(), inputs.strategy.chance
     for gate, line in rates.iterrows():
-        market, chance = (
+        market, null = (
             f"{line[f'{kind}_pass_rate']:.1f} % ± {line[f'{kind}_standard_error']:.1f}" for kind in ("market", "chance")
         )
         by_chance = line["chance_pass_rate"]
         ratio = f"{line['market_pass_rate'] / by_chance:.2f}" if by_chance > 0 else "–"
-        body.append(row(plain(_NAMES.get(str(gate), gate)), numbers(market, chance, ratio)))
-    head = heads("Gate", plain(inputs.symbol), "Random walks", "Ratio")
+        body.append(row(plain(titles.get(str(gate), gate)), numbers(market, null, ratio)))
+    head = heads("Gate", plain(inputs.symbol), plain(chance), "Ratio")
     return table(
-        head, body, "Pass rate ± one standard error; the ratio is the market's rate over that of random walks."
+        head, body, f"Pass rate ± one standard error; the ratio is the market's rate over that on {chance.lower()}."
     )
 
 
-SECTION = Section(150, "gates", "Gates vs. random walks", _html)
+SECTION = Section(150, "gates", "Gates vs. chance", _html)

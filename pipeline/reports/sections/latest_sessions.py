@@ -55,11 +55,8 @@ def _chart(inputs: ReportInputs, first: int, sessions: pd.DatetimeIndex, name: s
         inputs.instrument,
         sessions[first],
         sessions[-1],
-        hours=settings.hours,
         composite=_COMPOSITE,
-        value_area_basis_points=settings.value_area_basis_points,
-        expansion_rows=settings.expansion_rows,
-        **settings.row_rule(inputs.instrument).options,
+        **settings.profile(inputs.instrument).options,
     )
     height, margin, legend = figure.layout.height, figure.layout.margin, figure.layout.legend
     restyle(figure, height=height, simulated=inputs.simulated)

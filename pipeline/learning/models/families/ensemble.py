@@ -22,7 +22,6 @@ from pipeline.learning.models.out_of_fold import at_level, evidence_of, inner_fo
 from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.registry import load_model, make_model
 from pipeline.learning.models.rows import TrainingRows
-from pipeline.learning.splits import CombinatorialPurged
 from pipeline.search_space import Choice, SearchSpace
 
 __all__ = ["Ensemble", "EnsembleSettings", "Member"]
@@ -205,6 +204,8 @@ class Ensemble(Model):
         for number, fold in enumerate(judged):
             fold_of[fold.test] = number
         evidence = np.full((folds, len(rows), len(self.members)), np.nan)
+        from pipeline.learning.splits import CombinatorialPurged
+
         pairs = CombinatorialPurged(folds, 2).test_folds
         for (one, other), (train, test) in zip(pairs, inner_folds(rows, folds, 2), strict=True):
             both = self._judge(rows, train, test, options.inner(f"inner folds {one + 1} and {other + 1} of {folds}"))

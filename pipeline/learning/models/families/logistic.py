@@ -9,15 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
-from sklearn.pipeline import Pipeline
 
 from pipeline.learning.models.files import read_sealed, write_sealed
 from pipeline.learning.models.fit_options import FitOptions
 from pipeline.learning.models.outcomes import check_outcomes
 from pipeline.learning.models.protocol import Model, ModelSettings
 from pipeline.learning.models.rows import TrainingRows
-from pipeline.learning.models.saved_transforms import transforms_from_json, transforms_to_json
-from pipeline.learning.transforms import DropUninformative, feature_transforms
 from pipeline.search_space import Choice, Real, SearchSpace
 
 __all__ = ["Logistic", "LogisticSettings"]
@@ -79,7 +76,10 @@ class Logistic(Model):
 
     def _fit(self, rows: TrainingRows, options: FitOptions) -> None:
         from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import Pipeline
         from threadpoolctl import threadpool_limits
+
+        from pipeline.learning.transforms import DropUninformative, feature_transforms
 
         check_outcomes(rows)
         settings = self.settings
@@ -125,6 +125,8 @@ class Logistic(Model):
         return summed.reindex(columns=list(self.columns), fill_value=0.0)
 
     def _save(self, folder: Path) -> Mapping[str, Any]:
+        from pipeline.learning.models.saved_transforms import transforms_to_json
+
         learned = {
             "transforms": transforms_to_json(self._transforms),
             "coefficients": self._coefficients.tolist(),
@@ -135,6 +137,8 @@ class Logistic(Model):
         return {"sha256": write_sealed(folder / _FILE, json.dumps(learned, allow_nan=False))}
 
     def _load(self, folder: Path, extra: Mapping[str, Any]) -> None:
+        from pipeline.learning.models.saved_transforms import transforms_from_json
+
         learned = json.loads(read_sealed(folder / _FILE, extra["sha256"]))
         self._transforms = transforms_from_json(learned["transforms"])
         self._coefficients = np.array(learned["coefficients"], dtype=np.float64)

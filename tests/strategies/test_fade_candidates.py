@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError
 from pipeline.market import find_instrument
-from pipeline.strategy import StrategySettings, make_candidates, sessions_without_candidates
+from pipeline.strategy import TradingRules, make_candidates
 from tests.strategy.market import flat_history, toy_bars, toy_history
 
 ES = find_instrument("ES")
@@ -49,13 +49,13 @@ def test_make_candidates_one_session_by_hand(es):
     ],
 )
 def test_make_candidates_stop_distance(es, val, vah, atr, k, stop_ticks):
-    candidates = make_candidates(one_session(val, vah, atr), es, StrategySettings(stop_atr_factor=k))
+    candidates = make_candidates(one_session(val, vah, atr), es, TradingRules.of(stop_atr_factor=k))
 
     assert candidates["stop_ticks"].tolist() == [stop_ticks] * 2
 
 
 def test_make_candidates_float_noise_adds_no_tick(es):
-    candidates = make_candidates(one_session(100.0, 130.0, 12.5), es, StrategySettings(stop_atr_factor=1.1))
+    candidates = make_candidates(one_session(100.0, 130.0, 12.5), es, TradingRules.of(stop_atr_factor=1.1))
 
     assert 1.1 * 12.5 / 0.25 > 55
     assert candidates["stop_ticks"].tolist() == [55, 55]
@@ -67,23 +67,17 @@ def test_make_candidates_below_four_ticks_there_is_none(es, vah, count):
     history = one_session(100.0, vah, 50.0)
 
     assert len(make_candidates(history, es)) == count
-    assert len(sessions_without_candidates(history, es)) == 1 - count // 2
 
 
 def test_make_candidates_value_area_of_one_tick_has_none(es):
     history = one_session(100.0, 100.0, 50.0)
 
     assert len(make_candidates(history, es)) == 0
-    assert sessions_without_candidates(history, es)["reason"].tolist() == ["stop_below_minimum"]
 
 
-def test_sessions_without_candidates_name_their_reason(es):
+def test_make_candidates_session_without_range_or_room_has_none(es):
     history = flat_history(es, [8000] * 4, vah=[2005.0, 2005.0, 1995.5, 2005.0], atr_14=[math.nan, 0.5, 9.0, 9.0])
 
-    without = sessions_without_candidates(history, es)
-
-    assert without["decided_on"].tolist() == history.index[:3].tolist()
-    assert without["reason"].tolist() == ["no_atr", "stop_below_minimum", "stop_below_minimum"]
     assert make_candidates(history, es)["decided_on"].tolist() == [history.index[3]] * 2
 
 
@@ -105,13 +99,11 @@ def test_make_candidates_last_session_gives_the_coming_one(es):
     assert (candidates["session"] > candidates["decided_on"]).all()
 
 
-def test_make_candidates_with_those_without_account_for_every_session(es):
+def test_make_candidates_are_in_order_the_long_first(es):
     history = toy_history(toy_bars(es, sessions=80), es)
 
-    candidates, without = make_candidates(history, es), sessions_without_candidates(history, es)
+    candidates = make_candidates(history, es)
 
-    accounted = pd.DatetimeIndex(candidates["decided_on"].unique()).append(pd.DatetimeIndex(without["decided_on"]))
-    assert accounted.sort_values().tolist() == history.index.tolist()
     assert candidates["session"].is_monotonic_increasing
     assert candidates["side"].tolist() == [1, -1] * (len(candidates) // 2)
 
@@ -125,15 +117,15 @@ def test_make_candidates_empty_history_gives_no_rows(es):
 
 
 def test_make_candidates_other_atr_window_is_refused(es):
-    with pytest.raises(ConfigurationError, match="has no atr_10; compute it with the same atr_window, 10"):
-        make_candidates(flat_history(es, [8000]), es, StrategySettings(atr_window=10))
+    with pytest.raises(ConfigurationError, match="has no atr_10"):
+        make_candidates(flat_history(es, [8000]), es, TradingRules.of(atr_window=10))
 
 
 @given(st.integers(4000, 20_000), st.integers(0, 400), st.integers(1, 14 * 300), st.sampled_from([0.5, 1.0, 1.7]))
 def test_make_candidates_geometry_holds(val, width, range_sum, k):
     history = flat_history(ES, [val], val=val / 4, vah=(val + width) / 4, atr_14=range_sum / 14 / 4)
 
-    candidates = make_candidates(history, ES, StrategySettings(stop_atr_factor=k))
+    candidates = make_candidates(history, ES, TradingRules.of(stop_atr_factor=k))
 
     for side, entry, stop, target, stop_ticks in candidates[
         ["side", "entry", "stop", "target", "stop_ticks"]

@@ -1,18 +1,16 @@
 import math
 
 import numpy as np
-import pytest
 
-from pipeline.errors import DataError
-from pipeline.strategy import StrategySettings, make_candidates, rule_signals
+from pipeline.strategy import TradingRules, make_candidates, make_signals
 from tests.strategy.market import flat_history, toy_bars, toy_history
 
 
-def test_rule_signals_add_their_columns_to_the_candidates(es):
+def test_make_signals_add_their_columns_to_the_candidates(es):
     history = flat_history(es, [8000, 8010])
     candidates = make_candidates(history, es)
 
-    signals = rule_signals(candidates, history)
+    signals = make_signals(history, es)
 
     assert signals.columns.tolist() == [
         *candidates.columns,
@@ -22,7 +20,7 @@ def test_rule_signals_add_their_columns_to_the_candidates(es):
     assert set(signals[["trend", "r_squared_high", "calm", "direction", "rule_signal"]].dtypes) == {np.dtype(bool)}
 
 
-def test_rule_signals_by_hand(es):
+def test_make_signals_by_hand(es):
     history = flat_history(
         es,
         [8000] * 4,
@@ -33,7 +31,7 @@ def test_rule_signals_by_hand(es):
         calm=[True, False, True, False],
     )
 
-    signals = rule_signals(make_candidates(history, es), history).set_index(["decided_on", "side"])
+    signals = make_signals(history, es).set_index(["decided_on", "side"])
 
     long, short = signals.xs(1, level="side"), signals.xs(-1, level="side")
     assert long["trend"].tolist() == [True, False, False, False]
@@ -47,39 +45,27 @@ def test_rule_signals_by_hand(es):
     assert short["rule_signal"].tolist() == [False, True, False, False]
 
 
-def test_rule_signals_missing_values_shut_the_gates(es):
+def test_make_signals_missing_values_shut_the_gates(es):
     history = flat_history(es, [8000], slope=math.nan, r_squared=math.nan, runs_p_value=math.nan, calm=False)
 
-    signals = rule_signals(make_candidates(history, es), history)
+    signals = make_signals(history, es)
 
     gates = ["trend", "r_squared_high", "calm", "direction", "confidence_high", "rule_signal"]
     assert not signals[gates].any(axis=None)
     assert signals["confidence"].isna().all()
 
 
-def test_rule_signals_thresholds_come_from_the_settings(es):
+def test_make_signals_thresholds_come_from_the_settings(es):
     history = flat_history(es, [8000], r_squared=0.5, direction_probability=0.52, calm=False)
-    candidates = make_candidates(history, es)
+    loosened = TradingRules.of(r_squared_threshold=0.4, direction_long=0.51, confidence_threshold=30.0)
 
-    strict = rule_signals(candidates, history)
-    loose = rule_signals(
-        candidates,
-        history,
-        StrategySettings(r_squared_threshold=0.4, direction_long=0.51, confidence_threshold=30.0),
-    )
+    strict, loose = make_signals(history, es), make_signals(history, es, loosened)
 
     assert strict["rule_signal"].tolist() == [False, False]
     assert loose["rule_signal"].tolist() == [True, False]
 
 
-def test_rule_signals_of_another_history_are_refused(es):
-    history = flat_history(es, [8000, 8010])
-
-    with pytest.raises(DataError, match="decided on 2019-01-02, which the session history does not hold"):
-        rule_signals(make_candidates(history, es), history.iloc[1:])
-
-
-def test_rule_signals_mirrored_history_mirrors_the_sides(es):
+def test_make_signals_mirrored_history_mirrors_the_sides(es):
     bars = toy_bars(es, sessions=320)
     mirrored = bars.assign(
         open=10_000 - bars["open"], close=10_000 - bars["close"], high=10_000 - bars["low"], low=10_000 - bars["high"]
@@ -88,8 +74,8 @@ def test_rule_signals_mirrored_history_mirrors_the_sides(es):
     # Log returns don't mirror: the calm gate is handed over.
     flipped["calm"] = upright["calm"]
 
-    left = rule_signals(make_candidates(upright, es), upright)
-    right = rule_signals(make_candidates(flipped, es), flipped)
+    left = make_signals(upright, es)
+    right = make_signals(flipped, es)
 
     right = right.assign(side=-right["side"]).sort_values(["session", "side"], ascending=[True, False])
     right = right.reset_index(drop=True)

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.market import Hours, SessionLabels
+from pipeline.market.sessions import Hours, SessionLabels
 
 __all__ = ["bar_ends", "bar_length", "complete_until", "session_ends"]
 

@@ -1,0 +1,1 @@
+"""The strategies in the box, one file each, found by themselves."""

@@ -1,0 +1,131 @@
+"""The strategies there are: those in the box, and the user's own in ``$VPOC_HOME/strategies``."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.errors import ConfigurationError, did_you_mean
+from pipeline.home import vpoc_home
+from pipeline.plugins import Fault, Plugins, find_plugins
+from pipeline.strategy.protocol import Strategy, StrategyParameters
+from pipeline.strategy.settings import HistorySettings
+
+__all__ = ["find_strategy", "make_strategy", "strategies", "strategy_code", "strategy_faults", "strategy_place"]
+
+_PACKAGE = "pipeline.strategies"
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+# Columns of candidates, orders and signals that no gate may be called.
+_TAKEN = frozenset(
+    {
+        *("session", "decided_on", "side", "type", "entry", "stop", "target", "contract", "quantity", "group"),
+        *(
+            "live_from",
+            "live_until",
+            "stop_ticks",
+            "target_ticks",
+            "rule_signal",
+            "score",
+            "threshold",
+            "fold",
+            "origin",
+        ),
+        *("trail_ticks", "breakeven_ticks", "give_back_percent", "give_back_from_ticks", "max_bars", "model_signal"),
+        *("status", "reason", "order", "label", "weight", "start", "end", "net", "r_multiple"),
+    }
+)
+
+
+def require_name(name: Any) -> None:
+    """Raise a ConfigurationError for a name that no strategy can have."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"a strategy can't have the name {name!r}: give 2 to 40 small letters, digits and underscores, a letter "
+            "first"
+        )
+
+
+def strategies() -> Mapping[str, type[Strategy]]:
+    """Every strategy that can be used, by name, sorted."""
+    return _plugins().by_name
+
+
+def strategy_faults() -> tuple[Fault, ...]:
+    """The user's files of strategies that can't be used, and why."""
+    return _plugins().faults
+
+
+def strategy_place(name: str) -> str:
+    """Return the user's file that a strategy is in; empty for one in the box."""
+    place = _plugins().places.get(name)
+    return "" if place is None else str(place)
+
+
+def strategy_code(name: str) -> str:
+    """Return a hash of the user's file that a strategy is in; empty for one in the box."""
+    place = _plugins().places.get(name)
+    return "" if place is None else hashlib.sha256(place.read_bytes()).hexdigest()[:12]
+
+
+def find_strategy(name: str) -> Strategy:
+    """Return the strategy of a name, with its default parameters.
+
+    Raises
+    ------
+    ConfigurationError
+        For none: lists those there are, and the fault of the file that should hold it.
+    """
+    return make_strategy(name)
+
+
+def make_strategy(name: str, parameters: Mapping[str, Any] | StrategyParameters | None = None) -> Strategy:
+    """Return the strategy of a name, with these parameters.
+
+    Raises
+    ------
+    ConfigurationError
+        As :func:`find_strategy`, and for an unknown or impossible parameter.
+    """
+    known = strategies()
+    if name not in known:
+        for fault in strategy_faults():
+            if fault.path.stem == name:
+                raise ConfigurationError(f"the strategy {name} can't be used: {fault.sentence}")
+        raise ConfigurationError(
+            f"there is no strategy {name!r}; choose from {', '.join(known)}{did_you_mean(name, known)}"
+        )
+    return known[name](parameters)
+
+
+def _plugins() -> Plugins[Strategy]:
+    return find_plugins(Strategy, _PACKAGE, vpoc_home().strategies, _check_declaration)  # type: ignore[type-abstract]
+
+
+def _check_declaration(strategy: type[Strategy]) -> None:
+    require_name(strategy.name)
+    for what in ("title", "description", "source"):
+        text = getattr(strategy, what, None)
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigurationError(f"{strategy.__name__} has no {what}; give it a text")
+    parameters = getattr(strategy, "Parameters", None)
+    if not (isinstance(parameters, type) and issubclass(parameters, StrategyParameters)):
+        raise ConfigurationError(f"{strategy.__name__} has no Parameters; make it a subclass of StrategyParameters")
+    own = set(parameters.model_fields)
+    if shared := sorted(own & {*HistorySettings.model_fields, "name"}):
+        raise ConfigurationError(
+            f"the parameter {shared[0]} of {strategy.__name__} has the name of a setting of the history; rename it"
+        )
+    parameters()  # every parameter has a default
+    known = {*own, *HistorySettings.model_fields, "account.entry_cutoff"}
+    if strange := [each for each in strategy.space if each not in known]:
+        raise ConfigurationError(
+            f"the search space of {strategy.__name__} names {strange[0]}, which is no parameter; "
+            f"choose from {', '.join(sorted(own)) or 'none'}{did_you_mean(strange[0], known)}"
+        )
+    if strange := [each for each in strategy.gate_parameters if each not in known]:
+        raise ConfigurationError(
+            f"gate_parameters of {strategy.__name__} names {strange[0]}, which is no parameter; "
+            f"choose from {', '.join(sorted(own)) or 'none'}"
+        )
+    if bad := [gate for gate in strategy.gates if gate in _TAKEN or not gate.isidentifier()]:
+        raise ConfigurationError(f"the gate {bad[0]!r} of {strategy.__name__} has the name of a column; rename it")
