@@ -208,6 +208,7 @@ def test_simulate_mixed_orders_agree_with_the_oracle(
     assert list(zip(result.orders["status"], result.orders["reason"], strict=True)) == [
         (order.status, order.reason) for order in asked
     ]
+    trades.sort(key=lambda trade: (trade.entry_bar, -asked[trade.order].side, trade.order))
     assert told(result, market) == [
         (t.order, t.quantity, t.entry_bar, t.fill, t.exit_bar, t.exit, t.exit_reason, t.ambiguous) for t in trades
     ]

@@ -26,9 +26,9 @@ import pandas as pd
 from pipeline.features import FeatureInputs, feature
 
 
-@feature(family="own", warmup=2, description="Close less the close before, in points.", signed=True)
+@feature(family="own", warmup=2, description="Log return, in percent; missing across a roll.", signed=True)
 def own_move(inputs: FeatureInputs) -> pd.Series:
-    return inputs.history["close"].diff()
+    return 100 * inputs.history["log_return"]
 """
 
 
