@@ -7,6 +7,7 @@ from assets.features import features, labels, sequences, training_set, volatilit
 from assets.judgement import backtest_summary, model_comparison, report
 from assets.market_data import market_data
 from assets.models import model_backtest, model_signals, models
+from assets.next_orders import next_orders
 from assets.profile_structure import (
     composite_profiles,
     developing_levels,
@@ -46,6 +47,7 @@ def all_assets() -> list[dg.AssetsDefinition]:
         model_signals,
         model_backtest,
         studies,
+        next_orders,
         model_comparison,
         backtest_summary,
         report,

@@ -13,6 +13,7 @@ from assets.partitions import OF_SYMBOL, SYMBOLS, WHOLE_HISTORY, concatenated, u
 from assets.tables import table
 from assets.training_overrides import with_changes
 from pipeline.backtest import Account, BacktestResult, restored, simulate
+from pipeline.coming import coming_at
 from pipeline.datasets import Dataset
 from pipeline.home import vpoc_home, write_whole
 from pipeline.look_count import LookCount
@@ -38,7 +39,7 @@ from pipeline.settings import Settings
 from pipeline.strategy import strategies
 from resources import BarSource, MLflowTracking, PartitionedFrames, ResearchSettings
 
-__all__ = ["backtest_summary", "model_comparison", "report"]
+__all__ = ["backtest_summary", "model_comparison", "of_families", "report"]
 
 OWNERS = ["team:research"]
 WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
@@ -199,6 +200,7 @@ def report(
     session_history: pd.DataFrame,
     rule_signals: pd.DataFrame,
     gate_null_rates: pd.DataFrame,
+    next_orders: pd.DataFrame,
     backtest_summary: pd.DataFrame,
     fade_backtest: pd.DataFrame,
     fade_orders: pd.DataFrame,
@@ -261,6 +263,7 @@ def report(
             currency=dataset.instrument.currency,
             looks=looked.looks,
             why_no_looks=looked.why_unknown,
+            coming=coming_at(next_orders, dataset.instrument) if len(next_orders) else None,
         )
         page = build_report(inputs)
         path = vpoc_home().reports / f"{dataset.key}.html"
@@ -337,7 +340,7 @@ def _results(
     """
     account, instrument = settings.account_for(dataset.instrument), dataset.instrument
     found = {name: _restored(books, account, instrument) for name, books in rules.items()}
-    books = [_of_families(frames, version, settings) for frames in models]
+    books = [of_families(frames, version, settings) for frames in models]
     shown = [family for family in settings.models.families if all(family in frames for frames in books)]
     if shown:
         first = min(pd.Timestamp(books[0][family].attrs["first_session"]) for family in shown)
@@ -361,7 +364,7 @@ def _restored(
     return restored(trades, orders, equity.set_index("timestamp")["equity"], account, instrument)
 
 
-def _of_families(frames: PartitionedFrames, version: str, settings: Settings) -> dict[str, pd.DataFrame]:
+def of_families(frames: PartitionedFrames, version: str, settings: Settings) -> dict[str, pd.DataFrame]:
     """Frames by family; those made from other candidates, outcomes or folds than the present ones are left out."""
     wanted = {"made_from": version, "folds": settings.models.folds}
     found = {key.partition("|")[0]: frame for key, frame in frames.items()}
@@ -377,7 +380,7 @@ def _findings(
     dataset: Dataset,
 ) -> dict[str, ModelFindings]:
     """What the report shows of each family trained on the present candidates."""
-    leant_on = _of_families(importance, version, settings)
+    leant_on = of_families(importance, version, settings)
     return {
         family: replace(
             ModelFindings.of(
@@ -391,7 +394,7 @@ def _findings(
             importance=leant_on.get(family, pd.DataFrame()),
             tuned=_tuned(frame),
         )
-        for family, frame in _of_families(models, version, settings).items()
+        for family, frame in of_families(models, version, settings).items()
     }
 
 
@@ -399,7 +402,7 @@ def _judged(
     models: PartitionedFrames, inputs: LearningInputs, settings: Settings, dataset: Dataset
 ) -> dict[str, ModelJudgement]:
     """Each family's out-of-fold scores judged, the baselines first; none where no model was trained."""
-    predictions = _of_families(models, inputs.version, settings)
+    predictions = of_families(models, inputs.version, settings)
     if not predictions:
         return {}
     currency = dataset.instrument.currency

@@ -35,6 +35,7 @@ _OF_INSTRUMENT = {
 _OF_MONEY = {"point_value", "commission_per_side", "commission_rate"}
 _TRADED = ("labels", "training_set")
 _LEARNED = ("features", "training_set")
+_SCORED = ("next_orders",)
 
 
 def made_under(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any]:
@@ -108,6 +109,8 @@ def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, A
         if code := feature_code():
             found["features"]["code"] = code
         found["volatility_index"] = settings.volatility_index
+    if name in _SCORED:
+        found["models"] = settings.models.model_dump(mode="json")
     return found
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # They share the home that the fixture ``made`` of tests/orchestration takes a minute for.
 MADE_HOME = {
     f"tests/orchestration/test_{name}.py"
-    for name in ("chain", "features", "launchpad", "looks", "made_under", "metadata", "models", "proof")
+    for name in ("chain", "features", "launchpad", "looks", "made_under", "metadata", "models", "next_orders", "proof")
 }
 
 

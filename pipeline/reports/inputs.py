@@ -8,6 +8,7 @@ from typing import Any, Self
 import pandas as pd
 
 from pipeline.backtest import Account, BacktestResult
+from pipeline.coming import ComingSession
 from pipeline.market import Instrument
 from pipeline.market.evidence import Finding
 from pipeline.performance import ModelJudgement, judge_model, scored_rows
@@ -164,6 +165,8 @@ class ReportInputs:
         Why these are unknown, in words. With neither the page says nothing of them.
     findings
         What the bars show about how they were read, from :func:`pipeline.market.evidence.misreadings`.
+    coming
+        Orders for the coming session, as they stood at the end of the last bar; None where there is no session.
     """
 
     title: str
@@ -188,6 +191,7 @@ class ReportInputs:
     looks: Looks | None = None
     why_no_looks: str = ""
     findings: Sequence[Finding] = ()
+    coming: ComingSession | None = None
 
     @property
     def by_interest(self) -> list[str]:

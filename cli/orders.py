@@ -1,0 +1,134 @@
+"""``vpoc orders``: what to do next, from the results of 'vpoc run'."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pandas as pd
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cli.options import JsonOption, MadeSymbolOption
+from cli.screen import Console
+from pipeline.datasets import Dataset, find_dataset, made_symbol
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.home import Home, vpoc_home
+from pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from pipeline.coming import ComingSession
+
+__all__ = ["orders"]
+
+_TABLE = ("by", "order", "entry", "stop", "target", "size", "loss at stop", "margin")
+
+
+def orders(
+    symbol: MadeSymbolOption = None,
+    equity: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Equity of the account, for the sizes. [default: account.initial_capital]"),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the orders to this CSV.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the orders for the coming session: prices, size, gates, score, and what is unusual about it.
+
+    They are the orders that the backtest of 'vpoc run' would place next. A session that has begun or is over is said to
+    be so; docs/orders.md explains every column.
+    """
+    from pipeline.coming import coming_at, with_sizes
+
+    home = vpoc_home()
+    settings = load_settings(home)
+    key = symbol or made_symbol(home)
+    dataset = find_dataset(key, home)
+    made = _made(home, dataset, settings)
+    instrument = dataset.instrument
+    account = settings.account_for(instrument)
+    # A simulated market has no clock but its own.
+    now = None if dataset.simulated else pd.Timestamp.now(tz="UTC")
+    seen = coming_at(made, instrument, now)
+    # Anew: the account may have changed since.
+    sized = with_sizes(seen.orders, instrument, account, settings.history.hours, equity=equity)
+    coming = coming_at(sized, instrument, now)
+    if csv is not None:
+        try:
+            coming.orders.to_csv(csv, index=False)
+        except OSError as error:
+            raise ConfigurationError(f"the orders can't be written to {csv}: {error.strerror or error}") from error
+    held = account.initial_capital if equity is None else equity
+    if as_json:
+        typer.echo(json.dumps(_document(coming, dataset, held), indent=2))
+        return
+    _show(coming, dataset, held)
+
+
+def _made(home: Home, dataset: Dataset, settings: Settings) -> pd.DataFrame:
+    from pipeline.made_under import require_same_settings
+
+    run = f"'vpoc run --symbol {dataset.key}' makes them"
+    path = home.assets / "next_orders" / f"{dataset.key}.parquet"
+    if not path.is_file():
+        raise DataError(f"there are no orders of {dataset.key} yet: {run}")
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read ({' '.join(str(error).split())}): {run} anew") from error
+    if frame.attrs.get("source") != dataset.identity:
+        raise DataError(f"the orders are of {frame.attrs.get('source')}, not of {dataset.identity}: {run} anew")
+    require_same_settings({"next_orders": frame}, settings, dataset)
+    if frame.empty:
+        raise DataError(f"{dataset.key} has no session with volume to decide on: give it more bars")
+    return frame
+
+
+def _document(coming: "ComingSession", dataset: Dataset, equity: float) -> dict[str, Any]:
+    rows = coming.orders.drop(columns=["session", "opens", "closes", "notes"])
+    rows["decided_on"] = rows["decided_on"].dt.strftime("%F")
+    listed = json.loads(rows.to_json(orient="records", date_format="iso", double_precision=15))
+    for row in listed:
+        row |= {name: [each for each in row[name].split("; ") if each] for name in ("passed", "shut", "measures")}
+    return {
+        "symbol": dataset.key,
+        "simulated": dataset.simulated,
+        "session": f"{coming.session:%F}",
+        "opens": coming.opens.isoformat(),
+        "closes": coming.closes.isoformat(),
+        "time_zone": dataset.instrument.time_zone,
+        "state": coming.state,
+        "known_until": coming.known_until.isoformat(),
+        "unusual": coming.notes,
+        "equity": equity,
+        "currency": dataset.instrument.currency,
+        "orders": listed,
+    }
+
+
+def _show(coming: "ComingSession", dataset: Dataset, equity: float) -> None:
+    from pipeline.coming import order_table
+    from pipeline.performance import format_value
+
+    console = Console()
+    simulated = " (simulated market)" if dataset.simulated else ""
+    console.sentence(Text(f"{dataset.key}{simulated}: orders for {coming.hours}", "bold"))
+    console.sentence(Text(coming.standing, "" if coming.state == "coming" else "bold yellow"))
+    if coming.state == "over":
+        console.sentence(f"'vpoc run --symbol {dataset.key}' on newer bars makes the next ones.")
+    for text in coming.notes:
+        console.sentence(f"Unusual: {text}")
+    texts = order_table(coming)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for name in _TABLE:
+        table.add_column(name, justify="left" if name in ("by", "order") else "right", no_wrap=name != "by")
+    for row, action in zip(texts.to_dict("records"), coming.orders["action"], strict=True):
+        table.add_row(*(row[name] for name in _TABLE), style="" if action == "order" else "dim")
+    console.print(table)
+    for row in texts.to_dict("records"):
+        said = [row["why"], row["score"] != "–" and f"score {row['score']}", row["terms"]]
+        said += [row[name] and f"{name}: {row[name]}" for name in ("passed", "shut")]
+        console.sentence(f"{row['by']}, {row['order']}: {'. '.join(each for each in said if each)}")
+    money = format_value(equity, dataset.instrument.currency)
+    console.sentence(f"Sizes are for an equity of {money}; losses include slippage and commission.")
