@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.order_kinds import End, kinds_frame, plain_session
 from bench.timing import best_seconds, read_once, row
 from bench.workloads import Workload, seeded_bars
-from pipeline.backtest import Account, BacktestResult, simulate
+from pipeline.backtest import Account, BacktestResult, PreparedBars, simulate
+from pipeline.backtest.orders import read_orders
 from pipeline.backtest.outcomes import CLOSED, EXIT_REASONS, STATUSES
 from pipeline.backtest.replay import replay
 from pipeline.backtest.replayed import (
@@ -42,10 +44,11 @@ class _Orders:
 
 
 def bench_backtest(*, sessions: int = 2_500, repeat: int = 5, seed: int = 0) -> list[dict[str, Any]]:
-    """Bars a second through the fill rules, on one core, checked against the table in plain Python.
+    """Bars a second through the fill rules, on one core, checked against the tables in plain Python.
 
     Every session has a long at the value area's low of the session before and a short at its high, one
-    contract each, so that four in five sessions trade.
+    contract each, so that four in five sessions trade; in a workload of its own it has six orders of every kind, with
+    every managed exit.
 
     Parameters
     ----------
@@ -101,6 +104,42 @@ def bench_backtest(*, sessions: int = 2_500, repeat: int = 5, seed: int = 0) -> 
             best_seconds(lambda: [_plain_order(bars, orders, order, account) for order in compared], min(repeat, 2)),
             agrees=True,
             note="fills only; what the others are compared with",
+        ),
+        *_bench_kinds(bars, repeat),
+    ]
+
+
+def _bench_kinds(bars: Workload, repeat: int) -> list[dict[str, Any]]:
+    """Everything in use at once."""
+    levels = profile_sessions(bars.low, bars.high, bars.steps, bars.starts)
+    frame = kinds_frame(bars, levels.val[:-1], levels.vah[:-1])
+    account = Account(initial_capital=1e9, max_positions=6)
+    prepared = PreparedBars(bars.frame, bars.instrument)
+    book = read_orders(frame, bars.instrument, account)
+    result = simulate(prepared, frame, bars.instrument, account)
+    compared = range(1, min(_COMPARED, len(bars.starts)))
+    plain = [end for session in compared for end in plain_session(bars, frame, session, account)]
+    agrees = _simulated(bars, result, list(range(len(plain)))) == plain
+    name = f"{bars.name}, {len(frame):,} orders of every kind, all managed exits"
+    floor = best_seconds(lambda: read_once(bars.low, bars.high, bars.close), repeat)
+    return [
+        row(
+            "replay, checked orders",
+            name,
+            bars.bars,
+            best_seconds(lambda: prepared.run(book, account, "rth"), repeat),
+            floor=floor,
+            agrees=agrees,
+            note="fills, sizes, margin and equity per bar",
+        ),
+        row(
+            "simulate, frames to frames",
+            name,
+            bars.bars,
+            best_seconds(lambda: simulate(bars.frame, frame, bars.instrument, account), repeat),
+            floor=floor,
+            agrees=agrees,
+            note="with all checks",
         ),
     ]
 
@@ -171,10 +210,7 @@ def _replay_arguments(bars: Workload, orders: _Orders, account: Account) -> tupl
     )
 
 
-_End = tuple[str, int, int, int, int, str, bool]  # status, entry bar and tick, exit bar and tick, reason, ambiguous
-
-
-def _replayed(ends: NDArray[np.int64], order: int) -> _End:
+def _replayed(ends: NDArray[np.int64], order: int) -> End:
     status, _, _, *places, reason, ambiguous = ends[:, order].tolist()
     entry_bar, entry, exit_bar, exit_ = places
     if status != CLOSED:
@@ -182,8 +218,8 @@ def _replayed(ends: NDArray[np.int64], order: int) -> _End:
     return STATUSES[status], entry_bar, entry, exit_bar, exit_, EXIT_REASONS[reason], bool(ambiguous)
 
 
-def _simulated(bars: Workload, result: BacktestResult, compared: list[int]) -> list[_End]:
-    found: list[_End] = [(result.orders["status"].iloc[order], 0, 0, 0, 0, "", False) for order in compared]
+def _simulated(bars: Workload, result: BacktestResult, compared: list[int]) -> list[End]:
+    found: list[End] = [(result.orders["status"].iloc[order], 0, 0, 0, 0, "", False) for order in compared]
     trades = result.trades[result.trades["order"].isin(compared)]
     times = pd.DatetimeIndex(bars.frame["timestamp"])
     ticks = bars.instrument.to_ticks
@@ -201,7 +237,7 @@ def _simulated(bars: Workload, result: BacktestResult, compared: list[int]) -> l
     return found
 
 
-def _plain_order(bars: Workload, orders: _Orders, order: int, account: Account) -> _End:
+def _plain_order(bars: Workload, orders: _Orders, order: int, account: Account) -> End:
     """One order through its session, by the contract's table; a short in the mirror of negated prices."""
     side = int(orders.side[order])
     entry, stop, target = (side * int(getattr(orders, name)[order]) for name in ("entry", "stop", "target"))
@@ -211,7 +247,7 @@ def _plain_order(bars: Workload, orders: _Orders, order: int, account: Account) 
     last = int(bars.stops[session]) - 1
     entered: tuple[int, int] | None = None
 
-    def closed(bar: int, price: int, reason: str, ambiguous: bool = False) -> _End:
+    def closed(bar: int, price: int, reason: str, ambiguous: bool = False) -> End:
         assert entered is not None  # noqa: S101
         return "closed", entered[0], side * entered[1], bar, side * price, reason, ambiguous
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from cli.doctor_finding import Finding, State
 from cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file, refuse_reading
+from cli.own_files import own_faults
 from cli.screen import Console
 from pipeline.environment import POSTGRES_VARIABLE, first_month, prepare_environment
 from pipeline.errors import PipelineError
@@ -58,7 +59,7 @@ def doctor(
     else:
         refuse_reading(reading, "name it with --data FILE")
         home = vpoc_home()
-        findings = [*_versions(), *_device(home), *_storage(home), *_calendars(), *_data(home)]
+        findings = [*_versions(), *_device(home), *_storage(home), *_calendars(), *_own_files(), *_data(home)]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -76,6 +77,12 @@ def _print(findings: list[Finding]) -> None:
         mark = Text(finding.state, colors[finding.state])
         table.add_row(mark, f"{finding.topic}: {finding.what}", finding.message, finding.remedy)
     Console(highlight=False).print(table)
+
+
+def _own_files() -> list[Finding]:
+    return [
+        Finding("own files", fault.path.name, "bad", fault.sentence, "correct or remove it") for fault in own_faults()
+    ]
 
 
 def _versions() -> list[Finding]:

@@ -8,6 +8,7 @@ import typer
 from cli.alone import symbol_alone
 from cli.findings import print_findings
 from cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
+from cli.own_files import own_faults
 from cli.profile_trades import source_holds_trades
 from cli.progress import shown_while
 from cli.quiet import quieten
@@ -75,6 +76,8 @@ def run(
     prepare_environment(home)
     if taken:
         console.sentence(taken)
+    for fault in own_faults():
+        console.sentence(f"Not used: {fault.sentence}")
     with symbol_alone(home, key, console):
         _run(key, home, source, console)
         _show(key, home, console, as_json=as_json)

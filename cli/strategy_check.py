@@ -67,8 +67,10 @@ def _show(name: str, found: dict[str, MarketCheck], null: NullCheck, seed: int) 
             console.sentence("That is slow: a run decides about twenty times, in the audit and for each model.")
         for finding in market.findings:
             console.sentence(Text.assemble(("Look-ahead: ", "bold red"), finding.sentence))
-        if not market.findings:
-            console.sentence("On bars cut off at many decisions it decides the same, to the bit: no look-ahead found.")
+        if market.findings:
+            console.sentence("So what it earns there says nothing.")
+            continue
+        console.sentence("On bars cut off at many decisions it decides the same, to the bit: no look-ahead found.")
         for label, result in market.results.items():
             if len(result.trades):
                 told = verdict(summary(result, seed=seed, currency=result.instrument.currency))

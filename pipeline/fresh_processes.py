@@ -20,6 +20,7 @@ from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.hardware import processors
+from pipeline.plugins import make_importable
 
 __all__ = ["FreshProcess", "in_fresh_processes", "tell", "warm_up"]
 
@@ -238,6 +239,7 @@ def _main(pipe: connection.Connection, environment: Mapping[str, str], level: in
     root = logging.getLogger()
     root.handlers = [_ToStarter()]
     root.setLevel(level)
+    make_importable()
     try:
         function, arguments = pickle.loads(parcel)  # noqa: S301 (from the process that started this one)
         answer = "done", function(*arguments)

@@ -58,6 +58,16 @@ class Home:
         return self.root / "logs"
 
     @property
+    def features(self) -> Path:
+        """The user's own features, files of functions."""
+        return self.root / "features"
+
+    @property
+    def model_families(self) -> Path:
+        """The user's own model families, one file each."""
+        return self.root / "model_families"
+
+    @property
     def strategies(self) -> Path:
         """The user's own strategies, one file each."""
         return self.root / "strategies"

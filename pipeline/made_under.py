@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.datasets import Dataset
 from pipeline.errors import DataError
+from pipeline.features.registry import feature_code
 from pipeline.settings import Settings, flat_settings
 
 __all__ = ["changed_settings", "made_under", "require_same_settings"]
@@ -105,6 +106,8 @@ def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, A
         found["account"] = settings.account_for(instrument).model_dump(mode="json", include=_OF_ACCOUNT)
     if name in _LEARNED:
         found["features"] = {"leave_out": sorted(settings.features.left_out())}
+        if code := feature_code():
+            found["features"]["code"] = code
         found["volatility_index"] = settings.volatility_index
     if name in _SCORED:
         found["models"] = settings.models.model_dump(mode="json")

@@ -31,6 +31,8 @@ def test_documented_settings_are_settings(tmp_path: Path) -> None:
     written = yaml.safe_load(settings)
     assert loaded.account == written["account"]
     assert loaded.simulator.sessions == written["simulator"]["sessions"]
+    assert loaded.history.ticks_per_row == written["history"]["ticks_per_row"]
+    assert loaded.strategy.parameters.stop_atr_factor == written["strategy"]["stop_atr_factor"]
 
 
 def test_documented_instrument_is_an_instrument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,9 +46,10 @@ def test_documented_instrument_is_an_instrument(tmp_path: Path, monkeypatch: pyt
     assert instruments["ES"].tick_value == 12.5
 
 
-def test_readme_python_runs() -> None:
-    for block in blocks(README, "python"):
-        exec(compile(block, "README.md", "exec"), {})  # noqa: S102
+@pytest.mark.parametrize("page", ["README.md", "docs/strategy.md"])
+def test_documented_python_runs(page: str) -> None:
+    for block in blocks((PROJECT / page).read_text(), "python"):
+        exec(compile(block, page, "exec"), {})  # noqa: S102
 
 
 def test_readme_links_lead_somewhere() -> None:

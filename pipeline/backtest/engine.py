@@ -22,7 +22,7 @@ def simulate(
     hours: Hours = "rth",
     intrabar_bars: pd.DataFrame | None = None,
 ) -> BacktestResult:
-    """Run bracket orders on bars under the fill rules of the contract's §6, as ``docs/fills.md`` explains them.
+    """Run orders on bars under the fill rules of the contract's §6 and §6a, as ``docs/fills.md`` explains them.
 
     Parameters
     ----------
@@ -31,10 +31,13 @@ def simulate(
         contract. All are marked to market; only those in ``hours`` trade. Prices off the tick are taken at the
         nearest one. :class:`PreparedBars` of the same instrument where many sets of orders are run on them.
     orders
-        One bracket order a row: session, side (+1, −1), entry, stop, target (prices on the tick); optional quantity
-        (fixed contracts, else the sizing rule), contract (cancelled where the session has bars of another only) and
-        volatility (annualised; for ``account.volatility_target``). Within a session longs are tried first, then
-        in the order given.
+        One order a row: session, side (+1, −1), entry, stop, target (prices on the tick); optional quantity (fixed
+        contracts, else the sizing rule), contract (cancelled where the session has bars of another only) and
+        volatility (annualised; for ``account.volatility_target``). Within a session longs are tried first, then in the
+        order given. Those of §6a, absent or empty for a plain bracket: type (limit, stop, market, which has no entry),
+        an empty target, live_from and live_until (instants with a zone), group, trail_ticks, breakeven_ticks,
+        give_back_percent with give_back_from_ticks, max_bars. The size of a stop order comes from the distance of its
+        entry to its stop, as a limit's; a market order's from that of its fill.
     instrument, account
         What is traded and under which settings.
     hours

@@ -19,10 +19,11 @@ class BacktestResult:
     ----------
     trades
         A row a closed position, in the order they were opened: session (the order's), side, quantity, entry_time,
-        entry_price, exit_time, exit_price, exit_reason (stop, target, close, margin_call), commission (both sides),
-        pnl (after commission), ambiguous, order (row label in ``orders``), contract (only where the bars carry
-        one), r_multiple, bars_held. Times are the opens of the bars of entry and exit. ``r_multiple`` is pnl over
-        what the order put at risk by its own prices, ``|entry − stop| × point value × quantity``.
+        entry_price, exit_time, exit_price, exit_reason (stop, trailed_stop, target, give_back, time, close,
+        margin_call), commission (both sides), pnl (after commission), ambiguous, order (row label in ``orders``),
+        contract (only where the bars carry one), r_multiple, bars_held. Times are the opens of the bars of entry and
+        exit. ``r_multiple`` is pnl over what the order put at risk by its own prices, ``|entry − stop| × point value ×
+        quantity``; a market order's entry is its fill.
         ``bars_held`` counts the bars given from that of entry to that of exit, both included.
     orders
         The orders given, with their index, plus ``status`` (closed, not_reached, gapped_past_stop, skipped,

@@ -45,9 +45,11 @@ def read_types(orders: pd.DataFrame) -> NDArray[np.int64]:
     empty = empty_cells(orders, "type")
     if empty.all():
         return np.zeros(len(orders), np.int64)
-    found = orders["type"].map({name: place for place, name in enumerate(TYPES)}).to_numpy(np.float64, na_value=np.nan)
-    refuse(orders, "type", ~empty & np.isnan(found), "give limit, stop or market, or leave it empty")
-    return np.where(empty, 0, found).astype(np.int64)
+    codes, names = pd.factorize(orders["type"])
+    types = np.array([TYPES.index(name) if name in TYPES else -1 for name in names], np.int64)
+    found = np.where(empty, 0, types[codes])
+    refuse(orders, "type", found < 0, "give limit, stop or market, or leave it empty")
+    return found
 
 
 def read_kinds(
@@ -91,13 +93,10 @@ def _windows(
     if not len(rows):
         return
     schedule = session_schedule(instrument, sessions[rows].min(), sessions[rows].max())
-    unknown = np.zeros(len(orders), np.bool_)
-    unknown[rows] = ~sessions[rows].isin(schedule.index)
+    place = schedule.index.get_indexer(sessions)
+    unknown = (begins | ends) & (place < 0)
     refuse(orders, "session", unknown, f"{instrument.symbol} has no session of that date for the order to be live in")
-    bounds = np.zeros((2, len(orders)), np.int64)
-    for bound, name in zip(bounds, ("open", "close"), strict=True):
-        bound[rows] = pd.DatetimeIndex(schedule.loc[sessions[rows], name]).as_unit("ns").asi8
-    opens, closes = bounds
+    opens, closes = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8[place] for name in ("open", "close"))
     advice = "give a time within its session, from its open to its close"
     refuse(orders, "live_from", begins & ((live_from < opens) | (live_from >= closes)), advice, beside="session")
     refuse(orders, "live_until", ends & ((live_until <= opens) | (live_until > closes)), advice, beside="session")
@@ -111,8 +110,10 @@ def _groups(orders: pd.DataFrame, sessions: pd.DatetimeIndex) -> NDArray[np.int6
     if empty.all():
         return np.full(len(orders), -1)
     codes = np.full(len(orders), -1)
-    codes[~empty] = pd.factorize(orders["group"][~empty].astype(str))[0]
-    first = pd.Series(sessions.asi8).groupby(codes).transform("first").to_numpy()
+    codes[~empty], names = pd.factorize(orders["group"][~empty])
+    first = np.empty(len(names) + 1, np.int64)
+    first[codes[::-1]] = sessions.asi8[::-1]  # the last to be written is the first given
+    first = first[codes]
     advice = "a group lives in one session; give the groups of each session names of their own"
     refuse(orders, "group", ~empty & (first != sessions.asi8), advice, beside="session")
     return codes

@@ -118,8 +118,10 @@ def _with_columns(orders: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"orders have two columns {twice[0]}; leave one of them out")
     if not len(orders):
         return orders.reindex(columns=[*orders.columns.union([*_REQUIRED, "target"], sort=False)])
-    needed = [name for name in _REQUIRED if name != "entry" or not (read_types(orders) == MARKET).all()]
-    if missing := [name for name in needed if name not in orders.columns]:
+    missing = [name for name in _REQUIRED if name not in orders.columns]
+    if missing == ["entry"] and (read_types(orders) == MARKET).all():
+        missing = []
+    if missing:
         raise DataError(
             f"orders have no column {', '.join(missing)}; they need {', '.join(_REQUIRED)} and may have more, and have "
             f"{', '.join(str(name) for name in orders.columns) or 'none'}"

@@ -42,8 +42,8 @@ def placed_orders(
     first, last, no_bars = begin, end, None
     kinds = book.kinds
     if kinds is not None:
-        first = np.clip(np.searchsorted(instants, kinds.live_from[live]), begin, end)
-        last = np.clip(np.searchsorted(instants, kinds.live_until[live]), begin, end)
+        first = np.clip(_first_bars(instants, kinds.live_from[live]), begin, end)
+        last = np.clip(_first_bars(instants, kinds.live_until[live]), begin, end)
         no_bars = first >= last
     if cutoff_bar is not None:
         last = np.minimum(last, cutoff_bar)
@@ -77,6 +77,12 @@ def placed_orders(
         blocks,
     )
     return live, orders, None if no_bars is None else no_bars[rank]
+
+
+def _first_bars(instants: Ints, moments: Ints) -> Ints:
+    """Per moment the first bar that opens at or after it; each is looked for once."""
+    different, where = np.unique(moments, return_inverse=True)
+    return np.searchsorted(instants, different)[where]
 
 
 def _siblings(group: Ints) -> Ints:

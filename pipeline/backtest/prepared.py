@@ -147,7 +147,7 @@ class PreparedBars:
             none = live[no_bars & (ends[0] == NOT_REACHED)]
             status[none], reason[none] = CANCELLED, NO_BARS
         closed = np.flatnonzero(ends[0] == CLOSED)
-        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then as they were tried
+        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then longs first, as given
         return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
 
     def pnl(self, book: OrderBatch, run: Run) -> NDArray[np.float64]:

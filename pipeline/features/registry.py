@@ -4,25 +4,41 @@ A feature is a function from the inputs to one value per session, known at that 
 writing it into a file of ``families/``; nothing else is touched.
 """
 
+import hashlib
 import importlib
 import inspect
 import itertools
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.errors import ConfigurationError
+from pipeline.home import vpoc_home
 from pipeline.market import Instrument
+from pipeline.plugins import Fault, user_modules
 from pipeline.strategy import HistorySettings
 
 if TYPE_CHECKING:
     from pipeline.features.inputs import FeatureInputs
 
-__all__ = ["CANDIDATE_COLUMNS", "RESERVED_NAMES", "Feature", "FeatureRegistry", "feature", "registered"]
+__all__ = [
+    "CANDIDATE_COLUMNS",
+    "RESERVED_NAMES",
+    "Feature",
+    "FeatureRegistry",
+    "feature",
+    "feature_code",
+    "feature_faults",
+    "find_feature",
+    "registered",
+]
 
 Compute = Callable[..., "pd.Series | np.ndarray"]
 Warmup = int | Callable[..., int]
@@ -80,6 +96,12 @@ class Feature:
     signed: bool
     mirror: str
     needs: tuple[str, ...]
+
+    def __reduce__(self) -> Any:
+        # Another process finds it in its own registry: a user's file is no module that it could import.
+        if registered().get(self.name) is self:
+            return find_feature, (self.name,)
+        return super().__reduce__()
 
     @property
     def built_in(self) -> bool:
@@ -207,12 +229,71 @@ class FeatureRegistry:
 
 
 _FEATURES = FeatureRegistry()
-feature = _FEATURES.feature
+# What the file that is imported now declares goes here.
+_open: list[FeatureRegistry] = [_FEATURES]
+_OWN = "__features__"
+
+
+def feature(**declared: Any) -> Callable[[Compute], Compute]:
+    """Register the function below; as :meth:`FeatureRegistry.feature`."""
+    return _open[-1].feature(**declared)
 
 
 def registered() -> Mapping[str, Feature]:
-    """Every feature of the project by column name, sorted; found by importing all of ``families/``."""
+    """Every feature by column name, sorted: those in ``families/``, and the user's own in ``$VPOC_HOME/features``."""
+    return _found()[0]
+
+
+def feature_faults() -> tuple[Fault, ...]:
+    """The user's files of features that can't be used, and why: none of their features is there."""
+    return _found()[1]
+
+
+def feature_code() -> str:
+    """Return a hash of the user's files of features; empty where there are none."""
+    files = sorted(vpoc_home().features.glob("[!_.]*.py"))
+    texts = b"\0".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)
+    return hashlib.sha256(texts).hexdigest()[:12] if files else ""
+
+
+def find_feature(name: str) -> Feature:
+    """Return the registered feature of a column."""
+    return registered()[name]
+
+
+def _found() -> tuple[Mapping[str, Feature], tuple[Fault, ...]]:
     families = importlib.import_module(_FAMILIES)
-    for module in sorted(found.name for found in pkgutil.iter_modules(families.__path__)):
-        importlib.import_module(f"{families.__name__}.{module}")
-    return _FEATURES.registered()
+    for name in sorted(found.name for found in pkgutil.iter_modules(families.__path__)):
+        importlib.import_module(f"{families.__name__}.{name}")
+    # Asked for at every feature: nothing is put together again while no file changes.
+    return _put_together(tuple(user_modules(vpoc_home().features, _collecting)))
+
+
+@lru_cache(maxsize=4)
+def _put_together(
+    own_files: tuple[tuple[Path, ModuleType | Fault], ...],
+) -> tuple[Mapping[str, Feature], tuple[Fault, ...]]:
+    found: dict[str, Feature] = dict(_FEATURES.registered())
+    faults: list[Fault] = []
+    for path, module in own_files:
+        if isinstance(module, Fault):
+            faults.append(module)
+            continue
+        own: FeatureRegistry = getattr(module, _OWN)
+        try:
+            if shared := sorted(set(own.features) & set(found)):
+                raise ConfigurationError(f"feature {shared[0]} is registered already; rename it")
+            found |= own.registered()
+        except ConfigurationError as error:
+            faults.append(Fault(path, None, str(error)))
+    return {name: found[name] for name in sorted(found)}, tuple(faults)
+
+
+def _collecting(run: Callable[[], None], module: ModuleType) -> None:
+    own = FeatureRegistry()
+    setattr(module, _OWN, own)
+    _open.append(own)
+    try:
+        run()
+    finally:
+        _open.pop()

@@ -31,6 +31,7 @@ from pipeline.errors import DataError
 from pipeline.home import Home, write_whole
 from pipeline.learning.models.protocol import Model
 from pipeline.learning.models.pyfunc import requirements, ship_code
+from pipeline.learning.models.registry import family_file
 from pipeline.learning.provenance import code_version, environment
 from pipeline.locks import locked
 
@@ -380,7 +381,7 @@ def flat_summary(summary: pd.DataFrame, prefix: str = "") -> dict[str, float]:
 def _fill(folder: Path, identity: TrainingIdentity, result: TrainingResult, sequence: int) -> None:
     model = result.model
     model.save(folder / "model")
-    ship_code(folder / "code")
+    ship_code(folder / "code", family_file(model.family))
     result.example.loc[:, list(model.columns)].tail(EXAMPLE_ROWS).to_parquet(folder / EXAMPLE)
     (folder / "plots").mkdir()
     for name, content in result.plots.items():

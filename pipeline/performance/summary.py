@@ -51,8 +51,6 @@ FEWEST_TRADES = 30
 _SHORT_REGIME = 25
 ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cancelled")
 
-_PAYS_SLIPPAGE = ("stop", "close", "margin_call")  # a target is a limit order
-
 _EACH_ONCE = "mean per contract after costs; each trade counts once here, in money larger positions weigh more"
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -233,14 +231,17 @@ def _add_costs(table: MetricTable, result: BacktestResult, quantity: NDArray[np.
     """Profit and loss before costs, each cost, and what was left, in money and in ticks per contract."""
     trades, tick_value = result.trades, result.instrument.tick_value
     ticks = result.account.slippage_ticks
-    slipped = quantity[trades["exit_reason"].isin(_PAYS_SLIPPAGE).to_numpy(dtype=bool)].sum()
+    slipped = quantity[trades["exit_reason"].ne("target").to_numpy(dtype=bool)].sum()  # a target is a limit order
+    if "type" in result.orders.columns:
+        entered = result.orders.loc[trades["order"], "type"]
+        slipped += quantity[entered.isin(["stop", "market"]).to_numpy(dtype=bool)].sum()
     slippage = float(slipped) * ticks * tick_value
     commission, net = float(trades["commission"].sum()), float(trades["pnl"].sum())
     amounts = {
         "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
         "slippage": (
             slippage,
-            f"estimated: {_counted(ticks, 'tick')} per contract on each stop, close and margin call; "
+            f"estimated: {_counted(ticks, 'tick')} per contract on each fill that is not a limit's; "
             "already in the fill prices",
         ),
         "pnl_before_commission": (net + commission, "from the fill prices"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_chart", "profile_png"]
+__all__ = ["draw_candles", "draw_chart", "profile_png"]
 
 _WIDTH, _HEIGHT = 10.4, 5.2  # inches
 _TOP, _BOTTOM, _LEFT, _RIGHT = 0.845, 0.07, 0.062, 0.995  # of the figure: where the panes lie
@@ -105,16 +105,29 @@ def _right(chart: ProfileChart) -> float:
     return count - 0.5 + (_ROOM if any(ray.naked for ray in chart.rays) else 0.02) * count
 
 
-def _candles(pane: "Axes", chart: ProfileChart) -> None:
-    shown = chart.candles
+def draw_candles(pane: "Axes", shown: pd.DataFrame, wide: float, thin: float) -> None:
+    """Draw candles, the first at 0 and each one further.
+
+    Parameters
+    ----------
+    shown
+        With ``open``, ``high``, ``low`` and ``close``.
+    wide
+        Points of a body.
+    thin
+        Half a point in prices, so that a bar that opened and closed alike is seen.
+    """
     places = np.arange(len(shown))
     opens, closes = shown["open"].to_numpy(), shown["close"].to_numpy()
     colours = [palette.UP if rises else palette.DOWN for rises in closes >= opens]
-    left, right = -0.5 - 0.01 * len(shown), _right(chart)
-    wide = 0.7 * _pane_points(chart, 0) / (right - left)
-    thin = _price(chart, 0.5 / _scale(chart))  # half a point: what opened and closed alike
     pane.vlines(places, shown["low"], shown["high"], colours, linewidth=min(0.8, wide))
     pane.vlines(places, np.minimum(opens, closes) - thin, np.maximum(opens, closes) + thin, colours, linewidth=wide)
+
+
+def _candles(pane: "Axes", chart: ProfileChart) -> None:
+    shown = chart.candles
+    left, right = -0.5 - 0.01 * len(shown), _right(chart)
+    draw_candles(pane, shown, 0.7 * _pane_points(chart, 0) / (right - left), _price(chart, 0.5 / _scale(chart)))
     pane.set_xlim(left, right)
     where, words = palette.time_ticks(chart.times, shown["session"])
     pane.set_xticks(where, words)

@@ -26,8 +26,9 @@ def trade_list(
     found = {}
     for name, result in results.items():
         trades = result.trades
-        measured = excursions(trades, result.orders, bars, instrument)
-        frame = trades.join(result.orders[["stop", "target"]], on="order").join(measured)
+        slippage = result.account.slippage_ticks
+        measured = excursions(trades, result.orders, bars, instrument, slippage_ticks=slippage)
+        frame = trades.join(result.orders.reindex(columns=["stop", "target"]), on="order").join(measured)
         for time in ("entry_time", "exit_time"):
             frame[time] = pd.DatetimeIndex(frame[time]).tz_convert(instrument.time_zone)
         frame["side"] = frame["side"].map({1: "long", -1: "short"})

@@ -45,9 +45,7 @@ class Strategy(ABC):
         One paragraph: what it trades, and why that might work.
     source
         The book or paper it is from.
-
-    Parameters
-    ----------
+    Parameters : type
         Model of its parameters.
     space
         What tuning may search: its parameters, names of :class:`~pipeline.strategy.HistorySettings`, and

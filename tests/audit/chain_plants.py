@@ -239,9 +239,9 @@ def orders_above_the_median(put: Put) -> None:
     """Only candidates are traded whose confidence is above the median of the whole run."""
     original = pipeline.research.orders_of
 
-    def planted(signals: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    def planted(signals: pd.DataFrame, strategy: Any) -> dict[str, pd.DataFrame]:
         median = signals["confidence"].median()
-        return {name: orders[orders["confidence"] > median] for name, orders in original(signals).items()}
+        return {name: orders[orders["confidence"] > median] for name, orders in original(signals, strategy).items()}
 
     rebind(put, original, planted)
 

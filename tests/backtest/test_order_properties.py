@@ -18,11 +18,11 @@ _PRICES = ("open", "high", "low", "close")
 
 def random_prices(rng: np.random.Generator, n: int, opens: np.ndarray, calm: int) -> dict[str, np.ndarray]:
     closes = opens + rng.integers(-calm, calm + 1, n)
-    highs = np.maximum(opens, closes) + rng.integers(0, calm, n)
+    highs = np.maximum(opens, closes) + rng.integers(0, calm + 3, n)
     return {
         "open": opens,
         "high": highs,
-        "low": np.minimum(opens, closes) - rng.integers(0, calm, n),
+        "low": np.minimum(opens, closes) - rng.integers(0, calm + 3, n),
         "close": closes,
     }
 
@@ -30,12 +30,12 @@ def random_prices(rng: np.random.Generator, n: int, opens: np.ndarray, calm: int
 def random_market(rng: np.random.Generator) -> pd.DataFrame:
     """Five-minute bars of up to three days, some outside regular hours, prices in ticks; at most one roll."""
     times: list[pd.Timestamp] = []
-    for date in DATES[: rng.integers(1, len(DATES) + 1)]:
-        for clock, most in (("08:20", 2), ("08:30", 12), ("15:00", 2)):
-            count = int(rng.integers(0, most + 1))
+    for date in DATES if rng.random() < 0.9 else DATES[:1]:
+        for clock, least, most in (("08:20", 0, 1), ("08:30", 6, 16), ("15:00", 0, 1)):
+            count = int(rng.integers(least, most + 1)) if rng.random() < 0.95 else 0
             times += list(pd.date_range(f"{date} {clock}", periods=count, freq="5min", tz="America/Chicago"))
-    n, calm = len(times), int(rng.integers(3, 9))
-    opens = BASE + np.cumsum(rng.integers(-calm, calm + 1, n))
+    n, calm = len(times), int(rng.integers(2, 6))
+    opens = BASE + np.clip(np.cumsum(rng.integers(-calm, calm + 1, n)), -12, 12)
     frame = pd.DataFrame(random_prices(rng, n, opens, calm))
     frame.insert(0, "timestamp", pd.DatetimeIndex(times, tz="America/Chicago").tz_convert("UTC").as_unit("ns"))
     roll = rng.integers(0, n + 1) if rng.random() < 0.3 else n
@@ -44,16 +44,14 @@ def random_market(rng: np.random.Generator) -> pd.DataFrame:
 
 def random_minutes(rng: np.random.Generator, market: pd.DataFrame) -> pd.DataFrame:
     """One-minute bars of some of the bars, which may or may not show what the wide bar did."""
-    parts = []
-    for bar in market.itertuples():
-        count = int(rng.integers(0, 6))
-        walk = np.linspace(bar.open, bar.close, 5).astype(int)[:count] + rng.integers(-4, 5, count)
-        part = pd.DataFrame(random_prices(rng, count, walk, 6))
-        for name in _PRICES:
-            part[name] = part[name].clip(bar.low, bar.high)
-        part["timestamp"] = bar.timestamp + pd.to_timedelta(np.arange(count), unit="min")
-        parts.append(part.assign(contract=bar.contract))
-    return pd.concat(parts, ignore_index=True)
+    wide = np.repeat(np.arange(len(market)), rng.integers(0, 6, len(market)))
+    place = np.arange(len(wide)) - np.searchsorted(wide, wide)
+    prices = {name: market[name].to_numpy()[wide] for name in _PRICES}
+    walk = prices["open"] + (prices["close"] - prices["open"]) * place // 4 + rng.integers(-4, 5, len(wide))
+    frame = pd.DataFrame(random_prices(rng, len(wide), walk, 4)).clip(prices["low"], prices["high"], axis=0)
+    times = market["timestamp"].iloc[wide].reset_index(drop=True)
+    frame.insert(0, "timestamp", times + pd.to_timedelta(place, unit="min"))
+    return frame.assign(contract=market["contract"].to_numpy()[wide])
 
 
 def random_orders(rng: np.random.Generator, market: pd.DataFrame, rich: float) -> tuple[pd.DataFrame, list]:
@@ -67,21 +65,21 @@ def random_orders(rng: np.random.Generator, market: pd.DataFrame, rich: float) -
     windows = []
     for session, date in enumerate(DATES):
         grouped = rng.random() < rich
-        for _ in range(rng.integers(0, 5)):
+        for _ in range(rng.integers(1, 8)):
             side = int(rng.choice([1, -1]))
             kind = str(rng.choice(["limit", "stop", "market"])) if rng.random() < rich else "limit"
-            entry = BASE + int(rng.integers(-14, 15))
-            stop, target = entry - side * int(rng.integers(1, 14)), entry + side * int(rng.integers(1, 18))
+            entry = BASE + int(rng.integers(-10, 11))
+            stop, target = entry - side * int(rng.integers(1, 7)), entry + side * int(rng.integers(1, 12))
             order = oracle.Order(session, side, kind, None if kind == "market" else entry, stop, target)
             order.target = None if rng.random() < 0.3 * rich else target
-            order.quantity = maybe(0.5, 1, 4)
+            order.quantity = maybe(0.6, 1, 3)
             order.group = f"{date} {rng.integers(0, 2)}" if grouped and rng.random() < 0.8 else None
-            order.trail, order.breakeven = maybe(0.4 * rich, 1, 12), maybe(0.4 * rich, 1, 8)
-            order.max_bars = maybe(0.3 * rich, 1, 6)
+            order.trail, order.breakeven = maybe(0.3 * rich, 1, 8), maybe(0.3 * rich, 1, 6)
+            order.max_bars = maybe(0.3 * rich, 1, 5)
             if rng.random() < 0.4 * rich:
-                order.give_back, order.give_back_from = int(rng.choice([10, 33, 50, 75, 100])), int(rng.integers(1, 9))
+                order.give_back, order.give_back_from = int(rng.choice([10, 33, 50, 75, 100])), int(rng.integers(1, 5))
             window = [None, None]
-            if rng.random() < 0.5 * rich:
+            if rng.random() < 0.4 * rich:
                 marks = np.sort(rng.choice(85, 2, replace=False))
                 midnight = pd.Timestamp(f"{date} 08:15", tz="America/Chicago").tz_convert("UTC")
                 window = [midnight + pd.Timedelta(minutes=int(mark)) for mark in marks]
@@ -155,7 +153,7 @@ def told(result: BacktestResult, market: pd.DataFrame) -> list[tuple]:
 @st.composite
 def accounts(draw: st.DrawFn) -> Account:
     return Account(
-        initial_capital=draw(st.sampled_from([10_040, 21_000, 30_090, 61_000, 100_000, 1_000_000])),
+        initial_capital=draw(st.sampled_from([10_040, 30_090, 61_000, 100_000, 1_000_000, 1_000_000])),
         risk_per_trade=draw(st.sampled_from([0.01, 0.005, 0.2])),
         max_positions=draw(st.integers(1, 4)),
         slippage_ticks=draw(st.integers(0, 2)),
@@ -166,7 +164,7 @@ def accounts(draw: st.DrawFn) -> Account:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     account=accounts(),
@@ -210,6 +208,7 @@ def test_simulate_mixed_orders_agree_with_the_oracle(
     assert list(zip(result.orders["status"], result.orders["reason"], strict=True)) == [
         (order.status, order.reason) for order in asked
     ]
+    trades.sort(key=lambda trade: (trade.entry_bar, -asked[trade.order].side, trade.order))
     assert told(result, market) == [
         (t.order, t.quantity, t.entry_bar, t.fill, t.exit_bar, t.exit, t.exit_reason, t.ambiguous) for t in trades
     ]

@@ -77,7 +77,7 @@ def test_bench_backtest_every_engine_agrees_with_the_plain_table() -> None:
     rows = json.loads(json.dumps(bench_backtest(sessions=60, repeat=1)))
 
     assert all(set(row) == KEYS for row in rows)
-    assert [row["agrees"] for row in rows] == [None, True, True, True]
+    assert [row["agrees"] for row in rows] == [None, True, True, True, True, True]
 
 
 @pytest.mark.parametrize("settings", [{"sessions": 0}, {"repeat": 0}, {"trades": 0}])

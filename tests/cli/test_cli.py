@@ -152,6 +152,55 @@ def test_backtest_of_own_orders_gives_their_fills(vpoc, bars_file: Path, tmp_pat
     assert trade["pnl"] == pytest.approx(points * 50 * 2 - 20)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_backtest_of_own_orders_takes_every_column_from_csv_and_parquet(
+    vpoc, bars_file: Path, tmp_path: Path, suffix: str
+) -> None:
+    bars = pd.read_csv(bars_file, parse_dates=["timestamp"]).set_index("timestamp")
+    fill = bars.loc["2021-01-05 15:00:00+00:00", "open"]
+    common = {"session": "2021-01-05", "side": 1, "stop": fill - 500, "quantity": 1, "group": "one"}
+    window = {"live_from": "2021-01-05 09:00-06:00", "live_until": "2021-01-05 16:00-05:00"}
+    orders = pd.DataFrame(
+        [{**common, **window, "type": "market", "max_bars": 2}, {**common, "entry": fill - 400, "type": "limit"}]
+    )
+    file, trades, ends = tmp_path / f"orders.{suffix}", tmp_path / "trades.csv", tmp_path / "ends.csv"
+    orders.to_csv(file, index=False) if suffix == "csv" else orders.to_parquet(file)
+
+    code, _, err = vpoc(
+        "backtest", str(bars_file), "--orders", str(file), "--trades", str(trades), "--ends", str(ends), "--json"
+    )
+
+    assert code == 0, err
+    trade = pd.read_csv(trades).iloc[0]
+    assert (trade["entry_time"], trade["exit_reason"]) == ("2021-01-05 15:00:00+00:00", "time")
+    assert (trade["entry_price"], trade["bars_held"]) == (fill + 0.25, 3)
+    assert pd.read_csv(ends)[["status", "reason"]].fillna("").to_numpy().tolist() == [
+        ["closed", ""],
+        ["cancelled", "group_filled"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "row", "said"),
+    [
+        ("type", "lmt", "line 2: type is lmt"),
+        ("live_from", "2021-01-05 09:00", "line 2: live_from is 2021-01-05 09:00; give a time with its zone"),
+        ("trail_tick", "4", "has a column trail_tick, which means nothing here; write trail_ticks"),
+        ("quantity", "1\n2021-01-05,1,3900,3800,4000,1", "line 3: session is 2021-01-05; the same order stands"),
+    ],
+)
+def test_wrong_column_of_own_orders_is_told(
+    vpoc, bars_file: Path, tmp_path: Path, names: str, row: str, said: str
+) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"session,side,entry,stop,target,{names}\n2021-01-05,1,3900,3800,4000,{row}\n")
+
+    code, _, error = vpoc("backtest", str(bars_file), "--orders", str(orders))
+
+    assert code == 1
+    assert said in " ".join(error.split())
+
+
 def test_backtest_counts_each_verdict_once_for_the_same_settings_and_period(vpoc, tmp_path: Path) -> None:
     def looks(file: Path, *options: str, settings: str = "") -> int:
         code, out, err = vpoc("backtest", str(file), *options, "--json", settings=settings)

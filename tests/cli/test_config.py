@@ -135,3 +135,44 @@ def test_risk_above_a_tenth_needs_confirmation(home: Home, written: str) -> None
         load_settings(home)
     home.settings.write_text(f"account: {{risk_per_trade: {written}, confirm_risk_per_trade: {written}}}\n")
     assert list(load_settings(home).account) == ["risk_per_trade"]
+
+
+def test_settings_of_the_history_are_found_where_earlier_releases_had_them(home: Home) -> None:
+    home.settings.write_text("strategy: {trend_window: 22}\n")
+
+    assert "history.trend_window is now 26" in vpoc("set", "history.trend_window", "26")[1]
+    assert home.settings.read_text() == "strategy: {trend_window: 26}\n"
+    assert load_settings(home).history.trend_window == 26
+    assert "history.calm_short is now 4" in vpoc("set", "strategy.calm_short", "4")[1]
+    assert "history:\n  calm_short: 4\n" in home.settings.read_text()
+
+
+def test_strategy_is_set_by_its_name_and_then_its_parameters(home: Home) -> None:
+    assert vpoc("set", "strategy", "initial_balance_breakout")[0] == 0
+    code, text = vpoc("set", "strategy.minutes", "30")
+
+    assert (code, "strategy.minutes is now 30" in text) == (0, True)
+    assert load_settings(home).strategy.decision_minutes() == (30,)
+    assert "stop_atr_factor is unknown" in vpoc("set", "strategy.stop_atr_factor", "1")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("strategy: nope", "strategy.name: there is no strategy 'nope'"),
+        ("strategy: {name: trend_continuaton}", "did you mean trend_continuation"),
+        ("strategy: 5", "strategy is 5; give its name"),
+        ("strategy: {trend_window: 1}", "history setting trend_window is 1"),
+        ("strategy: {hours: eth}\nhistory: {hours: rth}", "strategy.hours stands under history too"),
+        ("strategy: {name: opening_gap_fill, minutes: 0}", "strategy setting minutes is 0"),
+        ("tuning: {spaces: {strategy: {minutes: [30]}}}", "no setting 'minutes' to narrow"),
+    ],
+)
+def test_strategy_that_cannot_be_is_one_sentence_with_its_file(home: Home, text: str, message: str) -> None:
+    home.settings.write_text(text + "\n")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(home)
+
+    assert message in str(caught.value)
+    assert str(home.settings) in str(caught.value)

@@ -103,7 +103,7 @@ def test_page_says_the_verdict_of_every_strategy(inputs, outline):
 
 def test_page_shows_the_count_of_every_order_status(inputs, outline):
     orders = inputs.results[FADES].orders
-    rows = {"Filled and closed": "closed", "Limit not reached": "not_reached", "Skipped": "skipped"}
+    rows = {"Filled and closed": "closed", "Price not reached": "not_reached", "Skipped": "skipped"}
     for name, status in rows.items():
         assert f"{name} {(orders['status'] == status).sum():,} " in outline.text
     assert f"All orders {len(orders):,} 100.0 %" in outline.text

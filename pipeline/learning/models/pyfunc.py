@@ -74,8 +74,11 @@ def requirements(model: Model) -> list[str]:
     return [f"{name}=={_public(importlib.metadata.version(name))}" for name in names]
 
 
-def ship_code(folder: Path) -> None:
-    """Copy the package ``pipeline`` up to its chapter ``learning``, and nothing else, into a folder."""
+def ship_code(folder: Path, own: Path | None = None) -> None:
+    """Copy the package ``pipeline`` up to its chapter ``learning``, and nothing else, into a folder.
+
+    A user's ``own`` file of the model's family goes among the families of the package, where it is found.
+    """
     for path in code_files():
         place = path.relative_to(PROJECT)
         if place.parts[1] in LATER_CHAPTERS:
@@ -83,6 +86,8 @@ def ship_code(folder: Path) -> None:
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+    if own is not None:
+        shutil.copyfile(own, folder / "pipeline" / "learning" / "models" / "families" / f"own_{own.name}")
 
 
 def _public(version: str) -> str:

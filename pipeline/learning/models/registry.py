@@ -1,31 +1,38 @@
 """The model families there are, found in their folder; making and loading one by name."""
 
 import importlib.util
-import pkgutil
+import inspect
+import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from pipeline.errors import ConfigurationError, did_you_mean
+from pipeline.home import vpoc_home
 from pipeline.learning.models import families as families_package
 from pipeline.learning.models.protocol import Model, ModelSettings, read_manifest
+from pipeline.plugins import Fault, Plugins, find_plugins
 
-__all__ = ["families", "find_family", "load_model", "make_model"]
+__all__ = ["families", "family_faults", "family_file", "find_family", "load_model", "make_model"]
+
+# Imported here, before the function of the same name takes its place among the names of the package.
+_PACKAGE = families_package.__name__
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
 
-@cache
 def families() -> Mapping[str, type[Model]]:
-    """Every family by name, sorted. A new file in ``families/`` with a class in it is one more."""
-    found: dict[str, type[Model]] = {}
-    for module in pkgutil.iter_modules(families_package.__path__):
-        for one in vars(importlib.import_module(f"{families_package.__name__}.{module.name}")).values():
-            if not (isinstance(one, type) and issubclass(one, Model) and "family" in vars(one)):
-                continue
-            if found.setdefault(one.family, one) is not one:
-                raise ConfigurationError(f"two model families have the name {one.family}; rename one of them")
-    return MappingProxyType(dict(sorted(found.items())))
+    """Every family by name, sorted: a file in ``families/``, or the user's own in ``$VPOC_HOME/model_families``."""
+    return _plugins().by_name
+
+
+def family_faults() -> tuple[Fault, ...]:
+    """The user's files of model families that can't be used, and why."""
+    return _plugins().faults
+
+
+def family_file(name: str) -> Path | None:
+    """Return the user's file that a family is in; None for one that comes with the program."""
+    return _plugins().places.get(name)
 
 
 def find_family(name: str) -> type[Model]:
@@ -37,10 +44,31 @@ def find_family(name: str) -> type[Model]:
         For none: lists those there are.
     """
     if name not in families():
+        for fault in family_faults():
+            if fault.path.stem == name:
+                raise ConfigurationError(f"the model family {name} can't be used: {fault.sentence}")
         raise ConfigurationError(
             f"there is no model family {name!r}; choose from {', '.join(families())}{did_you_mean(name, families())}"
         )
     return families()[name]
+
+
+def _plugins() -> Plugins[Model]:
+    return find_plugins(Model, _PACKAGE, vpoc_home().model_families, _check_declaration, "family")  # type: ignore[type-abstract]
+
+
+def _check_declaration(family: type[Model]) -> None:
+    if not isinstance(family.family, str) or not _NAME.fullmatch(family.family):
+        raise ConfigurationError(
+            f"a model family can't have the name {family.family!r}: give 2 to 40 small letters, digits and "
+            "underscores, a letter first"
+        )
+    if inspect.isabstract(family):
+        missing = ", ".join(sorted(family.__abstractmethods__))
+        raise ConfigurationError(f"{family.__name__} lacks {missing}; write these methods")
+    if not issubclass(family.Settings, ModelSettings):
+        raise ConfigurationError(f"Settings of {family.__name__} is no subclass of ModelSettings; make it one")
+    family.Settings(**{})  # every hyperparameter has a default
 
 
 def make_model(family: str, settings: ModelSettings | Mapping[str, Any] | None = None, *, seed: int = 0) -> Model:

@@ -16,7 +16,7 @@ from pipeline.reports.theme import FADED, MUTED
 __all__ = ["SECTION", "breakdown"]
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_EXITS = ("stop", "target", "close", "margin_call")
+_EXITS = ("stop", "trailed_stop", "target", "give_back", "time", "close", "margin_call")
 _MOST_NUMBERED = 2  # strategies whose bars are wide enough for a number at each
 _WIDTH = 440
 

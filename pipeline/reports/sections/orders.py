@@ -9,7 +9,7 @@ __all__ = ["SECTION"]
 
 _STATUSES = {
     "closed": "Filled and closed",
-    "not_reached": "Limit not reached",
+    "not_reached": "Price not reached",
     "gapped_past_stop": "Cancelled: a bar opened beyond the stop first",
     "skipped": "Skipped",
     "cancelled": "Cancelled",
@@ -21,6 +21,8 @@ _REASONS = {
     "margin_below_quantity": "margin allowed less than the fixed quantity",
     "no_bars": "the session has no bars in these hours",
     "contract_rolled": "the session trades another contract",
+    "gapped_past_target": "a bar opened beyond the target first",
+    "group_filled": "another order of its group was filled",
 }
 
 
@@ -38,7 +40,7 @@ def _html(inputs: ReportInputs) -> str:
     for status, name in _STATUSES.items():
         chosen = [frame[frame["status"] == status] for frame in orders]
         line(name, [len(frame) for frame in chosen], sent)
-        for reason in sorted({reason for frame in chosen for reason in frame["reason"].astype(str) if reason}):
+        for reason in sorted({reason for frame in chosen for reason in frame["reason"].astype(str)} - {"", status}):
             counts = [int((frame["reason"] == reason).sum()) for frame in chosen]
             line(_REASONS.get(reason, reason.replace("_", " ")), counts, sent, "part")
     line("All orders", sent, sent)
