@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -38,7 +39,7 @@ def with_strategy(home: Home, text: str, name: str = "my_break") -> None:
     home.settings.write_text(f"{MARKET}{MODELS}strategy: {{name: {name}, least_width: 8}}\n")
 
 
-def test_own_strategy_feature_and_family_go_through_run_audit_training_backtest_and_report(home: Home) -> None:
+def test_own_strategy_feature_and_family_go_through_run_audit_training_backtest_report_and_orders(home: Home) -> None:
     with_strategy(home, skeleton("my_break"))
     for folder, name, text in ((home.features, "own", FEATURE), (home.model_families, "nudge", FAMILY)):
         folder.mkdir()
@@ -48,10 +49,14 @@ def test_own_strategy_feature_and_family_go_through_run_audit_training_backtest_
     # A process of its own: which families there are is known when the definitions are loaded.
     program = "import sys; sys.argv = ['vpoc', *sys.argv[1:]]; from cli import main; main()"
 
-    ran = subprocess.run([sys.executable, "-c", program, "run", "--json"], capture_output=True, text=True, check=False)
+    def vpoc(*words: str) -> Any:
+        command = [sys.executable, "-c", program, *words, "--json"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
 
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+    told = vpoc("run")
+
     assert set(told["strategies"]) >= {"All candidates", "Rule signals", "ML lightgbm", "ML nudge"}
     signals, labels = stored(home, "rule_signals", KEY), stored(home, "labels", KEY)
     assert set(signals["type"]) == {"stop"}
@@ -67,6 +72,7 @@ def test_own_strategy_feature_and_family_go_through_run_audit_training_backtest_
     assert "value area wide enough, long" in report
     (code,) = (home.models / KEY / "nudge").glob("*/code/pipeline/learning/models/families/own_nudge.py")
     assert code.read_text() == FAMILY
+    assert {row["by"] for row in vpoc("orders")["orders"]} == {"Rule signals", "ML lightgbm", "ML nudge"}
 
 
 def test_strategy_that_sees_the_next_session_stops_the_run_and_is_named(home: Home) -> None:
