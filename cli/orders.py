@@ -128,7 +128,7 @@ def _show(coming: "ComingSession", dataset: Dataset, equity: float) -> None:
     console.print(table)
     for row in texts.to_dict("records"):
         said = [row["why"], row["score"] != "–" and f"score {row['score']}", row["terms"]]
-        said += [row[name] and f"{name}: {row[name]}" for name in ("passed", "shut")]
+        said += [row[name] and f"{name}: {row[name]}" for name in ("passed", "shut")] + [row["measures"]]
         console.sentence(f"{row['by']}, {row['order']}: {'. '.join(each for each in said if each)}")
     money = format_value(equity, dataset.instrument.currency)
     console.sentence(f"Sizes are for an equity of {money}; losses include slippage and commission.")

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.coming.finished import is_finished
 from pipeline.coming.sizes import FIXED, SIZE_COLUMNS, with_sizes
 from pipeline.coming.unusual import roll_notes, session_bounds, session_notes
 from pipeline.coming.when import exchange_time
-from pipeline.market import Instrument, next_session
+from pipeline.market import Hours, Instrument, next_session
 from pipeline.market.bar_times import bar_ends
 from pipeline.research import RULES, model_orders, model_strategy, orders_of
 from pipeline.settings import Settings
@@ -44,7 +45,7 @@ def coming_orders(
 ) -> pd.DataFrame:
     """Return the orders for the coming session, and for the one that the bars end in.
 
-    A session that the bars end in counts as over once its hours have closed by the exchange's calendar.
+    The latter is left out once they reach its end (:func:`~pipeline.coming.finished.is_finished`).
 
     Parameters
     ----------
@@ -100,18 +101,21 @@ def coming_orders(
     DataError
         For fewer than two bars.
     """
-    known_until = pd.Timestamp(bar_ends(pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8)[-1], tz="UTC")
     hours = settings.history.hours
+    begins = pd.DatetimeIndex(bars["timestamp"]).as_unit("ns").asi8
+    ends = bar_ends(begins)
+    known_until = pd.Timestamp(ends[-1], tz="UTC")
+    finished = history.empty or is_finished(history.index[-1], begins, ends, instrument, hours)
     books: dict[str, pd.DataFrame | str] = {RULES: signals}
     books |= {model_strategy(family): frame for family, frame in (models or {}).items()}
     books |= {model_strategy(family): why for family, why in (untrained or {}).items()}
     made: list[dict[str, Any]] = []
-    for decided_on, session in _sessions(history, known_until, instrument, settings):
+    for decided_on, session in _sessions(history, instrument, hours, finished=finished):
         opens, closes = session_bounds(session, instrument, hours)
         notes = session_notes(session, instrument, hours)
         notes += roll_notes(decided_on, session, history, bars, instrument)
         own_close = session_bounds(decided_on, instrument, hours)[1]
-        if own_close > known_until:
+        if decided_on == history.index[-1] and not finished:
             last, close = (exchange_time(moment, instrument) for moment in (known_until, own_close))
             notes.append(f"decided on an unfinished session: its bars end at {last}, before its close at {close}")
         shared = {"session": session, "opens": opens, "closes": closes, "decided_on": decided_on}
@@ -125,18 +129,15 @@ def coming_orders(
 
 
 def _sessions(
-    history: pd.DataFrame, known_until: pd.Timestamp, instrument: Instrument, settings: Settings
+    history: pd.DataFrame, instrument: Instrument, hours: Hours, *, finished: bool
 ) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:
     """Yield the sessions that orders are for, each after the one that it is decided on."""
-    hours = settings.history.hours
-    if history.empty:
-        return
-    last = history.index[-1]
-    if len(history) > 1 and session_bounds(last, instrument, hours)[1] > known_until:
-        before = history.index[-2]
-        if next_session(pd.DatetimeIndex([before]), instrument, hours)[0] == last:
-            yield before, last
-    yield last, next_session(pd.DatetimeIndex([last]), instrument, hours)[0]
+    recent = pd.DatetimeIndex(history.index[-2:])
+    following = next_session(recent, instrument, hours)
+    if len(recent) > 1 and not finished and following[0] == recent[1]:
+        yield recent[0], recent[1]
+    if len(recent):
+        yield recent[-1], following[-1]
 
 
 def _decision_times(strategy: Strategy, opens: pd.Timestamp, closes: pd.Timestamp) -> list[pd.Timestamp]:

@@ -32,8 +32,8 @@ def order_table(coming: ComingSession) -> pd.DataFrame:
     DataFrame
         ``by``; ``order`` (``buy limit``, ``no order``, ``waits``); ``entry``, ``stop``, ``target``, of candidates that
         were turned away too; ``size``, ``loss at stop`` and ``margin`` of orders; ``score`` with its threshold;
-        ``passed`` and ``shut`` gates, the latter where ``why`` does not name them; ``terms``, the order's live window,
-        group and managed exits; ``why`` there is no order or no size.
+        ``passed`` and ``shut`` gates, the latter where ``why`` does not name them, and ``measures``; ``terms``, the
+        order's live window, group and managed exits; ``why`` there is no order or no size.
     """
     rows = [_texts(row, coming.instrument) for row in coming.orders.to_dict("records")]
     return pd.DataFrame(rows)
@@ -56,8 +56,9 @@ def _texts(row: dict[str, Any], instrument: Instrument) -> dict[str, str]:
         **{each: _price(row[each], instrument) for each in ("stop", "target")},
         **(money if order else dict.fromkeys(money, _NONE)),
         "score": f"{row['score']:.3f} (from {row['threshold']:.3f})" if scored else _NONE,
-        "passed": "; ".join(each for each in (row["passed"], row["measures"]) if each),
+        "passed": row["passed"],
         "shut": "" if row["shut"] and row["shut"] in row["why"] else row["shut"],
+        "measures": row["measures"],
         "terms": "; ".join(_terms(row, instrument)) if sided else "",
         "why": _size_told(row) if order else row["why"],
     }

@@ -22,8 +22,8 @@ class ComingSession:
         Whose they are, and its hours, UTC.
     known_until
         End of the last bar that they were made from.
-    state
-        Whether the session is ``coming``, ``under way`` or ``over``.
+    now
+        The instant.
     instrument
         What trades.
     """
@@ -33,18 +33,22 @@ class ComingSession:
     opens: pd.Timestamp
     closes: pd.Timestamp
     known_until: pd.Timestamp
-    state: Literal["coming", "under way", "over"]
+    now: pd.Timestamp
     instrument: Instrument
+
+    @property
+    def state(self) -> Literal["coming", "under way", "over"]:
+        """Whether the session is still to come, has opened, or is over."""
+        if self.now >= self.closes:
+            return "over"
+        return "coming" if self.now < self.opens else "under way"
 
     @property
     def hours(self) -> str:
         """The session and its hours, exchange time and UTC."""
-        zone = self.instrument.time_zone
-        utc = f"{self.opens:%H:%M}–{self.closes:%H:%M} UTC"
-        if zone == "UTC":
-            return f"{self.session:%A %F}, {utc}"
-        opens, closes = (end.tz_convert(zone) for end in (self.opens, self.closes))
-        return f"{self.session:%A %F}, {opens:%H:%M}–{closes:%H:%M} {zone} ({utc})"
+        zones = dict.fromkeys((self.instrument.time_zone, "UTC"))
+        local, *utc = (_span(self.opens.tz_convert(zone), self.closes.tz_convert(zone)) for zone in zones)
+        return f"{self.session:%A %F}, {local}{f' ({utc[0]})' if utc else ''}"
 
     @property
     def standing(self) -> str:
@@ -54,8 +58,14 @@ class ComingSession:
             return f"The last bar is of {known}: these orders were for {self.session:%A %F}, which is over."
         if self.state == "under way":
             opened = exchange_time(self.opens, self.instrument)
-            return f"The session has been under way since {opened}; the last bar is of {known}."
+            text = f"The session has been under way since {opened}; the last bar is of {known}."
+            return f"{text} A decision is due that needs newer bars: run again." if self._due else text
         return f"The session is still to come; the last bar is of {known}."
+
+    @property
+    def _due(self) -> bool:
+        waits = self.orders["action"] == "waits"
+        return bool((self.orders.loc[waits, "decides_at"] <= self.now).any())
 
     @property
     def notes(self) -> list[str]:
@@ -86,8 +96,12 @@ def coming_at(orders: pd.DataFrame, instrument: Instrument, now: pd.Timestamp | 
     session = (open_still if len(open_still) else orders.tail(1))["session"].iloc[0]
     own = orders[orders["session"] == session].reset_index(drop=True)
     opens, closes = own["opens"].iloc[0], own["closes"].iloc[0]
-    state: Literal["coming", "under way", "over"] = "coming" if moment < opens else "under way"
-    return ComingSession(own, session, opens, closes, known_until, "over" if moment >= closes else state, instrument)
+    return ComingSession(own, session, opens, closes, known_until, moment, instrument)
+
+
+def _span(opens: pd.Timestamp, closes: pd.Timestamp) -> str:
+    clock = "%H:%M" if opens.date() == closes.date() else "%a %H:%M"
+    return f"{opens:{clock}}–{closes:{clock}} {opens.tzinfo}"
 
 
 def exchange_time(moment: pd.Timestamp, instrument: Instrument) -> str:

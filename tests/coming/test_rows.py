@@ -203,6 +203,23 @@ def test_session_is_coming_under_way_or_over_by_the_clock(now: str, state: str):
     assert ("which is over" in seen.standing) == (state == "over")
 
 
+def test_decision_that_is_due_and_not_in_the_bars_asks_for_newer_ones():
+    frame = coming(settings=BALANCE)
+
+    before, due = (coming_at(frame, ES, pd.Timestamp(f"2024-01-04 {clock}Z")) for clock in ("15:29", "15:30"))
+    assert before.state == due.state == "under way"
+    assert "newer bars" not in before.standing
+    assert "newer bars" in due.standing
+
+
+def test_hours_over_midnight_name_their_days():
+    evening = made_bars(1, flat(16_000, 2), first=13)  # to the close of the trade date
+    frame = coming(WIDE, evening, settings=Settings(history={"hours": "eth"}))
+
+    expected = "Thursday 2024-01-04, Wed 17:00–Thu 16:00 America/Chicago (Wed 23:00–Thu 22:00 UTC)"
+    assert coming_at(frame, ES).hours == expected
+
+
 def test_table_shows_orders_with_size_and_the_others_with_their_reason():
     texts = order_table(coming_at(coming(), ES))
 

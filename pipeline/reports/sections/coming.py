@@ -53,7 +53,8 @@ def _over(coming: ComingSession, inputs: ReportInputs) -> str:
 def _table(texts: pd.DataFrame) -> str:
     body = []
     for each in texts.to_dict("records"):
-        said = [each["why"], each["terms"], *(each[name] and f"{name}: {each[name]}" for name in ("passed", "shut"))]
+        gates = (each[name] and f"{name}: {each[name]}" for name in ("passed", "shut"))
+        said = [each["why"], each["terms"], *gates, each["measures"]]
         cells = [
             cell(plain(each["order"])),
             *numbers(*(each[name] for name in ("entry", "stop", "target", "size", "loss at stop", "margin"))),
