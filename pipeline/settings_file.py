@@ -45,6 +45,9 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
     document = yaml.load(before) or CommentedMap()
     for name, value in values.items():
         place = next((each for each in _spellings(name) if _stands(document, each)), setting_name(name))
+        if place == "strategy.name" and isinstance(given := document.get("strategy"), CommentedMap):
+            for own in [each for each in given if setting_name(f"strategy.{each}").startswith("strategy.")]:
+                del given[own]  # parameters of the strategy before
         if place.startswith("strategy.") and isinstance(document.get("strategy"), str):
             document["strategy"] = CommentedMap(name=document["strategy"])
         _change(document, place.split("."), value, place)

@@ -116,7 +116,10 @@ def test_figures_of_the_page_are_those_of_the_backtests(
     for name in BOX:
         assert marked(f"{name}: gates") == script.gate_table(make_strategy(name), found[name].rates)
         assert marked(f"{name}: results") == script.result_table(found[name])
-        # What the page says in bold.
+        # As the page says in bold.
         for part in found[name].summaries.values():
             assert part.loc["sharpe_ratio", "low"] < 0
             assert part.loc["pnl", "value"] < 0
+    exits = found["eighty_percent_rule"].research.results["All candidates"].trades["exit_reason"]
+    reached, trades = int((exits == "target").sum()), len(exits)
+    assert f"in {reached} of the {trades} trades: {100 * reached / trades:.0f} %" in PAGE

@@ -125,8 +125,9 @@ def result_table(found: Backtested) -> str:
     """Figures of all candidates and of the rule signals, and how the orders ended."""
     parts = found.summaries
     rows = [[words, *(format_estimate(part.loc[name]) for part in parts.values())] for name, words in TOLD.items()]
-    deflated = found.counted.document()["deflated_sharpe_ratio"]
-    rows.append(["Sharpe above 0, after 7 trials", *(format_value(deflated[name], "%") for name in parts)])
+    counted = found.counted.document()
+    chances = (format_value(counted["deflated_sharpe_ratio"][name], "%") for name in parts)
+    rows.append([f"Sharpe above 0, after {counted['trials']} trials", *chances])
     rows.append(["orders", *(format_value(part.loc["orders", "value"], "orders") for part in parts.values())])
     ends = {name: result.orders.groupby(["status", "reason"]).size() for name, result in found.research.results.items()}
     for status, reason in sorted({end for counts in ends.values() for end in counts.index}):
@@ -146,10 +147,15 @@ def overview(found: Mapping[str, Backtested]) -> str:
     rows = []
     for name, each in found.items():
         part, strategy = each.summaries[RULES], make_strategy(name)
-        lines = [format_estimate(part.loc[key]) for key in ("trades", "profit_factor", "sharpe_ratio", "pnl")]
+        lines = [
+            format_estimate(part.loc[key])
+            for key in ("trades", "pnl_before_costs_ticks", "profit_factor", "sharpe_ratio", "pnl")
+        ]
         link = f"[{strategy.title}](#{strategy.title.lower().replace('%', '').replace(' ', '-')})"
         rows.append([link, when(strategy), *lines])
-    return table(["strategy", "decides", "trades", "profit factor", "Sharpe ratio", "net"], rows)
+    return table(
+        ["strategy", "decides", "trades", "before costs, a contract", "profit factor", "Sharpe ratio", "net"], rows
+    )
 
 
 def when(strategy: Strategy) -> str:

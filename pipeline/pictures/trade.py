@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Level", "draw_trade", "trade_png"]
+__all__ = ["Level", "draw_trade", "stop_path", "trade_png"]
 
 _WIDTH, _HEIGHT = 9.6, 4.6  # inches
 _TOP, _BOTTOM, _LEFT, _RIGHT = 0.9, 0.07, 0.062, 0.995  # of the figure: where the pane lies

@@ -154,6 +154,8 @@ def test_strategy_is_set_by_its_name_and_then_its_parameters(home: Home) -> None
     assert (code, "strategy.minutes is now 30" in text) == (0, True)
     assert load_settings(home).strategy.decision_minutes() == (30,)
     assert "stop_atr_factor is unknown" in vpoc("set", "strategy.stop_atr_factor", "1")[1]
+    assert vpoc("set", "strategy.name", "opening_gap_fill")[0] == 0
+    assert home.settings.read_text() == "strategy:\n  name: opening_gap_fill\n"
 
 
 @pytest.mark.parametrize(
