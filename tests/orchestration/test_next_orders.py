@@ -124,6 +124,7 @@ def test_orders_that_were_not_made_are_refused(home: Home):
         ("strategy: {r_squared_threshold: 0.5}", "strategy.r_squared_threshold: 0.6 -> 0.5"),
         ("history: {trend_window: 25}", "strategy.trend_window: 20 -> 25"),
         ("models: {require_rules: true}", "models.require_rules"),
+        ("strategy: initial_balance_breakout", "strategy.name: value_area_fade -> initial_balance_breakout"),
     ],
 )
 def test_orders_of_other_settings_are_refused(home: Home, made: Made, line: str, named: str):
