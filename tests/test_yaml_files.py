@@ -139,7 +139,7 @@ def test_place_of_a_value_is_its_line(tmp_path: Path) -> None:
     [
         ("seed: 1\naccount:\n  initial_capital: 5\n  risk_per_trade: 2\n", "line 4: account setting risk_per_trade"),
         ("seed: 1\naccount: {self: 1}\n", "line 2: "),
-        ("strategy:\n  hours: rth\n  trend_window: 1\n", "line 3: strategy setting trend_window"),
+        ("strategy:\n  hours: rth\n  trend_window: 1\n", "line 3: history setting trend_window"),
         ("strategy: {self: 1}", "line 1: "),
         ("\nmodels:\n  splits: 0\n", "line 3: models.splits is 0"),
         ("models:\n  families: [nosuch]\n", "line 2: "),

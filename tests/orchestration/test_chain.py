@@ -97,7 +97,7 @@ def test_chain_logs_one_mlflow_run_a_symbol_and_dagster_run_with_its_figures(mad
 def test_chain_tells_its_steps_in_order(made: Made) -> None:
     finished = [event.step for event in made.told if event.kind == "finished"]
     assert finished[:2] == ["market_data", "volume_profiles"]
-    assert set(finished[-3:-1]) == {"backtest_summary", "model_comparison"}
+    assert set(finished[-4:-1]) == {"next_orders", "backtest_summary", "model_comparison"}
     assert finished[-1] == "report"
 
 
