@@ -42,7 +42,7 @@ def desks(draw: st.DrawFn) -> tuple[Desk, int]:
         if any(limits.values()):
             groups[name] = {"books": [str(b) for b in members], **limits}
     desk = Desk(
-        initial_capital=draw(st.sampled_from([10_040, 30_090, 61_000, 100_000, 1_000_000])),
+        initial_capital=draw(st.sampled_from([20_030, 30_040, 50_050, 100_000, 1_000_000, 1_000_000])),
         risk_per_trade=risk,
         slippage_ticks=draw(st.integers(0, 2)),
         trade_through_ticks=draw(st.integers(0, 2)),
@@ -61,12 +61,26 @@ def minutes_of(times: pd.Series) -> list[int]:
     return [int(at.timestamp()) // 60 for at in times]
 
 
+def longer_lived(
+    rng: np.random.Generator, frame: pd.DataFrame, asked: list[order_oracle.Order]
+) -> tuple[pd.DataFrame, list[order_oracle.Order]]:
+    """Move stops and targets away, so that positions of several books meet, and leave more sizes to the rule."""
+    away = int(rng.choice([0, 6, 15]))
+    for order in asked:
+        order.stop -= order.side * away
+        order.target = None if order.target is None else order.target + order.side * away
+        order.quantity = order.quantity if rng.random() < 0.5 else None
+    prices = {name: np.array([getattr(order, name) for order in asked], np.float64) for name in ("stop", "target")}
+    frame = frame.assign(**{name: each * TICK for name, each in prices.items()})
+    return frame.assign(quantity=[order.quantity for order in asked]), asked
+
+
 def random_book(rng: np.random.Generator, name: str, desk: Desk) -> tuple[BookOrders, oracle.Book]:
     symbol, step = str(rng.choice([*TICK_VALUES])), int(rng.choice([5, 5, 5, 10, 15]))
     market = random_market(rng, f"{step}min")
     market = market[rng.random(len(market)) < 0.9].reset_index(drop=True) if rng.random() < 0.5 else market
     hours = "rth" if rng.random() < 0.7 else "eth"
-    orders, asked = random_orders(rng, market, rich=float(rng.choice([0.0, 1.0])))
+    orders, asked = longer_lived(rng, *random_orders(rng, market, rich=float(rng.choice([0.0, 1.0]))))
     positions = int(rng.choice([1, 1, 2])) if desk.max_positions != 1 else 1
     contracts = None if rng.random() < 0.7 else int(rng.integers(1, 4))
     opens = minutes_of(market["timestamp"])
