@@ -107,13 +107,6 @@ def _refuse_what_conflicts(books: Sequence[BookOrders], desk: Desk) -> None:
                 f"book {book.name} trades {book.instrument.symbol}, which is quoted in {book.instrument.currency}, and "
                 f"the account is in {desk.currency}; give it a desk of its own"
             )
-        for setting in ("max_positions", "max_contracts"):
-            own, limit = getattr(book, setting), getattr(desk, setting)
-            if own is not None and limit is not None and own > limit:
-                raise ConfigurationError(
-                    f"{setting} of book {book.name} is {own}, more than the {limit} of the whole desk; lower the one "
-                    "or raise the other"
-                )
     symbols = sorted({book.instrument.symbol for book in books})
     for setting in ("margin_day", "margin_overnight"):
         if isinstance(getattr(desk, setting), dict) and len(symbols) > 1:
@@ -126,6 +119,12 @@ def _refuse_what_conflicts(books: Sequence[BookOrders], desk: Desk) -> None:
 def _ready(book: BookOrders, desk: Desk) -> _Book:
     try:
         account = desk.account_of(book)
+        for setting in ("max_positions", "max_contracts"):
+            own, limit = getattr(account, setting), getattr(desk, setting)
+            if own is not None and limit is not None and own > limit:
+                raise ConfigurationError(
+                    f"{setting} is {own}, more than the {limit} of the whole desk; lower the one or raise the other"
+                )
         prepared = book.bars if isinstance(book.bars, PreparedBars) else _prepared(book)
         if prepared.instrument != book.instrument:
             raise ConfigurationError(

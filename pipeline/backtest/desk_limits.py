@@ -75,14 +75,12 @@ def within_limits(
     b
         The order's book.
     """
-    contracts = wanted
-    if limits.max_contracts < wanted or state.held[0] > 0:
-        left = limits.max_contracts
-        for o in state.slots[: state.held[0]]:
-            left -= state.ends[2, o]
-        contracts = min(contracts, left)
-        if contracts < 1 or (fixed and contracts < wanted):
-            return 0, DESK_CONTRACTS
+    left = limits.max_contracts
+    for o in state.slots[: state.held[0]]:
+        left -= state.ends[2, o]
+    contracts = min(wanted, left)
+    if contracts < 1 or (fixed and contracts < wanted):
+        return 0, DESK_CONTRACTS
     for g in range(-1, len(limits.group_risk)):
         share = limits.total_risk if g < 0 else limits.group_risk[g]
         if share == np.inf or (g >= 0 and not limits.members[g, b]):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from pipeline.backtest.account import Account
@@ -76,12 +77,12 @@ class DeskResult:
 
     @property
     def margin_use(self) -> pd.Series:
-        """Share of equity that the positions' margin takes: the most, the mean while any is held, how often any is.
+        """Share of equity that the positions' margin takes (``most``, ``mean_while_held``), and how often any is held.
 
-        ``calls`` counts positions closed by a margin call.
+        ``held_share`` is a share of instants; ``calls`` counts positions closed by a margin call.
         """
         held = self.margin > 0
-        share = (self.margin / self.equity)[held]
+        share = (self.margin / self.equity).where(self.equity > 0, np.inf)[held]
         return pd.Series(
             {
                 "most": share.max() if len(share) else 0.0,

@@ -60,7 +60,7 @@ def test_simulate_desk_group_of_a_book_that_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize("setting", ["max_positions", "max_contracts"])
 def test_simulate_desk_book_that_may_more_than_the_desk_is_refused(setting: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{setting} of book a is 3, more than the 2"):
+    with pytest.raises(ConfigurationError, match=f"book a: {setting} is 3, more than the 2"):
         simulate_desk(books("a", **{setting: 3}), Desk(**{setting: 2}))
 
 
