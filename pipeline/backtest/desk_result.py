@@ -56,6 +56,11 @@ class DeskResult:
         return daily_returns(self.session_equity, Account(initial_capital=self.desk.initial_capital))
 
     @property
+    def periods_per_year(self) -> int:
+        """Sessions in a year, for annualising: 365 if any book trades around the clock, else 252."""
+        return max(instrument.periods_per_year for instrument in self.instruments.values())
+
+    @property
     def contribution(self) -> pd.DataFrame:
         """Trades, P&L, commission, and worst and best session of each book; the P&L sums to the desk's."""
         grouped = self.trades.groupby("book")

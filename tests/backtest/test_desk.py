@@ -278,6 +278,7 @@ def test_simulate_desk_date_ends_with_the_last_bar_that_any_book_has_of_it(es: I
     assert [f"{session:%m-%d}" for session in result.session_equity.index] == ["03-16", "03-17"]
     assert len(result.equity) == 6
     assert result.daily_pnl.to_numpy().tolist() == [[0, 0], [0, 0]]
+    assert result.periods_per_year == 252
 
 
 def test_simulate_desk_position_is_marked_at_its_last_close_while_others_trade(es: Instrument) -> None:
