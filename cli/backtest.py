@@ -42,7 +42,9 @@ def backtest(
     *,
     reading: Reading,
 ) -> None:
-    """Backtest all value-area fades and the rule signals, or your own orders, under honest fills.
+    """Backtest the strategy of the settings, or your own orders, under honest fills.
+
+    Two backtests of a strategy are shown: of all its candidates, and of its rule signals.
 
     Account and strategy come from settings.yaml in VPOC_HOME; docs/fills.md has the fill rules. Each backtest counts as
     a trial on this market: the ledger in VPOC_HOME records it, once for the same settings and period.

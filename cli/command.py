@@ -34,10 +34,10 @@ app = typer.Typer(
 for name, help_ in {
     "run": "Run the whole chain: bars, profiles, signals, backtest, report.",
     "profile": "Show VPOC and value area of each session, and one session's profile.",
-    "backtest": "Backtest all value-area fades and the rule signals, or your own orders, under honest fills.",
+    "backtest": "Backtest the strategy of the settings, or your own orders, under honest fills.",
     "audit": "Recompute features, signals and models on data cut off at many sessions, and compare bit by bit.",
     "strategy": "Trading strategies: those in the box, and your own.",
-    "orders": "Show the orders for the coming session: prices, size, gates, and what is unusual.",
+    "orders": "Show the orders for the coming session: prices, size, gates, score, and what is unusual about it.",
     "tune": "Search parameters on the results of 'vpoc run' for a symbol; called again, it resumes.",
     "config": "Show the settings in force, and change them.",
     "doctor": "Check everything a run needs, or with --data a file of bars; exit 1 if something won't work.",

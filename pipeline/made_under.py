@@ -12,10 +12,12 @@ from pipeline.datasets import Dataset
 from pipeline.errors import DataError
 from pipeline.features.registry import feature_code
 from pipeline.settings import Settings, flat_settings
+from pipeline.strategy.rules import DEFAULT_STRATEGY
 
 __all__ = ["changed_settings", "made_under", "require_same_settings"]
 
 SETTINGS = "settings"
+_STRATEGY = "strategy.name"
 # Settings of the history that its profiles do not depend on.
 _WINDOWS = {"trend_window", "direction_window", "calm_short", "calm_long", "atr_window"}
 # What is made before there is a strategy, and what of it only its candidates decide.
@@ -79,6 +81,8 @@ def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings
 def changed_settings(name: str, attrs: Mapping[str, Any], settings: Settings, dataset: Dataset) -> list[str]:
     """List what has changed of the settings that a stored frame depends on, each as ``name: then -> now``."""
     then, now = attrs.get(SETTINGS, {}), made_under(name, settings, dataset)[SETTINGS]
+    if then and name not in _OF_HISTORY:  # the default strategy's name is not kept
+        then, now = ({_STRATEGY: DEFAULT_STRATEGY, **each} for each in (then, now))
     return [
         f"{each}: {_shown(then[each])} -> {_shown(now[each])}"
         for each in now

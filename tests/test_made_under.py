@@ -145,6 +145,7 @@ def test_frame_that_a_setting_changes_has_to_be_made_again(name: str, settings: 
     [
         ({"strategy": {"confidence_threshold": 30.0}}, {}, {"rule_signals", "training_set"}),
         ({"strategy": {"stop_atr_factor": 0.5}}, {}, ORDERS),
+        ({"strategy": {"name": "initial_balance_breakout"}}, {}, ORDERS),  # shares no parameter with the default one
         ({"strategy": {"tpo_minutes": 60}}, {}, {"features", "training_set"}),
         ({"strategy": {"trend_window": 15}}, {}, set(FRAMES) - {"volume_profiles"}),
         ({"strategy": {"value_area_basis_points": 6000}}, {}, set(FRAMES)),

@@ -119,9 +119,10 @@ def coming_orders(
             last, close = (exchange_time(moment, instrument) for moment in (known_until, own_close))
             notes.append(f"decided on an unfinished session: its bars end at {last}, before its close at {close}")
         shared = {"session": session, "opens": opens, "closes": closes, "decided_on": decided_on}
-        times = _decision_times(settings.strategy, opens, closes) or [own_close]
+        within = _decision_times(settings.strategy, opens, closes)
+        times, waits = within or [own_close], [at for at in within if at > known_until]
         for by, book in books.items():
-            for row in _rows(by, book, session, times, known_until, settings.strategy, instrument):
+            for row in _rows(by, book, session, times, waits, settings.strategy, instrument):
                 made.append({"by": by, **shared, **row, "notes": "; ".join(notes)})
     found = _framed(made)
     found.attrs["known_until"] = known_until.isoformat()
@@ -149,7 +150,7 @@ def _rows(
     book: pd.DataFrame | str,
     session: pd.Timestamp,
     times: list[pd.Timestamp],
-    known_until: pd.Timestamp,
+    waits: list[pd.Timestamp],
     strategy: Strategy,
     instrument: Instrument,
 ) -> Iterator[dict[str, Any]]:
@@ -170,8 +171,7 @@ def _rows(
             **said,
             "why": "" if taken else _turned_away(by, candidate, said["shut"]),
         }
-    within = bool(strategy.decision_minutes())
-    if within and (waits := [at for at in times if at > known_until]):
+    if waits:
         zones = dict.fromkeys((instrument.time_zone, "UTC"))
         clocks = [f"{', '.join(f'{at.tz_convert(zone):%H:%M}' for at in waits)} {zone}" for zone in zones]
         when = f"{clocks[0]} ({clocks[1]})" if len(clocks) > 1 else clocks[0]

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.errors import ConfigurationError, did_you_mean
 from pipeline.home import vpoc_home
 from pipeline.plugins import Fault, Plugins, find_plugins
+from pipeline.strategy.order_columns import CANDIDATE_COLUMNS
 from pipeline.strategy.protocol import Strategy, StrategyParameters
 from pipeline.strategy.settings import HistorySettings
 
@@ -16,24 +17,10 @@ __all__ = ["find_strategy", "make_strategy", "strategies", "strategy_code", "str
 _PACKAGE = "pipeline.strategies"
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 # Columns of candidates, orders and signals that no gate may be called.
-_TAKEN = frozenset(
-    {
-        *("session", "decided_on", "side", "type", "entry", "stop", "target", "contract", "quantity", "group"),
-        *(
-            "live_from",
-            "live_until",
-            "stop_ticks",
-            "target_ticks",
-            "rule_signal",
-            "score",
-            "threshold",
-            "fold",
-            "origin",
-        ),
-        *("trail_ticks", "breakeven_ticks", "give_back_percent", "give_back_from_ticks", "max_bars", "model_signal"),
-        *("status", "reason", "order", "label", "weight", "start", "end", "net", "r_multiple"),
-    }
-)
+_TAKEN = CANDIDATE_COLUMNS | {
+    *("model_signal", "score", "threshold", "fold", "origin", "status", "reason", "order"),
+    *("label", "weight", "start", "end", "net", "r_multiple"),
+}
 
 
 def require_name(name: Any) -> None:

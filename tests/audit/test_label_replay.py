@@ -7,7 +7,7 @@ from pipeline.audit.label_replay import check_label_replay
 from pipeline.backtest import Account
 from pipeline.features import FeatureInputs
 from pipeline.learning import candidate_labels
-from pipeline.strategy import TradingRules, make_candidates
+from pipeline.strategy import TradingRules, make_candidates, make_strategy
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,16 @@ def test_labels_of_the_backtest_stay_as_they_were(made) -> None:
     inputs, candidates, labels, places = made
 
     assert check_label_replay(inputs, TradingRules(), candidates, labels, Account(), places) == []
+
+
+def test_cutoff_before_the_first_candidate_has_nothing_to_compare(made) -> None:
+    inputs, *_ = made
+    rules = TradingRules(inputs.settings, make_strategy("initial_balance_breakout"))
+    candidates = make_candidates(inputs.history, inputs.instrument, rules, inputs.bars)
+    labels = candidate_labels(inputs.bars, candidates, inputs.instrument)
+
+    assert len(candidates) > 0
+    assert check_label_replay(inputs, rules, candidates, labels, Account(), np.array([5, 40])) == []
 
 
 def test_label_that_changes_after_its_end_is_named(made) -> None:

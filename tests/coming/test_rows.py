@@ -150,6 +150,14 @@ def test_decision_at_several_times_shows_those_to_come():
     assert "10:30, 11:00, 11:30, 12:00, 12:30 America/Chicago" in frame["why"].iloc[0]
 
 
+def test_session_that_closes_before_the_decision_has_no_order():
+    late = Settings(strategy={"name": "initial_balance_breakout", "minutes": 400})
+
+    frame = coming(settings=late)
+
+    assert told(frame, "action", "side") == [("none", None)]
+
+
 def test_market_order_has_the_size_of_the_last_price():
     inside = made_bars(2, [(15_900, 15_990, 15_900, 15_985), (15_985, 15_995, 15_981, 15_990)])
 

@@ -40,6 +40,7 @@ ASSETS = {
     "model_orders": "6_models",
     "model_equity": "6_models",
     "studies": "7_studies",
+    "next_orders": "8_judgement",
     "model_comparison": "8_judgement",
     "backtest_summary": "8_judgement",
     "report": "8_judgement",

@@ -65,8 +65,8 @@ def test_orders_as_json_are_the_stored_ones_with_state_and_hours(at_home: Home):
     found = document()
 
     assert (found["symbol"], found["simulated"], found["state"]) == ("ES-SIM", True, "coming")
-    assert found["session"] == "2022-04-08"
-    assert found["opens"] == "2022-04-08T13:30:00+00:00"
+    assert found["session"] == "2022-03-29"
+    assert found["opens"] == "2022-03-29T13:30:00+00:00"
     assert found["equity"] == 100_000
     frame = stored(at_home, "next_orders")
     assert [row["by"] for row in found["orders"]] == frame["by"].tolist()
@@ -103,7 +103,7 @@ def test_table_fits_eighty_columns(at_home: Home, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("COLUMNS", "80")
     shown = vpoc_orders("--symbol", "ES-SIM").stdout
 
-    assert "orders for Friday 2022-04-08" in shown
+    assert "orders for Tuesday 2022-03-29" in shown
     lines = shown.splitlines()
     head = next(number for number, line in enumerate(lines) if "loss at stop" in line)
     assert all(len(line) <= 80 for line in lines[head : head + 8])
@@ -124,6 +124,7 @@ def test_orders_that_were_not_made_are_refused(home: Home):
         ("strategy: {r_squared_threshold: 0.5}", "strategy.r_squared_threshold: 0.6 -> 0.5"),
         ("history: {trend_window: 25}", "strategy.trend_window: 20 -> 25"),
         ("models: {require_rules: true}", "models.require_rules"),
+        ("strategy: initial_balance_breakout", "strategy.name: value_area_fade -> initial_balance_breakout"),
     ],
 )
 def test_orders_of_other_settings_are_refused(home: Home, made: Made, line: str, named: str):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.coming import ComingSession, coming_at, coming_orders
+from pipeline.coming import ComingSession, coming_at, coming_orders, with_sizes
 from pipeline.reports import ReportInputs, build_report
 from pipeline.reports.sections.coming import SECTION
 from pipeline.settings import Settings
@@ -58,6 +58,15 @@ def test_section_without_an_order_says_so(inputs):
 
     assert "No order for Monday 2024-05-27" in html
     assert "below the threshold" in html
+
+
+def test_order_of_size_0_is_not_counted_as_an_order(inputs):
+    poor = with_sizes(inputs.coming.orders, inputs.instrument, inputs.account, "rth", equity=1_000)
+    html = SECTION.html(replace(inputs, coming=replace(inputs.coming, orders=poor)))
+
+    assert "No order for Monday 2024-05-27" in html
+    assert "2 more of size 0." in html
+    assert "less than one contract loses at the stop" in html
 
 
 def test_section_is_left_out_where_there_is_no_session(inputs):

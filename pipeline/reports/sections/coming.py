@@ -7,6 +7,7 @@ from pipeline.performance import format_value
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import bullets, cell, heads, kept, note, numbers, plain, row, table
 from pipeline.reports.section import Section
+from pipeline.reports.wording import counted
 
 __all__ = ["SECTION"]
 
@@ -36,9 +37,10 @@ def _html(inputs: ReportInputs) -> str:
 
 
 def _sentence(coming: ComingSession) -> str:
-    count = int((coming.orders["action"] == "order").sum())
-    orders = {0: "No order", 1: "1 order"}.get(count, f"{count} orders")
-    return f"{orders} for {coming.hours}."
+    size = coming.orders.loc[coming.orders["action"] == "order", "quantity"]
+    held, none = int((size > 0).sum()), int((size == 0).sum())
+    text = f"{counted(held, 'order') if held else 'No order'} for {coming.hours}."
+    return f"{text} {none} more of size 0." if none else text
 
 
 def _over(coming: ComingSession, inputs: ReportInputs) -> str:
