@@ -14,7 +14,8 @@ from pipeline.backtest.desk_result import DeskResult
 from pipeline.backtest.desk_settings import BookOrders, Desk
 from pipeline.backtest.orders import OrderBatch, read_orders
 from pipeline.backtest.outcomes import ORDER_REASONS, STATUSES
-from pipeline.backtest.prepared import NO_FINER, Placed, PreparedBars, words
+from pipeline.backtest.placed import Placed
+from pipeline.backtest.prepared import NO_FINER, PreparedBars, words
 from pipeline.backtest.replayed import Bars, Margins, Orders
 from pipeline.errors import ConfigurationError, DataError
 
@@ -58,19 +59,20 @@ def simulate_desk(books: Sequence[BookOrders], desk: Desk) -> DeskResult:
     ready = [_ready(book, desk) for book in books]
     placed = [book.placed for book in ready]
     bars, orders, margins = _joined(placed)
-    state = new_state(_begins([len(one.live) for one in placed]))
+    numbers = _numbers(ready)
+    state = new_state(numbers.first_order)
     instants = np.unique(np.concatenate([book.prepared.timestamps.asi8 for book in ready]))
     sessions, session_rows = _sessions(ready, instants)
     money = Money(desk.initial_capital, desk.slippage_ticks, desk.trade_through_ticks, desk.hold_overnight)
     equity, required, profit = replay_desk(
-        bars, orders, margins, _numbers(ready), _limits(books, desk), money, state, instants, session_rows
+        bars, orders, margins, numbers, _limits(books, desk), money, state, instants, session_rows
     )
 
     trades, ended = [], []
     for b, book in enumerate(ready):
-        mine = slice(*np.searchsorted(state.owner, [b, b + 1]))
+        mine = slice(numbers.first_order[b], numbers.first_order[b + 1])
         ends = state.ends[:, mine].copy()
-        ends[[3, 5]] -= _begins([one.bars.ticks.shape[1] for one in placed])[b]
+        ends[[3, 5]] -= numbers.first_bar[b]  # bars of entry and exit
         run = book.placed.ended(np.empty(0), ends, state.commissions[mine])
         labels = {"book": book.given.name, "symbol": book.given.instrument.symbol}
         trades.append(_labelled(book.prepared.trades(book.batch, run, book.given.orders.index), labels))
