@@ -61,7 +61,7 @@ def simulate_desk(books: Sequence[BookOrders], desk: Desk) -> DeskResult:
     bars, orders, margins = _joined(placed)
     numbers = _numbers(ready)
     state = new_state(numbers.first_order)
-    instants = np.unique(np.concatenate([book.prepared.timestamps.asi8 for book in ready]))
+    instants = _instants(ready)
     sessions, session_rows = _sessions(ready, instants)
     money = Money(desk.initial_capital, desk.slippage_ticks, desk.trade_through_ticks, desk.hold_overnight)
     equity, required, profit = replay_desk(
@@ -221,6 +221,13 @@ def _limits(books: Sequence[BookOrders], desk: Desk) -> Limits:
         group_positions=np.array([group.max_positions or NO_LIMIT for group in groups], np.int64),
         group_risk=np.array([np.inf if group.max_risk is None else group.max_risk for group in groups], np.float64),
     )
+
+
+def _instants(ready: Sequence[_Book]) -> Ints:
+    """Return the instants at which a bar of any book opens, ascending, each once."""
+    # A stable sort merges what is ascending already; np.unique would take most of a backtest's time.
+    joined = np.sort(np.concatenate([book.prepared.timestamps.asi8 for book in ready]), kind="stable")
+    return joined[np.append(True, joined[1:] != joined[:-1])[: len(joined)]]
 
 
 def _sessions(ready: Sequence[_Book], instants: Ints) -> tuple[pd.DatetimeIndex, Ints]:
