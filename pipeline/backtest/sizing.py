@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.backtest.compiled import inner
+from pipeline.backtest.compiled import inlined, inner
 from pipeline.backtest.outcomes import MARGIN_BELOW_ONE, MARGIN_BELOW_QUANTITY, NO_REASON, RISK_BELOW_ONE
 from pipeline.backtest.replayed import MARKET, Rules
 
@@ -11,13 +11,13 @@ __all__ = ["ROUNDING", "entry_fee", "loss_at_stop", "margin_each", "size"]
 ROUNDING = 1e-12  # 0.29 × 100 must size as 29, not as the 28.999999999999996 of floats
 
 
-@inner()
+@inlined()
 def margin_each(price: int, rate: float, amount: float, rules: Rules) -> float:
     """Return the margin of one contract at a price in ticks."""
     return amount + rate * (abs(price) * rules.tick_value)
 
 
-@inner()
+@inlined()
 def loss_at_stop(kind: int, price: int, entry: int, stop: int, rules: Rules) -> float:
     """Return the money one contract loses at its order's stop, commissions included; ``price`` is that of the fill."""
     planned = price if kind == MARKET else entry
@@ -25,7 +25,7 @@ def loss_at_stop(kind: int, price: int, entry: int, stop: int, rules: Rules) -> 
     return abs(planned - stop) * rules.tick_value + round_trip
 
 
-@inner()
+@inlined()
 def entry_fee(quantity: int, price: int, rules: Rules) -> float:
     """Return the commission of an entry."""
     return quantity * (rules.commission_per_side + rules.commission_rate * (abs(price) * rules.tick_value))
