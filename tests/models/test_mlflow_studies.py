@@ -148,7 +148,7 @@ def test_parent_holds_settings_figures_the_best_and_where_it_came_from(store: St
     assert (params["data_version"], params["space"], params["workers"]) == ("5ca1ab1e", SPACE.fingerprint(), "1")
     assert params["space.rate"] == "0.001 to 1.0, logarithmic"
     assert params["space.depth"] == "2 to 8 in steps of 2"
-    assert params["space.layers"] == "null | [64] | [128, 64]"
+    assert params["space.layers"] == "none | [64] | [128, 64]"
     assert parent.data.metrics == {
         "log_loss": 0.59, "trials_complete": 9.0, "trials_pruned": 2.0, "trials_failed": 1.0, "looks": 340.0,
         "deflated_sharpe_ratio": 42.0, "trials_per_second": 1.5,

@@ -1,18 +1,19 @@
 """A strategy of the user's own goes through the whole chain: one file in the home, nothing of the package touched."""
 
 import json
-import shutil
 import subprocess
 import sys
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from jobs.chain import run_chain
+from pipeline.datasets import find_dataset
 from pipeline.definitions import defs
 from pipeline.errors import ChainError
 from pipeline.home import Home
+from pipeline.made_under import changed_settings, made_under
+from pipeline.settings import load_settings
 from pipeline.strategy.skeleton import skeleton
 from tests.learning.models.test_own_family import OWN as FAMILY
 from tests.orchestration.conftest import MARKET, MODELS
@@ -93,16 +94,10 @@ def test_strategy_that_sees_the_next_session_stops_the_run_and_is_named(home: Ho
 
 def test_change_of_the_file_is_told_and_not_taken_for_look_ahead(home: Home) -> None:
     with_strategy(home, skeleton("my_break"))
-    home.settings.write_text(home.settings.read_text().replace("families: [lightgbm, mlp]", "families: []"))
-    run_chain(defs, KEY, home, nothing)
-    before = pd.read_parquet(home.assets / "rule_signals" / f"{KEY}.parquet").attrs["settings"]
+    dataset = find_dataset(KEY, home)
+    before = made_under("rule_signals", load_settings(home), dataset)
 
     (home.strategies / "my_break.py").write_text(skeleton("my_break").replace("2 * reach", "3 * reach"))
 
-    from pipeline.datasets import find_dataset
-    from pipeline.made_under import changed_settings
-    from pipeline.settings import load_settings
-
-    changed = changed_settings("rule_signals", {"settings": before}, load_settings(home), find_dataset(KEY, home))
+    changed = changed_settings("rule_signals", before, load_settings(home), dataset)
     assert [line.partition(":")[0] for line in changed] == ["strategy.code"]
-    shutil.rmtree(home.root / "strategies")
