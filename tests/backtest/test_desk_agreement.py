@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.backtest import BacktestResult, BookOrders, Desk, DeskResult, PreparedBars, simulate, simulate_desk
+from pipeline.backtest import BookOrders, Desk, PreparedBars, simulate, simulate_desk
 from pipeline.market import Instrument, load_instruments, simulate_market
 from pipeline.research import run_research
 from pipeline.strategies.value_area_fade import ValueAreaFade
+from tests.backtest.agreement import assert_same_as_alone
 
 LIMIT_COLUMNS = ["session", "side", "entry", "stop", "target"]
 
@@ -52,15 +53,6 @@ def managed(brackets: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def assert_same(desk: DeskResult, alone: BacktestResult) -> None:
-    labels = ["book", "symbol"]
-    pd.testing.assert_frame_equal(desk.trades.drop(columns=labels), alone.trades, check_exact=True)
-    pd.testing.assert_frame_equal(desk.orders.drop(columns=labels), alone.orders, check_exact=True)
-    pd.testing.assert_series_equal(desk.equity, alone.equity, check_exact=True)
-    pd.testing.assert_series_equal(desk.session_equity, alone.session_equity, check_exact=True)
-    pd.testing.assert_series_equal(desk.daily_returns, alone.daily_returns, check_exact=True)
-
-
 @pytest.mark.parametrize("kind", ["brackets", "managed"])
 @pytest.mark.parametrize("settings", [{}, {"hold_overnight": True}, {"entry_cutoff": "11:00", "slippage_ticks": 2}])
 @pytest.mark.parametrize("more", [{}, {"max_positions": 3, "max_contracts": 2}, {"hours": "eth"}])
@@ -79,7 +71,7 @@ def test_simulate_desk_one_book_gives_what_simulate_gives_to_the_bit(
     alone = simulate(bars, orders, es, desk.account_of(one), hours=one.hours)
 
     assert len(alone.trades) > 20
-    assert_same(simulate_desk([one], desk), alone)
+    assert_same_as_alone(simulate_desk([one], desk), alone)
 
 
 def test_simulate_desk_one_book_on_finer_bars_gives_what_simulate_gives(
@@ -93,7 +85,7 @@ def test_simulate_desk_one_book_on_finer_bars_gives_what_simulate_gives(
     alone = simulate(bars, near, es, Desk().account_of(one), intrabar_bars=minutes)
 
     assert alone.trades["ambiguous"].sum() < simulate(bars, near, es, Desk().account_of(one)).trades["ambiguous"].sum()
-    assert_same(simulate_desk([one], Desk()), alone)
+    assert_same_as_alone(simulate_desk([one], Desk()), alone)
 
 
 def test_simulate_desk_one_book_with_margin_calls_gives_what_simulate_gives(
@@ -107,7 +99,7 @@ def test_simulate_desk_one_book_with_margin_calls_gives_what_simulate_gives(
     alone = simulate(bars, wide, es, desk.account_of(one))
 
     assert (alone.trades["exit_reason"] == "margin_call").any()
-    assert_same(simulate_desk([one], desk), alone)
+    assert_same_as_alone(simulate_desk([one], desk), alone)
 
 
 def fixed_books(bars: pd.DataFrame, managed: pd.DataFrame, brackets: pd.DataFrame, es: Instrument) -> list[BookOrders]:
