@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.backtest import Account, PreparedBars
 from pipeline.backtest.ledger import daily_returns
 from pipeline.backtest.orders import OrderBatch, read_orders
-from pipeline.backtest.prepared import Run
+from pipeline.backtest.placed import Run
 from pipeline.market import Hours, Instrument, next_session
 from pipeline.profiles import ProfileSettings, RowRule, SessionLevels
 from pipeline.profiles.sessions import ProfileBars

@@ -1,9 +1,23 @@
 """Orders on bars: fills, size and margin, equity, and how every order ended."""
 
 from pipeline.backtest.account import Account
+from pipeline.backtest.desk import simulate_desk
+from pipeline.backtest.desk_result import DeskResult
+from pipeline.backtest.desk_settings import BookOrders, Desk, DeskGroup
 from pipeline.backtest.engine import simulate
 from pipeline.backtest.ledger import BacktestResult
 from pipeline.backtest.prepared import PreparedBars
 from pipeline.backtest.restored import restored
 
-__all__ = ["Account", "BacktestResult", "PreparedBars", "restored", "simulate"]
+__all__ = [
+    "Account",
+    "BacktestResult",
+    "BookOrders",
+    "Desk",
+    "DeskGroup",
+    "DeskResult",
+    "PreparedBars",
+    "restored",
+    "simulate",
+    "simulate_desk",
+]

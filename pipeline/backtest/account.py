@@ -13,7 +13,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.frozen_settings import FrozenSettings
 from pipeline.market import Instrument
 
-__all__ = ["Account", "MarginRule", "margin_per_session"]
+__all__ = ["Account", "ClockTime", "MarginRule", "margin_per_session"]
 
 _MANY = 1_000_000_000  # beyond any sense, and far from the end of 64 bits
 
@@ -64,6 +64,7 @@ def _without_zone(value: dt.time | None) -> dt.time | None:
 
 
 MarginRule = Annotated[float | MarginTable, BeforeValidator(_margin)]
+ClockTime = Annotated[dt.time | None, BeforeValidator(_clock), AfterValidator(_without_zone)]
 
 
 class Account(FrozenSettings):
@@ -111,7 +112,7 @@ class Account(FrozenSettings):
     slippage_ticks: int = Field(default=1, ge=0, le=_MANY)
     trade_through_ticks: int = Field(default=1, ge=0, le=_MANY)
     hold_overnight: bool = False
-    entry_cutoff: Annotated[dt.time | None, BeforeValidator(_clock), AfterValidator(_without_zone)] = None
+    entry_cutoff: ClockTime = None
     margin_day: MarginRule = 0.10
     margin_overnight: MarginRule = 0.15
     volatility_target: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -5,10 +5,15 @@ __all__ = [
     "CLOSE",
     "CLOSED",
     "CONTRACT_ROLLED",
+    "DESK_CONTRACTS",
+    "DESK_POSITIONS",
+    "DESK_RISK",
     "EXIT_REASONS",
     "GAPPED_PAST_STOP",
     "GIVE_BACK",
     "GROUP_FILLED",
+    "GROUP_POSITIONS",
+    "GROUP_RISK",
     "MARGIN_BELOW_ONE",
     "MARGIN_BELOW_QUANTITY",
     "MARGIN_CALL",
@@ -43,9 +48,16 @@ ORDER_REASONS = (
     "gapped_past_stop",
     "gapped_past_target",
     "group_filled",
+    "desk_positions",
+    "group_positions",
+    "desk_contracts",
+    "desk_risk",
+    "group_risk",
 )
 NO_REASON, POSITION_OPEN, RISK_BELOW_ONE, MARGIN_BELOW_ONE, MARGIN_BELOW_QUANTITY = range(5)
 NO_BARS, CONTRACT_ROLLED, PAST_STOP, PAST_TARGET, GROUP_FILLED = range(5, 10)
+# The limits of a desk, see desk_settings.py.
+DESK_POSITIONS, GROUP_POSITIONS, DESK_CONTRACTS, DESK_RISK, GROUP_RISK = range(10, 15)
 
 EXIT_REASONS = ("", "stop", "target", "close", "margin_call", "trailed_stop", "give_back", "time")
 STAYS, STOP, TARGET, CLOSE, MARGIN_CALL, TRAILED_STOP, GIVE_BACK, TIME = range(8)

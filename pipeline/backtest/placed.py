@@ -1,14 +1,78 @@
-"""Orders as the compiled replay needs them: which bars each may enter in, in the order in which they are tried."""
+"""Orders as the compiled replay needs them, which bars each may enter in and in what order; and how they ended."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.backtest.orders import OrderBatch
-from pipeline.backtest.replayed import EXIT_COLUMNS, Orders
+from pipeline.backtest.outcomes import CANCELLED, CLOSED, NO_BARS, NOT_REACHED
+from pipeline.backtest.replayed import EXIT_COLUMNS, Bars, Margins, Orders, Rules
 
-__all__ = ["placed_orders"]
+__all__ = ["Placed", "Run", "placed_orders"]
 
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Checked orders on their bars: what a replay takes.
+
+    Attributes
+    ----------
+    bars, orders, margins, rules
+        Its input; k of the m orders have bars.
+    live
+        These, in the order of ``orders``, shape (k,).
+    no_bars
+        Those of them whose live window holds no bar, shape (k,); None where there are no windows.
+    status, reason
+        How orders without bars end, shape (m,); zero for the others.
+    """
+
+    bars: Bars
+    orders: Orders
+    margins: Margins
+    rules: Rules
+    live: NDArray[np.int64]
+    no_bars: NDArray[np.bool_] | None
+    status: NDArray[np.int64]
+    reason: NDArray[np.int64]
+
+    def ended(self, equity: NDArray[np.float64], ends: NDArray[np.int64], commissions: NDArray[np.float64]) -> "Run":
+        """Return the run from what :func:`~pipeline.backtest.replay.replay` gave."""
+        live, status, reason = self.live, self.status.copy(), self.reason.copy()
+        status[live], reason[live] = ends[0], ends[1]
+        if self.no_bars is not None:
+            none = live[self.no_bars & (ends[0] == NOT_REACHED)]
+            status[none], reason[none] = CANCELLED, NO_BARS
+        closed = np.flatnonzero(ends[0] == CLOSED)
+        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then longs first, as given
+        return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Result of a run of orders, as numbers.
+
+    Attributes
+    ----------
+    equity
+        At each bar's close, shape (n,).
+    status, reason
+        Per order, numbers of ``STATUSES`` and ``ORDER_REASONS``, shape (m,).
+    rows
+        The orders that became trades, in the order of entry, shape (t,).
+    ends, commissions
+        Of these, as :func:`~pipeline.backtest.replay.replay` gives them, shapes (9, t) and (t,).
+    """
+
+    equity: NDArray[np.float64]
+    status: NDArray[np.int64]
+    reason: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    commissions: NDArray[np.float64]
 
 
 def placed_orders(

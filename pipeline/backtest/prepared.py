@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account, margin_per_session
 from pipeline.backtest.orders import OrderBatch
-from pipeline.backtest.outcomes import CANCELLED, CLOSED, CONTRACT_ROLLED, EXIT_REASONS, NO_BARS, NOT_REACHED
-from pipeline.backtest.placed import placed_orders
+from pipeline.backtest.outcomes import CANCELLED, CONTRACT_ROLLED, EXIT_REASONS, NO_BARS
+from pipeline.backtest.placed import Placed, Run, placed_orders
 from pipeline.backtest.replay import replay
 from pipeline.backtest.replayed import CLOSE_BAR, MARKET, SESSION_END, TRADABLE, Bars, Margins, Rules
 from pipeline.market import Hours, Instrument, session_schedule
@@ -23,7 +23,7 @@ from pipeline.market.contracts import ContractRuns, contract_runs
 from pipeline.market.sessions import at_clock, session_slices
 from pipeline.market.whole_numbers import all_rise, nearest_ticks, ordinary_columns, whole_prices, whole_range
 
-__all__ = ["NO_FINER", "PreparedBars", "Run", "words"]
+__all__ = ["NO_FINER", "PreparedBars", "words"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,30 +46,6 @@ class _Grid:
     segment_end: NDArray[np.int64]
     segment_session: NDArray[np.int64]  # per segment, its row in ``sessions``
     segment_contract: NDArray[np.object_] | None  # per segment; None where the bars carry none
-
-
-@dataclass(frozen=True)
-class Run:
-    """Result of a run of orders, as numbers.
-
-    Attributes
-    ----------
-    equity
-        At each bar's close, shape (n,).
-    status, reason
-        Per order, numbers of ``STATUSES`` and ``ORDER_REASONS``, shape (m,).
-    rows
-        The orders that became trades, in the order of entry, shape (t,).
-    ends, commissions
-        Of these, as :func:`~pipeline.backtest.replay.replay` gives them, shapes (9, t) and (t,).
-    """
-
-    equity: NDArray[np.float64]
-    status: NDArray[np.int64]
-    reason: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    commissions: NDArray[np.float64]
 
 
 class PreparedBars:
@@ -118,6 +94,17 @@ class PreparedBars:
         finer: tuple[NDArray[np.int64], NDArray[np.int64]] = NO_FINER,
     ) -> Run:
         """Run checked orders; ``finer`` are finer bars in ticks and each bar's range of them."""
+        placed = self.placed(book, account, hours, finer)
+        return placed.ended(*replay(placed.bars, placed.orders, placed.margins, placed.rules))
+
+    def placed(
+        self,
+        book: OrderBatch,
+        account: Account,
+        hours: Hours,
+        finer: tuple[NDArray[np.int64], NDArray[np.int64]] = NO_FINER,
+    ) -> Placed:
+        """Return what a replay of checked orders takes; ``finer`` as of :meth:`run`."""
         instrument, grid = self.instrument, self.grid(hours, account.hold_overnight)
         segment, status, reason = _place(book, grid)
         live = np.flatnonzero(segment >= 0)
@@ -139,16 +126,8 @@ class PreparedBars:
             account.hold_overnight,
         )
         margins = _margins(account, grid, int(segment[live[0]]) if len(live) else -1)
-        equity, ends, commissions = replay(
-            Bars(self.ticks, grid.flags, grid.session_first, *finer), orders, margins, rules
-        )
-        status[live], reason[live] = ends[0], ends[1]
-        if no_bars is not None:
-            none = live[no_bars & (ends[0] == NOT_REACHED)]
-            status[none], reason[none] = CANCELLED, NO_BARS
-        closed = np.flatnonzero(ends[0] == CLOSED)
-        closed = closed[np.argsort(ends[3, closed], kind="stable")]  # by bar of entry, then longs first, as given
-        return Run(equity, status, reason, live[closed], ends[:, closed], commissions[closed])
+        bars = Bars(self.ticks, grid.flags, grid.session_first, *finer)
+        return Placed(bars, orders, margins, rules, live, no_bars, status, reason)
 
     def pnl(self, book: OrderBatch, run: Run) -> NDArray[np.float64]:
         """Money of a run's trades after commission, shape (t,)."""
@@ -187,12 +166,9 @@ class PreparedBars:
         """Finer bars in ticks, shape (4, k), and each bar's range of them, shape (2, n)."""
         contract = self.contract
         finer = require_bars(intrabar_bars, ("timestamp", *_PRICES))
-        instants = self.timestamps.asi8
-        if len(instants) < 2:  # one bar says nothing of how long it lasts
-            return np.empty((4, 0), np.int64), np.zeros((2, len(instants)), np.int64)
-        steps, counts = np.unique(np.diff(instants), return_counts=True)
-        ends = instants + steps[np.argmax(counts)]  # the usual length: a gap in the bars is not part of one
-        ends[:-1] = np.minimum(ends[:-1], instants[1:])
+        instants, ends = self.timestamps.asi8, self.bar_ends
+        if not len(instants):
+            return NO_FINER
         at = pd.DatetimeIndex(finer["timestamp"]).as_unit("ns").asi8
         bar = np.searchsorted(instants, at, side="right") - 1
         inside = (bar >= 0) & (at < ends[bar])
@@ -220,6 +196,17 @@ class PreparedBars:
             instants = _cutoffs(sessions, cutoff, self.instrument, hours)
             self._cutoff_bars[key] = np.searchsorted(self.timestamps.asi8, instants.asi8, side="left")
         return self._cutoff_bars[key]
+
+    @cached_property
+    def bar_ends(self) -> NDArray[np.int64]:
+        """Instant at which each bar is over; a single bar, which doesn't say how long it lasts, at its open."""
+        instants = self.timestamps.asi8
+        if len(instants) < 2:
+            return instants.copy()
+        steps, counts = np.unique(np.diff(instants), return_counts=True)
+        ends = instants + steps[np.argmax(counts)]  # the usual length: a gap in the bars is not part of one
+        ends[:-1] = np.minimum(ends[:-1], instants[1:])
+        return ends
 
     @cached_property
     def session_ends(self) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:

@@ -22,7 +22,7 @@ from pipeline.backtest.outcomes import CLOSED, MARGIN_CALL, NO_REASON, POSITION_
 from pipeline.backtest.positions import BARS, BEST, DUE, STOP_AT, book, outcome, settle
 from pipeline.backtest.quiet import levels_around, mark, settled_until, untouched_until
 from pipeline.backtest.replayed import MARKET, SESSION_END, TRADABLE, Bars, Margins, Orders, Rules, Ticks
-from pipeline.backtest.sizing import size
+from pipeline.backtest.sizing import entry_fee, loss_at_stop, margin_each, size
 from pipeline.backtest.waiting import another_opens, end_gapped, end_group, meet
 
 __all__ = ["replay"]
@@ -57,7 +57,7 @@ def replay(
     n, m = bars.ticks.shape[1], len(orders.side)
     opens, closes = bars.ticks[0], bars.ticks[3]
     side, blocks = orders.side, orders.blocks
-    tick_value, per_side, rate_of_value = rules.tick_value, rules.commission_per_side, rules.commission_rate
+    tick_value = rules.tick_value
     equity = np.empty(n)
     ends = np.zeros((9, m), np.int64)
     commissions = np.zeros(m)
@@ -173,18 +173,14 @@ def replay(
                         s = side[o]
                         levels = s * orders.entry[o], s * orders.stop[o], s * orders.target[o]
                         price = fill_price(kind, how, s * opens[i], levels[0], rules.slippage)
-                        notional = abs(price) * tick_value
                         if rules.hold_overnight:
-                            each = margins.night_amount[session] + margins.night_rate[session] * notional
+                            each = margin_each(price, margins.night_rate[session], margins.night_amount[session], rules)
                         else:
-                            each = margins.day_amount[session] + margins.day_rate[session] * notional
-                        planned = price if kind == MARKET else levels[0]
-                        round_trip = 2 * per_side + rate_of_value * tick_value * (abs(planned) + abs(levels[1]))
-                        loss = abs(planned - levels[1]) * tick_value + round_trip
+                            each = margin_each(price, margins.day_rate[session], margins.day_amount[session], rules)
                         quantity, why = size(
                             orders.fixed[o],
                             value * orders.risk[o],
-                            loss,
+                            loss_at_stop(kind, price, levels[0], levels[1], rules),
                             value - used_margin,
                             each,
                             rules.max_contracts,
@@ -194,7 +190,7 @@ def replay(
                             continue
                         free -= 1
                         used_margin += quantity * each
-                        fee = quantity * (per_side + rate_of_value * notional)
+                        fee = entry_fee(quantity, price, rules)
                         cash -= fee
                         commissions[o] = fee
                         ends[0, o], ends[1, o] = CLOSED, NO_REASON

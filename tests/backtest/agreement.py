@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 
-from pipeline.backtest import Account, BacktestResult, simulate
+from pipeline.backtest import Account, BacktestResult, DeskResult, simulate
 from pipeline.market import Instrument, label_sessions
 from tests.backtest import oracle
 from tests.backtest.frames import TICK
@@ -38,6 +38,16 @@ def assert_agrees(
     ]
     np.testing.assert_allclose(result.equity, np.array(equity, dtype=np.float64), rtol=0, atol=1e-6)
     return result
+
+
+def assert_same_as_alone(desk: DeskResult, alone: BacktestResult) -> None:
+    """Compare a desk of one book with what ``simulate`` gives, to the bit."""
+    labels = ["book", "symbol"]
+    pd.testing.assert_frame_equal(desk.trades.drop(columns=labels), alone.trades, check_exact=True)
+    pd.testing.assert_frame_equal(desk.orders.drop(columns=labels), alone.orders, check_exact=True)
+    pd.testing.assert_series_equal(desk.equity, alone.equity, check_exact=True)
+    pd.testing.assert_series_equal(desk.session_equity, alone.session_equity, check_exact=True)
+    pd.testing.assert_series_equal(desk.daily_returns, alone.daily_returns, check_exact=True)
 
 
 def answer_of_the_oracle(

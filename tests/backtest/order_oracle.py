@@ -80,17 +80,9 @@ def run(bars: list[Bar], orders: list[Order], rules: Rules) -> tuple[list[Trade]
     equity: list[Fraction] = []
     cash = value = Fraction(rules.capital)
     called = False
-    for order in orders:
-        mine = [n for n, bar in enumerate(bars) if bar.tradable and bar.session == order.session]
-        order.bars = [n for n in mine if bars[n].contract == bars[mine[0]].contract]
-        if not [n for n in order.bars if (order.first or 0) <= n < (len(bars) if order.last is None else order.last)]:
-            order.status, order.reason = "cancelled", "no_bars"
+    place(orders, bars)
     for n, bar in enumerate(bars):
-        later = [other for other in bars[n + 1 :] if other.tradable]
-        session_over = not later or later[0].session != bar.session
-        following = next((k for k in range(n + 1, len(bars)) if bars[k].tradable), n)
-        rolls = len({other.contract for other in bars[n : following + 1]}) > 1
-        last_bar = bar.tradable and (not later or rolls or (session_over and not rules.overnight))
+        session_over, last_bar = what_ends(bars, n, rules)
         held = [trade for trade in trades if not trade.exit_reason]
         if bar.tradable:
             room = rules.positions - len(held)
@@ -157,6 +149,25 @@ def run(bars: list[Bar], orders: list[Order], rules: Rules) -> tuple[list[Trade]
         called = called or (bool(still) and value < needed)
         equity.append(value)
     return trades, equity
+
+
+def place(orders: list[Order], bars: list[Bar]) -> None:
+    """Find the bars each order may see."""
+    for order in orders:
+        mine = [n for n, bar in enumerate(bars) if bar.tradable and bar.session == order.session]
+        order.bars = [n for n in mine if bars[n].contract == bars[mine[0]].contract]
+        if not [n for n in order.bars if (order.first or 0) <= n < (len(bars) if order.last is None else order.last)]:
+            order.status, order.reason = "cancelled", "no_bars"
+
+
+def what_ends(bars: list[Bar], n: int, rules: Rules) -> tuple[bool, bool]:
+    """Return whether the session is over with bar n, and whether positions are closed at its close."""
+    bar = bars[n]
+    later = [other for other in bars[n + 1 :] if other.tradable]
+    session_over = not later or later[0].session != bar.session
+    following = next((k for k in range(n + 1, len(bars)) if bars[k].tradable), n)
+    rolls = len({other.contract for other in bars[n : following + 1]}) > 1
+    return session_over, bar.tradable and (not later or rolls or (session_over and not rules.overnight))
 
 
 def _lives(order: Order, n: int) -> bool:

@@ -27,13 +27,13 @@ def random_prices(rng: np.random.Generator, n: int, opens: np.ndarray, calm: int
     }
 
 
-def random_market(rng: np.random.Generator) -> pd.DataFrame:
-    """Five-minute bars of up to three days, some outside regular hours, prices in ticks; at most one roll."""
+def random_market(rng: np.random.Generator, freq: str = "5min") -> pd.DataFrame:
+    """Bars of up to three days, some outside regular hours, prices in ticks; at most one roll."""
     times: list[pd.Timestamp] = []
     for date in DATES if rng.random() < 0.9 else DATES[:1]:
         for clock, least, most in (("08:20", 0, 1), ("08:30", 6, 16), ("15:00", 0, 1)):
             count = int(rng.integers(least, most + 1)) if rng.random() < 0.95 else 0
-            times += list(pd.date_range(f"{date} {clock}", periods=count, freq="5min", tz="America/Chicago"))
+            times += list(pd.date_range(f"{date} {clock}", periods=count, freq=freq, tz="America/Chicago"))
     n, calm = len(times), int(rng.integers(2, 6))
     opens = BASE + np.clip(np.cumsum(rng.integers(-calm, calm + 1, n)), -12, 12)
     frame = pd.DataFrame(random_prices(rng, n, opens, calm))

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.backtest import Account, simulate
+from pipeline.backtest import Account, BookOrders, Desk, simulate, simulate_desk
 from pipeline.market import Instrument, next_session
 from pipeline.profiles import session_profiles
-from tests.backtest.agreement import assert_agrees
+from tests.backtest.agreement import assert_agrees, assert_same_as_alone
 from tests.backtest.frames import TICK
 
 
@@ -84,3 +84,22 @@ def test_simulate_real_intrabar_bars_decide_what_wide_bars_leave_open(real_data:
     assert decided.trades["ambiguous"].sum() < coarse.trades["ambiguous"].sum()
     sure = coarse.trades[~coarse.trades["ambiguous"]]
     pd.testing.assert_frame_equal(decided.trades.loc[sure.index], sure)
+
+
+@pytest.mark.parametrize(
+    ("desk", "positions"),
+    [
+        (Desk(), 1),
+        (Desk(initial_capital=25_000, risk_per_trade=0.05, hold_overnight=True, trade_through_ticks=0), 2),
+    ],
+    ids=["by day", "overnight"],
+)
+def test_simulate_desk_one_book_on_seven_real_years_gives_what_simulate_gives(
+    bars: pd.DataFrame, fades: pd.DataFrame, es: Instrument, desk: Desk, positions: int
+) -> None:
+    one = BookOrders("fade", es, bars, fades, max_positions=positions)
+
+    alone = simulate(bars, fades, es, desk.account_of(one))
+
+    assert len(alone.trades) > 50
+    assert_same_as_alone(simulate_desk([one], desk), alone)
