@@ -76,7 +76,7 @@ def make_chain(
     vix
         Daily VIX rows; its features are absent without.
     known_until
-        As for :func:`pipeline.learning.candidate_labels`.
+        As for :func:`pipeline.strategy.make_signals` and :func:`pipeline.learning.candidate_labels`.
     names
         Features to make; all that the settings don't leave out by default.
     sequences
@@ -84,7 +84,7 @@ def make_chain(
     """
     chosen = settings or Settings()
     inputs = FeatureInputs.from_bars(bars, instrument, chosen.history, vix)
-    signals = make_signals(inputs.history, instrument, chosen.rules, bars)
+    signals = make_signals(inputs.history, instrument, chosen.rules, bars, known_until=known_until)
     candidates = signals.drop(columns=gate_columns(signals))
     features = session_features(inputs, chosen.features.chosen(), names)
     labels = candidate_labels(

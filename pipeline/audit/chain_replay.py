@@ -21,6 +21,7 @@ from pipeline.features.externals import cut_external
 from pipeline.learning.compute import Compute
 from pipeline.learning.models import make_model
 from pipeline.market import Instrument, session_schedule
+from pipeline.market.bar_times import bar_ends
 from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
 from pipeline.strategy import gate_columns
@@ -148,7 +149,7 @@ def checking_chain(
     """
     first = _first_decision(whole, fold)
     with running_on_cut_bars(
-        whole.bars[pd.DatetimeIndex(whole.bars["timestamp"]) < first],
+        _bars_by(whole, first),
         whole.instrument,
         whole.settings,
         list(whole.predictions),
@@ -197,6 +198,14 @@ def _first_decision(whole: WholeRun, fold: int) -> pd.Timestamp:
             raise DataError(f"{family} has no fold {fold}; it has {folds_of(predictions)}")
         begins.add(whole.inputs.starts[of_fold].min())
     return min(begins)
+
+
+def _bars_by(whole: WholeRun, first: pd.Timestamp) -> pd.DataFrame:
+    """Bars known at a decision: at the close of a trade date all of it, within a session those complete by then."""
+    opens = pd.DatetimeIndex(whole.bars["timestamp"]).as_unit("ns")
+    if "decided_at" in whole.signals.columns:
+        return whole.bars[bar_ends(opens.asi8) <= first.as_unit("ns").value]
+    return whole.bars[opens < first]
 
 
 def _known_by(whole: WholeRun, first: pd.Timestamp) -> pd.DataFrame | None:

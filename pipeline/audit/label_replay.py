@@ -10,6 +10,8 @@ from pipeline.audit.report import Finding
 from pipeline.backtest import Account
 from pipeline.features import FeatureInputs
 from pipeline.learning import candidate_labels
+from pipeline.market import session_schedule
+from pipeline.market.bar_times import bar_ends
 from pipeline.strategy import TradingRules, decided_by_close, make_candidates
 
 __all__ = ["check_label_replay"]
@@ -46,7 +48,7 @@ def check_label_replay(
     for place in places:
         session = inputs.sessions[place]
         cut = light.until(session)
-        then = make_candidates(cut.history, inputs.instrument, rules, cut.bars)
+        then = make_candidates(cut.history, inputs.instrument, rules, cut.bars, known_until=_known_until(cut, session))
         now = candidates[decided_by_close(candidates, session)]
         if not len(then) and not len(now):  # the kinds of empty columns may differ
             continue
@@ -83,3 +85,9 @@ def check_label_replay(
                 )
             )
     return findings
+
+
+def _known_until(cut: FeatureInputs, session: pd.Timestamp) -> pd.Timestamp:
+    """The session's close, or the end of a last bar that the close falls into."""
+    close = session_schedule(cut.instrument, session, session)["close"].iloc[0]
+    return max(close, pd.Timestamp(bar_ends(pd.DatetimeIndex(cut.bars["timestamp"]).as_unit("ns").asi8)[-1], tz="UTC"))

@@ -137,7 +137,7 @@ def _cut_off(
             yield make_signals(history, instrument, rules), signals[on <= session], f"{session:%F}"
             continue
         for instant in within[on == session].unique():
-            then = make_signals(history, instrument, rules, bars[ends <= instant])
+            then = make_signals(history, instrument, rules, bars[ends <= instant], known_until=instant)
             yield then, signals[within <= instant], f"{instant:%F %H:%M}Z"
 
 

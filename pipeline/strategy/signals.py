@@ -26,7 +26,12 @@ Ints = NDArray[np.int64]
 
 
 def make_candidates(
-    history: pd.DataFrame, instrument: Instrument, rules: TradingRules | None = None, bars: pd.DataFrame | None = None
+    history: pd.DataFrame,
+    instrument: Instrument,
+    rules: TradingRules | None = None,
+    bars: pd.DataFrame | None = None,
+    *,
+    known_until: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Return every setup of a strategy, in the order in which it gives them.
 
@@ -40,6 +45,9 @@ def make_candidates(
         The default strategy where None.
     bars
         Those that the history was made of; a strategy that decides within the session needs them.
+    known_until
+        Instant up to which the bars are complete, the last bar's end by default: what is decided later has not been
+        decided yet. A clock can tell that a decision is due, a missing bar can't.
 
     Returns
     -------
@@ -70,12 +78,17 @@ def make_candidates(
         For impossible setups: names strategy and session.
     """
     chosen = rules or TradingRules()
-    seen = Seen.of(history, instrument, chosen.history, bars)
+    seen = Seen.of(history, instrument, chosen.history, bars, known_until)
     return candidates_frame(checked_setups(chosen.strategy, seen), seen)
 
 
 def make_signals(
-    history: pd.DataFrame, instrument: Instrument, rules: TradingRules | None = None, bars: pd.DataFrame | None = None
+    history: pd.DataFrame,
+    instrument: Instrument,
+    rules: TradingRules | None = None,
+    bars: pd.DataFrame | None = None,
+    *,
+    known_until: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Return the candidates of :func:`make_candidates` with what each gate says, and ``rule_signal``.
 
@@ -91,7 +104,7 @@ def make_signals(
         For impossible setups: names strategy and session.
     """
     chosen = rules or TradingRules()
-    seen = Seen.of(history, instrument, chosen.history, bars)
+    seen = Seen.of(history, instrument, chosen.history, bars, known_until)
     return signals_frame(checked_setups(chosen.strategy, seen), seen)
 
 

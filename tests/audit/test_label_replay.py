@@ -1,12 +1,14 @@
 """Candidates and labels are held to what was known of them at a cut-off."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.audit.label_replay import check_label_replay
 from pipeline.backtest import Account
 from pipeline.features import FeatureInputs
 from pipeline.learning import candidate_labels
+from pipeline.market import session_schedule
 from pipeline.strategy import TradingRules, make_candidates, make_strategy
 
 
@@ -56,3 +58,19 @@ def test_candidates_that_know_the_next_session_are_named(made) -> None:
     findings = check_label_replay(inputs, TradingRules(), other, labels, Account(), places[:1])
 
     assert [(each.check, each.row) for each in findings] == [("candidates", str(row))]
+
+
+def test_decision_in_an_outage_up_to_the_close_is_no_look_ahead(made) -> None:
+    inputs, *_ = made
+    session, instrument = inputs.sessions[40], inputs.instrument
+    day = session_schedule(instrument, session, session).iloc[0]
+    # The bars of a session end before the decision an hour after its open.
+    opens = inputs.bars["timestamp"]
+    out = (opens >= day["rth_open"] + pd.Timedelta("40min")) & (opens < day["close"])
+    inputs = FeatureInputs.from_bars(inputs.bars[~out], instrument, structure=False, naked=False)
+    rules = TradingRules(inputs.settings, make_strategy("initial_balance_breakout"))
+    candidates = make_candidates(inputs.history, instrument, rules, inputs.bars)
+    labels = candidate_labels(inputs.bars, candidates, instrument)
+
+    assert (candidates["session"] == session).sum() == 2
+    assert check_label_replay(inputs, rules, candidates, labels, Account(), np.array([40])) == []

@@ -10,7 +10,7 @@ from pipeline.audit.trading_replay import check_fill_replay, check_signal_replay
 from pipeline.backtest import Account, BacktestResult
 from pipeline.market import load_instruments, simulate_market
 from pipeline.profiles import session_profiles
-from pipeline.strategy import TradingRules, make_candidates, session_history
+from pipeline.strategy import TradingRules, make_candidates, make_signals, session_history
 from tests.audit.chain_plants import PLANTS
 
 # Some equity, so that sizes differ by the share at risk.
@@ -115,3 +115,16 @@ def test_fill_cutoffs_of_no_trades_are_the_last_bars_of_rare_days() -> None:
     # The roll of June 2021, as the simulator makes it, and the first session of daylight saving.
     assert pd.Timestamp("2021-03-15").date() in set(local.date)
     assert 8 < len(cutoffs) < 18
+
+
+def test_decisions_after_a_missing_bar_are_no_look_ahead() -> None:
+    es, rules = load_instruments()["ES"], TradingRules.of("initial_balance_breakout")
+    bars = simulate_market(es, "2021-01-04", 40, 5, bar="5min")
+    local = bars["timestamp"].dt.tz_convert(es.time_zone)
+    # The last bar before each decision, an hour after the open.
+    bars = bars[(local.dt.hour != 9) | (local.dt.minute != 25)].reset_index(drop=True)
+    history = session_history(bars, session_profiles(bars, es), es)
+    signals = make_signals(history, es, rules, bars)
+
+    assert check_signal_replay(bars, es, rules, signals, history.index[20:30]) == []
+    assert signals["decided_on"].isin(history.index[20:30]).any()
