@@ -248,8 +248,11 @@ def _line_in(path: Path, error: BaseException) -> int | None:
 
 
 def _line_of(one: type) -> int | None:
-    """The line that a class begins on (3.13 keeps it)."""
-    return getattr(one, "__firstlineno__", None)
+    """The line that a class begins on."""
+    try:
+        return inspect.getsourcelines(one)[1]
+    except (OSError, TypeError):
+        return None
 
 
 def _text(error: BaseException) -> str:

@@ -141,7 +141,7 @@ def check_on_null_markets(rules: TradingRules, instrument: Instrument, account: 
 def _null_money(
     rules: TradingRules, instrument: Instrument, account: Account, seed: int
 ) -> Iterator[np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """Money per trade before costs on each market: without commission, and with slippage put back."""
+    """Money per trade on each market, without commission and slippage."""
     free = account.model_copy(update={"initial_capital": 1e12, "max_positions": 1, "slippage_ticks": 0})
     costless = instrument.model_copy(update={"commission_per_side": 0.0, "commission_rate": 0.0})
     for market in range(_NULL_MARKETS):

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from pipeline.errors import ConfigurationError, did_you_mean
+from pipeline.errors import ConfigurationError, DataError, did_you_mean
 from pipeline.frozen_settings import SettingError
 from pipeline.search_space import Real, SearchSpace
 from pipeline.strategy.protocol import Strategy
-from pipeline.strategy.registry import find_strategy, make_strategy, strategies, strategy_code
+from pipeline.strategy.registry import find_strategy, make_strategy, strategies, strategy_code, strategy_place
 from pipeline.strategy.settings import HistorySettings
 
 __all__ = ["DEFAULT_STRATEGY", "SCORE_SPACE", "TradingRules"]
@@ -37,8 +37,11 @@ class TradingRules:
 
     def __reduce__(self) -> Any:
         # Another process finds the strategy in its own registry: a user's file is no module that it could import.
-        if strategies().get(self.strategy.name) is type(self.strategy):
-            return _found_again, (self.history, self.strategy.name, self.strategy.parameters.model_dump())
+        name = self.strategy.name
+        if strategies().get(name) is type(self.strategy):
+            return _found_again, (self.history, name, self.strategy.parameters.model_dump())
+        if place := strategy_place(name):
+            raise DataError(f"{place} has changed since this began: run it again")
         return super().__reduce__()
 
     @classmethod

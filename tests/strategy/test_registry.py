@@ -1,10 +1,12 @@
 """Strategies of the box and of the user's folder."""
 
+import pickle
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, DataError
+from pipeline.strategy import TradingRules
 from pipeline.strategy.registry import find_strategy, make_strategy, strategies, strategy_faults, strategy_place
 
 _STRATEGY = """\
@@ -84,13 +86,13 @@ def test_unknown_parameter_is_refused_by_name() -> None:
         (("import numpy as np", "import numpy as np\nimport nothing_of_this_name"), 2, "ModuleNotFoundError"),
         (("    name =", "     name ="), 13, "IndentationError"),
         (('"Mine"', "1 / 0"), 13, "ZeroDivisionError"),
-        (('"Mine"', '""'), None, "no title"),
-        (('"Nobody (2026)"', "None"), None, "no source"),
-        (('name = "mine"', 'name = "My Own"'), None, "small letters"),
+        (('"Mine"', '""'), 11, "no title"),
+        (('"Nobody (2026)"', "None"), 11, "no source"),
+        (('name = "mine"', 'name = "My Own"'), 11, "small letters"),
         (('"reach": Real', '"reech": Real'), None, "did you mean reach"),
         (("reach: float = 2.0", "trend_window: int = 2"), None, "trend_window"),
         (("reach: float = 2.0", "reach: float"), None, "reach"),
-        (('name = "mine"', 'name = "value_area_fade"'), None, "built-in"),
+        (('name = "mine"', 'name = "value_area_fade"'), 11, "built-in"),
         (("class Mine(Strategy)", "class Mine(object)"), None, "no subclass of Strategy"),
         (("    space =", '    gates = {"entry": "entered"}\n    space ='), None, "gate 'entry'"),
     ],
@@ -125,3 +127,14 @@ def test_strategy_in_a_broken_file_says_what_is_wrong_with_the_file(folder: Path
 
     with pytest.raises(ConfigurationError, match=r"mine\.py:1: ModuleNotFoundError"):
         find_strategy("mine")
+
+
+def test_rules_whose_file_has_changed_meanwhile_go_to_no_other_process(folder: Path) -> None:
+    (folder / "own.py").write_text(_STRATEGY)
+    rules = TradingRules.of("mine", reach=2.5)
+
+    assert pickle.loads(pickle.dumps(rules)) == rules  # noqa: S301
+    (folder / "own.py").write_text(_STRATEGY + "\n# other\n")
+
+    with pytest.raises(DataError, match=r"own\.py has changed"):
+        pickle.dumps(rules)
