@@ -9,7 +9,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from cli.alone import book_alone
+from cli.alone import symbol_alone
 from cli.options import BookOption, JsonOption, MadeSymbolOption, chosen_book
 from cli.progress import shown_while
 from cli.quiet import quieten
@@ -46,7 +46,7 @@ def train(
     for family in families:
         find_family(family)
     families = list(dict.fromkeys(families))
-    name = chosen_book(home, symbol, book).name
+    traded = chosen_book(home, symbol, book)
     prepare_environment(home)
 
     def chain(observe: "Observer") -> None:
@@ -54,12 +54,12 @@ def train(
         from jobs.chain import train_families
         from pipeline.definitions import defs
 
-        train_families(defs, name, families, observe)
+        train_families(defs, traded.name, families, observe)
 
     console = Console()
-    with book_alone(home, name, console):
+    with symbol_alone(home, traded.dataset.key, console):
         shown_while(console, chain)
-    report = home.reports / f"{name}.html"
+    report = home.reports / f"{traded.name}.html"
     console.sentence(f"Report     {report}")
     console.print("Models     vpoc models list", highlight=False)
 

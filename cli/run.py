@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.alone import book_alone
+from cli.alone import symbol_alone
 from cli.findings import print_findings
 from cli.options import JsonOption, Reading, file_source, reads_a_file, refuse_reading
 from cli.own_files import own_faults
@@ -96,7 +96,7 @@ def run(
         console.sentence(f"Not used: book {name}: {why}")
     if book is not None:
         find_book(book, home, settings)  # its mistakes are reported before anything starts
-    with book_alone(home, key, console):
+    with symbol_alone(home, key, console):
         failed: BooksError | None = None
         books = list(books_of(key, settings)) if book is None else [book]
         try:

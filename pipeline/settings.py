@@ -5,11 +5,12 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from pipeline.backtest import Account
+from pipeline.book_settings import BookSettings, DeskSettings
 from pipeline.errors import ConfigurationError
 from pipeline.features.selection import FeatureSelection
 from pipeline.frozen_settings import FrozenSettings, SettingError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pipeline.learning import PurgedWalkForward
 
 __all__ = [
-    "BookSettings",
     "ModelSelection",
     "Settings",
     "SimulatorSettings",
@@ -125,53 +125,6 @@ class ModelSelection(FrozenSettings):
         return make_model(family, self.parameters.get(family), seed=seed)
 
 
-class BookSettings(FrozenSettings):
-    """A book: a name for a symbol, a strategy with its settings, and, or not, a model that filters it (contract §6b).
-
-    Attributes
-    ----------
-    symbol
-        Key of its bars, ``ES`` or ``ES-SIM``.
-    strategy
-        Name and parameters, or what differs from the settings' ``strategy`` where no other is named.
-    model
-        Family whose signals it trades; it is trained for the book. None for the rule signals alone.
-    max_positions, max_contracts
-        Of the book on a desk; see :class:`pipeline.backtest.Desk`.
-    """
-
-    called: ClassVar[str] = "book setting"
-
-    symbol: str = Field(min_length=1)
-    strategy: dict[str, Any] = Field(default_factory=dict)
-    model: str | None = None
-    max_positions: int = Field(default=1, ge=1)
-    max_contracts: int | None = Field(default=None, ge=1)
-
-    @field_validator("strategy", mode="before")
-    @classmethod
-    def _by_name(cls, given: Any) -> Any:
-        return {"name": given} if isinstance(given, str) else given
-
-    @field_validator("strategy")
-    @classmethod
-    def _of_the_book(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if shared := sorted(set(given) & set(HistorySettings.model_fields)):
-            raise SettingError(
-                "", (shared[0],), "is a setting of the history, ", "which all books of a symbol share; set it there"
-            )
-        return given
-
-    @property
-    def names_strategy(self) -> bool:
-        """Return True if it names a strategy of its own."""
-        return "name" in self.strategy
-
-    def rules(self, rules: TradingRules) -> TradingRules:
-        """Return these rules with the book's strategy; a SettingError for one, or a parameter, that there is not."""
-        return rules.changed(self.strategy)
-
-
 def _written(strategy: Strategy) -> dict[str, Any]:
     if isinstance(strategy, UnusableStrategy):
         return {"name": strategy.name}
@@ -213,6 +166,8 @@ class Settings(FrozenSettings):
         What is tuned, and how.
     books
         Books beside the one that each symbol has, which has its name and trades ``strategy``.
+    desk
+        Which books trade on one account, and what it limits.
     """
 
     history: HistorySettings = HistorySettings()
@@ -227,6 +182,7 @@ class Settings(FrozenSettings):
     compute: ComputeSettings = ComputeSettings()
     tuning: TuningSettings = TuningSettings()
     books: dict[str, BookSettings] = Field(default_factory=dict)
+    desk: DeskSettings = DeskSettings()
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
