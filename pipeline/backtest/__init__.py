@@ -5,13 +5,14 @@ from pipeline.backtest.desk import simulate_desk
 from pipeline.backtest.desk_result import DeskResult
 from pipeline.backtest.desk_settings import BookOrders, Desk, DeskGroup
 from pipeline.backtest.engine import simulate
-from pipeline.backtest.ledger import BacktestResult
+from pipeline.backtest.ledger import BacktestResult, BookLedger
 from pipeline.backtest.prepared import PreparedBars
 from pipeline.backtest.restored import restored
 
 __all__ = [
     "Account",
     "BacktestResult",
+    "BookLedger",
     "BookOrders",
     "Desk",
     "DeskGroup",
