@@ -10,7 +10,7 @@ from pipeline.errors import DataError
 from pipeline.market import label_sessions
 from pipeline.performance import kernels
 
-__all__ = ["beside_alone", "margin_by_session", "margin_use", "opposed_positions", "turned_away"]
+__all__ = ["beside_alone", "instant_sessions", "margin_by_session", "margin_use", "opposed_positions", "turned_away"]
 
 
 def _margin_share(result: DeskResult) -> pd.Series:
@@ -45,20 +45,24 @@ def margin_use(result: DeskResult) -> pd.Series:
 def margin_by_session(result: DeskResult) -> pd.DataFrame:
     """Most margin held in each session, in money and as a fraction of equity at that instant.
 
-    Where the calendars of the books differ, an instant belongs to the latest session that has begun.
+    Instants belong to sessions as :func:`instant_sessions` says.
 
     Returns
     -------
     DataFrame
         Indexed by session, every session of the desk: ``money``, ``share``.
     """
+    frame = pd.DataFrame({"money": result.margin, "share": _margin_share(result)})
+    return frame.groupby(instant_sessions(result)).max().reindex(result.session_equity.index, fill_value=0.0)
+
+
+def instant_sessions(result: DeskResult) -> pd.DatetimeIndex:
+    """Session of each instant of the desk's equity; where the calendars of the books differ, the latest begun."""
     index = pd.DatetimeIndex(result.equity.index)
     instruments = {each.symbol: each for each in result.instruments.values()}
-    # Instants are those of bars of some book, so at least one instrument knows the session.
+    # An instant is the open of some book's bar, so at least one instrument knows the session.
     each = np.array([label_sessions(index, one).sessions.as_unit("ns").asi8 for one in instruments.values()])
-    sessions = pd.DatetimeIndex(each.max(axis=0).astype("M8[ns]"), name="session")
-    frame = pd.DataFrame({"money": result.margin.to_numpy(), "share": _margin_share(result).to_numpy()}, index=sessions)
-    return frame.groupby(level=0).max().reindex(result.session_equity.index, fill_value=0.0)
+    return pd.DatetimeIndex(each.max(axis=0).astype("M8[ns]"), name="session")
 
 
 def turned_away(result: DeskResult) -> pd.DataFrame:

@@ -19,7 +19,14 @@ _RESIZE = (
 
 
 def document(
-    inputs: object, sections: ModuleType, *, title: str, lead: str, facts: Mapping[str, str], banner: str = ""
+    inputs: object,
+    sections: ModuleType,
+    *,
+    title: str,
+    lead: str,
+    facts: Mapping[str, str],
+    definitions: str = "docs/statistics.md",
+    banner: str = "",
 ) -> str:
     """A whole page as one self-contained HTML document.
 
@@ -35,6 +42,8 @@ def document(
         Heading and the line below it, as plain text.
     facts
         At the head of the page, by name, as plain text.
+    definitions
+        Where numbers are defined, in the project.
     banner
         Ready HTML above everything, from :func:`simulated_banner`.
     """
@@ -67,7 +76,7 @@ def document(
 <main>
 {body}
 </main>
-<footer><p>Definitions of every number, its unit and its limits: docs/statistics.md of the project.
+<footer><p>Definitions of every number, its unit and its limits: {definitions} of the project.
 Not investment advice.</p></footer>
 <script>{_RESIZE}</script>
 </body>
