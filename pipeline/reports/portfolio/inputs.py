@@ -3,16 +3,20 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from pipeline.backtest import BacktestResult, DeskResult
 from pipeline.errors import DataError
 from pipeline.performance import book_summary, summary
+from pipeline.reports.charts import restyle
 from pipeline.reports.markup import plain
 from pipeline.reports.theme import INK, STRATEGY_COLORS
 from pipeline.tuning.looks import Looks
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 __all__ = ["WHOLE", "PortfolioInputs"]
 
@@ -103,6 +107,11 @@ class PortfolioInputs:
     def partly(self) -> bool:
         """Tell whether some books' markets are simulated and others are not."""
         return 0 < len(set(self.simulated)) < len(self.books)
+
+    def restyle(self, figure: "go.Figure", height: int) -> "go.Figure":
+        """Give a figure the page's look, and say on it what is simulated."""
+        mark = "partly simulated" if self.partly else "simulated market"
+        return restyle(figure, height=height, simulated=bool(self.simulated), mark=mark)
 
     def names(self, books: Collection[str]) -> str:
         """Books in words, as plain text in the desk's order: ``a, b and c``."""

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pipeline.performance import contribution, format_value
-from pipeline.reports.charts import chart_grid, restyle
+from pipeline.reports.charts import chart_grid, money_ticks
 from pipeline.reports.markup import both, heads, kept, named, plain, row, table
 from pipeline.reports.portfolio.inputs import WHOLE, PortfolioInputs
 from pipeline.reports.section import Section
@@ -18,6 +18,7 @@ __all__ = ["SECTION", "contribution_figures"]
 _COLUMNS = ("Trades", "P&amp;L", "Commission", "Std. dev. per day", "Share of risk", "Worst session", "Best session")
 _BAR = 34  # pixels of a book in a chart
 _LEAST_WIDTH = 360
+_LARGE = 10_000
 _NAME = 18  # letters of a line of a book's name
 
 
@@ -43,7 +44,7 @@ def _html(inputs: PortfolioInputs) -> str:
         "the book hedged the others."
     )
     found = table(heads("", *_COLUMNS, kind="both"), body, kept(caption), even=True)
-    if len(inputs.books) < 2:
+    if len(inputs.books) < 2 or not days.any(axis=None):
         return found
     return found + chart_grid(contribution_figures(inputs, parts), "contribution-chart", least_width=_LEAST_WIDTH)
 
@@ -74,7 +75,8 @@ def contribution_figures(inputs: PortfolioInputs, parts: pd.DataFrame) -> dict[s
     percent = 100 * parts["risk_share"]
     pnl = _bars(inputs, parts["pnl"].round(2), f"{plain(inputs.currency)}%{{x:,.0f}}")
     risk = _bars(inputs, percent.round(2), "%{x:.1f} %")
-    pnl.update_xaxes(tickformat="$~s" if inputs.currency == "$" else "~s")
+    thousands = "$~s" if inputs.currency == "$" else "~s"  # of less, it would write thousandths
+    pnl.update_xaxes(tickformat=thousands if parts["pnl"].abs().max() >= _LARGE else money_ticks(inputs.currency))
     risk.update_xaxes(ticksuffix=" %")
     return {"P&amp;L": pnl, "Share of risk": risk}
 
@@ -91,7 +93,7 @@ def _bars(inputs: PortfolioInputs, values: pd.Series, hover: str) -> go.Figure:
         )
     )
     figure.add_vline(x=0, line={"color": FADED, "width": 1})
-    restyle(figure, height=70 + _BAR * len(books), simulated=bool(inputs.simulated))
+    inputs.restyle(figure, 70 + _BAR * len(books))
     figure.update_layout(margin={"t": 10})
     figure.update_xaxes(nticks=5, tickangle=0)
     return figure

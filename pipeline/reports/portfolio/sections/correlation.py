@@ -22,6 +22,8 @@ def _html(inputs: PortfolioInputs) -> str:
     if len(inputs.books) < 2:
         return ""
     days = inputs.result.daily_pnl
+    if (days.std() > 0).sum() < 2:
+        return note("Fewer than two books have a P&amp;L that varies: nothing to correlate.")
     shared = shared_correlation(days)
     every = pd.DataFrame(len(days), index=days.columns, columns=days.columns)
     text = (

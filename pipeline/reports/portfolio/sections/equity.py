@@ -5,7 +5,7 @@ from plotly.subplots import make_subplots
 
 from pipeline.performance import drawdown_series
 from pipeline.performance.desk_use import instant_sessions
-from pipeline.reports.charts import chart, fade, money_ticks, restyle
+from pipeline.reports.charts import chart, fade, money_ticks
 from pipeline.reports.markup import folded, note, plain
 from pipeline.reports.portfolio.inputs import WHOLE, PortfolioInputs
 from pipeline.reports.section import Section
@@ -78,7 +78,7 @@ def profit_figure(inputs: PortfolioInputs) -> go.Figure:
         col=1,
     )
     figure.add_hline(y=0, line={"color": FADED, "dash": "dot", "width": 1}, row=1, col=1)
-    restyle(figure, height=540, simulated=bool(inputs.simulated))
+    inputs.restyle(figure, 540)
     figure.update_yaxes(title={"text": "Profit"}, tickformat=money_ticks(inputs.currency), row=1, col=1)
     figure.update_yaxes(title={"text": "Drawdown, %"}, rangemode="tozero", row=2, col=1)
     return figure

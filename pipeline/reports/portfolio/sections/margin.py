@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from pipeline.performance import format_value, margin_by_session, margin_use
-from pipeline.reports.charts import chart, fade, restyle
+from pipeline.reports.charts import chart, fade
 from pipeline.reports.markup import kept, note
 from pipeline.reports.portfolio.inputs import PortfolioInputs
 from pipeline.reports.section import Section
@@ -54,7 +54,7 @@ def margin_figure(inputs: PortfolioInputs) -> go.Figure:
     )
     if share.max() > 60:
         figure.add_hline(y=100, line={"color": BAD, "dash": "dash", "width": 1})
-    restyle(figure, height=300, simulated=bool(inputs.simulated))
+    inputs.restyle(figure, 300)
     figure.update_yaxes(title={"text": "Margin, % of equity"}, rangemode="tozero")
     return figure
 

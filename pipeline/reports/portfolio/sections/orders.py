@@ -13,6 +13,8 @@ _SHARED = ("desk_positions", "group_positions", "desk_contracts", "desk_risk", "
 
 
 def _html(inputs: PortfolioInputs) -> str:
+    if inputs.result.orders.empty:
+        return note("No orders.")
     ledgers = inputs.result.ledgers
     shown = {book: (ledger.orders, ledger.trades) for book, ledger in zip(inputs.books, ledgers, strict=True)}
     if len(inputs.books) > 1:
@@ -26,13 +28,10 @@ def _sentence(inputs: PortfolioInputs) -> str:
     counts = turned_away(inputs.result).sum()
     shared = int(counts.reindex(_SHARED, fill_value=0).sum())
     rest = int(counts.sum()) - shared
-    sent = len(inputs.result.orders)
-    if not sent:
-        return "No orders."
     return (
-        f"Of {counted(sent, 'order')} the limits of the desk and its groups turned away {shared:,}; {rest:,} more were "
-        "skipped because of the book's own position, the size that the risk allows or the margin. Orders that a limit "
-        "only made smaller are not counted."
+        f"Of {counted(len(inputs.result.orders), 'order')} the limits of the desk and its groups turned away "
+        f"{shared:,}; {rest:,} more were skipped because of the book's own position, the size that "
+        "the risk allows or the margin. Orders that a limit only made smaller are not counted."
     )
 
 
