@@ -2,6 +2,7 @@
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.desk import simulate_desk
+from pipeline.backtest.desk_alone import simulate_alone
 from pipeline.backtest.desk_result import DeskResult
 from pipeline.backtest.desk_settings import BookOrders, Desk, DeskGroup
 from pipeline.backtest.engine import simulate
@@ -20,5 +21,6 @@ __all__ = [
     "PreparedBars",
     "restored",
     "simulate",
+    "simulate_alone",
     "simulate_desk",
 ]

@@ -44,6 +44,7 @@ from pipeline.performance.portfolio import (
     session_drawdowns,
     shared_correlation,
 )
+from pipeline.performance.portfolio_values import portfolio_to_dict
 from pipeline.performance.scored import scored_rows
 from pipeline.performance.sharpe import (
     deflated_sharpe_ratio,
@@ -103,6 +104,7 @@ __all__ = [
     "model_verdict",
     "monthly_returns",
     "opposed_positions",
+    "portfolio_to_dict",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
     "profit_factor",

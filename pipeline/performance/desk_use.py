@@ -114,7 +114,7 @@ def beside_alone(result: DeskResult, alone: Mapping[str, BacktestResult]) -> pd.
     result
         Of the desk.
     alone
-        By book, those known: ``simulate`` with ``desk.account_of(book)`` on the same bars and orders.
+        By book, those known, from :func:`pipeline.backtest.simulate_alone`.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 import pytest
 
-from pipeline.backtest import BookOrders, Desk, simulate, simulate_desk
+from pipeline.backtest import BookOrders, Desk, simulate, simulate_alone, simulate_desk
 from pipeline.errors import DataError
 from pipeline.market import Instrument, load_instruments
 from pipeline.performance.desk_use import beside_alone, margin_by_session, margin_use, opposed_positions, turned_away
@@ -119,9 +119,8 @@ def test_beside_alone_shows_what_the_desk_took_from_each_book(es: Instrument) ->
     bars = session_bars([DIP, (B + 2, B + 41, B + 1, B + 40)])
     books = [BookOrders(name, es, bars, book(LONG)) for name in ("first", "second")]
     desk = Desk(max_positions=1)
-    alone = {one.name: simulate(bars, one.orders, es, desk.account_of(one)) for one in books}
 
-    found = beside_alone(simulate_desk(books, desk), alone)
+    found = beside_alone(simulate_desk(books, desk), simulate_alone(books, desk))
 
     assert found[["trades_alone", "trades", "pnl_alone", "pnl", "missed", "missed_pnl"]].to_numpy().tolist() == [
         [1, 1, 490, 490, 0, 0],

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.backtest import BookOrders, Desk, simulate, simulate_desk
+from pipeline.backtest import BookOrders, Desk, simulate_alone, simulate_desk
 from pipeline.backtest.outcomes import ORDER_REASONS, STATUSES
 from pipeline.errors import DataError
 from pipeline.market import Instrument, load_instruments
@@ -75,7 +75,7 @@ def inputs(es: Instrument) -> PortfolioInputs:
     return PortfolioInputs(
         title="Desk of three books",
         result=simulate_desk(books, desk),
-        alone={one.name: simulate(bars, one.orders, one.instrument, desk.account_of(one)) for one in books},
+        alone=simulate_alone(books, desk),
         descriptions={"fade": "value-area fade"},
     )
 
@@ -349,6 +349,11 @@ def test_portfolio_inputs_of_a_book_that_the_desk_has_not_are_refused(two: Portf
         replace(two, **{given: {"c": None}})
     with pytest.raises(DataError, match="simulated names the book c"):
         replace(two, simulated=["c"])
+
+
+def test_portfolio_inputs_of_a_book_called_as_the_whole_are_refused(es: Instrument) -> None:
+    with pytest.raises(DataError, match="a book is called Whole desk"):
+        PortfolioInputs("x", desk_result({WHOLE: es}, {WHOLE: [0.0]}))
 
 
 def test_portfolio_trades_csv_holds_every_trade_and_makes_no_formula_of_a_name(inputs: PortfolioInputs) -> None:

@@ -40,8 +40,7 @@ class PortfolioInputs:
     descriptions
         What each book trades and by which rules, in words; of any of the books.
     alone
-        Each book alone on the same account, from :func:`pipeline.backtest.simulate` with ``desk.account_of(book)``; of
-        any of the books.
+        Each book alone on the same account, from :func:`pipeline.backtest.simulate_alone`; of any of the books.
     looks
         Every trial that was made on the market and period of a book; of any of the books. Its figures are deflated by
         them.
@@ -53,7 +52,7 @@ class PortfolioInputs:
     Raises
     ------
     DataError
-        If something is given for a book that the desk doesn't have.
+        If something is given for a book that the desk doesn't have, or a book has the name of the whole.
     """
 
     title: str
@@ -66,11 +65,12 @@ class PortfolioInputs:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for given, names in vars(self).items():
-            if given in ("simulated", "descriptions", "alone", "looks"):
-                for name in names:
-                    if name not in self.books:
-                        raise DataError(f"{given} names the book {name}; the desk's books are {', '.join(self.books)}")
+        if WHOLE in self.books:
+            raise DataError(f"a book is called {WHOLE}, as the report calls all of them together; give it another name")
+        for given in ("simulated", "descriptions", "alone", "looks"):
+            for name in getattr(self, given):
+                if name not in self.books:
+                    raise DataError(f"{given} names the book {name}; the desk's books are {', '.join(self.books)}")
 
     @property
     def books(self) -> list[str]:
