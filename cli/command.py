@@ -38,7 +38,7 @@ for name, help_ in {
     "audit": "Recompute features, signals and models on data cut off at many sessions, and compare bit by bit.",
     "strategy": "Trading strategies: those in the box, and your own.",
     "orders": "Show the orders for the coming session: prices, size, gates, score, and what is unusual about it.",
-    "tune": "Search parameters on the results of 'vpoc run' for a symbol; called again, it resumes.",
+    "tune": "Search parameters on the results of 'vpoc run' for a book; called again, it resumes.",
     "config": "Show the settings in force, and change them.",
     "doctor": "Check everything a run needs, or with --data a file of bars; exit 1 if something won't work.",
     "ui": "Serve both pages on this machine only, with the schedules running, until Ctrl-C.",

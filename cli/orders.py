@@ -10,12 +10,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import JsonOption, MadeSymbolOption
+from cli.options import BookOption, JsonOption, MadeSymbolOption, chosen_book
 from cli.screen import Console
-from pipeline.datasets import Dataset, find_dataset, made_symbol
+from pipeline.books import Book
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
-from pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pipeline.coming import ComingSession
@@ -27,6 +26,7 @@ _TABLE = ("by", "order", "entry", "stop", "target", "size", "loss at stop", "mar
 
 def orders(
     symbol: MadeSymbolOption = None,
+    book: BookOption = None,
     equity: Annotated[
         float | None,
         typer.Option(min=0.01, help="Equity of the account, for the sizes. [default: account.initial_capital]"),
@@ -42,11 +42,9 @@ def orders(
     from pipeline.coming import coming_at, with_sizes
 
     home = vpoc_home()
-    settings = load_settings(home)
-    key = symbol or made_symbol(home)
-    dataset = find_dataset(key, home)
-    made = _made(home, dataset, settings)
-    instrument = dataset.instrument
+    traded = chosen_book(home, symbol, book)
+    settings, dataset, instrument = traded.settings, traded.dataset, traded.instrument
+    made = _made(home, traded)
     account = settings.account_for(instrument)
     # A simulated market has no clock but its own.
     now = None if dataset.simulated else pd.Timestamp.now(tz="UTC")
@@ -61,37 +59,35 @@ def orders(
             raise ConfigurationError(f"the orders can't be written to {csv}: {error.strerror or error}") from error
     held = account.initial_capital if equity is None else equity
     if as_json:
-        typer.echo(json.dumps(_document(coming, dataset, held), indent=2))
+        typer.echo(json.dumps(_document(coming, traded, held), indent=2))
         return
-    _show(coming, dataset, held)
+    _show(coming, traded, held)
 
 
-def _made(home: Home, dataset: Dataset, settings: Settings) -> pd.DataFrame:
-    from pipeline.made_under import require_same_settings
-
-    run = f"'vpoc run --symbol {dataset.key}' makes them"
-    path = home.assets / "next_orders" / f"{dataset.key}.parquet"
+def _made(home: Home, book: Book) -> pd.DataFrame:
+    run = f"'vpoc run {book.option}' makes them"
+    path = home.assets / "next_orders" / f"{book.name}.parquet"
     if not path.is_file():
-        raise DataError(f"there are no orders of {dataset.key} yet: {run}")
+        raise DataError(f"there are no orders of {book.name} yet: {run}")
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read ({' '.join(str(error).split())}): {run} anew") from error
-    if frame.attrs.get("source") != dataset.identity:
-        raise DataError(f"the orders are of {frame.attrs.get('source')}, not of {dataset.identity}: {run} anew")
-    require_same_settings({"next_orders": frame}, settings, dataset)
+    book.require_same(next_orders=frame)
     if frame.empty:
-        raise DataError(f"{dataset.key} has no session with volume to decide on: give it more bars")
+        raise DataError(f"{book.name} has no session with volume to decide on: give it more bars")
     return frame
 
 
-def _document(coming: "ComingSession", dataset: Dataset, equity: float) -> dict[str, Any]:
+def _document(coming: "ComingSession", book: Book, equity: float) -> dict[str, Any]:
+    dataset = book.dataset
     rows = coming.orders.drop(columns=["session", "opens", "closes", "notes"])
     rows["decided_on"] = rows["decided_on"].dt.strftime("%F")
     listed = json.loads(rows.to_json(orient="records", date_format="iso", double_precision=15))
     for row in listed:
         row |= {name: [each for each in row[name].split("; ") if each] for name in ("passed", "shut", "measures")}
     return {
+        "book": book.name,
         "symbol": dataset.key,
         "simulated": dataset.simulated,
         "session": f"{coming.session:%F}",
@@ -107,16 +103,16 @@ def _document(coming: "ComingSession", dataset: Dataset, equity: float) -> dict[
     }
 
 
-def _show(coming: "ComingSession", dataset: Dataset, equity: float) -> None:
+def _show(coming: "ComingSession", book: Book, equity: float) -> None:
     from pipeline.coming import order_table
     from pipeline.performance import format_value
 
     console = Console()
-    simulated = " (simulated market)" if dataset.simulated else ""
-    console.sentence(Text(f"{dataset.key}{simulated}: orders for {coming.hours}", "bold"))
+    simulated = " (simulated market)" if book.dataset.simulated else ""
+    console.sentence(Text(f"{book.name}{simulated}: orders for {coming.hours}", "bold"))
     console.sentence(Text(coming.standing, "" if coming.state == "coming" else "bold yellow"))
     if coming.state == "over":
-        console.sentence(f"'vpoc run --symbol {dataset.key}' on newer bars makes the next ones.")
+        console.sentence(f"'vpoc run {book.option}' on newer bars makes the next ones.")
     for text in coming.notes:
         console.sentence(f"Unusual: {text}")
     texts = order_table(coming)
@@ -130,5 +126,5 @@ def _show(coming: "ComingSession", dataset: Dataset, equity: float) -> None:
         said = [row["why"], row["score"] != "–" and f"score {row['score']}", row["terms"]]
         said += [row[name] and f"{name}: {row[name]}" for name in ("passed", "shut")] + [row["measures"]]
         console.sentence(f"{row['by']}, {row['order']}: {'. '.join(each for each in said if each)}")
-    money = format_value(equity, dataset.instrument.currency)
+    money = format_value(equity, book.instrument.currency)
     console.sentence(f"Sizes are for an equity of {money}; losses include slippage and commission.")

@@ -1,10 +1,11 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
@@ -18,6 +19,7 @@ from pipeline.learning.fold_settings import check_walk_forward
 from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
 from pipeline.strategy import HistorySettings, Strategy, TradingRules
+from pipeline.strategy.registry import UnusableStrategy, why_unusable
 from pipeline.tuning.settings import TuningSettings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.learning import PurgedWalkForward
 
 __all__ = [
+    "BookSettings",
     "ModelSelection",
     "Settings",
     "SimulatorSettings",
@@ -48,6 +51,7 @@ class SimulatorSettings(FrozenSettings):
 
 
 _HIGH_RISK = 0.1
+_BOOK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 Weights = Literal["equal", "uniqueness"]
 
@@ -121,7 +125,56 @@ class ModelSelection(FrozenSettings):
         return make_model(family, self.parameters.get(family), seed=seed)
 
 
+class BookSettings(FrozenSettings):
+    """A book: a name for a symbol, a strategy with its settings, and, or not, a model that filters it (contract §6b).
+
+    Attributes
+    ----------
+    symbol
+        Key of its bars, ``ES`` or ``ES-SIM``.
+    strategy
+        Name and parameters, or what differs from the settings' ``strategy`` where no other is named.
+    model
+        Family whose signals it trades; it is trained for the book. None for the rule signals alone.
+    max_positions, max_contracts
+        Of the book on a desk; see :class:`pipeline.backtest.Desk`.
+    """
+
+    called: ClassVar[str] = "book setting"
+
+    symbol: str = Field(min_length=1)
+    strategy: dict[str, Any] = Field(default_factory=dict)
+    model: str | None = None
+    max_positions: int = Field(default=1, ge=1)
+    max_contracts: int | None = Field(default=None, ge=1)
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+    @field_validator("strategy")
+    @classmethod
+    def _of_the_book(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if shared := sorted(set(given) & set(HistorySettings.model_fields)):
+            raise SettingError(
+                "", (shared[0],), "is a setting of the history, ", "which all books of a symbol share; set it there"
+            )
+        return given
+
+    @property
+    def names_strategy(self) -> bool:
+        """Return True if it names a strategy of its own."""
+        return "name" in self.strategy
+
+    def rules(self, rules: TradingRules) -> TradingRules:
+        """Return these rules with the book's strategy; a SettingError for one, or a parameter, that there is not."""
+        return rules.changed(self.strategy)
+
+
 def _written(strategy: Strategy) -> dict[str, Any]:
+    if isinstance(strategy, UnusableStrategy):
+        return {"name": strategy.name}
     return {"name": strategy.name, **strategy.parameters.model_dump(mode="json")}
 
 
@@ -158,6 +211,8 @@ class Settings(FrozenSettings):
         Where they are trained.
     tuning
         What is tuned, and how.
+    books
+        Books beside the one that each symbol has, which has its name and trades ``strategy``.
     """
 
     history: HistorySettings = HistorySettings()
@@ -171,6 +226,7 @@ class Settings(FrozenSettings):
     models: ModelSelection = ModelSelection()
     compute: ComputeSettings = ComputeSettings()
     tuning: TuningSettings = TuningSettings()
+    books: dict[str, BookSettings] = Field(default_factory=dict)
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -195,6 +251,8 @@ class Settings(FrozenSettings):
             start = TradingRules(HistorySettings(**history))
         except SettingError as error:
             raise error.under("history") from error
+        if why := why_unusable(str(own.get("name", ""))):
+            return {**given, "strategy": UnusableStrategy(str(own["name"]), why)}
         try:
             rules = start.changed(own)
         except SettingError as error:
@@ -203,8 +261,54 @@ class Settings(FrozenSettings):
 
     @model_validator(mode="after")
     def _possible_spaces(self) -> Self:
-        self.tuning.require_spaces(self.rules)
+        if not isinstance(self.strategy, UnusableStrategy):
+            self.tuning.require_spaces(self.rules)
         return self
+
+    @model_validator(mode="after")
+    def _distinct_books(self) -> Self:
+        names = [*self.books]
+        for place, name in enumerate(names):
+            if not _BOOK_NAME.fullmatch(name):
+                raise ConfigurationError(
+                    f"a book can't be called {name!r}: give it 1 to 40 letters, digits, dashes and underscores, "
+                    "a letter or digit first"
+                )
+            if name.lower() in (twice := {each.lower(): each for each in names[:place]}):
+                raise ConfigurationError(
+                    f"the books {twice[name.lower()]} and {name} differ in capitals only, which some file systems "
+                    "don't tell apart; rename one"
+                )
+        return self
+
+    def for_book(self, name: str) -> "Settings":
+        """Return these settings with the strategy and the models of a book; those of a symbol's own are these.
+
+        Raises
+        ------
+        SettingError
+            For a strategy, parameter or model that there is not.
+        """
+        if name not in self.books:
+            return self
+        book = self.books[name]
+        try:
+            rules = book.rules(TradingRules(self.history) if book.names_strategy else self.rules)
+        except SettingError as error:
+            raise error.under("books", name, "strategy") from error
+        try:
+            models = self.models.model_copy(update={"families": _only(book.model)})
+        except ConfigurationError as error:
+            raise SettingError("", ("books", name, "model"), "", str(error)) from error
+        return self.model_copy(
+            update={
+                "strategy": rules.strategy,
+                "models": models,
+                "tuning": self.tuning.for_book(
+                    models.families, same_strategy=rules.strategy.name == self.strategy.name
+                ),
+            }
+        )
 
     @property
     def rules(self) -> TradingRules:
@@ -214,6 +318,12 @@ class Settings(FrozenSettings):
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""
         return Account.for_instrument(instrument, **self.account)
+
+
+def _only(family: str | None) -> tuple[str, ...]:
+    if family is not None:
+        find_family(family)
+    return () if family is None else (family,)
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from schedules.dead_runs import dead_runs
 from schedules.nightly import nightly_schedules
-from schedules.research_after_ingest import research_after_ingest
+from schedules.research_after_ingest import preparation_after_ingest, research_after_preparation
 from schedules.training_after_research import (
     judgement_after_failed_training,
     judgement_after_training,
@@ -14,6 +14,7 @@ __all__ = [
     "judgement_after_failed_training",
     "judgement_after_training",
     "nightly_schedules",
-    "research_after_ingest",
+    "preparation_after_ingest",
+    "research_after_preparation",
     "training_after_research",
 ]

@@ -275,6 +275,7 @@ def test_both_sides_section_says_that_a_broker_nets_and_stands_only_where_it_hap
     assert "A broker that nets positions" in text
     assert re.search(r"ES fade mirrored \d+ 2024-", text)
     assert both_sides.SECTION.html(two) == ""
+    assert both_sides.SECTION.html(replace(inputs, simulated=["mirrored"])) == ""
 
 
 def test_orders_section_counts_what_the_limits_of_the_desk_turned_away(

@@ -21,6 +21,8 @@ _TEXTS = (
 
 def _html(inputs: PortfolioInputs) -> str:
     found = opposed_positions(inputs.result)
+    # A symbol's simulated market is another one.
+    found = found[found["long"].isin(inputs.simulated) == found["short"].isin(inputs.simulated)]
     if found.empty:
         return ""
     body = []
