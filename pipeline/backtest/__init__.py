@@ -2,10 +2,11 @@
 
 from pipeline.backtest.account import Account
 from pipeline.backtest.desk import simulate_desk
+from pipeline.backtest.desk_alone import simulate_alone
 from pipeline.backtest.desk_result import DeskResult
 from pipeline.backtest.desk_settings import BookOrders, Desk, DeskGroup
 from pipeline.backtest.engine import simulate
-from pipeline.backtest.ledger import BacktestResult
+from pipeline.backtest.ledger import BacktestResult, BookLedger
 from pipeline.backtest.prepared import PreparedBars
 from pipeline.backtest.stored import Backtests, read_backtests, write_backtests
 
@@ -13,6 +14,7 @@ __all__ = [
     "Account",
     "BacktestResult",
     "Backtests",
+    "BookLedger",
     "BookOrders",
     "Desk",
     "DeskGroup",
@@ -20,6 +22,7 @@ __all__ = [
     "PreparedBars",
     "read_backtests",
     "simulate",
+    "simulate_alone",
     "simulate_desk",
     "write_backtests",
 ]
