@@ -1,6 +1,6 @@
 """Features of a symbol and the volatility index they may use; labels, sequences and the training set of a book."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,10 +8,12 @@ import pandas as pd
 
 from assets.declared import OWNERS, of_book, of_symbol
 from assets.groups import FEATURES
+from assets.own_features import OWN_FEATURES, own_and_built_in, own_features_check, without
 from assets.partitions import user_errors
 from assets.tables import table
-from pipeline.audit import AuditReport, audit_folds, audit_separation, auditing
-from pipeline.chain import make_training_set, session_features
+from pipeline.audit import AuditReport, Finding, audit_folds, audit_separation, auditing
+from pipeline.books import REFUSED
+from pipeline.chain import make_training_set, sound_features
 from pipeline.errors import DataError
 from pipeline.features import FeatureInputs, registered
 from pipeline.features.description import correlation_clusters, describe_features
@@ -56,7 +58,12 @@ def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettin
             blocking=True,
             description="features of the last two years recomputed on data cut off on rare days and others are the "
             "same, to the bit (vpoc audit); others are not stored",
-        )
+        ),
+        dg.AssetCheckSpec(
+            OWN_FEATURES,
+            asset="features",
+            description="your own features neither fail nor look ahead; one that does is left out",
+        ),
     ],
 )
 def features(
@@ -76,10 +83,14 @@ def features(
             bar_history, dataset.instrument, chosen, of="features", vix=vix, sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
         ) as audited:
             inputs = FeatureInputs.from_bars(bar_history, dataset.instrument, chosen.history, vix=vix)
-            frame = session_features(inputs, chosen.features.chosen())
+            frame, failed = sound_features(inputs, chosen.features.chosen())
             report = audited() if len(inputs.sessions) >= FEWEST_AUDITED else None
-    frame.attrs = made_under("features", chosen, dataset)
-    check = _no_look_ahead(report, "features")
+    leaking, errors = own_and_built_in(report.findings if report is not None else ())
+    refused = {**leaking, **failed}
+    frame = without(frame, refused)
+    frame.attrs = {**made_under("features", chosen, dataset), REFUSED: sorted(refused)}
+    yield own_features_check("features", refused)
+    check = _no_look_ahead(report, errors, "features")
     yield check
     if check.passed:
         yield dg.Output(frame, metadata=_described(frame, dataset.title))
@@ -181,6 +192,11 @@ def sequences(
             description="candidates, gates, fills, labels, sequences and splits of the last two years recomputed on "
             "data cut off on rare days and others are the same, to the bit (vpoc audit)",
         ),
+        dg.AssetCheckSpec(
+            OWN_FEATURES,
+            asset="training_set",
+            description="none of your own features is a label in disguise; one that is, is left out",
+        ),
     ],
 )
 def training_set(
@@ -200,8 +216,13 @@ def training_set(
         ) as audited:
             frame = make_training_set(rule_signals, features, labels)
             report = audited() if len(features) >= FEWEST_AUDITED else None
-    frame.attrs = book.made_under("training_set")
     names = [name for name in frame.columns if name not in TRAINING_META]
+    found = audit_separation(frame[names], frame[["label", "r_multiple", "net"]], frame["side"])
+    disguised, telling = own_and_built_in(found)
+    frame = without(frame, disguised)
+    refused = sorted({*features.attrs.get(REFUSED, ()), *disguised})
+    frame.attrs = {**book.made_under("training_set"), REFUSED: refused}
+    names = [name for name in names if name in frame.columns]
     metadata: dict[str, Any] = {"dagster/row_count": len(frame), "features": len(names)}
     if len(frame):
         metadata |= {
@@ -210,22 +231,23 @@ def training_set(
             "first": str(frame["start"].iloc[0]),
             "last": str(frame["end"].max()),
         }
-    checks = [_clean_for_learning(frame, names), _no_look_ahead(report, "training_set")]
+    yield own_features_check("training_set", disguised)
+    errors = [finding for finding in report.findings if finding.severity == "error"] if report is not None else []
+    checks = [_clean_for_learning(frame, telling), _no_look_ahead(report, errors, "training_set")]
     yield from checks
     if all(check.passed for check in checks):
         yield dg.Output(frame, metadata=metadata)
 
 
-def _no_look_ahead(report: AuditReport | None, asset: str) -> dg.AssetCheckResult:
+def _no_look_ahead(report: AuditReport | None, errors: Sequence[Finding], asset: str) -> dg.AssetCheckResult:
     if report is None:
         said = f"not judged: fewer than {FEWEST_AUDITED} sessions leave nothing to cut off"
         return dg.AssetCheckResult(check_name="no_look_ahead", asset_key=asset, passed=True, description=said)
-    errors = [finding for finding in report.findings if finding.severity == "error"]
     first = errors[0] if errors else None
     return dg.AssetCheckResult(
         check_name="no_look_ahead",
         asset_key=asset,
-        passed=report.passed,
+        passed=not errors,
         description=f"{first.check}: {first.feature}, first at {first.row}: {first.advice}" if first else "",
         metadata={
             "cutoffs": ", ".join(str(session.date()) for session in report.cutoffs),
@@ -236,9 +258,9 @@ def _no_look_ahead(report: AuditReport | None, asset: str) -> dg.AssetCheckResul
     )
 
 
-def _clean_for_learning(frame: pd.DataFrame, names: list[str]) -> dg.AssetCheckResult:
+def _clean_for_learning(frame: pd.DataFrame, telling: Sequence[Finding]) -> dg.AssetCheckResult:
     """No feature is a label in disguise, and the project's splitters keep the labels' times apart."""
-    findings = audit_separation(frame[names], frame[["label", "r_multiple", "net"]], frame["side"])
+    findings = list(telling)
     splitters = (PurgedWalkForward(5), CombinatorialPurged(6, 2))
     small = ""
     for splitter in splitters:

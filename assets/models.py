@@ -129,6 +129,8 @@ def models(
             sequences=sequences,
             training_set=training_set,
         )
+        book = book.without_refused(training_set)
+        chosen = book.settings
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
         others = f"another training of {family} on {name} is running: waiting for it to end"

@@ -121,6 +121,8 @@ def studies(
                 sequences=sequences,
                 training_set=training_set,
             )
+        book = book.without_refused(training_set)
+        chosen = book.settings
         compute = compute_device.choose(chosen.compute)
         overrides = config.changes()
         workers = overrides.pop("workers", chosen.tuning.workers)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cli.options import JsonOption, Reading, reads_a_file
+from cli.options import BookOption, JsonOption, Reading, reads_a_file
 from cli.screen import Console
 from pipeline.datasets import SIMULATED_SUFFIX
 from pipeline.home import expanded, vpoc_home
@@ -29,6 +29,7 @@ def audit(
         str | None,
         typer.Option("--symbol", "-s", help=f"Instrument. [default: ES with FILE, else {DEFAULT_KEY}]"),
     ] = None,
+    book: BookOption = None,
     vix: Annotated[
         Path | None, typer.Option(help="Daily VIX, CSV or Parquet. [default: volatility_index of settings.yaml]")
     ] = None,
@@ -54,8 +55,9 @@ def audit(
     from pipeline.audit import audit_models, last_sessions
     from pipeline.market.daily_series import read_daily_series
 
-    bars, instrument, settings, what = bars_of(file, symbol, reading)
-    bars = last_sessions(bars, instrument, sessions)
+    taken = bars_of(file, symbol, reading, book)
+    instrument, settings, what = taken.instrument, taken.settings, taken.description
+    bars = last_sessions(taken.bars, instrument, sessions)
     named = vix if vix is not None else settings.volatility_index
     series = None if named is None else read_daily_series(_placed(named, given=vix is not None))
     console = Console(stderr=True)

@@ -11,9 +11,8 @@ import pandas as pd
 import typer
 from rich.status import Status
 
-from cli.bars import FileBars, bars_of_file
-from cli.findings import print_findings
-from cli.options import JsonOption, Reading, SymbolOption, file_source, reads_a_file
+from cli.bars import FileBars, bars_of, market_of
+from cli.options import BookOption, JsonOption, Reading, reads_a_file
 from cli.screen import Console
 from cli.tables import frame_table, results_table
 from pipeline.errors import ConfigurationError, DataError
@@ -26,8 +25,12 @@ __all__ = ["backtest"]
 
 @reads_a_file
 def backtest(
-    file: Annotated[str, typer.Argument(help="File, folder or glob with bars.")],
-    symbol: SymbolOption = "ES",
+    file: Annotated[
+        str | None,
+        typer.Argument(help="File, folder or glob with bars. [default: with --book its symbol's own source]"),
+    ] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Instrument of the bars. [default: ES]")] = None,
+    book: BookOption = None,
     orders: Annotated[
         Path | None,
         typer.Option(
@@ -46,20 +49,20 @@ def backtest(
 
     Two backtests of a strategy are shown: of all its candidates, and of its rule signals.
 
-    Account and strategy come from settings.yaml in VPOC_HOME; docs/fills.md has the fill rules. Each backtest counts as
-    a trial on this market: the ledger in VPOC_HOME records it, once for the same settings and period.
+    Account and strategy come from settings.yaml in VPOC_HOME, with --book those of that book; docs/fills.md has the
+    fill rules. Each backtest counts as a trial on this market: the ledger in VPOC_HOME records it, once for the same
+    settings and period.
     """
     from pipeline.look_count import after_looks
     from pipeline.performance import interval_reach, verdict
 
     console = Console(stderr=True)
+    if file is None and book is None:
+        raise ConfigurationError("name the FILE with the bars, or a book with --book, whose symbol's source is taken")
+    market = market_of(file, symbol, book)
     with Status("reading and cleaning bars", console=console):
-        taken = bars_of_file(file_source(file, reading), symbol)
+        taken = bars_of(file, symbol, reading, book)
     console.print(taken.description, highlight=False)
-    taken.require_intraday()
-    if taken.quarantined:
-        console.print(f"quarantined: {taken.quarantined}")
-    print_findings(taken.findings, console)
     with Status("profiles, signals, fills, statistics", console=console):
         own = None if orders is None else _own_orders(orders)
         with _named_lines(orders):
@@ -67,7 +70,7 @@ def backtest(
                 _refuse_mistakes(own, orders)
             results = _run(taken, own, "" if orders is None else orders.name)
         parts = _summaries(results, taken)
-        counted = _counted(symbol, taken, results, parts, own)
+        counted = _counted(market, taken, results, parts, own)
         summary = pd.concat(parts, names=["strategy", "metric"])
     _write({name: result.trades for name, result in results.items()}, trades, "trades")
     _write({name: result.orders for name, result in results.items()}, ends, "orders")
@@ -75,7 +78,7 @@ def backtest(
         typer.echo(json.dumps({name: _document(name, part, counted) for name, part in parts.items()}, indent=2))
         return
     shown = Console()
-    shown.print(results_table(summary, f"{symbol}: {file}"))
+    shown.print(results_table(summary, f"{book or market}: {file or taken.description.partition(': ')[2]}"))
     shown.print(frame_table(_ends(results), "Outcome of the orders"))
     for strategy, part in parts.items():
         shown.print(f"{strategy}: {verdict(part)}", highlight=False)
@@ -98,7 +101,7 @@ def _document(name: str, summary: pd.DataFrame, counted: "Mapping[str, Any]") ->
 
 
 def _counted(
-    symbol: str,
+    market: str,
     taken: FileBars,
     results: "Mapping[str, BacktestResult]",
     summaries: "Mapping[str, pd.DataFrame]",
@@ -115,9 +118,9 @@ def _counted(
     else:
         name, result = "orders", next(iter(results.values()))
         choices = order_choices(taken.settings, taken.instrument, orders)
-    if failed := record_backtests([backtest_look(symbol, name, choices, result)]):
+    if failed := record_backtests([backtest_look(market, name, choices, result)]):
         return LookCount(why_unknown=failed).document()
-    return count_backtests(symbol, taken.instrument, results, summaries).document()
+    return count_backtests(market, taken.instrument, results, summaries).document()
 
 
 def _write(frames: dict[str, pd.DataFrame], path: Path | None, what: str) -> None:

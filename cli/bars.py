@@ -7,15 +7,16 @@ import pandas as pd
 from cli.findings import print_findings
 from cli.options import Reading, file_source, refuse_reading
 from cli.screen import Console
+from pipeline.books import find_book, symbol_and_settings
 from pipeline.datasets import SIMULATED_SUFFIX, FileSource, find_dataset
-from pipeline.errors import DataError
+from pipeline.errors import ConfigurationError, DataError
 from pipeline.home import vpoc_home
 from pipeline.market import Instrument, find_instrument
 from pipeline.market.cleaning import clean_bars
 from pipeline.market.evidence import Evidence, Finding, misreadings
 from pipeline.settings import Settings, load_settings
 
-__all__ = ["FileBars", "bars_of", "bars_of_file"]
+__all__ = ["FileBars", "bars_of", "bars_of_file", "market_of"]
 
 _DEFAULT_KEY = "ES" + SIMULATED_SUFFIX
 
@@ -55,10 +56,29 @@ class FileBars:
             raise DataError("; ".join(fatal))
 
 
-def bars_of_file(source: FileSource, symbol: str) -> FileBars:
-    """Read and clean the bars of a file; raise an error if none is left."""
+def _bars_of_source(symbol: str, book: str | None) -> FileBars:
+    """Read and clean the bars of a symbol's own source, under the settings of a book where one is named."""
+    home = vpoc_home()
+    settings = load_settings(home)
+    dataset = find_dataset(symbol, home)
+    if book is not None:
+        settings = find_book(book, home, settings).settings
+    raw = dataset.read()
+    clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.off_tick)
+    if clean.bars.empty:
+        raise DataError(f"{dataset.identity} has no usable bars of {dataset.key}; see 'vpoc doctor'")
+    evidence = Evidence(raw.frame, clean, dataset.instrument, raw.zone, raw.offset)
+    findings = () if dataset.simulated else tuple(misreadings(evidence))
+    title = f"{book or dataset.key}: {dataset.identity}"
+    return FileBars(clean.bars, clean.quarantine, dataset.instrument, settings, title, findings)
+
+
+def bars_of_file(source: FileSource, symbol: str, book: str | None = None) -> FileBars:
+    """Read and clean the bars of a file, under the settings of a book where one is named; an error if none is left."""
     instrument = find_instrument(symbol)
     settings = load_settings(vpoc_home())
+    if book is not None:
+        _, settings = symbol_and_settings(book, vpoc_home(), settings)
     raw = source.read(symbol)
     clean = clean_bars(raw.frame, instrument, off_tick=settings.off_tick)
     findings = misreadings(Evidence(raw.frame, clean, instrument, raw.zone, raw.offset))
@@ -69,25 +89,29 @@ def bars_of_file(source: FileSource, symbol: str) -> FileBars:
     return FileBars(clean.bars, clean.quarantine, instrument, settings, raw.description, findings)
 
 
-def bars_of(file: str | None, symbol: str | None, reading: Reading) -> tuple[pd.DataFrame, Instrument, Settings, str]:
-    """Read and clean the bars of a file, or without one of a symbol's source, with a line that names them."""
+def market_of(file: str | None, symbol: str | None, book: str | None) -> str:
+    """Return the symbol of a file's bars, ES by default, or without one the key of a source, the simulator's."""
+    if book is not None:
+        traded, _ = symbol_and_settings(book, vpoc_home(), load_settings(vpoc_home()))
+        if symbol not in (None, traded):
+            raise ConfigurationError(f"--book {book} trades {traded}: leave out --symbol {symbol}")
+        return traded if file is None else traded.removesuffix(SIMULATED_SUFFIX)
+    return symbol or (_DEFAULT_KEY if file is None else "ES")
+
+
+def bars_of(file: str | None, symbol: str | None, reading: Reading, book: str | None = None) -> FileBars:
+    """Read and clean the bars of a file, or without one of a symbol's source, and print what there is to know of them.
+
+    Those of a book are its symbol's, under its settings.
+    """
+    market = market_of(file, symbol, book)
     if file is not None:
-        taken = bars_of_file(file_source(file, reading), symbol or "ES")
+        taken = bars_of_file(file_source(file, reading), market, book)
         taken.require_intraday()
         if taken.quarantined:
             Console(stderr=True).print(f"quarantined: {taken.quarantined}")
-        print_findings(taken.findings, Console(stderr=True))
-        return taken.bars, taken.instrument, taken.settings, taken.description
-    refuse_reading(reading, "name the FILE")
-    home = vpoc_home()
-    dataset = find_dataset(symbol or _DEFAULT_KEY, home)
-    settings = load_settings(home)
-    raw = dataset.read()
-    clean = clean_bars(raw.frame, dataset.instrument, off_tick=settings.off_tick)
-    if clean.bars.empty:
-        raise DataError(f"{dataset.identity} has no usable bars of {dataset.key}; see 'vpoc doctor'")
-    if not dataset.simulated:
-        print_findings(
-            misreadings(Evidence(raw.frame, clean, dataset.instrument, raw.zone, raw.offset)), Console(stderr=True)
-        )
-    return clean.bars, dataset.instrument, settings, f"{dataset.key}: {dataset.identity}"
+    else:
+        refuse_reading(reading, "name the FILE")
+        taken = _bars_of_source(market, book)
+    print_findings(taken.findings, Console(stderr=True))
+    return taken

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from cli.options import JsonOption
 from cli.screen import Console
+from pipeline.books import book_faults
 from pipeline.errors import ConfigurationError
 from pipeline.home import vpoc_home
 from pipeline.settings import Settings, flat_settings, load_settings, setting_name
@@ -26,7 +27,8 @@ def show(
 ) -> None:
     """Show every setting with its value; those set in settings.yaml are highlighted."""
     home = vpoc_home()
-    values = _in_force(load_settings(home))
+    settings = load_settings(home)
+    values = _in_force(settings)
     own = [setting_name(each) for each in flat_settings(read_yaml_mapping(home.settings, absent={}), empty=True)]
     if name is not None:
         name = setting_name(name)
@@ -36,6 +38,8 @@ def show(
     if as_json:
         typer.echo(json.dumps(values, indent=2))
         return
+    for book, why in book_faults(home, settings).items():
+        Console(stderr=True).sentence(f"Not used: book {book}: {why}")
     console = Console(soft_wrap=True, highlight=False)
     width = max(len(key) for key in values)
     for key, value in values.items():

@@ -59,7 +59,15 @@ def doctor(
     else:
         refuse_reading(reading, "name it with --data FILE")
         home = vpoc_home()
-        findings = [*_versions(), *_device(home), *_storage(home), *_calendars(), *_own_files(), *_data(home)]
+        findings = [
+            *_versions(),
+            *_device(home),
+            *_storage(home),
+            *_calendars(),
+            *_own_files(),
+            *_books(home),
+            *_data(home),
+        ]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -83,6 +91,26 @@ def _own_files() -> list[Finding]:
     return [
         Finding("own files", fault.path.name, "bad", fault.sentence, "correct or remove it") for fault in own_faults()
     ]
+
+
+def _books(home: Home) -> list[Finding]:
+    from pipeline.books import book_faults
+    from pipeline.settings import load_settings
+
+    try:
+        settings = load_settings(home)
+        faults = book_faults(home, settings)
+    except PipelineError:
+        return []  # reported with the files
+    found = []
+    for name, book in settings.books.items():
+        if why := faults.get(name):
+            found.append(Finding("books", name, "bad", why, "correct it: everything else goes on without"))
+        else:
+            traded = f"{settings.for_book(name).strategy.name} on {book.symbol}"
+            by = "" if book.model is None else f", filtered by {book.model}"
+            found.append(Finding("books", name, "good", traded + by))
+    return found
 
 
 def _versions() -> list[Finding]:

@@ -17,7 +17,7 @@ from cli.tables import account_line, results_table, side_by_side_table
 from pipeline.books import Book, book_faults, books_of, find_book
 from pipeline.datasets import SIMULATED_SUFFIX, FileSource, find_dataset, load_sources, remember_source
 from pipeline.environment import prepare_environment
-from pipeline.errors import BooksError, ChainError, ConfigurationError, DataError, did_you_mean
+from pipeline.errors import BooksError, ChainError, ConfigurationError, DataError
 from pipeline.home import Home, vpoc_home
 from pipeline.market import find_instrument
 from pipeline.market.evidence import Finding
@@ -49,7 +49,7 @@ def run(
     ] = None,
     book: Annotated[
         str | None,
-        typer.Option("--book", "-b", help="Book of settings.yaml. [default: every book of the symbol]"),
+        typer.Option("--book", "-b", help="Book of settings.yaml alone. [default: every book of the symbol]"),
     ] = None,
     as_json: JsonOption = False,
     *,
@@ -62,15 +62,15 @@ def run(
     """
     home = vpoc_home()
     settings = require_settings(home)
-    if book is not None and book in settings.books:
-        if symbol not in (None, settings.books[book].symbol):
-            raise ConfigurationError(f"--book {book} trades {settings.books[book].symbol}: leave out --symbol {symbol}")
-        symbol = settings.books[book].symbol
-    elif book is not None:
-        raise ConfigurationError(
-            f"there is no book {book!r} in {home.settings}; "
-            f"choose from {', '.join(settings.books) or 'none'}{did_you_mean(book, settings.books)}"
-        )
+    if book is not None:
+        traded = settings.books[book].symbol if book in settings.books else book
+        if symbol not in (None, traded):
+            raise ConfigurationError(f"--book {book} trades {traded}: leave out --symbol {symbol}")
+        if data is None:
+            find_book(book, home, settings)  # its mistakes are reported before anything starts
+        elif why := book_faults(home, settings).get(book):
+            raise ConfigurationError(why)
+        symbol = traded
     key = symbol if symbol is not None else "ES" if data is not None else DEFAULT_KEY
     console = Console(stderr=True) if as_json else Console()
     taken, source = "", None
@@ -92,21 +92,20 @@ def run(
         console.sentence(taken)
     for fault in own_faults():
         console.sentence(f"Not used: {fault.sentence}")
-    for name, why in book_faults(home, settings).items():
+    for name, why in book_faults(home, settings).items() if book is None else ():
         console.sentence(f"Not used: book {name}: {why}")
-    if book is not None:
-        find_book(book, home, settings)  # its mistakes are reported before anything starts
     with symbol_alone(home, key, console):
         failed: BooksError | None = None
         books = list(books_of(key, settings)) if book is None else [book]
+        several = len(books) > 1
         try:
             _run(key, home, source, console, books)
         except BooksError as error:
             failed = error
             books = [name for name in books if name not in failed.failed]
         documents = [_show(find_book(name, home), home, console, as_json=as_json) for name in books]
-    if as_json:
-        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    if as_json and (documents or several):
+        typer.echo(json.dumps(documents if several else documents[0], indent=2))
     elif books:
         console.print("Pages      'vpoc ui' serves Dagster and MLflow and prints their addresses")
     if failed is not None:

@@ -34,7 +34,8 @@ def check_and_show(name: str, file: str | None, symbol: str | None, reading: Rea
     console, found = Console(stderr=True), {}
     for source, which in markets:
         with console.status(f"Reading {source or which}"):
-            bars, instrument, _, title = bars_of(source, which, reading if source is not None else {})
+            taken = bars_of(source, which, reading if source is not None else {})
+            bars, instrument, title = taken.bars, taken.instrument, taken.description
         with console.status(f"Deciding on {len(bars):,} bars, then again on bars cut off"):
             account = settings.account_for(instrument)
             found[title] = check_on_bars(rules, bars, instrument, account, seed=settings.seed)

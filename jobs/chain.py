@@ -13,7 +13,7 @@ from assets.partitions import MONTHS, RANGE_END_TAG, RANGE_START_TAG, grid_key, 
 from jobs.dagster_internals import quiet_instance, shown_on_the_page
 from jobs.processes import close_dead_runs, process_tag
 from jobs.progress import Observer, StepEvent, expected_seconds, observed
-from pipeline.books import books_of
+from pipeline.books import books_of, find_book
 from pipeline.environment import make_tracking_store
 from pipeline.errors import BooksError, ChainError, DataError, PipelineError
 from pipeline.fresh_processes import FreshProcess, warm_up
@@ -185,7 +185,7 @@ def run_chain(
     wanted: dict[str, Settings] = {}
     for name in names:
         try:
-            wanted[name] = settings.for_book(name)
+            wanted[name] = find_book(name, home, settings).settings
         except PipelineError as error:
             failed[name] = error
     learns = any(one.models.families or set(one.tuning.targets) - {STRATEGY} for one in wanted.values())

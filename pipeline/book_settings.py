@@ -38,7 +38,11 @@ class BookSettings(FrozenSettings):
     @field_validator("strategy", mode="before")
     @classmethod
     def _by_name(cls, given: Any) -> Any:
-        return {"name": given} if isinstance(given, str) else given
+        if isinstance(given, str):
+            return {"name": given}
+        if given is not None and not isinstance(given, Mapping):
+            raise SettingError("", (), f"is {given!r}; ", "give its name, or a mapping of name and parameters")
+        return given or {}
 
     @field_validator("strategy")
     @classmethod

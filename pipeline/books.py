@@ -5,8 +5,10 @@ named in ``books`` of ``settings.yaml``. Whatever is made after a symbol's histo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import pandas as pd
 
 from pipeline.datasets import Dataset, dataset_keys, find_dataset
 from pipeline.errors import ConfigurationError, PipelineError, did_you_mean
@@ -17,7 +19,19 @@ from pipeline.market import Instrument
 from pipeline.settings import Settings, load_settings
 from pipeline.yaml_files import place_in_yaml
 
-__all__ = ["Book", "book_faults", "book_symbols", "books_of", "find_book", "made_book"]
+__all__ = [
+    "REFUSED",
+    "Book",
+    "book_faults",
+    "book_symbols",
+    "books_of",
+    "find_book",
+    "made_book",
+    "symbol_and_settings",
+]
+
+REFUSED = "refused"
+"""Attribute of features and training sets: the user's own features that are not in them, for they fail or leak."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,11 @@ class Book:
     def option(self) -> str:
         """Return how a command names it."""
         return f"--symbol {self.name}" if self.name == self.dataset.key else f"--book {self.name}"
+
+    def without_refused(self, training_set: pd.DataFrame) -> "Book":
+        """Return the book without the features that a training set has refused: a replay must not make them either."""
+        features = self.settings.features.without(training_set.attrs.get(REFUSED, ()))
+        return replace(self, settings=self.settings.model_copy(update={"features": features}))
 
     def made_under(self, asset: str) -> dict[str, Any]:
         """Return the attributes that an asset's frame is stored with; see :mod:`pipeline.made_under`."""
@@ -96,7 +115,7 @@ def find_book(name: str, home: Home, settings: Settings | None = None) -> Book:
     settings = load_settings(home) if settings is None else settings
     if name not in settings.books:
         try:
-            return Book(name, find_dataset(name, home), settings)
+            dataset = find_dataset(name, home)
         except PipelineError as error:
             if name in dataset_keys() or not settings.books:
                 raise
@@ -104,14 +123,26 @@ def find_book(name: str, home: Home, settings: Settings | None = None) -> Book:
                 f"there is no book {name!r}; choose from {', '.join(settings.books)}"
                 f"{did_you_mean(name, settings.books)}, or a symbol: {error}"
             ) from error
-    book = settings.books[name]
-    if (why := _fault(name, book.symbol, dataset_keys())) is not None:
+        return Book(name, dataset, _settings_of(name, home, settings))
+    symbol, own = symbol_and_settings(name, home, settings)
+    return Book(name, find_dataset(symbol, home), own, settings.books[name].model)
+
+
+def symbol_and_settings(name: str, home: Home, settings: Settings) -> tuple[str, Settings]:
+    """Return what one of the settings' books trades, and the settings that it does so under, whatever bars there are.
+
+    Raises
+    ------
+    ConfigurationError
+        As of :func:`find_book`.
+    """
+    if name not in settings.books:
+        known = f"; choose from {', '.join(settings.books)}{did_you_mean(name, settings.books)}"
+        raise ConfigurationError(f"there is no book {name!r} in {home.settings}{known if settings.books else ''}")
+    symbol = settings.books[name].symbol
+    if (why := _fault(name, symbol, dataset_keys())) is not None:
         raise ConfigurationError(f"{place_in_yaml(home.settings, 'books', name, 'symbol')}: {why}")
-    try:
-        own = settings.for_book(name)
-    except SettingError as error:
-        raise ConfigurationError(f"{place_in_yaml(home.settings, *error.location)}: {error}") from error
-    return Book(name, find_dataset(book.symbol, home), own, book.model)
+    return symbol, _settings_of(name, home, settings)
 
 
 def book_faults(home: Home, settings: Settings) -> Mapping[str, str]:
@@ -119,11 +150,7 @@ def book_faults(home: Home, settings: Settings) -> Mapping[str, str]:
     faults = {}
     for name in settings.books:
         try:
-            settings.for_book(name)
-            if (why := _fault(name, settings.books[name].symbol, dataset_keys())) is not None:
-                raise ConfigurationError(f"{place_in_yaml(home.settings, 'books', name, 'symbol')}: {why}")
-        except SettingError as error:
-            faults[name] = f"{place_in_yaml(home.settings, *error.location)}: {error}"
+            symbol_and_settings(name, home, settings)
         except ConfigurationError as error:
             faults[name] = str(error)
     return faults
@@ -131,6 +158,8 @@ def book_faults(home: Home, settings: Settings) -> Mapping[str, str]:
 
 def made_book(home: Home) -> str:
     """Name the book that a command means which goes on from what 'vpoc run' made: ES, or else the only one made.
+
+    The own book of the only symbol there is comes before others of that symbol.
 
     Raises
     ------
@@ -140,9 +169,17 @@ def made_book(home: Home) -> str:
     made = sorted(path.stem for path in (home.assets / "training_set").glob("[!.]*.parquet"))
     if "ES" in made or not made:
         return "ES"
-    if len(made) > 1:
+    own = [name for name in made if name in dataset_keys()] or made
+    if len(own) > 1:
         raise ConfigurationError(f"'vpoc run' has made {', '.join(made)}: name one with --symbol or --book")
-    return made[0]
+    return own[0]
+
+
+def _settings_of(name: str, home: Home, settings: Settings) -> Settings:
+    try:
+        return settings.for_book(name)
+    except SettingError as error:
+        raise ConfigurationError(f"{place_in_yaml(home.settings, *error.location)}: {error}") from error
 
 
 def _fault(name: str, symbol: str, symbols: list[str]) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.errors import DataError
 from pipeline.features import Feature, FeatureInputs, build_features, candidate_features, history_needed
 from pipeline.features.sequences import sequence_features
 from pipeline.learning import average_uniqueness, candidate_labels
@@ -17,7 +18,7 @@ from pipeline.modelling import LearningInputs
 from pipeline.settings import Settings
 from pipeline.strategy import gate_columns, make_signals
 
-__all__ = ["Chain", "make_chain", "make_training_set", "session_features"]
+__all__ = ["Chain", "make_chain", "make_training_set", "session_features", "sound_features"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,30 @@ def session_features(
     if len(inputs.sessions) < min(history_needed(inputs, features=selected).values(), default=0):
         return pd.DataFrame(index=inputs.sessions)
     return build_features(inputs, names, features=selected)
+
+
+def sound_features(inputs: FeatureInputs, selected: Mapping[str, Feature]) -> tuple[pd.DataFrame, Mapping[str, str]]:
+    """The selected features without the user's own that fail, and why each of those does.
+
+    Raises
+    ------
+    DataError
+        For one that comes with the program.
+    """
+    try:
+        return session_features(inputs, selected), {}
+    except DataError:
+        failed = {}
+        for name, one in selected.items():
+            if not one.built_in:
+                try:
+                    session_features(inputs, {name: one})
+                except DataError as error:
+                    failed[name] = str(error)
+        if not failed:
+            raise
+        kept = {name: one for name, one in selected.items() if not {name, one.mirror} & set(failed)}
+        return session_features(inputs, kept), failed
 
 
 def make_training_set(signals: pd.DataFrame, features: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

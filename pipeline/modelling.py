@@ -94,9 +94,11 @@ class LearningInputs:
                 f"features were made from {made_from!r}, but the symbol's source is now {source!r}: run 'vpoc run' for "
                 "it, which rebuilds everything"
             )
+        # A training set has refused some, of its user's own, where they give the label away.
+        learned = [name for name in features.columns if name in training_set.columns]
         return cls(
             training_set,
-            candidate_features(candidates, features),
+            candidate_features(candidates, features[learned]),
             sequences,
             labels["start"],
             labels["status"] == "pending",

@@ -18,6 +18,7 @@ from pipeline.home import Home, expanded
 from pipeline.learning.compute import ComputeSettings
 from pipeline.learning.fold_settings import check_walk_forward
 from pipeline.learning.models import Model, find_family, make_model
+from pipeline.learning.models.registry import why_unusable as why_no_family
 from pipeline.market import Instrument
 from pipeline.strategy import HistorySettings, Strategy, TradingRules
 from pipeline.strategy.registry import UnusableStrategy, why_unusable
@@ -52,6 +53,7 @@ class SimulatorSettings(FrozenSettings):
 
 _HIGH_RISK = 0.1
 _BOOK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_BOOK_EXAMPLE = "{symbol: ES, strategy: opening_gap_fill}"
 
 Weights = Literal["equal", "uniqueness"]
 
@@ -92,7 +94,8 @@ class ModelSelection(FrozenSettings):
     @classmethod
     def _known_families(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            find_family(name)
+            if not why_no_family(name):  # told when a book is to train it
+                find_family(name)
         if len(set(names)) < len(names):
             raise ConfigurationError(f"families repeats a name: {', '.join(names)}; list each once")
         return names
@@ -101,7 +104,8 @@ class ModelSelection(FrozenSettings):
     @classmethod
     def _known_parameters(cls, parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, given in parameters.items():
-            make_model(name, given)
+            if not why_no_family(name):
+                make_model(name, given)
         return parameters
 
     @model_validator(mode="after")
@@ -207,7 +211,7 @@ class Settings(FrozenSettings):
             start = TradingRules(HistorySettings(**history))
         except SettingError as error:
             raise error.under("history") from error
-        if why := why_unusable(str(own.get("name", ""))):
+        if "name" in own and (why := why_unusable(str(own["name"]))):
             return {**given, "strategy": UnusableStrategy(str(own["name"]), why)}
         try:
             rules = start.changed(own)
@@ -221,21 +225,30 @@ class Settings(FrozenSettings):
             self.tuning.require_spaces(self.rules)
         return self
 
-    @model_validator(mode="after")
-    def _distinct_books(self) -> Self:
-        names = [*self.books]
-        for place, name in enumerate(names):
+    @field_validator("books", mode="before")
+    @classmethod
+    def _distinct_books(cls, given: Any) -> Any:
+        if given is None:  # all of them commented out
+            return {}
+        if not isinstance(given, Mapping):
+            raise SettingError("", (), f"is {given!r}; ", "give a mapping of names to books")
+        known: dict[str, str] = {}
+        for name, book in given.items():
+            if not isinstance(book, Mapping | BookSettings):
+                raise SettingError("", (name,), f"is {book!r}; ", f"give a mapping, such as {_BOOK_EXAMPLE}")
             if not _BOOK_NAME.fullmatch(name):
-                raise ConfigurationError(
+                why = (
                     f"a book can't be called {name!r}: give it 1 to 40 letters, digits, dashes and underscores, "
                     "a letter or digit first"
                 )
-            if name.lower() in (twice := {each.lower(): each for each in names[:place]}):
-                raise ConfigurationError(
-                    f"the books {twice[name.lower()]} and {name} differ in capitals only, which some file systems "
-                    "don't tell apart; rename one"
+                raise SettingError("book", (name,), "", why)
+            if (twice := known.setdefault(name.lower(), name)) != name:
+                why = (
+                    f"the books {twice} and {name} differ in capitals only, which some file systems don't tell apart; "
+                    "rename one"
                 )
-        return self
+                raise SettingError("book", (name,), "", why)
+        return given
 
     def for_book(self, name: str) -> "Settings":
         """Return these settings with the strategy and the models of a book; those of a symbol's own are these.
@@ -243,11 +256,14 @@ class Settings(FrozenSettings):
         Raises
         ------
         SettingError
-            For a strategy, parameter or model that there is not.
+            For a strategy, parameter or model that there is not, or whose file can't be used.
         """
         if name not in self.books:
+            self.require_usable()
             return self
         book = self.books[name]
+        if isinstance(self.strategy, UnusableStrategy) and not book.names_strategy:
+            raise SettingError("", ("strategy",), "", self.strategy.why)
         try:
             rules = book.rules(TradingRules(self.history) if book.names_strategy else self.rules)
         except SettingError as error:
@@ -265,6 +281,19 @@ class Settings(FrozenSettings):
                 ),
             }
         )
+
+    def require_usable(self) -> None:
+        """See that the strategy, and the models, of a symbol's own book can be used.
+
+        Raises
+        ------
+        SettingError
+            For one whose file can't be used.
+        """
+        if isinstance(self.strategy, UnusableStrategy):
+            raise SettingError("", ("strategy",), "", self.strategy.why)
+        if why := next(filter(None, map(why_no_family, self.models.families)), ""):
+            raise SettingError("", ("models", "families"), "", why)
 
     @property
     def rules(self) -> TradingRules:

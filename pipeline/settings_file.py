@@ -56,6 +56,8 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
     try:
         write_whole(trial, text.getvalue())
         settings = read_settings(trial)
+        if {name.partition(".")[0] for name, value in values.items() if value is not None} & {"strategy", "models"}:
+            settings.require_usable()
         for book in settings.books:  # which are seen to when they are run
             if any(name.startswith(f"books.{book}.") for name in values):
                 settings.for_book(book)

@@ -6,7 +6,7 @@ without a session.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -21,7 +21,7 @@ from pipeline.made_under import changed_settings
 from pipeline.market import Instrument, load_instruments, session_schedule
 from pipeline.settings import load_settings
 
-__all__ = ["BOOK_TAG", "RETRY_TAGS", "SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
+__all__ = ["BOOK_TAG", "RETRY_TAGS", "SYMBOL_TAG", "THEN_TAG", "nightly_schedules", "shown_alone"]
 
 SYMBOL_TAG = "vpoc/symbol"
 BOOK_TAG = "vpoc/book"
@@ -34,6 +34,19 @@ RETRY_TAGS = {
 """Of each run of the night: it is run again if its process was killed; a failure of its own would only repeat."""
 LATE_BARS = dt.timedelta(days=7)
 DELAY = dt.timedelta(minutes=30)  # vendors need some minutes to close their files
+
+
+def shown_alone(
+    context: dg.RunStatusSensorContext, keys: Sequence[str], partitions: dg.PartitionsDefinition
+) -> list[str]:
+    """Return the keys that Dagster's page knows, and warn of the others: one request for such a run would stop all."""
+    known = [key for key in keys if partitions.has_partition_key(key)]
+    if new := [key for key in keys if key not in known]:
+        context.log.warning(
+            f"{', '.join(new)}: not run, for Dagster's page read settings.yaml before it was there. Reload the code "
+            "location (Deployment), or start 'vpoc ui' anew."
+        )
+    return known
 
 
 def nightly_schedules() -> list[dg.ScheduleDefinition]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.partitions import BOOKS
 from jobs import ingest, prepare, research
 from pipeline.books import books_of
 from pipeline.home import vpoc_home
 from pipeline.settings import load_settings
-from schedules.nightly import BOOK_TAG, RETRY_TAGS, SYMBOL_TAG, THEN_TAG
+from schedules.nightly import BOOK_TAG, RETRY_TAGS, SYMBOL_TAG, THEN_TAG, shown_alone
 
 __all__ = ["preparation_after_ingest", "research_after_preparation"]
 
@@ -44,7 +45,7 @@ def research_after_preparation(context: dg.RunStatusSensorContext) -> Iterator[d
         yield dg.SkipReason(f"Preparation {run.run_id[:8]} was not a nightly one, so no research follows it.")
         return
     symbol = run.tags[SYMBOL_TAG]
-    for book in books_of(symbol, load_settings(vpoc_home())):
+    for book in shown_alone(context, books_of(symbol, load_settings(vpoc_home())), BOOKS):
         yield dg.RunRequest(
             run_key=f"{run.run_id} {book}",
             partition_key=book,

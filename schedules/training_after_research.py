@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.partitions import of_book
+from assets.partitions import MODELS, STUDIES, of_book, part_and_book
 from jobs import judge, research, train, tune
 from pipeline.home import vpoc_home
 from pipeline.settings import Settings, load_settings
-from schedules.nightly import BOOK_TAG, RETRY_TAGS, THEN_TAG
+from schedules.nightly import BOOK_TAG, RETRY_TAGS, THEN_TAG, shown_alone
 
 __all__ = ["judgement_after_failed_training", "judgement_after_training", "training_after_research"]
 
@@ -38,15 +38,16 @@ def training_after_research(context: dg.RunStatusSensorContext) -> Iterator[dg.R
         yield dg.SkipReason(f"Research {run.run_id[:8]} was not a nightly one, so no training follows it.")
         return
     book = run.tags[BOOK_TAG]
-    families = _settings_of(book).models.families
-    for family in families:
+    keys = [of_book(family, book) for family in _settings_of(book).models.families]
+    trained = shown_alone(context, keys, MODELS)
+    for key in trained:
         yield dg.RunRequest(
-            run_key=f"{run.run_id} {family}",
+            run_key=f"{run.run_id} {part_and_book(key)[0]}",
             job_name=train.name,
-            partition_key=of_book(family, book),
+            partition_key=key,
             tags={THEN_TAG: JUDGE, BOOK_TAG: book, BATCH_TAG: run.run_id, **RETRY_TAGS},
         )
-    if not families:
+    if not trained:
         yield from _after_trainings(context, book, run.run_id, run.run_id)
 
 
@@ -56,14 +57,15 @@ def _settings_of(book: str) -> Settings:
 
 def _after_trainings(context: dg.RunStatusSensorContext, book: str, batch: str, ended: str) -> Iterator[dg.RunRequest]:
     """A run a study that the settings name, then the judgement; studies come late, for they may trade by new scores."""
-    targets = _settings_of(book).tuning.targets
+    keys = [of_book(target, book) for target in _settings_of(book).tuning.targets]
+    targets = shown_alone(context, keys, STUDIES)
     begun = context.instance.get_runs(dg.RunsFilter(job_name=tune.name, tags={BATCH_TAG: batch}), limit=1)
     if targets and not begun:
-        for target in targets:
+        for key in targets:
             yield dg.RunRequest(
-                run_key=f"{batch} {target}",
+                run_key=f"{batch} {part_and_book(key)[0]}",
                 job_name=tune.name,
-                partition_key=of_book(target, book),
+                partition_key=key,
                 tags={THEN_TAG: JUDGE, BOOK_TAG: book, BATCH_TAG: batch, **RETRY_TAGS},
             )
         return

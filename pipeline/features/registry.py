@@ -111,8 +111,11 @@ class Feature:
 
     @property
     def place(self) -> str:
-        """Module and name of its function."""
-        return f"{self.compute_with.__module__}.{self.compute_with.__name__}"
+        """Module and name of its function; of a user's own, file and line."""
+        code = getattr(inspect.unwrap(self.compute_with), "__code__", None)
+        if self.built_in or code is None:
+            return f"{self.compute_with.__module__}.{self.compute_with.__name__}"
+        return f"{code.co_filename}:{code.co_firstlineno}"
 
     def compute(self, inputs: "FeatureInputs") -> "pd.Series | np.ndarray":
         """The raw values, one a session of the inputs, before any check."""

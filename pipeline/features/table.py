@@ -264,6 +264,7 @@ def _values(one: Feature, inputs: FeatureInputs, needed: int) -> NDArray[np.floa
     sessions = inputs.sessions
     try:
         raw = one.compute(inputs)
+        values = np.array(raw, dtype=np.float64)
     # Whatever a feature raises, its user learns which feature it was, in one sentence.
     except Exception as error:
         stretch = f"sessions {sessions[0].date()} to {sessions[-1].date()}" if len(sessions) else "no session"
@@ -273,7 +274,6 @@ def _values(one: Feature, inputs: FeatureInputs, needed: int) -> NDArray[np.floa
         ) from error
     if isinstance(raw, pd.Series) and not pd.DatetimeIndex(raw.index).equals(sessions):
         raise DataError(f"feature {one.name} is not indexed by the sessions of its inputs; give one value per session")
-    values = np.array(raw, dtype=np.float64)
     if values.shape != (len(sessions),):
         raise DataError(
             f"feature {one.name} gave values of shape {values.shape} for {len(sessions)} sessions; give one per session"

@@ -86,9 +86,15 @@ def strategy_code(name: str) -> str:
 
 
 def why_unusable(name: str) -> str:
-    """Say what is wrong with the user's file that should hold a strategy; empty where there is no such fault."""
-    found = (fault for fault in strategy_faults() if fault.path.stem == name)
-    return next((f"the strategy {name} can't be used: {fault.sentence}" for fault in found), "")
+    """Say what is wrong with the user's file that should hold a strategy; empty where there is no such fault.
+
+    A file of another name may hold it too: what that declares is not known where it can't be imported.
+    """
+    if name in strategies() or not (faults := strategy_faults()):
+        return ""
+    if own := [fault for fault in faults if fault.path.stem == name]:
+        return f"the strategy {name} can't be used: {own[0].sentence}"
+    return f"{_unknown(name)}; or correct its file, if that is {' or '.join(fault.sentence for fault in faults)}"
 
 
 def find_strategy(name: str) -> Strategy:
@@ -111,13 +117,16 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | StrategyParameters 
         As :func:`find_strategy`, and for an unknown or impossible parameter.
     """
     known = strategies()
+    if not isinstance(name, str):
+        raise ConfigurationError(f"a strategy's name can't be {name!r}; choose from {', '.join(known)}")
     if name not in known:
-        if why := why_unusable(name):
-            raise ConfigurationError(why)
-        raise ConfigurationError(
-            f"there is no strategy {name!r}; choose from {', '.join(known)}{did_you_mean(name, known)}"
-        )
+        raise ConfigurationError(why_unusable(name) or _unknown(name))
     return known[name](parameters)
+
+
+def _unknown(name: str) -> str:
+    known = strategies()
+    return f"there is no strategy {name!r}; choose from {', '.join(known)}{did_you_mean(name, known)}"
 
 
 def _plugins() -> Plugins[Strategy]:

@@ -1,6 +1,7 @@
 import datetime as dt
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from assets.partitions import BOOKS as BOOKS_SHOWN
 from jobs.processes import PROCESS_TAG
 from pipeline.datasets import FileSource, find_dataset, remember_source
 from pipeline.definitions import defs
@@ -136,8 +138,33 @@ def test_preparation_follows_an_ingest_that_asks_for_it(
     assert [request.partition_key for request in requests] == wanted
 
 
-def test_research_of_each_book_of_the_symbol_follows_its_preparation(home: Home, instance: dg.DagsterInstance) -> None:
+def with_books(home: Home, patch: pytest.MonkeyPatch, text: str) -> None:
+    """Write settings with the books es80 and nq, and have the page know them."""
+    home.settings.write_text(text)
+    names = [*BOOKS_SHOWN.get_partition_keys(), "es80", "nq"]
+    patch.setattr(import_module("schedules.research_after_ingest"), "BOOKS", dg.StaticPartitionsDefinition(names))
+    keys = [f"{family}|{name}" for name in names for family in ("lightgbm", "logistic")]
+    patch.setattr(import_module("schedules.training_after_research"), "MODELS", dg.StaticPartitionsDefinition(keys))
+
+
+def test_book_that_the_page_does_not_know_yet_is_told_and_stops_no_other(
+    home: Home, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
     home.settings.write_text(BOOKS)
+    run = ended(instance, "prepare", {"vpoc/symbol": "ES", "vpoc/then": "research"})
+
+    requests, _ = evaluated(research_after_preparation, instance, run)
+
+    assert [one.partition_key for one in requests] == ["ES"]
+    said = capfd.readouterr().err
+    assert "es80: not run" in said
+    assert "Reload the code location" in said
+
+
+def test_research_of_each_book_of_the_symbol_follows_its_preparation(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_books(home, monkeypatch, BOOKS)
     run = ended(instance, "prepare", {"vpoc/symbol": "ES", "vpoc/then": "research"})
 
     requests, _ = evaluated(research_after_preparation, instance, run)
@@ -207,8 +234,10 @@ def test_training_of_each_family_of_the_settings_follows_the_nightly_research(
     }
 
 
-def test_training_of_a_book_is_of_its_own_model_alone(home: Home, instance: dg.DagsterInstance) -> None:
-    home.settings.write_text(BOOKS.replace("eighty_percent_rule", "eighty_percent_rule, model: logistic"))
+def test_training_of_a_book_is_of_its_own_model_alone(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_books(home, monkeypatch, BOOKS.replace("eighty_percent_rule", "eighty_percent_rule, model: logistic"))
     run = ended(instance, "research", {"vpoc/book": "es80", "vpoc/then": "train"})
 
     requests, _ = evaluated(training_after_research, instance, run)

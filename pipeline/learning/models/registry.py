@@ -13,7 +13,7 @@ from pipeline.learning.models import families as families_package
 from pipeline.learning.models.protocol import Model, ModelSettings, read_manifest
 from pipeline.plugins import Fault, Plugins, find_plugins
 
-__all__ = ["families", "family_faults", "family_file", "find_family", "load_model", "make_model"]
+__all__ = ["families", "family_faults", "family_file", "find_family", "load_model", "make_model", "why_unusable"]
 
 # Imported here, before the function of the same name takes its place among the names of the package.
 _PACKAGE = families_package.__name__
@@ -35,6 +35,14 @@ def family_file(name: str) -> Path | None:
     return _plugins().places.get(name)
 
 
+def why_unusable(name: str) -> str:
+    """Say what is wrong with the user's file that should hold a family; empty where there is no such fault."""
+    if name in families():
+        return ""
+    found = (fault for fault in family_faults() if fault.path.stem == name)
+    return next((f"the model family {name} can't be used: {fault.sentence}" for fault in found), "")
+
+
 def find_family(name: str) -> type[Model]:
     """The family of a name.
 
@@ -44,12 +52,9 @@ def find_family(name: str) -> type[Model]:
         For none: lists those there are.
     """
     if name not in families():
-        for fault in family_faults():
-            if fault.path.stem == name:
-                raise ConfigurationError(f"the model family {name} can't be used: {fault.sentence}")
-        raise ConfigurationError(
-            f"there is no model family {name!r}; choose from {', '.join(families())}{did_you_mean(name, families())}"
-        )
+        known = families()
+        unknown = f"there is no model family {name!r}; choose from {', '.join(known)}{did_you_mean(name, known)}"
+        raise ConfigurationError(why_unusable(name) or unknown)
     return families()[name]
 
 
