@@ -117,7 +117,7 @@ def tune(
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        _tell(console, document, frame.attrs["folder"], apply=apply)
+        _tell(console, document, traded.name, frame.attrs["folder"], apply=apply)
     if apply:
         _apply(console, home, traded, document)
 
@@ -125,14 +125,16 @@ def tune(
 def _apply(console: Console, home: Home, book: Book, document: dict[str, Any]) -> None:
     from pipeline.settings_file import change_settings
 
-    found = flat_settings(document["settings"])
-    if book.name in book.settings.books:
-        own = f"books.{book.name}."
-        named = {name: setting_name(name) for name in found}
-        found = {(own if to.startswith("strategy.") else "") + to: found[name] for name, to in named.items()}
+    found = {setting_name(name): value for name, value in flat_settings(document["settings"]).items()}
+    books = book.settings.books
+    shared = [name for name in found if not name.startswith("strategy.")]
+    if book.name in books:
+        found = {(f"books.{book.name}." if name not in shared else "") + name: value for name, value in found.items()}
     kept = change_settings(home, found)
     before = f"; the previous settings are in {kept}" if kept is not None else ""
     console.sentence(f"Written to {home.settings}{before}")
+    if books and shared:
+        console.sentence(f"Every book has these, not {book.name} alone: {', '.join(shared)}")
 
 
 def _open_dashboard(home: Home, target: str | None, port: int) -> None:
@@ -160,13 +162,13 @@ def _trials(target: str, book: str) -> "pd.DataFrame":
     return frame
 
 
-def _tell(console: Console, document: dict[str, Any], folder: str, *, apply: bool) -> None:
+def _tell(console: Console, document: dict[str, Any], book: str, folder: str, *, apply: bool) -> None:
     def say(text: str) -> None:
         console.sentence(text)
 
     counts, best = document["trials"], document["best"]
     say(
-        f"{document['symbol']} {document['target']}: {sum(counts.values())} trials, {counts['pruned']} pruned, "
+        f"{book} {document['target']}: {sum(counts.values())} trials, {counts['pruned']} pruned, "
         f"{counts['failed']} failed, stopped by {document['stopped']}"
     )
     if len(best["values"]) > 1:

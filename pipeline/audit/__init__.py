@@ -7,7 +7,7 @@ from pipeline.audit.folds import audit_folds
 from pipeline.audit.model_audit import audit_models
 from pipeline.audit.permutation import Permutation, check_permutation
 from pipeline.audit.report import AuditReport, Finding
-from pipeline.audit.run import audit, auditing
+from pipeline.audit.run import audit, audit_trading, auditing
 from pipeline.audit.separation import AUC_LIMIT, CORRELATION_LIMIT, audit_labels, audit_separation
 from pipeline.audit.trading_replay import check_fill_replay, check_signal_replay, fill_cutoffs, signal_cutoffs
 from pipeline.audit.training_proof import TrainingProof, prove_training, proving_training
@@ -25,6 +25,7 @@ __all__ = [
     "audit_labels",
     "audit_models",
     "audit_separation",
+    "audit_trading",
     "auditing",
     "check_chain",
     "check_choice_replay",

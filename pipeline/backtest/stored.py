@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -40,12 +40,13 @@ class Backtests:
 
 def write_backtests(backtests: Backtests, file: IO[bytes]) -> None:
     """Write an archive: a folder ``<name>/`` of trades, orders and equity as Parquet, and ``contents.json``."""
+    folders = _folders(backtests.results)
     contents = {
         "attrs": dict(backtests.attrs),
         "backtests": [
             {
                 "name": name,
-                "folder": _folder(name),
+                "folder": folders[name],
                 "account": result.account.model_dump(mode="json"),
                 "instrument": result.instrument.model_dump(mode="json"),
                 "off_tick_bars": result.off_tick_bars,
@@ -63,7 +64,7 @@ def write_backtests(backtests: Backtests, file: IO[bytes]) -> None:
                 plain = frame.copy(deep=False)
                 plain.attrs = {}
                 plain.to_parquet(buffer, compression="zstd")
-                archive.writestr(zipfile.ZipInfo(f"{_folder(name)}/{table}.parquet", _DATE), buffer.getvalue())
+                archive.writestr(zipfile.ZipInfo(f"{folders[name]}/{table}.parquet", _DATE), buffer.getvalue())
 
 
 def read_backtests(file: IO[bytes]) -> Backtests:
@@ -79,7 +80,7 @@ def read_backtests(file: IO[bytes]) -> Backtests:
             contents = json.loads(archive.read(_CONTENTS))
             results = {each["name"]: _result(archive, each) for each in contents["backtests"]}
             return Backtests(results, contents["attrs"])
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, RuntimeError) as error:
         raise DataError(f"it holds no backtests: {' '.join(str(error).split())}") from error
 
 
@@ -99,6 +100,11 @@ def _result(archive: zipfile.ZipFile, described: Mapping[str, Any]) -> BacktestR
     )
 
 
-def _folder(name: str) -> str:
-    """Return a name that any file system takes: ``rule_signals`` for ``Rule signals``."""
-    return "_".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
+def _folders(names: Iterable[str]) -> dict[str, str]:
+    """Return names that any file system takes, no two the same: ``rule_signals`` for ``Rule signals``."""
+    found: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
+        folder = "_".join(words) or str(number)
+        found[name] = folder if folder not in found.values() else f"{folder}_{number}"
+    return found
