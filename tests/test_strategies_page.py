@@ -97,7 +97,10 @@ def test_example_settings_choose_the_example(home: Home) -> None:
         home.settings.write_text(block)
         loaded.append(load_settings(home))
 
-    assert [settings.strategy.name for settings in loaded] == ["opening_drive"] * 2
+    assert "drive" in loaded[2].books
+    loaded[2] = loaded[2].for_book("drive")
+    assert [settings.strategy.name for settings in loaded] == ["opening_drive"] * 3
+    assert loaded[2].strategy.parameters == loaded[1].strategy.parameters
     written = yaml.safe_load(blocks[1])
     assert loaded[1].history.trend_window == written["history"]["trend_window"]
     assert loaded[1].strategy.parameters.least_range == written["strategy"]["least_range"]
