@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.datasets import Dataset, dataset_keys, find_dataset
-from pipeline.errors import ConfigurationError, PipelineError, did_you_mean
+from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
 from pipeline.frozen_settings import SettingError
 from pipeline.home import Home
 from pipeline.made_under import made_under, require_same_settings
@@ -95,15 +95,12 @@ def find_book(name: str, home: Home, settings: Settings | None = None) -> Book:
     """
     settings = load_settings(home) if settings is None else settings
     if name not in settings.books:
-        try:
-            return Book(name, find_dataset(name, home), settings)
-        except PipelineError as error:
-            if name in dataset_keys() or not settings.books:
-                raise
-            raise ConfigurationError(
-                f"there is no book {name!r}; choose from {', '.join(settings.books)}"
-                f"{did_you_mean(name, settings.books)}, or a symbol: {error}"
-            ) from error
+        if name not in (symbols := dataset_keys()) and settings.books:
+            raise UnknownSymbolError(
+                f"there is no book {name!r}; choose from {', '.join(settings.books)}, or a symbol, "
+                f"{', '.join(symbols)}{did_you_mean(name, [*settings.books, *symbols])}"
+            )
+        return Book(name, find_dataset(name, home), settings)
     book = settings.books[name]
     if (why := _fault(name, book.symbol, dataset_keys())) is not None:
         raise ConfigurationError(f"{place_in_yaml(home.settings, 'books', name, 'symbol')}: {why}")
