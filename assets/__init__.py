@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.backtests import rule_backtest
+from assets.desk import desk_backtest
 from assets.features import features, labels, sequences, training_set, volatility_index
 from assets.histories import bar_history, profile_history, session_history
 from assets.judgement import backtest_summary, model_comparison, report
@@ -53,4 +54,5 @@ def all_assets() -> list[dg.AssetsDefinition]:
         model_comparison,
         backtest_summary,
         report,
+        desk_backtest,
     ]

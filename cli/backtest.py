@@ -70,7 +70,7 @@ def backtest(
                 _refuse_mistakes(own, orders)
             results = _run(taken, own, "" if orders is None else orders.name)
         parts = _summaries(results, taken)
-        counted = _counted(market, taken, results, parts, own)
+        counted = _counted(market, taken, results, parts, own, book or "")
         summary = pd.concat(parts, names=["strategy", "metric"])
     _write({name: result.trades for name, result in results.items()}, trades, "trades")
     _write({name: result.orders for name, result in results.items()}, ends, "orders")
@@ -106,6 +106,7 @@ def _counted(
     results: "Mapping[str, BacktestResult]",
     summaries: "Mapping[str, pd.DataFrame]",
     orders: pd.DataFrame | None,
+    book: str,
 ) -> dict[str, Any]:
     """Record the backtests in the ledger; return the number of trials, and what that leaves of them."""
     from pipeline.choices import backtest_look, order_choices, rule_choices
@@ -118,7 +119,7 @@ def _counted(
     else:
         name, result = "orders", next(iter(results.values()))
         choices = order_choices(taken.settings, taken.instrument, orders)
-    if failed := record_backtests([backtest_look(market, name, choices, result)]):
+    if failed := record_backtests([backtest_look(market, name, choices, result, book=book)]):
         return LookCount(why_unknown=failed).document()
     return count_backtests(market, taken.instrument, results, summaries).document()
 

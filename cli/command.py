@@ -37,6 +37,7 @@ for name, help_ in {
     "backtest": "Backtest the strategy of the settings, or your own orders, under honest fills.",
     "audit": "Recompute features, signals and models on data cut off at many sessions, and compare bit by bit.",
     "strategy": "Trading strategies: those in the box, and your own.",
+    "desk": "Trade several books on one account: shared equity, margin and limits.",
     "orders": "Show the orders for the coming session: prices, size, gates, score, and what is unusual about it.",
     "tune": "Search parameters on the results of 'vpoc run' for a book; called again, it resumes.",
     "config": "Show the settings in force, and change them.",

@@ -6,14 +6,14 @@ from dagster import AssetSelection
 from assets.groups import BACKTESTS, FEATURES, JUDGEMENT, MODELS, SIGNALS
 from jobs.processes import one_process
 
-__all__ = ["ingest", "judge", "prepare", "research", "train", "tune"]
+__all__ = ["desk", "ingest", "judge", "prepare", "research", "train", "tune"]
 
 OF_SYMBOL = (
     *("bar_history", "profile_history", "session_history"),
     *("profile_structure", "naked_vpocs", "composite_profiles", "volatility_index", "features"),
 )
 
-ingest, prepare, research, train, tune, judge = (
+ingest, prepare, research, train, tune, judge, desk = (
     dg.define_asset_job(name, selection=selection, description=description, executor_def=one_process)
     for name, selection, description in (
         (
@@ -43,8 +43,13 @@ ingest, prepare, research, train, tune, judge = (
         ),
         (
             "judge",
-            AssetSelection.groups(JUDGEMENT),
+            AssetSelection.groups(JUDGEMENT) - AssetSelection.assets("desk_backtest"),
             "Compare a book's models, judge its backtests and make its report, with every model there is.",
+        ),
+        (
+            "desk",
+            AssetSelection.assets("desk_backtest"),
+            "Trade the books of the desk on one account, and make its report.",
         ),
     )
 )

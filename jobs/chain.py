@@ -26,7 +26,7 @@ from pipeline.settings import ModelSelection, Settings, load_settings
 from pipeline.tuning.targets import STRATEGY
 from resources import BarSource
 
-__all__ = ["months_to_make", "run_chain", "run_study", "train_families", "train_family"]
+__all__ = ["months_to_make", "run_chain", "run_desk", "run_study", "train_families", "train_family"]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 LONGEST = 400
@@ -286,6 +286,14 @@ def run_study(
     with _chain(definitions, observe) as chain:
         chain.plan(job)
         return chain.tune(job, overrides)
+
+
+def run_desk(definitions: dg.Definitions, observe: Observer) -> str:
+    """Trade the desk's books together on what the chain made of each, and return the Dagster run's id."""
+    job = _Job("desk", None)
+    with _chain(definitions, observe) as chain:
+        chain.plan(job)
+        return chain.run(job)
 
 
 def _untrainable(chain: _Chain, book: str, selection: ModelSelection) -> str | None:

@@ -6,10 +6,14 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from pipeline.backtest import Desk, DeskGroup
+from pipeline.backtest.account import MarginRule
 from pipeline.frozen_settings import FrozenSettings, SettingError
 from pipeline.strategy import HistorySettings, TradingRules
 
-__all__ = ["BookSettings", "DeskSettings"]
+__all__ = ["DESK", "BookSettings", "DeskSettings"]
+
+DESK = "desk"
+"""How the desk's results are called among those of books."""
 
 
 class BookSettings(FrozenSettings):
@@ -23,8 +27,8 @@ class BookSettings(FrozenSettings):
         Name and parameters, or what differs from the settings' ``strategy`` where no other is named.
     model
         Family whose signals it trades; it is trained for the book. None for the rule signals alone.
-    max_positions, max_contracts
-        Of the book on a desk; see :class:`pipeline.backtest.Desk`.
+    max_positions, max_contracts, margin_day, margin_overnight
+        Of the book on a desk; by default the account's. See :class:`pipeline.backtest.Desk`.
     """
 
     called: ClassVar[str] = "book setting"
@@ -32,8 +36,10 @@ class BookSettings(FrozenSettings):
     symbol: str = Field(min_length=1)
     strategy: dict[str, Any] = Field(default_factory=dict)
     model: str | None = None
-    max_positions: int = Field(default=1, ge=1)
+    max_positions: int | None = Field(default=None, ge=1)
     max_contracts: int | None = Field(default=None, ge=1)
+    margin_day: MarginRule | None = None
+    margin_overnight: MarginRule | None = None
 
     @field_validator("strategy", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.datasets import Dataset, dataset_keys, find_dataset
-from pipeline.errors import ConfigurationError, PipelineError, did_you_mean
+from pipeline.errors import ConfigurationError, UnknownSymbolError, did_you_mean
 from pipeline.frozen_settings import SettingError
 from pipeline.home import Home
 from pipeline.made_under import made_under, require_same_settings
@@ -114,16 +114,12 @@ def find_book(name: str, home: Home, settings: Settings | None = None) -> Book:
     """
     settings = load_settings(home) if settings is None else settings
     if name not in settings.books:
-        try:
-            dataset = find_dataset(name, home)
-        except PipelineError as error:
-            if name in dataset_keys() or not settings.books:
-                raise
-            raise ConfigurationError(
-                f"there is no book {name!r}; choose from {', '.join(settings.books)}"
-                f"{did_you_mean(name, settings.books)}, or a symbol: {error}"
-            ) from error
-        return Book(name, dataset, _settings_of(name, home, settings))
+        if name not in (symbols := dataset_keys()) and settings.books:
+            raise UnknownSymbolError(
+                f"there is no book {name!r}; choose from {', '.join(settings.books)}, or a symbol, "
+                f"{', '.join(symbols)}{did_you_mean(name, [*settings.books, *symbols])}"
+            )
+        return Book(name, find_dataset(name, home), _settings_of(name, home, settings))
     symbol, own = symbol_and_settings(name, home, settings)
     return Book(name, find_dataset(symbol, home), own, settings.books[name].model)
 

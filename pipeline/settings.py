@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from pipeline.backtest import Account
-from pipeline.book_settings import BookSettings, DeskSettings
+from pipeline.book_settings import DESK, BookSettings, DeskSettings
 from pipeline.errors import ConfigurationError
 from pipeline.features.selection import FeatureSelection
 from pipeline.frozen_settings import FrozenSettings, SettingError
@@ -241,6 +241,9 @@ class Settings(FrozenSettings):
                     f"a book can't be called {name!r}: give it 1 to 40 letters, digits, dashes and underscores, "
                     "a letter or digit first"
                 )
+                raise SettingError("book", (name,), "", why)
+            if name.lower() == DESK:
+                why = f"a book can't be called {name!r}: the reports of the desk are; rename it"
                 raise SettingError("book", (name,), "", why)
             if (twice := known.setdefault(name.lower(), name)) != name:
                 why = (

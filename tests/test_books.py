@@ -94,6 +94,7 @@ def test_section_without_a_book_is_none(home: Home, text: str) -> None:
         ("books:\n  a: {symbl: ES}\n", "line 2: book setting symbl is unknown.*did you mean symbol"),
         ("books:\n  a: {strategy: opening_gap_fill}\n", "line 2: .*symbol is missing; give it"),
         ("books:\n  ok: {symbol: ES}\n  a b: {symbol: ES}\n", "line 3: a book can't be called 'a b'"),
+        ("books:\n  Desk: {symbol: ES}\n", "line 2: a book can't be called 'Desk'"),
         ("books:\n  -a: {symbol: ES}\n", "line 2: a book can't be called '-a'"),
         ("books:\n  a/b: {symbol: ES}\n", "line 2: a book can't be called 'a/b'"),
         ("books:\n  a|b: {symbol: ES}\n", r"line 2: a book can't be called 'a\|b'"),
@@ -261,7 +262,7 @@ def test_book_of_a_symbol_without_bars_has_no_fault_but_is_not_found(home: Home)
 def test_unknown_book_is_told_with_those_there_are(home: Home) -> None:
     given(home, BOOKS)
 
-    with pytest.raises(ConfigurationError, match="no book 'Gap'; choose from loose, gap, real; did you mean gap"):
+    with pytest.raises(UnknownSymbolError, match=r"no book .Gap.; choose from loose, gap, real, or a symbol, .*did you mean gap"):
         find_book("Gap", home)
 
 
@@ -324,7 +325,7 @@ def test_faulty_file_of_features_leaves_the_names_that_it_holds_to_be_left_out(h
 
     settings = given(home, "features: {leave_out: [own_move, rsi_15m]}\n")
 
-    assert settings.features.left_out() == {"own_move", "rsi_15m"}
+    assert settings.features.left_out() == {"rsi_15m"}
 
 
 def test_unusable_strategy_has_a_name_and_says_why_whatever_is_asked_of_it() -> None:

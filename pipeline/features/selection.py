@@ -18,7 +18,8 @@ class FeatureSelection(FrozenSettings):
     Attributes
     ----------
     leave_out
-        Columns that are not made, with those that mirror them: nothing is computed, audited or learned from them.
+        Columns that are not made, with those that mirror them: nothing is computed, audited or learned from them. The
+        name of a family, ``technical`` say, stands for all of its columns.
     """
 
     leave_out: tuple[str, ...] = ()
@@ -26,18 +27,20 @@ class FeatureSelection(FrozenSettings):
     @field_validator("leave_out")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        # A file that can't be used may hold them; that stops what it holds, and nothing else.
-        if (unknown := sorted(set(names) - set(registered()))) and not feature_faults():
+        families = sorted({one.family for one in registered().values()})
+        unknown = sorted(set(names) - set(registered()) - set(families))
+        if unknown and not feature_faults():  # a file that can't be used may hold them, and stops nothing else
             raise ConfigurationError(
-                f"leave_out names {', '.join(unknown)}, which the registry does not "
-                "have; docs/feature_dictionary.md lists all features"
+                f"leave_out names {', '.join(unknown)}, which is neither a feature nor one of the families "
+                f"{', '.join(families)}; docs/feature_dictionary.md lists all features"
             )
         return names
 
     def left_out(self) -> set[str]:
         """Columns that are not made: those named, and their mirrors."""
-        known = registered()
-        return {*self.leave_out, *(known[name].mirror for name in self.leave_out if name in known)}
+        known, asked = registered(), set(self.leave_out)
+        named = {name for name, one in known.items() if name in asked or one.family in asked}
+        return named | {known[name].mirror for name in named}
 
     def without(self, names: Collection[str]) -> Self:
         """Return a selection that leaves out these too."""

@@ -133,6 +133,6 @@ def test_orders_of_a_book_are_shown_until_its_settings_change(ran: Ran) -> None:
         assert refused.returncode == 1
         assert "minutes: 60 -> 30" in refused.stderr.replace("\n", " ")
         assert "vpoc run --book breakout" in refused.stderr.replace("\n", " ")
-        assert vpoc("orders", "--json").returncode == 0
+        assert vpoc("orders", "--symbol", "ES-SIM").returncode == 0
     finally:
         ran.home.settings.write_text(before)

@@ -39,6 +39,7 @@ ASSETS = {
     "model_comparison": "8_judgement",
     "backtest_summary": "8_judgement",
     "report": "8_judgement",
+    "desk_backtest": "8_judgement",
 }
 
 
@@ -110,6 +111,7 @@ def test_jobs_and_schedules_are_there() -> None:
         "train",
         "tune",
         "judge",
+        "desk",
     }
     assert {schedule.name for schedule in defs.schedules} == {"nightly_CMES", "nightly_XNYS", "nightly_24_7"}
 
