@@ -262,7 +262,9 @@ def test_book_of_a_symbol_without_bars_has_no_fault_but_is_not_found(home: Home)
 def test_unknown_book_is_told_with_those_there_are(home: Home) -> None:
     given(home, BOOKS)
 
-    with pytest.raises(UnknownSymbolError, match=r"no book .Gap.; choose from loose, gap, real, or a symbol, .*did you mean gap"):
+    with pytest.raises(
+        UnknownSymbolError, match=r"no book .Gap.; choose from loose, gap, real, or a symbol, .*did you mean gap"
+    ):
         find_book("Gap", home)
 
 

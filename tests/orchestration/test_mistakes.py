@@ -74,7 +74,7 @@ def test_sources_that_are_impossible_name_file_and_setting(home: Home, text: str
     [
         (
             "foo: 1",
-            r"line 1: setting foo is unknown; choose from history, strategy, account, .*, models, compute, tuning$",
+            r"line 1: setting foo is unknown; choose from history, strategy, account, .*, tuning, books, desk$",
         ),
         (
             "simulator: {bars: 5min}",
