@@ -101,7 +101,9 @@ def test_model_of_a_book_is_trained_kept_and_registered_under_its_name(ran: Ran)
 
 def test_fault_of_each_bad_book_is_told_with_its_place(ran: Ran) -> None:
     faulty = ran.home.strategies / "faulty.py"
-    assert f"{ran.home.settings}, line 5: " in ran.err
+    lines = ran.home.settings.read_text().splitlines()
+    line = 1 + next(number for number, text in enumerate(lines) if text.startswith("  broken:"))
+    assert f"{ran.home.settings}, line {line}: " in ran.err
     assert f"{faulty}:2: ModuleNotFoundError" in ran.err
     last = ran.err.splitlines()[-1]
     assert "book broken: " in last
