@@ -20,6 +20,7 @@ from pipeline.backtest.replayed import CLOSE_BAR, MARKET, SESSION_END, TRADABLE,
 from pipeline.market import Hours, Instrument, session_schedule
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.contracts import ContractRuns, contract_runs
+from pipeline.market.frames import times_of
 from pipeline.market.sessions import at_clock, session_slices
 from pipeline.market.whole_numbers import all_rise, nearest_ticks, ordinary_columns, whole_prices, whole_range
 
@@ -74,7 +75,7 @@ class PreparedBars:
             self.off_tick = nearest_ticks([columns[name] for name in _PRICES], instrument, self.ticks)
             if np.abs(self.ticks).max(initial=0) < _FITS_INT32:
                 self.ticks = self.ticks.astype(np.int32)  # one kind for the compiler, but for prices beyond it
-        self.timestamps = pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)  # results keep it
+        self.timestamps = _index(bars, instants)
         self.contract = None if contract is None else pd.Series(contract)
         if self.off_tick:
             _log.warning(
@@ -222,6 +223,13 @@ class PreparedBars:
         """Equity at the last bar of every session."""
         ends, sessions = self.session_ends
         return pd.Series(equity[ends], index=sessions, name="equity")
+
+
+def _index(bars: pd.DataFrame, instants: NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Return the bars' times as an index that stays as it is, whatever is written into the frame later."""
+    if "timestamp" in bars.columns:
+        return times_of(bars, "bars")  # pandas copies a column that it shares before writing into it
+    return pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)
 
 
 def _grid(

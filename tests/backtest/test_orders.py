@@ -19,7 +19,7 @@ GOOD = order(1, BASE, BASE - 20, BASE + 40)
         ({"side": 0}, "side is 0; give 1 for a long or -1 for a short"),
         ({"side": "buy"}, "side is buy; give 1"),
         ({"entry": 4000.1}, "entry is 4000.1; round it to ES's tick of 0.25"),
-        ({"entry": np.nan}, "entry is nan; give a price"),
+        ({"entry": np.nan}, "entry is empty; give a price"),
         ({"target": "high"}, "target is high; give a price"),
         ({"stop": np.inf}, "stop is inf; give a price"),
         ({"stop": 4000.0}, "stop is 4000.0 with entry 4000.0; it must be below the entry of a long"),
@@ -29,7 +29,7 @@ GOOD = order(1, BASE, BASE - 20, BASE + 40)
         ({"quantity": 1.5}, "quantity is 1.5; give a whole number"),
         ({"quantity": -2}, "quantity is -2.0; give a whole number"),
         ({"session": "Tuesday week"}, "session is Tuesday week; give the trade date"),
-        ({"session": pd.NaT}, "session is NaT; give the trade date"),
+        ({"session": pd.NaT}, "session is empty; give the trade date"),
     ],
 )
 def test_read_orders_bad_value_is_named_with_its_row(change: dict, message: str, es: Instrument) -> None:

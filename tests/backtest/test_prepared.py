@@ -39,3 +39,25 @@ def test_simulate_on_bars_prepared_for_another_instrument_is_refused(es: Instrum
 
     with pytest.raises(ConfigurationError, match="prepared for ES, not for MES"):
         simulate(PreparedBars(bars, es), orders, load_instruments()["MES"], Account())
+
+
+def test_simulate_bars_written_into_later_leave_the_result_as_it_was(es: Instrument) -> None:
+    bars = simulate_market(es, "2019-01-02", 2, 5)
+    orders = pd.DataFrame(columns=["session", "side", "entry", "stop", "target"])
+    times = pd.DatetimeIndex(bars["timestamp"].to_list(), name="timestamp").as_unit("ns")
+    prepared = PreparedBars(bars, es)
+    before = simulate(prepared, orders, es, Account())
+
+    bars.loc[0, "timestamp"] -= pd.Timedelta(minutes=1)
+
+    assert before.equity.index.equals(times)
+    assert simulate(prepared, orders, es, Account()).equity.index.equals(times)
+
+
+def test_simulate_bars_with_their_times_as_index_give_the_same(es: Instrument) -> None:
+    bars = simulate_market(es, "2019-01-02", 2, 5)
+    orders = pd.DataFrame(columns=["session", "side", "entry", "stop", "target"])
+
+    ours, plain = (simulate(given, orders, es, Account()) for given in (bars.set_index("timestamp"), bars))
+
+    pd.testing.assert_series_equal(ours.equity, plain.equity, check_exact=True)
