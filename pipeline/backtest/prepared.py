@@ -18,6 +18,7 @@ from pipeline.backtest.placed import Placed, Run, placed_orders
 from pipeline.backtest.replay import replay
 from pipeline.backtest.replayed import CLOSE_BAR, MARKET, SESSION_END, TRADABLE, Bars, Margins, Rules
 from pipeline.market import Hours, Instrument, session_schedule
+from pipeline.market.bar_times import bar_ends
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.contracts import ContractRuns, contract_runs
 from pipeline.market.frames import times_of
@@ -202,12 +203,7 @@ class PreparedBars:
     def bar_ends(self) -> NDArray[np.int64]:
         """Instant at which each bar is over; a single bar, which doesn't say how long it lasts, at its open."""
         instants = self.timestamps.asi8
-        if len(instants) < 2:
-            return instants.copy()
-        steps, counts = np.unique(np.diff(instants), return_counts=True)
-        ends = instants + steps[np.argmax(counts)]  # the usual length: a gap in the bars is not part of one
-        ends[:-1] = np.minimum(ends[:-1], instants[1:])
-        return ends
+        return bar_ends(instants) if len(instants) > 1 else instants.copy()
 
     @cached_property
     def session_ends(self) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:
