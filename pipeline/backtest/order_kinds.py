@@ -100,7 +100,8 @@ def _check_windows(
     given = (live_from != NO_PRICE) | (live_until != NO_PRICE)
     if not given.any():
         return
-    schedule = session_schedule(instrument, sessions[given].min(), sessions[given].max())
+    days = sessions.asi8[given]
+    schedule = session_schedule(instrument, pd.Timestamp(days.min()), pd.Timestamp(days.max()))
     place = schedule.index.get_indexer(sessions)
     advice = f"{instrument.symbol} has no session of that date for the order to be live in"
     refuse(orders, Fault("session", given & (place < 0), advice))

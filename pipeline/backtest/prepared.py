@@ -282,7 +282,7 @@ def _place(book: OrderBatch, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np
     found[found] = grid.sessions.asi8[row[found]] == book.session.asi8[found]
     status[~found], reason[~found] = CANCELLED, NO_BARS
     # Without a contract of its own, an order is meant for the one the session opens with.
-    segment[found] = np.searchsorted(grid.segment_session, row[found], side="left")
+    segment[found] = np.searchsorted(grid.segment_session, np.arange(len(grid.sessions)))[row[found]]
     held = grid.segment_contract
     if held is None or book.contract is None:
         return segment, status, reason
