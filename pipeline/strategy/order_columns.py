@@ -50,6 +50,10 @@ class _Range:
     most: float = (1 << 31) - 1
     whole: bool = True
 
+    def holds(self, values: NDArray[Any] | float) -> Any:
+        """Return True where a number is in it, and whole if it must be."""
+        return (values >= self.least) & (values <= self.most) & ((not self.whole) | (values == np.floor(values)))
+
 
 def _whole(unit: str) -> _Range:
     return _Range(f"give a whole number of {unit}, 1 or more, or leave it empty")
@@ -147,10 +151,7 @@ def number_faults(columns: Mapping[str, NDArray[Any]]) -> Iterator[Fault]:
     for name, range_ in NUMBERS.items():
         if name in columns:
             values = columns[name]
-            possible = (values >= range_.least) & (values <= range_.most)
-            if range_.whole and values.dtype.kind == "f":
-                possible &= values == np.floor(values)
-            yield Fault(name, ~possible & (values == values), range_.advice)
+            yield Fault(name, ~range_.holds(values) & (values == values), range_.advice)
     if any(name in columns for name in _GIVE_BACK):
         percent, ticks = (columns.get(name, np.array(np.nan)) for name in _GIVE_BACK)
         given, started = np.broadcast_arrays(percent == percent, ticks == ticks)

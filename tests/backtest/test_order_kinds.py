@@ -376,6 +376,8 @@ def test_simulate_managed_and_plain_position_side_by_side_leave_as_each_would_al
     ("change", "message"),
     [
         ({"type": "lmt"}, "type is lmt; give limit, stop or market"),
+        ({"type": ["stop"]}, "type is ['stop']; give one word"),
+        ({"group": ["a", "b"]}, "group is ['a', 'b']; give one word"),
         ({"type": "market"}, "entry is 4000.0 with type market; leave it empty"),
         ({"type": "market", "entry": None, "target": 3994.0}, "target is 3994.0 with stop 3995.0; it must be above"),
         ({"type": "stop", "entry": None}, "entry is empty; give a price"),

@@ -62,6 +62,25 @@ def test_read_orders_empty_quantity_means_the_sizing_rule(es: Instrument) -> Non
     assert read_orders(orders, es, Account()).quantity.tolist() == [2, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("contracts", "names"),
+    [
+        ([202403.0, np.nan], ["202403", None]),  # whole numbers beside an empty cell of a CSV
+        ([202403, 202406], ["202403", "202406"]),
+        (["ESH24", ""], ["ESH24", None]),
+        (["ESH24", 202406], ["ESH24", "202406"]),
+        ([None, None], [None, None]),
+    ],
+)
+def test_read_orders_contracts_are_names(contracts: list, names: list, es: Instrument) -> None:
+    orders = book(*({**GOOD, "contract": contract} for contract in contracts))
+
+    read = read_orders(orders, es, Account()).contract
+
+    assert read is not None
+    assert read.tolist() == names
+
+
 @pytest.mark.parametrize("kind", ["int64", object])
 def test_read_orders_session_as_a_number_is_refused(kind: object, es: Instrument) -> None:
     orders = book(GOOD).assign(session=pd.Series([20_210_316], dtype=kind))
