@@ -1,5 +1,6 @@
 """Cells of a table of orders as arrays, and the row that is wrong named."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -86,14 +87,14 @@ def session_dates(orders: pd.DataFrame) -> pd.DatetimeIndex:
         advice = "give the trade date as a date or text, e.g. 2021-03-15"
         refuse(orders, Fault("session", _are_numbers(column), advice))
     try:
-        dates = pd.DatetimeIndex(pd.to_datetime(column))
+        dates = pd.DatetimeIndex(pd.to_datetime(column)).as_unit("ns")
     except (ValueError, TypeError, OverflowError):
         # Only to find the row: mixed forms, and what is not a date at all.
-        dates = pd.DatetimeIndex([_date(value) for value in column])
+        dates = pd.DatetimeIndex([_date(value) for value in column]).as_unit("ns")
     if dates.tz is not None:
         dates = dates.tz_localize(None)  # the wall clock's date is the one written
     refuse(orders, Fault("session", np.asarray(dates.isna()), "give the trade date, e.g. 2021-03-15"))
-    return dates.normalize().as_unit("ns")
+    return dates.normalize()
 
 
 def _date(value: object) -> pd.Timestamp:
@@ -103,7 +104,7 @@ def _date(value: object) -> pd.Timestamp:
 
 def _timestamp(value: Any) -> pd.Timestamp:
     try:
-        return pd.Timestamp(value)
+        return pd.Timestamp(value).as_unit("ns")
     except (ValueError, TypeError, OverflowError):
         return pd.NaT
 
@@ -117,14 +118,13 @@ def instants(orders: pd.DataFrame, name: str) -> NDArray[np.int64]:
     if name not in orders.columns:
         return np.full(len(orders), NO_PRICE)
     column = orders[name]
-    if not isinstance(column.dtype, pd.DatetimeTZDtype):
-        empty = empty_cells(orders, name)
-        advice = "give a time with its zone, e.g. 2021-03-15 09:30-05:00"
-        refuse(orders, Fault(name, _are_numbers(column), advice))
-        # One by one, for each may have a zone of its own or, which is refused, none.
-        read = {value: _timestamp(value) for value in column[~empty].unique()}
-        wrong = np.array([not empty[row] and read[value].tz is None for row, value in enumerate(column)], np.bool_)
-        refuse(orders, Fault(name, wrong, advice))
-        stamps = [pd.NaT if empty[row] else read[value].tz_convert("UTC") for row, value in enumerate(column)]
-        column = pd.Series(pd.DatetimeIndex(stamps, tz="UTC"))
-    return column.array.as_unit("ns").asi8
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        with suppress(pd.errors.OutOfBoundsDatetime):
+            return column.array.as_unit("ns").asi8
+    advice = "give a time with its zone, e.g. 2021-03-15 09:30-05:00"
+    refuse(orders, Fault(name, _are_numbers(column), advice))
+    # One by one, for each may have a zone of its own or, which is refused, none.
+    codes, values = words(orders, name)
+    stamps = [_timestamp(value) for value in values]
+    refuse(orders, Fault(name, np.array([*(stamp.tz is None for stamp in stamps), False])[codes], advice))
+    return np.array([*(stamp.value for stamp in stamps), NO_PRICE])[codes]

@@ -263,7 +263,10 @@ def test_whole_numbers_that_every_order_has_stay_whole() -> None:
         (Order(1, 3990.0, type="stp"), "type is 'stp'; give limit, stop, market or None"),
         (Order(1, 3990.0, trail_ticks=0), "trail_ticks is 0; give a whole number"),
         (Order(1, 3990.0, max_bars=2.5), r"max_bars is 2\.5"),  # type: ignore[arg-type]
-        (Order(1, 3990.0, give_back_percent=101, give_back_from_ticks=4), "give_back_percent is 101; give a percentage"),
+        (
+            Order(1, 3990.0, give_back_percent=101, give_back_from_ticks=4),
+            "give_back_percent is 101; give a percentage",
+        ),
         (Order(1, 3990.0, max_bars=NAN), "max_bars is nan"),  # type: ignore[arg-type]
         (Order(1, 3990.0, live_from=dt.datetime(2024, 1, 3, 15)), "live_from is .*; give a time with a zone"),
         (Order(1, 3990.0, live_until="15:00"), "live_until is '15:00'"),  # type: ignore[arg-type]
