@@ -87,14 +87,14 @@ def session_dates(orders: pd.DataFrame) -> pd.DatetimeIndex:
         advice = "give the trade date as a date or text, e.g. 2021-03-15"
         refuse(orders, Fault("session", _are_numbers(column), advice))
     try:
-        dates = pd.DatetimeIndex(pd.to_datetime(column)).as_unit("ns")
+        dates = pd.DatetimeIndex(column if column.dtype.kind == "M" else pd.to_datetime(column)).as_unit("ns")
     except (ValueError, TypeError, OverflowError):
         # Only to find the row: mixed forms, and what is not a date at all.
         dates = pd.DatetimeIndex([_date(value) for value in column]).as_unit("ns")
     if dates.tz is not None:
         dates = dates.tz_localize(None)  # the wall clock's date is the one written
     refuse(orders, Fault("session", np.asarray(dates.isna()), "give the trade date, e.g. 2021-03-15"))
-    return dates.normalize()
+    return dates if dates.is_normalized else dates.normalize()
 
 
 def _date(value: object) -> pd.Timestamp:

@@ -97,9 +97,9 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
 
 def _with_columns(orders: pd.DataFrame) -> pd.DataFrame:
     """Orders with every column that all orders have; what only some need may be missing."""
-    twice = orders.columns[orders.columns.duplicated() & orders.columns.isin(ORDER_COLUMNS)]
-    if len(twice):
-        raise DataError(f"orders have two columns {twice[0]}; leave one of them out")
+    if not orders.columns.is_unique:
+        for name in orders.columns[orders.columns.duplicated() & orders.columns.isin(ORDER_COLUMNS)]:
+            raise DataError(f"orders have two columns {name}; leave one of them out")
     if not len(orders):
         return orders.reindex(columns=[*orders.columns.union([*_REQUIRED, "target"], sort=False)])
     missing = [name for name in _REQUIRED if name not in orders.columns]

@@ -162,7 +162,7 @@ class PreparedBars:
             columns["contract"] = self.contract.iloc[entry_bar].array
         columns["r_multiple"] = pnl / (risk_ticks * self.instrument.tick_value * quantity)
         columns["bars_held"] = exit_bar - entry_bar + 1
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, copy=False)
 
     def within(self, intrabar_bars: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Finer bars in ticks, shape (4, k), and each bar's range of them, shape (2, n)."""
