@@ -2,8 +2,10 @@
 
 import dagster as dg
 
-from assets.backtests import fade_backtest, rule_backtest
+from assets.backtests import rule_backtest
+from assets.desk import desk_backtest
 from assets.features import features, labels, sequences, training_set, volatility_index
+from assets.histories import bar_history, profile_history, session_history
 from assets.judgement import backtest_summary, model_comparison, report
 from assets.market_data import market_data
 from assets.models import model_backtest, model_signals, models
@@ -17,7 +19,7 @@ from assets.profile_structure import (
 )
 from assets.signals import candidates, gate_null_rates, rule_signals
 from assets.tuning import studies
-from assets.volume_profiles import session_history, volume_profiles
+from assets.volume_profiles import volume_profiles
 
 __all__ = ["all_assets"]
 
@@ -27,6 +29,8 @@ def all_assets() -> list[dg.AssetsDefinition]:
     return [
         market_data,
         volume_profiles,
+        bar_history,
+        profile_history,
         session_history,
         profile_structure,
         naked_vpocs,
@@ -41,7 +45,6 @@ def all_assets() -> list[dg.AssetsDefinition]:
         labels,
         sequences,
         training_set,
-        fade_backtest,
         rule_backtest,
         models,
         model_signals,
@@ -51,4 +54,5 @@ def all_assets() -> list[dg.AssetsDefinition]:
         model_comparison,
         backtest_summary,
         report,
+        desk_backtest,
     ]

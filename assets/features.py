@@ -1,4 +1,4 @@
-"""Features, labels and the training set, by symbol; and the volatility index they may use."""
+"""Features of a symbol and the volatility index they may use; labels, sequences and the training set of a book."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from assets.declared import OWNERS, of_book, of_symbol
 from assets.groups import FEATURES
-from assets.partitions import SYMBOLS, WHOLE_HISTORY, concatenated, user_errors
+from assets.partitions import user_errors
 from assets.tables import table
 from pipeline.audit import AuditReport, audit_folds, audit_separation, auditing
 from pipeline.chain import make_training_set, session_features
@@ -21,12 +22,10 @@ from pipeline.learning.models import TRAINING_META
 from pipeline.made_under import made_under, require_same_settings
 from pipeline.market.daily_series import read_daily_series
 from pipeline.reports.pictures import correlation_picture, drift_picture
-from resources import BarSource, PartitionedFrames, ResearchSettings
+from resources import BarSource, ResearchSettings
 
 __all__ = ["features", "labels", "sequences", "training_set", "volatility_index"]
 
-OWNERS = ["team:research"]
-WHOLE = dg.AssetIn(partition_mapping=WHOLE_HISTORY, metadata={"allow_missing_partitions": True})
 MOST_DRIFTED = 25
 AUDITED_SESSIONS = 504
 # Beside the rare days.
@@ -48,25 +47,21 @@ def volatility_index(context: dg.AssetExecutionContext, settings: ResearchSettin
 
 
 @dg.asset(
-    ins={"bars": WHOLE},
-    partitions_def=SYMBOLS,
-    group_name=FEATURES,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="1",
+    **of_symbol(FEATURES, "pandas", "1"),
+    output_required=False,
     check_specs=[
         dg.AssetCheckSpec(
             "no_look_ahead",
             asset="features",
             blocking=True,
-            description="Features, candidates, gates, fills, labels and splits of the last two years recomputed on "
-            "data cut off on rare days and others are the same, to the bit (vpoc audit)",
+            description="features of the last two years recomputed on data cut off on rare days and others are the "
+            "same, to the bit (vpoc audit); others are not stored",
         )
     ],
 )
 def features(
     context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
+    bar_history: pd.DataFrame,
     volatility_index: pd.DataFrame,
     bar_source: BarSource,
     settings: ResearchSettings,
@@ -75,17 +70,19 @@ def features(
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
-        whole = concatenated(bars, dataset, "bars")
+        require_same_settings({"bar_history": bar_history}, chosen, dataset)
         vix = volatility_index if len(volatility_index) else None
         with auditing(
-            whole, dataset.instrument, chosen, vix=vix, sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
+            bar_history, dataset.instrument, chosen, of="features", vix=vix, sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
         ) as audited:
-            inputs = FeatureInputs.from_bars(whole, dataset.instrument, chosen.history, vix=vix)
+            inputs = FeatureInputs.from_bars(bar_history, dataset.instrument, chosen.history, vix=vix)
             frame = session_features(inputs, chosen.features.chosen())
-            frame.attrs = made_under("features", chosen, dataset)
-            yield dg.Output(frame, metadata=_described(frame, dataset.title))
             report = audited() if len(inputs.sessions) >= FEWEST_AUDITED else None
-    yield _no_look_ahead(report)
+    frame.attrs = made_under("features", chosen, dataset)
+    check = _no_look_ahead(report, "features")
+    yield check
+    if check.passed:
+        yield dg.Output(frame, metadata=_described(frame, dataset.title))
 
 
 def _described(frame: pd.DataFrame, title: str) -> dict[str, Any]:
@@ -106,34 +103,22 @@ def _described(frame: pd.DataFrame, title: str) -> dict[str, Any]:
     }
 
 
-@dg.asset(
-    ins={"bars": WHOLE},
-    partitions_def=SYMBOLS,
-    group_name=FEATURES,
-    owners=OWNERS,
-    kinds={"parquet", "numba"},
-    code_version="1",
-)
+@dg.asset(**of_book(FEATURES, "numba", "1", "bar_history"))
 def labels(
-    context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
-    candidates: pd.DataFrame,
-    bar_source: BarSource,
-    settings: ResearchSettings,
+    context: dg.AssetExecutionContext, bar_history: pd.DataFrame, candidates: pd.DataFrame, settings: ResearchSettings
 ) -> dg.Output[pd.DataFrame]:
     """Each candidate's outcome, traded on its own under the backtest's fill rules; when it was decided and known."""
     with user_errors():
-        dataset = bar_source.dataset(context.partition_key)
-        chosen = settings.load()
-        require_same_settings({"candidates": candidates}, chosen, dataset)
+        book = settings.book(context.partition_key)
+        book.require_same(bar_history=bar_history, candidates=candidates)
         frame = candidate_labels(
-            concatenated(bars, dataset, "bars"),
+            bar_history,
             candidates,
-            dataset.instrument,
-            chosen.account_for(dataset.instrument),
-            hours=chosen.history.hours,
+            book.instrument,
+            book.settings.account_for(book.instrument),
+            hours=book.settings.history.hours,
         )
-    frame.attrs = made_under("labels", chosen, dataset)
+    frame.attrs = book.made_under("labels")
     ends = frame.groupby(["status", "reason"]).size().rename("candidates").reset_index()
     return dg.Output(
         frame,
@@ -147,37 +132,27 @@ def labels(
     )
 
 
-@dg.asset(
-    ins={"bars": WHOLE, "volume_profiles": WHOLE},
-    partitions_def=SYMBOLS,
-    group_name=FEATURES,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="1",
-)
+@dg.asset(**of_book(FEATURES, "pandas", "1", "bar_history", "profile_history", "session_history"))
 def sequences(
     context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
-    volume_profiles: PartitionedFrames,
+    bar_history: pd.DataFrame,
+    profile_history: pd.DataFrame,
     session_history: pd.DataFrame,
     candidates: pd.DataFrame,
-    bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
     """Past sessions, weeks and half hours as known when each candidate was decided (see docs/sequences.md)."""
     with user_errors():
-        dataset = bar_source.dataset(context.partition_key)
-        chosen = settings.load()
-        require_same_settings({"session_history": session_history, "candidates": candidates}, chosen, dataset)
-        inputs = FeatureInputs(
-            concatenated(bars, dataset, "bars"),
-            concatenated(volume_profiles, dataset, "volume_profiles", settings=chosen),
-            session_history,
-            dataset.instrument,
-            chosen.history,
+        book = settings.book(context.partition_key)
+        book.require_same(
+            bar_history=bar_history,
+            profile_history=profile_history,
+            session_history=session_history,
+            candidates=candidates,
         )
+        inputs = FeatureInputs(bar_history, profile_history, session_history, book.instrument, book.settings.history)
         frame = sequence_features(inputs, candidates)
-    frame.attrs = made_under("sequences", chosen, dataset)
+    frame.attrs = book.made_under("sequences")
     return dg.Output(
         frame,
         metadata={
@@ -189,36 +164,43 @@ def sequences(
 
 
 @dg.asset(
-    partitions_def=SYMBOLS,
-    group_name=FEATURES,
-    owners=OWNERS,
-    kinds={"parquet", "pandas"},
-    code_version="1",
+    **of_book(FEATURES, "pandas", "1", "features", "bar_history"),
+    output_required=False,
     check_specs=[
         dg.AssetCheckSpec(
             "clean_for_learning",
             asset="training_set",
             blocking=True,
-            description="no feature is a label in disguise; no training label interval meets a test interval",
-        )
+            description="no feature is a label in disguise; no training label interval meets a test interval; a set "
+            "that is not clean is not stored",
+        ),
+        dg.AssetCheckSpec(
+            "no_look_ahead",
+            asset="training_set",
+            blocking=True,
+            description="candidates, gates, fills, labels, sequences and splits of the last two years recomputed on "
+            "data cut off on rare days and others are the same, to the bit (vpoc audit)",
+        ),
     ],
 )
 def training_set(
     context: dg.AssetExecutionContext,
+    bar_history: pd.DataFrame,
     features: pd.DataFrame,
     labels: pd.DataFrame,
     rule_signals: pd.DataFrame,
-    bar_source: BarSource,
     settings: ResearchSettings,
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """One row per candidate that became a trade: side-aware features, label, times for purging, and weight."""
     with user_errors():
-        dataset = bar_source.dataset(context.partition_key)
-        chosen = settings.load()
-        made = {"features": features, "labels": labels, "rule_signals": rule_signals}
-        require_same_settings(made, chosen, dataset)
-        frame = make_training_set(rule_signals, features, labels)
-    frame.attrs = made_under("training_set", chosen, dataset)
+        book = settings.book(context.partition_key)
+        book.require_same(bar_history=bar_history, features=features, labels=labels, rule_signals=rule_signals)
+        with auditing(
+            bar_history, book.instrument, book.settings, of="trading", sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
+        ) as audited:
+            frame = make_training_set(rule_signals, features, labels)
+            report = audited() if len(features) >= FEWEST_AUDITED else None
+    frame.attrs = book.made_under("training_set")
     names = [name for name in frame.columns if name not in TRAINING_META]
     metadata: dict[str, Any] = {"dagster/row_count": len(frame), "features": len(names)}
     if len(frame):
@@ -228,18 +210,21 @@ def training_set(
             "first": str(frame["start"].iloc[0]),
             "last": str(frame["end"].max()),
         }
-    yield dg.Output(frame, metadata=metadata)
-    yield _clean_for_learning(frame, names)
+    checks = [_clean_for_learning(frame, names), _no_look_ahead(report, "training_set")]
+    yield from checks
+    if all(check.passed for check in checks):
+        yield dg.Output(frame, metadata=metadata)
 
 
-def _no_look_ahead(report: AuditReport | None) -> dg.AssetCheckResult:
+def _no_look_ahead(report: AuditReport | None, asset: str) -> dg.AssetCheckResult:
     if report is None:
         said = f"not judged: fewer than {FEWEST_AUDITED} sessions leave nothing to cut off"
-        return dg.AssetCheckResult(check_name="no_look_ahead", passed=True, description=said)
+        return dg.AssetCheckResult(check_name="no_look_ahead", asset_key=asset, passed=True, description=said)
     errors = [finding for finding in report.findings if finding.severity == "error"]
     first = errors[0] if errors else None
     return dg.AssetCheckResult(
         check_name="no_look_ahead",
+        asset_key=asset,
         passed=report.passed,
         description=f"{first.check}: {first.feature}, first at {first.row}: {first.advice}" if first else "",
         metadata={
@@ -263,6 +248,7 @@ def _clean_for_learning(frame: pd.DataFrame, names: list[str]) -> dg.AssetCheckR
             small = str(error)  # too few rows for this many folds: said, and no reason to stop
     return dg.AssetCheckResult(
         check_name="clean_for_learning",
+        asset_key="training_set",
         passed=not findings,
         description="; ".join(f"{finding.feature}: {finding.likely_cause}" for finding in findings[:3]) or small,
     )

@@ -1,29 +1,31 @@
-"""Models by family and symbol: trained walk-forward, tracked, registered; their signals and the backtest of them."""
+"""Models by family and book: trained walk-forward, tracked, registered; their signals and the backtest of them."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from assets.backtests import backtest_checks, backtest_outputs, backtest_outs, replayed_fills
-from assets.groups import MODELS
-from assets.partitions import MODEL_GRID, OF_SYMBOL, SAME_SYMBOL, concatenated, grid_names, user_errors
+from assets import groups
+from assets.backtests import backtest_checks, backtest_output, books_balance, replayed_fills
+from assets.declared import OWNERS, taken
+from assets.partitions import MODELS, MODELS_OF_BOOK, MODELS_OF_SYMBOL, part_and_book, user_errors
 from assets.progress import Reporter
 from assets.tables import table
 from assets.training_checks import OUT_OF_FOLD, TRAINING_CHECKS, RefusedError, training_checks
 from assets.training_overrides import TrainingOverrides, with_changes
 from pipeline.audit import WholeRun, check_choice_replay, proving_training
-from pipeline.backtest import simulate
+from pipeline.backtest import Backtests, simulate
+from pipeline.books import Book
 from pipeline.datasets import Dataset
 from pipeline.errors import PipelineError
 from pipeline.home import vpoc_home
 from pipeline.learning.importance import importance_table
 from pipeline.learning.models import Model, Progress
 from pipeline.learning.record import TrainingResult, drop_leftovers, training_alone
-from pipeline.made_under import require_same_settings
 from pipeline.modelling import (
     LearningInputs,
     Trained,
@@ -36,7 +38,7 @@ from pipeline.modelling import (
 from pipeline.performance import format_estimate, model_verdict
 from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports.model_pictures import model_pictures
-from pipeline.research import bars_from, model_orders, model_strategy
+from pipeline.research import RULES, RULES_IN_THEIR_TIME, bars_from, model_orders, model_strategy, orders_of
 from pipeline.settings import Settings, load_settings
 from pipeline.strategy import model_signals as make_model_signals
 from pipeline.studies import nested_model
@@ -45,13 +47,11 @@ from pipeline.tuning.database import tuning_url
 from pipeline.tuning.targets import StudyTarget
 from pipeline.tuning.trial_store import open_trials
 from pipeline.tuning.trials import Progress as StudyProgress
-from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings, training_pool
+from resources import ComputeDevice, MLflowTracking, ResearchSettings, training_pool
 
 __all__ = ["model_backtest", "model_signals", "models", "training_pool_of"]
 
-OWNERS = ["team:research"]
-SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
-BARS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
+BARS = taken(MODELS_OF_SYMBOL, "bar_history")
 LOG_SECONDS = 5.0
 IMPORTANT = 20
 
@@ -67,14 +67,14 @@ def training_pool_of() -> str | None:
 @dg.multi_asset(
     name="models",
     ins={
-        **dict.fromkeys(("training_set", "candidates", "rule_signals", "features", "labels", "sequences"), SYMBOLS_OWN),
-        "bars": BARS,
+        **taken(MODELS_OF_BOOK, "training_set", "candidates", "rule_signals", "labels", "sequences"),
+        **taken(MODELS_OF_SYMBOL, "bar_history", "features"),
     },
     outs={
         "models": dg.AssetOut(
             description="Each candidate's score by a model that learned only from what was known before it, fold by "
             "fold. The final model, trained on everything known before the next session, is registered in MLflow.",
-            group_name=MODELS,
+            group_name=groups.MODELS,
             owners=OWNERS,
             kinds={"parquet", "mlflow"},
             code_version="2",
@@ -82,21 +82,21 @@ def training_pool_of() -> str | None:
         ),
         "model_importance": dg.AssetOut(
             description="Importance of each feature in each fold's model: gain, permutation and SHAP.",
-            group_name=MODELS,
+            group_name=groups.MODELS,
             owners=OWNERS,
             kinds={"parquet"},
             code_version="1",
             is_required=False,
         ),
     },
-    partitions_def=MODEL_GRID,
+    partitions_def=MODELS,
     pool=training_pool_of(),
     check_specs=TRAINING_CHECKS,
 )
 def models(
     context: dg.AssetExecutionContext,
     config: TrainingOverrides,
-    bars: PartitionedFrames,
+    bar_history: pd.DataFrame,
     volatility_index: pd.DataFrame,
     training_set: pd.DataFrame,
     candidates: pd.DataFrame,
@@ -104,7 +104,6 @@ def models(
     features: pd.DataFrame,
     labels: pd.DataFrame,
     sequences: pd.DataFrame,
-    bar_source: BarSource,
     settings: ResearchSettings,
     compute_device: ComputeDevice,
     mlflow_tracking: MLflowTracking,
@@ -113,29 +112,30 @@ def models(
 
     What the proof refuses is neither stored nor registered.
     """
-    family, symbol = _names(context)
+    family, name = part_and_book(context.partition_key)
     with user_errors():
-        dataset = bar_source.dataset(symbol)
         changes = config.changes(family)
-        chosen = with_changes(settings.load(), changes)
+        book = settings.book(name)
+        book = replace(book, settings=with_changes(book.settings, changes))
+        dataset, chosen = book.dataset, book.settings
         if changes:
             context.log.info(f"otherwise than in settings.yaml, for this run: {changes}")
-        made = {
-            "rule_signals": rule_signals,
-            "candidates": candidates,
-            "features": features,
-            "labels": labels,
-            "sequences": sequences,
-            "training_set": training_set,
-        }
-        require_same_settings(made, chosen, dataset)
+        book.require_same(
+            bar_history=bar_history,
+            rule_signals=rule_signals,
+            candidates=candidates,
+            features=features,
+            labels=labels,
+            sequences=sequences,
+            training_set=training_set,
+        )
         compute = compute_device.choose(chosen.compute)
         inputs = LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity)
-        others = f"another training of {family} on {symbol} is running: waiting for it to end"
+        others = f"another training of {family} on {name} is running: waiting for it to end"
         try:
             with (
-                training_alone(vpoc_home(), symbol, family, lambda: context.log.warning(others)) as folder,
-                mlflow_tracking.training(context, symbol, family) as tracked,
+                training_alone(vpoc_home(), name, family, lambda: context.log.warning(others)) as folder,
+                mlflow_tracking.training(context, name, family) as tracked,
             ):
                 checkpoints = folder / f".{inputs.version}"
                 drop_leftovers(folder, keep=checkpoints)
@@ -148,12 +148,12 @@ def models(
                     seed=chosen.seed,
                     compute=compute,
                     options_for=checkpointed(checkpoints, compute, _fit_reporter(report)),
-                    make=_tuned(context, family, dataset, chosen, report),
+                    make=_tuned(context, family, book, report),
                 )
                 seconds = time.perf_counter() - began
                 report("proof", "checking for look-ahead: the chain on bars cut off, and on shuffled labels")
                 whole = WholeRun(
-                    concatenated(bars, dataset, "bars"),
+                    bar_history,
                     dataset.instrument,
                     chosen,
                     rule_signals,
@@ -172,7 +172,7 @@ def models(
                     raise RefusedError(checks)
                 pictures = model_pictures(
                     trained.judgement,
-                    f"{dataset.title} {family}",
+                    f"{book.title} {family}",
                     currency=dataset.instrument.currency,
                     importance=trained.importance,
                     logs=trained.walk.logs,
@@ -229,9 +229,9 @@ def _outputs(
 
 
 @dg.asset(
-    ins={"rule_signals": SYMBOLS_OWN},
-    partitions_def=MODEL_GRID,
-    group_name=MODELS,
+    partitions_def=MODELS,
+    ins=taken(MODELS_OF_BOOK, "rule_signals"),
+    group_name=groups.MODELS,
     owners=OWNERS,
     kinds={"parquet", "pandas"},
     code_version="1",
@@ -252,7 +252,7 @@ def model_signals(
 ) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
     """Candidates whose out-of-fold score passes the threshold, those for the next session included."""
     with user_errors():
-        chosen = settings.load()
+        chosen = settings.book(part_and_book(context.partition_key)[1]).settings
 
         def choose(signals: pd.DataFrame) -> pd.DataFrame:
             return make_model_signals(signals, models.loc[signals.index], require_rules=chosen.models.require_rules)
@@ -275,39 +275,44 @@ def model_signals(
     )
 
 
-@dg.multi_asset(
-    name="model_backtest",
-    ins={"bars": BARS},
-    outs=backtest_outs("model", "The model's signals traded, from the first session scored out of fold", MODELS),
-    partitions_def=MODEL_GRID,
-    check_specs=backtest_checks("model"),
+@dg.asset(
+    partitions_def=MODELS,
+    ins={**taken(MODELS_OF_SYMBOL, "bar_history"), **taken(MODELS_OF_BOOK, "rule_signals")},
+    group_name=groups.MODELS,
+    owners=OWNERS,
+    kinds={"zip", "numba"},
+    code_version="2",
+    io_manager_key="backtests",
+    check_specs=backtest_checks("model_backtest"),
 )
 def model_backtest(
     context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
+    bar_history: pd.DataFrame,
+    rule_signals: pd.DataFrame,
     model_signals: pd.DataFrame,
-    bar_source: BarSource,
     settings: ResearchSettings,
-) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """Trade the model's signals under the same fills as the rules."""
-    family, symbol = _names(context)
+) -> Iterator[dg.Output[Backtests] | dg.AssetCheckResult]:
+    """The model's signals traded under the same fills as the rules, and the rules over the same sessions.
+
+    Both begin with the first session that was scored out of fold.
+    """
+    family, name = part_and_book(context.partition_key)
+    strategy = model_strategy(family)
     with user_errors():
-        dataset = bar_source.dataset(symbol)
-        chosen = settings.load()
+        book = settings.book(name)
+        book.require_same(bar_history=bar_history, rule_signals=rule_signals)
         first = model_signals.loc[model_signals["origin"] == OUT_OF_FOLD, "session"].min()
-        since = bars_from(concatenated(bars, dataset, "bars"), first, dataset.instrument)
-        hours, account = chosen.history.hours, chosen.account_for(dataset.instrument)
-        result = simulate(since, model_orders(model_signals), dataset.instrument, account, hours=hours)
-        replayed = replayed_fills(since, model_signals, model_orders, result, hours, "model", chosen.seed)
-    attributes = {**model_signals.attrs, "first_session": str(first.date())}
-    yield from backtest_outputs(result, "model", dataset, model_strategy(family), attributes)
-    yield replayed
-
-
-def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
-    """Family and symbol of the partition."""
-    names = grid_names(MODEL_GRID, context.partition_key)
-    return names["family"], names["symbol"]
+        since = bars_from(bar_history, first, book.instrument)
+        rules = orders_of(rule_signals[rule_signals["session"] >= first], book.settings.strategy)[RULES]
+        hours, account = book.settings.history.hours, book.settings.account_for(book.instrument)
+        results = {
+            traded: simulate(since, orders, book.instrument, account, hours=hours)
+            for traded, orders in ((strategy, model_orders(model_signals)), (RULES_IN_THEIR_TIME, rules))
+        }
+        replayed = replayed_fills("model_backtest", book, since, model_signals, results, {strategy: model_orders})
+    attributes = {**book.made_under("model_backtest"), **model_signals.attrs, "first_session": str(first.date())}
+    yield backtest_output(Backtests(results, attributes), book)
+    yield from (books_balance("model_backtest", results), replayed)
 
 
 def _fit_reporter(report: Reporter) -> Callable[[str, Progress], None]:
@@ -319,10 +324,9 @@ def _fit_reporter(report: Reporter) -> Callable[[str, Progress], None]:
     return of_fit
 
 
-def _tuned(
-    context: dg.AssetExecutionContext, family: str, dataset: Dataset, chosen: Settings, report: Reporter
-) -> Callable[[], Model] | None:
+def _tuned(context: dg.AssetExecutionContext, family: str, book: Book, report: Reporter) -> Callable[[], Model] | None:
     """Makes the models of a family that is to be tuned inside each fold; None for any other."""
+    chosen = book.settings
     if family not in chosen.tuning.nested:
         return None
     home = vpoc_home()
@@ -332,7 +336,7 @@ def _tuned(
     def of_study(progress: StudyProgress) -> None:  # inside a fold; which one that is the study does not know
         report(progress.name, f"tuning, {progress_sentence(progress)}")
 
-    return lambda: nested_model(family, dataset, chosen, store, observe=of_study)
+    return lambda: nested_model(family, book.dataset, chosen, store, observe=of_study)
 
 
 def _how_tuned(family: str, chosen: Settings) -> str:

@@ -3,48 +3,47 @@
 import dagster as dg
 import pandas as pd
 
-from assets.declared import WHOLE, of_symbol
+from assets.declared import EVERY_FAMILY, of_book
 from assets.groups import JUDGEMENT
-from assets.judgement import EVERY_FAMILY, of_families
-from assets.partitions import concatenated, user_errors
+from assets.judgement import of_families
+from assets.partitions import user_errors
 from assets.tables import table
 from pipeline.coming import coming_at, coming_orders, order_table
-from pipeline.made_under import made_under, require_same_settings
 from pipeline.modelling import learning_version
-from resources import BarSource, PartitionedFrames, ResearchSettings
+from resources import PartitionedFrames, ResearchSettings
 
 __all__ = ["next_orders"]
 
 
-@dg.asset(**of_symbol(JUDGEMENT, "pandas", "1"), ins={"bars": WHOLE, "model_signals": EVERY_FAMILY})
+@dg.asset(**of_book(JUDGEMENT, "pandas", "1", "bar_history", "session_history", model_signals=EVERY_FAMILY))
 def next_orders(
     context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
+    bar_history: pd.DataFrame,
     session_history: pd.DataFrame,
     rule_signals: pd.DataFrame,
     model_signals: PartitionedFrames,
     training_set: pd.DataFrame,
     candidates: pd.DataFrame,
-    bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
     """Orders for the session after the last bar: side, prices, size, gates, score, and what is unusual about it."""
     with user_errors():
-        dataset = bar_source.dataset(context.partition_key)
-        chosen, instrument = settings.load(), dataset.instrument
-        made = {"session_history": session_history, "rule_signals": rule_signals, "candidates": candidates}
-        require_same_settings(made, chosen, dataset)
-        trained = of_families(model_signals, learning_version(training_set, candidates, dataset.identity), chosen)
+        book = settings.book(context.partition_key)
+        chosen, instrument = book.settings, book.instrument
+        book.require_same(
+            bar_history=bar_history, session_history=session_history, rule_signals=rule_signals, candidates=candidates
+        )
+        version = learning_version(training_set, candidates, book.dataset.identity)
+        trained = of_families(model_signals, version, chosen)
         untrained = {
-            family: f"no model of the present candidates: 'vpoc models train {family} --symbol {dataset.key}' trains it"
+            family: f"no model of the present candidates: 'vpoc models train {family} {book.option}' trains it"
             for family in chosen.models.families
             if family not in trained
         }
-        whole = concatenated(bars, dataset, "bars")
         frame = coming_orders(
-            rule_signals, session_history, whole, instrument, chosen, models=trained, untrained=untrained
+            rule_signals, session_history, bar_history, instrument, chosen, models=trained, untrained=untrained
         )
-    frame.attrs |= made_under("next_orders", chosen, dataset)
+    frame.attrs |= book.made_under("next_orders")
     if frame.empty:
         return dg.Output(frame, metadata={"orders": "none: no session has bars with volume in these hours"})
     coming = coming_at(frame, instrument)

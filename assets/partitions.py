@@ -1,42 +1,44 @@
-"""The partition grids: months × symbol for what is made from bars, family or study × symbol, symbol."""
+"""Partitions: months × symbol for what is made from bars, then symbol, book, and a model family or study of a book."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import dagster as dg
-import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.datasets import Dataset, dataset_keys
+from assets.shown_settings import shown_settings
+from pipeline.books import book_symbols
+from pipeline.datasets import dataset_keys
 from pipeline.environment import first_month
 from pipeline.errors import PipelineError
 from pipeline.home import vpoc_home
 from pipeline.learning.models import families
-from pipeline.made_under import require_same_settings
 from pipeline.outside import sentence_of_fault
-from pipeline.settings import Settings
 from pipeline.tuning.targets import study_targets
 
 __all__ = [
-    "FAMILIES",
+    "BOOKS",
+    "BOOKS_OF_SYMBOL",
+    "BOOK_OF_MODELS",
     "FIRST_MONTH",
     "GRID",
-    "MODEL_GRID",
+    "MODELS",
+    "MODELS_OF_BOOK",
+    "MODELS_OF_SYMBOL",
     "MONTHS",
-    "OF_SYMBOL",
     "RANGE_END_TAG",
     "RANGE_START_TAG",
-    "SAME_SYMBOL",
     "SINGLE_RUN",
-    "STUDY_GRID",
+    "STUDIES",
+    "STUDIES_OF_BOOK",
+    "STUDIES_OF_MODEL",
+    "STUDIES_OF_SYMBOL",
     "SYMBOLS",
     "WHOLE_HISTORY",
     "by_symbol",
-    "concatenated",
     "grid_key",
-    "grid_names",
-    "model_key",
-    "study_key",
+    "of_book",
+    "part_and_book",
     "user_errors",
 ]
 
@@ -46,17 +48,6 @@ MONTHS = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m", end
 SYMBOLS = dg.StaticPartitionsDefinition(dataset_keys())
 GRID = dg.MultiPartitionsDefinition({"month": MONTHS, "symbol": SYMBOLS})
 WHOLE_HISTORY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
-FAMILIES = dg.StaticPartitionsDefinition(list(families()))
-MODEL_GRID = dg.MultiPartitionsDefinition({"family": FAMILIES, "symbol": SYMBOLS})
-STUDY_GRID = dg.MultiPartitionsDefinition(
-    {"study": dg.StaticPartitionsDefinition(list(study_targets())), "symbol": SYMBOLS}
-)
-# Between a symbol's asset and its models or studies, either way.
-OF_SYMBOL = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="symbol")
-# Between two grids: a model takes every month of its symbol, a study every model.
-SAME_SYMBOL = dg.MultiPartitionMapping(
-    {"symbol": dg.DimensionPartitionMapping("symbol", dg.IdentityPartitionMapping())}
-)
 # As Dagster names them; it exports no constants.
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -64,24 +55,51 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
+def of_book(part: str, book: str) -> str:
+    """Return the key of a model family, or a study, of a book: ``lightgbm|ES``."""
+    return f"{part}|{book}"
+
+
+def part_and_book(key: str) -> tuple[str, str]:
+    """Return the model family, or the study, and the book of a key."""
+    part, _, book = key.partition("|")
+    return part, book
+
+
+# Dagster's page knows its own mappings only, and none of these leads from a symbol to a grid of books: so keys of two
+# parts stand in one dimension.
+def _keys(parts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the keys of each book."""
+    named = list(parts)
+    return {book: [of_book(part, book) for part in named] for book in _SYMBOL_OF}
+
+
+def _by_symbol(keys: Mapping[str, Iterable[str]]) -> dg.StaticPartitionMapping:
+    """Map from a symbol to the keys of its books."""
+    found: dict[str, list[str]] = {symbol: [] for symbol in dataset_keys()}
+    for book, own in keys.items():
+        found[_SYMBOL_OF[book]] += own
+    return dg.StaticPartitionMapping(found)
+
+
+_SYMBOL_OF = book_symbols(shown_settings())
+BOOKS = dg.StaticPartitionsDefinition(list(_SYMBOL_OF))
+BOOKS_OF_SYMBOL = _by_symbol({book: [book] for book in _SYMBOL_OF})
+
+_MODELS, _STUDIES = _keys(families()), _keys(study_targets())
+MODELS = dg.StaticPartitionsDefinition([key for keys in _MODELS.values() for key in keys])
+MODELS_OF_BOOK = dg.StaticPartitionMapping(_MODELS)
+MODELS_OF_SYMBOL = _by_symbol(_MODELS)
+STUDIES = dg.StaticPartitionsDefinition([key for keys in _STUDIES.values() for key in keys])
+STUDIES_OF_BOOK = dg.StaticPartitionMapping(_STUDIES)
+STUDIES_OF_SYMBOL = _by_symbol(_STUDIES)
+STUDIES_OF_MODEL = dg.StaticPartitionMapping({key: _STUDIES[book] for book, keys in _MODELS.items() for key in keys})
+BOOK_OF_MODELS = dg.StaticPartitionMapping({key: book for book, keys in _MODELS.items() for key in keys})
+
+
 def grid_key(month: str, symbol: str) -> dg.MultiPartitionKey:
-    """The grid's key of a month and a symbol."""
+    """Return the grid's key of a month and a symbol."""
     return dg.MultiPartitionKey({"month": month, "symbol": symbol})
-
-
-def model_key(family: str, symbol: str) -> dg.MultiPartitionKey:
-    """The models' grid key of a family and a symbol."""
-    return dg.MultiPartitionKey({"family": family, "symbol": symbol})
-
-
-def study_key(target: str, symbol: str) -> dg.MultiPartitionKey:
-    """The studies' grid key of a target and a symbol."""
-    return dg.MultiPartitionKey({"study": target, "symbol": symbol})
-
-
-def grid_names(grid: dg.MultiPartitionsDefinition, key: str) -> dict[str, str]:
-    """A grid's key by dimension; given as plain text too, which a run from the command line has."""
-    return dict(grid.get_partition_key_from_str(key).keys_by_dimension)
 
 
 def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -93,64 +111,6 @@ def by_symbol(keys: Iterable[str]) -> dict[str, dict[str, str]]:
         dimensions = key.keys_by_dimension
         grouped.setdefault(dimensions["symbol"], {})[dimensions["month"]] = key
     return {symbol: dict(sorted(months.items())) for symbol, months in grouped.items()}
-
-
-def concatenated(
-    frames: Mapping[str, pd.DataFrame],
-    dataset: Dataset,
-    asset: str,
-    *,
-    settings: Settings | None = None,
-    why_empty: str = "every row was quarantined, see there why",
-) -> pd.DataFrame:
-    """All months of a symbol in one frame.
-
-    Parameters
-    ----------
-    frames
-        By month.
-    dataset, asset
-        Which dataset and asset they are of.
-    settings
-        That each month has to be made under, where given.
-    why_empty
-        What the error says where all months have been made and none holds a row.
-
-    Raises
-    ------
-    Failure
-        Where there are none, or a month was made from another source than the symbol's present one:
-        bars of two sources must not mix.
-    DataError
-        For a month of other settings: those of two must not mix either.
-    """
-    parts = []
-    made = 0
-    for key, frame in frames.items():
-        made += 1
-        source = frame.attrs.get("source")
-        if source != dataset.identity:
-            raise dg.Failure(
-                f"{asset} of {key} was made from {source!r}, but {dataset.key}'s source is now {dataset.identity!r}: "
-                f"run 'vpoc run --symbol {dataset.key}', which makes every month anew",
-                allow_retries=False,
-            )
-        if settings is not None:
-            require_same_settings({asset: frame}, settings, dataset)
-        if len(frame):
-            parts.append(frame)
-    if not parts and made:
-        raise dg.Failure(
-            f"{dataset.key} has no {asset} in any month of {dataset.identity}: {why_empty}", allow_retries=False
-        )
-    if not parts:
-        raise dg.Failure(
-            f"{dataset.key} has no {asset} yet: materialize {asset} for its months first, or run 'vpoc run'",
-            allow_retries=False,
-        )
-    whole = pd.concat(parts, ignore_index=isinstance(parts[0].index, pd.RangeIndex))
-    whole.attrs = {"source": dataset.identity}
-    return whole
 
 
 @contextmanager

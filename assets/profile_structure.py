@@ -3,13 +3,13 @@
 import dagster as dg
 import pandas as pd
 
-from assets.declared import WHOLE, of_months, of_symbol
+from assets.declared import of_months, of_symbol
 from assets.groups import PROFILES
-from assets.partitions import by_symbol, concatenated, user_errors
+from assets.partitions import by_symbol, user_errors
 from assets.tables import table
-from assets.volume_profiles import all_profiles
 from pipeline.datasets import find_trades
 from pipeline.home import vpoc_home
+from pipeline.made_under import require_same_settings
 from pipeline.profiles import composite_profile, naked_at_close, session_structure
 from pipeline.profiles import developing_levels as make_developing_levels
 from pipeline.profiles import naked_vpocs as find_naked_vpocs
@@ -22,11 +22,11 @@ __all__ = ["composite_profiles", "developing_levels", "naked_vpocs", "profile_st
 COMPOSITES: tuple[CompositePeriod, ...] = ("week", "month", "roll")
 
 
-@dg.asset(**of_symbol(PROFILES, "pandas", "2"), ins={"bars": WHOLE, "volume_profiles": WHOLE})
+@dg.asset(**of_symbol(PROFILES, "pandas", "2"))
 def profile_structure(
     context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
-    volume_profiles: PartitionedFrames,
+    bar_history: pd.DataFrame,
+    profile_history: pd.DataFrame,
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
@@ -35,11 +35,10 @@ def profile_structure(
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
         history = chosen.history
-        whole = concatenated(bars, dataset, "bars")
-        profiles = all_profiles(volume_profiles, dataset, chosen)
+        require_same_settings({"bar_history": bar_history, "profile_history": profile_history}, chosen, dataset)
         rows = history.row_rule(dataset.instrument).options
-        structure = session_structure(whole, profiles, dataset.instrument, hours=history.hours, **rows)
-        naked = naked_at_close(profiles, whole, dataset.instrument, hours=history.hours, **rows)
+        structure = session_structure(bar_history, profile_history, dataset.instrument, hours=history.hours, **rows)
+        naked = naked_at_close(profile_history, bar_history, dataset.instrument, hours=history.hours, **rows)
     frame = structure.join(naked.drop(columns=[name for name in naked if name in structure]))
     return dg.Output(
         frame,
@@ -52,11 +51,11 @@ def profile_structure(
     )
 
 
-@dg.asset(**of_symbol(PROFILES, "pandas", "2"), ins={"bars": WHOLE, "volume_profiles": WHOLE})
+@dg.asset(**of_symbol(PROFILES, "pandas", "2"))
 def naked_vpocs(
     context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
-    volume_profiles: PartitionedFrames,
+    bar_history: pd.DataFrame,
+    profile_history: pd.DataFrame,
     bar_source: BarSource,
     settings: ResearchSettings,
 ) -> dg.Output[pd.DataFrame]:
@@ -65,9 +64,10 @@ def naked_vpocs(
         dataset = bar_source.dataset(context.partition_key)
         chosen = settings.load()
         history = chosen.history
+        require_same_settings({"bar_history": bar_history, "profile_history": profile_history}, chosen, dataset)
         frame = find_naked_vpocs(
-            all_profiles(volume_profiles, dataset, chosen),
-            concatenated(bars, dataset, "bars"),
+            profile_history,
+            bar_history,
             dataset.instrument,
             hours=history.hours,
             **history.row_rule(dataset.instrument).options,
@@ -82,18 +82,19 @@ def naked_vpocs(
     )
 
 
-@dg.asset(**of_symbol(PROFILES, "numba", "2"), ins={"bars": WHOLE})
+@dg.asset(**of_symbol(PROFILES, "numba", "2"))
 def composite_profiles(
-    context: dg.AssetExecutionContext, bars: PartitionedFrames, bar_source: BarSource, settings: ResearchSettings
+    context: dg.AssetExecutionContext, bar_history: pd.DataFrame, bar_source: BarSource, settings: ResearchSettings
 ) -> dg.Output[pd.DataFrame]:
     """Profiles of weeks, months and whole contracts, added up from their sessions; none spans a roll."""
     with user_errors():
         dataset = bar_source.dataset(context.partition_key)
-        history = settings.load().history
-        whole = concatenated(bars, dataset, "bars")
+        chosen = settings.load()
+        history = chosen.history
+        require_same_settings({"bar_history": bar_history}, chosen, dataset)
         made = {
             period: composite_profile(
-                whole,
+                bar_history,
                 dataset.instrument,
                 by=period,
                 **history.profile(dataset.instrument).options,

@@ -1,4 +1,4 @@
-"""Studies by target and symbol: searched, remembered, judged by how often was looked, tracked."""
+"""Studies by target and book: searched, remembered, judged by how often was looked, tracked."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,16 +9,23 @@ import pandas as pd
 from dagster import DagsterExecutionInterruptedError
 from pydantic import Field
 
-from assets.groups import STUDIES
+from assets import groups
+from assets.declared import OWNERS, taken
 from assets.models import training_pool_of
-from assets.partitions import OF_SYMBOL, SAME_SYMBOL, STUDY_GRID, concatenated, grid_names, user_errors
+from assets.partitions import (
+    STUDIES,
+    STUDIES_OF_BOOK,
+    STUDIES_OF_MODEL,
+    STUDIES_OF_SYMBOL,
+    part_and_book,
+    user_errors,
+)
 from assets.progress import Reporter
 from assets.shown_settings import shown_settings
 from assets.tables import table
-from pipeline.datasets import Dataset
+from pipeline.books import Book
 from pipeline.home import vpoc_home
 from pipeline.interruption import Interruption, interruptible
-from pipeline.made_under import require_same_settings
 from pipeline.modelling import LearningInputs
 from pipeline.pictures.png_files import picture_markdown
 from pipeline.reports.study_pictures import study_pictures
@@ -32,17 +39,14 @@ from pipeline.tuning.trial_store import open_trials
 from pipeline.tuning.trials import Progress, StudyResult
 from pipeline.tuning.warm_start import previous_best
 from pipeline.tuning.workers import without_remarks
-from resources import BarSource, ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings
+from resources import ComputeDevice, MLflowTracking, PartitionedFrames, ResearchSettings
 from resources.mlflow_store import mlflow_errors, open_store, sentence
 from resources.mlflow_study_log import StudyFindings, StudyToLog
 from resources.model_registry import champion_parameters
 
 __all__ = ["StudyOverrides", "studies"]
 
-OWNERS = ["team:research"]
 LOG_SECONDS = 2.0
-OF_ALL_MONTHS = dg.AssetIn(partition_mapping=SAME_SYMBOL, metadata={"allow_missing_partitions": True})
-SYMBOLS_OWN = dg.AssetIn(partition_mapping=OF_SYMBOL)
 BEST_SHOWN = 20
 _SHOWN = shown_settings()
 
@@ -75,12 +79,12 @@ class StudyOverrides(dg.Config):
 
 @dg.asset(
     ins={
-        "bars": OF_ALL_MONTHS,
-        "models": OF_ALL_MONTHS,
-        **dict.fromkeys(("training_set", "candidates", "features", "labels", "sequences"), SYMBOLS_OWN),
+        "models": dg.AssetIn(partition_mapping=STUDIES_OF_MODEL, metadata={"allow_missing_partitions": True}),
+        **taken(STUDIES_OF_SYMBOL, "bar_history", "features"),
+        **taken(STUDIES_OF_BOOK, "training_set", "candidates", "labels", "sequences"),
     },
-    partitions_def=STUDY_GRID,
-    group_name=STUDIES,
+    partitions_def=STUDIES,
+    group_name=groups.STUDIES,
     owners=OWNERS,
     kinds={"parquet", "optuna", "mlflow"},
     code_version="1",
@@ -89,7 +93,7 @@ class StudyOverrides(dg.Config):
 def studies(
     context: dg.AssetExecutionContext,
     config: StudyOverrides,
-    bars: PartitionedFrames,
+    bar_history: pd.DataFrame,
     models: PartitionedFrames,
     training_set: pd.DataFrame,
     candidates: pd.DataFrame,
@@ -97,47 +101,47 @@ def studies(
     labels: pd.DataFrame,
     sequences: pd.DataFrame,
     volatility_index: pd.DataFrame,
-    bar_source: BarSource,
     settings: ResearchSettings,
     compute_device: ComputeDevice,
     mlflow_tracking: MLflowTracking,
 ) -> dg.Output[pd.DataFrame]:
     """A study's trials: runs its budget, or what is left of it; every trial counts for good."""
-    name, symbol = _names(context)
+    of, name = part_and_book(context.partition_key)
     home = vpoc_home()
     with user_errors():
-        target = StudyTarget.of(name)
-        dataset = bar_source.dataset(symbol)
-        chosen = settings.load()
-        made = {
-            "candidates": candidates,
-            "features": features,
-            "labels": labels,
-            "sequences": sequences,
-            "training_set": training_set,
-        }
+        target = StudyTarget.of(of)
+        book = settings.book(name)
+        dataset, chosen = book.dataset, book.settings
+        book.require_same(bar_history=bar_history)
         if target.kind in ("model", "scored"):  # the others make their frames of the bars, trial by trial
-            require_same_settings(made, chosen, dataset)
+            book.require_same(
+                candidates=candidates,
+                features=features,
+                labels=labels,
+                sequences=sequences,
+                training_set=training_set,
+            )
         compute = compute_device.choose(chosen.compute)
         overrides = config.changes()
         workers = overrides.pop("workers", chosen.tuning.workers)
         how = study_settings(target, chosen, **overrides)
         inputs = StudyInputs(
             dataset,
-            concatenated(bars, dataset, "bars"),
+            bar_history,
             LearningInputs.of(training_set, candidates, features, labels, sequences, source=dataset.identity),
             _scores(models, target),
             volatility_index if len(volatility_index) else None,
+            book="" if name == dataset.key else name,
         )
         study = prepare_study(target, inputs, chosen, how.objectives, home, compute=compute)
         store = open_trials(tuning_url(home), home)
         begun_with = [
             study.present,
-            study.around(_champion(context, target, symbol)),
+            study.around(_champion(context, target, name)),
             previous_best(store.ledger, study.subject, study.judge.space, how.objectives),
         ]
         tell = _reporter(context)
-        with mlflow_tracking.study(context, _to_log(study, how, dataset, workers)) as tracked:
+        with mlflow_tracking.study(context, _to_log(study, how, book, workers)) as tracked:
             with _interruptible() as interruption, without_remarks():
 
                 def observe(progress: Progress) -> None:
@@ -156,7 +160,7 @@ def studies(
                 )
             result = campaign.result
             document = study_document(study, campaign, chosen)
-            pictures = _pictures(study, result, dataset)
+            pictures = _pictures(study, result, book)
             model = best_model(study, result.best.params, compute)
             folder = write_best(study, model, document, pictures)
             tracked.keep(StudyFindings.of(campaign, plots=pictures, model=folder))
@@ -197,41 +201,35 @@ def _interruptible() -> Iterator[Interruption]:
         raise DagsterExecutionInterruptedError from stop
 
 
-def _names(context: dg.AssetExecutionContext) -> tuple[str, str]:
-    """Target and symbol of the partition."""
-    names = grid_names(STUDY_GRID, context.partition_key)
-    return names["study"], names["symbol"]
-
-
 def _scores(models: PartitionedFrames, target: StudyTarget) -> pd.DataFrame | None:
     """The family's scores, which only a study that trades by them needs."""
     if target.kind != "scored":
         return None
-    return next((frame for key, frame in models.items() if key.partition("|")[0] == target.family), None)
+    return next((frame for key, frame in models.items() if part_and_book(key)[0] == target.family), None)
 
 
-def _champion(context: dg.AssetExecutionContext, target: StudyTarget, symbol: str) -> dict[str, Any] | None:
-    """Hyperparameters of the registered champion; None without one, or where MLflow is away."""
+def _champion(context: dg.AssetExecutionContext, target: StudyTarget, book: str) -> dict[str, Any] | None:
+    """Hyperparameters of the registered champion; None without one, or where MLflow is unreachable."""
     if target.family is None or target.kind == "scored":
         return None
     try:
-        return champion_parameters(open_store(vpoc_home()), symbol, target.family)
+        return champion_parameters(open_store(vpoc_home()), book, target.family)
     except mlflow_errors() as error:
         context.log.info(f"{sentence(error)}: the study begins without the champion's parameters")
         return None
 
 
-def _to_log(study: Study, how: StudySettings, dataset: Dataset, workers: int) -> StudyToLog:
+def _to_log(study: Study, how: StudySettings, book: Book, workers: int) -> StudyToLog:
     subject, space = study.subject, study.judge.space
     return StudyToLog(
-        subject.symbol,
+        book.name,
         subject.target,
         study_name(subject.study, space, how),
         subject.version,
-        dataset.identity,
+        book.dataset.identity,
         how,
         space,
-        simulated=dataset.simulated,
+        simulated=book.dataset.simulated,
         parameters={"workers": workers, "first": f"{subject.first:%F}", "last": f"{subject.last:%F}"},
     )
 
@@ -253,7 +251,7 @@ def _reporter(context: dg.AssetExecutionContext) -> Callable[[Progress], None]:
     return of_study
 
 
-def _pictures(study: Study, result: StudyResult, dataset: Dataset) -> dict[str, bytes]:
+def _pictures(study: Study, result: StudyResult, book: Book) -> dict[str, bytes]:
     rows = [
         {
             "number": trial.position,
@@ -265,7 +263,7 @@ def _pictures(study: Study, result: StudyResult, dataset: Dataset) -> dict[str, 
         for trial in result.trials
     ]
     objectives = dict(zip(result.objectives, result.directions, strict=True))
-    return study_pictures(pd.DataFrame(rows), objectives, f"{dataset.title} {study.subject.target}")
+    return study_pictures(pd.DataFrame(rows), objectives, f"{book.title} {study.subject.target}")
 
 
 def _picture(name: str, png: bytes) -> dg.MetadataValue:

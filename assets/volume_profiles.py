@@ -1,15 +1,14 @@
-"""Volume profiles by session, and the history of a symbol that they add up to."""
+"""Volume profiles by session."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 
-from assets.declared import WHOLE, of_months, of_symbol
+from assets.declared import of_months
 from assets.groups import PROFILES
-from assets.partitions import by_symbol, concatenated, user_errors
+from assets.partitions import by_symbol, user_errors
 from assets.tables import table
 from pipeline.datasets import Dataset
 from pipeline.made_under import made_under
@@ -17,15 +16,11 @@ from pipeline.market import Instrument, label_sessions
 from pipeline.pictures import profile_png
 from pipeline.pictures.png_files import picture_markdown
 from pipeline.research import make_profiles
-from pipeline.settings import Settings
 from pipeline.strategy import HistorySettings
-from pipeline.strategy import session_history as make_session_history
 from resources import BarSource, PartitionedFrames, ResearchSettings
 
-__all__ = ["all_profiles", "session_history", "volume_profiles"]
+__all__ = ["volume_profiles"]
 
-COLLAPSE_SHARE = 0.35
-COLLAPSE_WINDOW = 60
 LAST_SESSIONS = 10
 
 
@@ -65,65 +60,6 @@ def volume_profiles(
                 context.add_asset_metadata({**own, **latest}, "volume_profiles", partition_key=key)
     yield dg.Output(made)
     yield dg.AssetCheckResult(check_name="profile_mass", passed=not off, metadata={"sessions_off": ", ".join(off[:50])})
-
-
-@dg.asset(
-    **of_symbol(PROFILES, "pandas", "2"),
-    ins={"bars": WHOLE, "volume_profiles": WHOLE},
-    check_specs=[
-        dg.AssetCheckSpec(
-            "volume_collapse",
-            asset="session_history",
-            description=f"no session under {COLLAPSE_SHARE:.0%} of the median of the {COLLAPSE_WINDOW} before "
-            "(roll weeks of a series that holds each contract to its expiry; holidays)",
-        )
-    ],
-)
-def session_history(
-    context: dg.AssetExecutionContext,
-    bars: PartitionedFrames,
-    volume_profiles: PartitionedFrames,
-    bar_source: BarSource,
-    settings: ResearchSettings,
-) -> Iterator[dg.Output[pd.DataFrame] | dg.AssetCheckResult]:
-    """One row per session, as known at its close: prices, profile, ATR, VPOC moves and the gates' statistics."""
-    with user_errors():
-        dataset = bar_source.dataset(context.partition_key)
-        chosen = settings.load()
-        windows = chosen.history
-        history = make_session_history(
-            concatenated(bars, dataset, "bars"),
-            all_profiles(volume_profiles, dataset, chosen),
-            dataset.instrument,
-            windows,
-            hours=windows.hours,
-        )
-    history.attrs = made_under("session_history", chosen, dataset)
-    yield dg.Output(
-        history,
-        metadata={
-            "dagster/row_count": len(history),
-            "source": dataset.identity,
-            "first": str(history.index[0].date()),
-            "last": str(history.index[-1].date()),
-            "rolls": int((history["contract"] != history["contract"].shift()).sum() - 1)
-            if "contract" in history
-            else 0,
-        },
-    )
-    yield _volume_collapse(history)
-
-
-def all_profiles(volume_profiles: PartitionedFrames, dataset: Dataset, settings: Settings) -> pd.DataFrame:
-    """The profiles of all of a symbol's months, made under these settings; an error that says why there are none."""
-    return concatenated(
-        volume_profiles,
-        dataset,
-        "volume_profiles",
-        settings=settings,
-        why_empty=f"no session has volume in its {settings.history.hours} hours; "
-        "set history: {hours: eth} in settings.yaml for those of the whole trade date",
-    )
 
 
 def _span(profiles: pd.DataFrame) -> dict[str, str]:
@@ -188,16 +124,3 @@ def _wrong_mass(
     expected = expected[expected > 0]
     differs = expected.reindex(expected.index.union(held.index)).ne(held.reindex(expected.index.union(held.index)))
     return [str(session.date()) for session in differs.index[differs]]
-
-
-def _volume_collapse(history: pd.DataFrame) -> dg.AssetCheckResult:
-    median = history["volume"].rolling(COLLAPSE_WINDOW, min_periods=20).median().shift(1)
-    share = history["volume"] / median
-    collapsed = history.index[np.asarray(share < COLLAPSE_SHARE)]
-    return dg.AssetCheckResult(
-        check_name="volume_collapse",
-        passed=len(collapsed) == 0,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(collapsed)} of {len(history)} sessions with under {COLLAPSE_SHARE:.0%} of the usual volume",
-        metadata={"sessions": ", ".join(str(session.date()) for session in collapsed[-100:])},
-    )

@@ -12,7 +12,7 @@ __all__ = ["symbol_alone"]
 
 @contextmanager
 def symbol_alone(home: Home, symbol: str, console: Console) -> Iterator[None]:
-    """Hold off other commands on the same symbol's results; wait first for one that is already running.
+    """Hold off other commands on the same symbol and its books; wait first for one that is already running.
 
     The operating system holds the lock for the process, and frees it when that ends, however it ends.
     """

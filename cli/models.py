@@ -10,11 +10,10 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cli.alone import symbol_alone
-from cli.options import JsonOption, MadeSymbolOption
+from cli.options import BookOption, JsonOption, MadeSymbolOption, chosen_book
 from cli.progress import shown_while
 from cli.quiet import quieten
 from cli.screen import Console
-from pipeline.datasets import find_dataset, made_symbol
 from pipeline.environment import prepare_environment
 from pipeline.errors import DataError
 from pipeline.home import vpoc_home
@@ -37,8 +36,9 @@ models = typer.Typer(
 def train(
     families: Annotated[list[str], typer.Argument(help="Model families, such as lstm attention ensemble.")],
     symbol: MadeSymbolOption = None,
+    book: BookOption = None,
 ) -> None:
-    """Train model families on the results of 'vpoc run' for a symbol, and rebuild its report."""
+    """Train model families on the results of 'vpoc run' for a book, and rebuild its report."""
     from pipeline.learning.models import find_family
 
     home = vpoc_home()
@@ -46,8 +46,7 @@ def train(
     for family in families:
         find_family(family)
     families = list(dict.fromkeys(families))
-    symbol = symbol or made_symbol(home)
-    find_dataset(symbol, home)
+    traded = chosen_book(home, symbol, book)
     prepare_environment(home)
 
     def chain(observe: "Observer") -> None:
@@ -55,12 +54,12 @@ def train(
         from jobs.chain import train_families
         from pipeline.definitions import defs
 
-        train_families(defs, symbol, families, observe)
+        train_families(defs, traded.name, families, observe)
 
     console = Console()
-    with symbol_alone(home, symbol, console):
+    with symbol_alone(home, traded.dataset.key, console):
         shown_while(console, chain)
-    report = home.reports / f"{symbol}.html"
+    report = home.reports / f"{traded.name}.html"
     console.sentence(f"Report     {report}")
     console.print("Models     vpoc models list", highlight=False)
 

@@ -10,12 +10,23 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.books import Book, find_book, made_book
 from pipeline.datasets import FileSource
 from pipeline.errors import ConfigurationError
 from pipeline.frozen_settings import SettingError
-from pipeline.home import expanded
+from pipeline.home import Home, expanded
 
-__all__ = ["JsonOption", "MadeSymbolOption", "Reading", "SymbolOption", "file_source", "reads_a_file", "refuse_reading"]
+__all__ = [
+    "BookOption",
+    "JsonOption",
+    "MadeSymbolOption",
+    "Reading",
+    "SymbolOption",
+    "chosen_book",
+    "file_source",
+    "reads_a_file",
+    "refuse_reading",
+]
 
 SymbolOption = Annotated[str, typer.Option("--symbol", "-s", help="Instrument of the bars.")]
 MadeSymbolOption = Annotated[
@@ -23,6 +34,9 @@ MadeSymbolOption = Annotated[
     typer.Option(
         "--symbol", "-s", help="Symbol whose 'vpoc run' results to use. [default: ES, or the only one there is]"
     ),
+]
+BookOption = Annotated[
+    str | None, typer.Option("--book", "-b", help="Book of settings.yaml, in place of the symbol's own.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for another program to read.")]
 
@@ -78,6 +92,13 @@ def reads_a_file(command: Callable[..., None]) -> Callable[..., None]:
     ]
     with_options.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     return with_options
+
+
+def chosen_book(home: Home, symbol: str | None, book: str | None) -> Book:
+    """Return the book that a command means which goes on from what 'vpoc run' made."""
+    if symbol is not None and book is not None:
+        raise ConfigurationError(f"--book {book} names its symbol itself: leave out --symbol {symbol}")
+    return find_book(book or symbol or made_book(home), home)
 
 
 def file_source(path: str, reading: Reading | None = None) -> FileSource:

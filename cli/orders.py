@@ -1,6 +1,7 @@
 """``vpoc orders``: what to do next, from the results of 'vpoc run'."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +11,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import JsonOption, MadeSymbolOption
+from cli.options import BookOption, JsonOption, MadeSymbolOption, chosen_book
 from cli.screen import Console
-from pipeline.datasets import Dataset, find_dataset, made_symbol
-from pipeline.errors import ConfigurationError, DataError
+from pipeline.books import Book, find_book
+from pipeline.errors import ConfigurationError, DataError, PipelineError
 from pipeline.home import Home, vpoc_home
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from pipeline.coming import ComingSession
@@ -27,6 +28,7 @@ _TABLE = ("by", "order", "entry", "stop", "target", "size", "loss at stop", "mar
 
 def orders(
     symbol: MadeSymbolOption = None,
+    book: BookOption = None,
     equity: Annotated[
         float | None,
         typer.Option(min=0.01, help="Equity of the account, for the sizes. [default: account.initial_capital]"),
@@ -36,62 +38,84 @@ def orders(
 ) -> None:
     """Show the orders for the coming session: prices, size, gates, score, and what is unusual about it.
 
-    They are the orders that the backtest of 'vpoc run' would place next. A session that has begun or is over is said to
-    be so; docs/orders.md explains every column.
+    They are the orders that the backtest of 'vpoc run' would place next: of all books that settings.yaml names, or of
+    one. A session that has begun or is over is said to be so; docs/orders.md explains every column.
     """
-    from pipeline.coming import coming_at, with_sizes
-
     home = vpoc_home()
-    settings = load_settings(home)
-    key = symbol or made_symbol(home)
-    dataset = find_dataset(key, home)
-    made = _made(home, dataset, settings)
-    instrument = dataset.instrument
-    account = settings.account_for(instrument)
-    # A simulated market has no clock but its own.
-    now = None if dataset.simulated else pd.Timestamp.now(tz="UTC")
-    seen = coming_at(made, instrument, now)
-    # Anew: the account may have changed since.
-    sized = with_sizes(seen.orders, instrument, account, settings.history.hours, equity=equity)
-    coming = coming_at(sized, instrument, now)
-    if csv is not None:
+    named = load_settings(home).books
+    made: list[_Made] = []
+    failed: list[str] = []
+    if symbol is not None or book is not None or not named:
+        made.append(_coming(home, chosen_book(home, symbol, book), equity))
+    else:
+        for name in named:
+            try:
+                made.append(_coming(home, find_book(name, home), equity))
+            except PipelineError as error:  # stops no other book
+                failed.append(f"book {name}: {error}")
+    if csv is not None and made:
+        rows = pd.concat([each.coming.orders.assign(book=each.book.name) for each in made], ignore_index=True)
         try:
-            coming.orders.to_csv(csv, index=False)
+            rows[["book", *(name for name in rows if name != "book")]].to_csv(csv, index=False)
         except OSError as error:
             raise ConfigurationError(f"the orders can't be written to {csv}: {error.strerror or error}") from error
+    if as_json and made:
+        documents = [_document(each) for each in made]
+        typer.echo(json.dumps(documents[0] if len(made) == 1 else documents, indent=2))
+    elif not as_json:
+        for each in made:
+            _show(each)
+    if failed:
+        raise DataError("; ".join(failed))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A book's orders for its coming session, and the equity that sizes them."""
+
+    book: Book
+    coming: "ComingSession"
+    equity: float
+
+
+def _coming(home: Home, book: Book, equity: float | None) -> _Made:
+    from pipeline.coming import coming_at, with_sizes
+
+    instrument = book.instrument
+    account = book.settings.account_for(instrument)
+    # A simulated market has no clock but its own.
+    now = None if book.dataset.simulated else pd.Timestamp.now(tz="UTC")
+    seen = coming_at(_made(home, book), instrument, now)
+    # Anew: the account may have changed since.
+    sized = with_sizes(seen.orders, instrument, account, book.settings.history.hours, equity=equity)
     held = account.initial_capital if equity is None else equity
-    if as_json:
-        typer.echo(json.dumps(_document(coming, dataset, held), indent=2))
-        return
-    _show(coming, dataset, held)
+    return _Made(book, coming_at(sized, instrument, now), held)
 
 
-def _made(home: Home, dataset: Dataset, settings: Settings) -> pd.DataFrame:
-    from pipeline.made_under import require_same_settings
-
-    run = f"'vpoc run --symbol {dataset.key}' makes them"
-    path = home.assets / "next_orders" / f"{dataset.key}.parquet"
+def _made(home: Home, book: Book) -> pd.DataFrame:
+    run = f"'vpoc run {book.option}' makes them"
+    path = home.assets / "next_orders" / f"{book.name}.parquet"
     if not path.is_file():
-        raise DataError(f"there are no orders of {dataset.key} yet: {run}")
+        raise DataError(f"there are no orders of {book.name} yet: {run}")
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read ({' '.join(str(error).split())}): {run} anew") from error
-    if frame.attrs.get("source") != dataset.identity:
-        raise DataError(f"the orders are of {frame.attrs.get('source')}, not of {dataset.identity}: {run} anew")
-    require_same_settings({"next_orders": frame}, settings, dataset)
+    book.require_same(next_orders=frame)
     if frame.empty:
-        raise DataError(f"{dataset.key} has no session with volume to decide on: give it more bars")
+        raise DataError(f"{book.name} has no session with volume to decide on: give it more bars")
     return frame
 
 
-def _document(coming: "ComingSession", dataset: Dataset, equity: float) -> dict[str, Any]:
+def _document(made: _Made) -> dict[str, Any]:
+    coming, book, dataset = made.coming, made.book, made.book.dataset
     rows = coming.orders.drop(columns=["session", "opens", "closes", "notes"])
     rows["decided_on"] = rows["decided_on"].dt.strftime("%F")
     listed = json.loads(rows.to_json(orient="records", date_format="iso", double_precision=15))
     for row in listed:
         row |= {name: [each for each in row[name].split("; ") if each] for name in ("passed", "shut", "measures")}
     return {
+        "book": book.name,
         "symbol": dataset.key,
         "simulated": dataset.simulated,
         "session": f"{coming.session:%F}",
@@ -101,22 +125,22 @@ def _document(coming: "ComingSession", dataset: Dataset, equity: float) -> dict[
         "state": coming.state,
         "known_until": coming.known_until.isoformat(),
         "unusual": coming.notes,
-        "equity": equity,
+        "equity": made.equity,
         "currency": dataset.instrument.currency,
         "orders": listed,
     }
 
 
-def _show(coming: "ComingSession", dataset: Dataset, equity: float) -> None:
+def _show(made: _Made) -> None:
     from pipeline.coming import order_table
     from pipeline.performance import format_value
 
-    console = Console()
-    simulated = " (simulated market)" if dataset.simulated else ""
-    console.sentence(Text(f"{dataset.key}{simulated}: orders for {coming.hours}", "bold"))
+    console, coming, book = Console(), made.coming, made.book
+    simulated = " (simulated market)" if book.dataset.simulated else ""
+    console.sentence(Text(f"{book.name}{simulated}: orders for {coming.hours}", "bold"))
     console.sentence(Text(coming.standing, "" if coming.state == "coming" else "bold yellow"))
     if coming.state == "over":
-        console.sentence(f"'vpoc run --symbol {dataset.key}' on newer bars makes the next ones.")
+        console.sentence(f"'vpoc run {book.option}' on newer bars makes the next ones.")
     for text in coming.notes:
         console.sentence(f"Unusual: {text}")
     texts = order_table(coming)
@@ -130,5 +154,5 @@ def _show(coming: "ComingSession", dataset: Dataset, equity: float) -> None:
         said = [row["why"], row["score"] != "–" and f"score {row['score']}", row["terms"]]
         said += [row[name] and f"{name}: {row[name]}" for name in ("passed", "shut")] + [row["measures"]]
         console.sentence(f"{row['by']}, {row['order']}: {'. '.join(each for each in said if each)}")
-    money = format_value(equity, dataset.instrument.currency)
+    money = format_value(made.equity, book.instrument.currency)
     console.sentence(f"Sizes are for an equity of {money}; losses include slippage and commission.")

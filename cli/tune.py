@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from cli.options import JsonOption, MadeSymbolOption
+from cli.options import BookOption, JsonOption, MadeSymbolOption, chosen_book
 from cli.progress import shown_while
 from cli.quiet import quieten
 from cli.screen import Console
-from pipeline.datasets import find_dataset, made_symbol
+from pipeline.books import Book
 from pipeline.environment import prepare_environment
 from pipeline.errors import ConfigurationError
 from pipeline.home import Home, vpoc_home
-from pipeline.settings import flat_settings, require_settings
+from pipeline.settings import flat_settings, require_settings, setting_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,7 @@ def tune(
         ),
     ] = None,
     symbol: MadeSymbolOption = None,
+    book: BookOption = None,
     trials: Annotated[
         int | None, typer.Option(min=1, show_default="50", help="Trials of the study, earlier runs included.")
     ] = None,
@@ -64,7 +65,7 @@ def tune(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Search parameters on the results of 'vpoc run' for a symbol; called again, it resumes.
+    """Search parameters on the results of 'vpoc run' for a book; called again, it resumes.
 
     Every trial is recorded for good: the result shows how many there were, and what that leaves of the best. Options
     left out are taken from 'tuning' in settings.yaml. Ctrl-C ends the study with the best so far. Only --apply puts the
@@ -92,13 +93,13 @@ def tune(
         "seed": seed,
     }
     # Mistakes are reported before anything starts.
-    symbol = symbol or made_symbol(home)
-    chosen = study_settings(StudyTarget.of(target), require_settings(home), **overrides)
+    require_settings(home)
+    traded = chosen_book(home, symbol, book)
+    chosen = study_settings(StudyTarget.of(target), traded.settings, **overrides)
     if apply and len(chosen.objectives) > 1:
         raise ConfigurationError(
             "--apply needs a single best trial, but several objectives give a front: name one objective"
         )
-    find_dataset(symbol, home)
     prepare_environment(home)
     given = {name: value for name, value in {**overrides, "workers": workers}.items() if value is not None}
     console = Console(stderr=True) if as_json else Console()
@@ -108,23 +109,28 @@ def tune(
         from jobs.chain import run_study
         from pipeline.definitions import defs
 
-        run_study(defs, symbol, target, given, observe)
+        run_study(defs, traded.name, target, given, observe)
 
     shown_while(console, chain)
-    frame = _trials(target, symbol)
+    frame = _trials(target, traded.name)
     document = frame.attrs["document"]
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
         _tell(console, document, frame.attrs["folder"], apply=apply)
     if apply:
-        _apply(console, home, document)
+        _apply(console, home, traded, document)
 
 
-def _apply(console: Console, home: Home, document: dict[str, Any]) -> None:
+def _apply(console: Console, home: Home, book: Book, document: dict[str, Any]) -> None:
     from pipeline.settings_file import change_settings
 
-    kept = change_settings(home, flat_settings(document["settings"]))
+    found = flat_settings(document["settings"])
+    if book.name in book.settings.books:
+        own = f"books.{book.name}."
+        named = {name: setting_name(name) for name in found}
+        found = {(own if to.startswith("strategy.") else "") + to: found[name] for name, to in named.items()}
+    kept = change_settings(home, found)
     before = f"; the previous settings are in {kept}" if kept is not None else ""
     console.sentence(f"Written to {home.settings}{before}")
 
@@ -140,14 +146,14 @@ def _open_dashboard(home: Home, target: str | None, port: int) -> None:
     serve_dashboard(tuning_url(home), port=port, say=console.print)
 
 
-def _trials(target: str, symbol: str) -> "pd.DataFrame":
+def _trials(target: str, book: str) -> "pd.DataFrame":
     import dagster as dg
     import pandas as pd
 
-    from assets.partitions import study_key
+    from assets.partitions import of_book
     from pipeline.definitions import defs
 
-    key = study_key(target, symbol)
+    key = of_book(target, book)
     with dg.DagsterInstance.get() as instance:
         loader = defs.get_asset_value_loader(instance)
         frame: pd.DataFrame = loader.load_asset_value("studies", partition_key=key, python_type=pd.DataFrame)

@@ -1,5 +1,5 @@
 """Jobs: which assets are made together."""
 
-from jobs.asset_jobs import ingest, judge, research, train, tune
+from jobs.asset_jobs import desk, ingest, judge, prepare, research, train, tune
 
-__all__ = ["ingest", "judge", "research", "train", "tune"]
+__all__ = ["desk", "ingest", "judge", "prepare", "research", "train", "tune"]

@@ -6,9 +6,14 @@ from dagster import AssetSelection
 from assets.groups import BACKTESTS, FEATURES, JUDGEMENT, MODELS, SIGNALS
 from jobs.processes import one_process
 
-__all__ = ["ingest", "judge", "research", "train", "tune"]
+__all__ = ["desk", "ingest", "judge", "prepare", "research", "train", "tune"]
 
-ingest, research, train, tune, judge = (
+OF_SYMBOL = (
+    *("bar_history", "profile_history", "session_history"),
+    *("profile_structure", "naked_vpocs", "composite_profiles", "volatility_index", "features"),
+)
+
+ingest, prepare, research, train, tune, judge, desk = (
     dg.define_asset_job(name, selection=selection, description=description, executor_def=one_process)
     for name, selection, description in (
         (
@@ -17,25 +22,34 @@ ingest, research, train, tune, judge = (
             "Clean the bars of the months asked for and make their volume profiles.",
         ),
         (
+            "prepare",
+            AssetSelection.assets(*OF_SYMBOL),
+            "Join a symbol's months, and make its session history, profile structure and features.",
+        ),
+        (
             "research",
-            AssetSelection.groups(SIGNALS, FEATURES, BACKTESTS)
-            | AssetSelection.assets("session_history", "profile_structure", "naked_vpocs", "composite_profiles"),
-            "Make a symbol's history, signals, features, labels, training set and backtests from all its months.",
+            AssetSelection.groups(SIGNALS, FEATURES, BACKTESTS) - AssetSelection.assets(*OF_SYMBOL),
+            "Make a book's signals, labels, training set and backtests.",
         ),
         (
             "train",
             AssetSelection.groups(MODELS),
-            "Train a model family on a symbol's candidates, walk-forward; register it; trade its signals.",
+            "Train a model family on a book's candidates, walk-forward; register it; trade its signals.",
         ),
         (
             "tune",
             AssetSelection.assets("studies"),
-            "Search a target's parameters on a symbol, and record every trial.",
+            "Search a target's parameters on a book, and record every trial.",
         ),
         (
             "judge",
-            AssetSelection.groups(JUDGEMENT),
-            "Compare a symbol's models, judge its backtests and make its report, with every model there is.",
+            AssetSelection.groups(JUDGEMENT) - AssetSelection.assets("desk_backtest"),
+            "Compare a book's models, judge its backtests and make its report, with every model there is.",
+        ),
+        (
+            "desk",
+            AssetSelection.assets("desk_backtest"),
+            "Trade the books of the desk on one account, and make its report.",
         ),
     )
 )

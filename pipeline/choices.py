@@ -9,20 +9,20 @@ to the code can't be known and don't count.
 
 import datetime as dt
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from pipeline.backtest import BacktestResult
 from pipeline.market import Instrument
-from pipeline.performance import sharpe_ratio
+from pipeline.performance import AccountResult, sharpe_ratio
 from pipeline.settings import Settings, flat_settings
 from pipeline.tuning.look import Look
 from pipeline.tuning.targets import StudyTarget
 
-__all__ = ["backtest_look", "model_choices", "order_choices", "rule_choices"]
+__all__ = ["backtest_look", "desk_choices", "model_choices", "order_choices", "rule_choices"]
 
 
 def rule_choices(settings: Settings, instrument: Instrument) -> dict[str, Any]:
@@ -77,13 +77,31 @@ def model_choices(settings: Settings, instrument: Instrument, family: str, *, tu
     }
 
 
+def desk_choices(settings: Settings, books: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Every setting that a desk's backtest depends on: its limits and, each as a hash, its books' choices.
+
+    Parameters
+    ----------
+    settings
+        With the desk.
+    books
+        From :func:`rule_choices` or :func:`model_choices`, by book, in the desk's order.
+    """
+    hashed = {
+        f"books.{name}": hashlib.sha256(json.dumps(choices, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        for name, choices in books.items()
+    }
+    limits = settings.desk.model_dump(mode="json", exclude={"books"})
+    return {"order": list(books), **hashed, **flat_settings(limits, "desk.")}
+
+
 def _searched(settings: Settings, family: str) -> dict[str, Any]:
     """Settings of the search for a family's hyperparameters inside the folds, beside what ``tuned`` covers."""
     how = settings.tuning.model_dump(include={"sampler", "pruner", "seconds", "patience", "startup_trials"})
     return {**how, "space": settings.tuning.space(StudyTarget.of(family)).fingerprint()}
 
 
-def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: BacktestResult) -> Look | None:
+def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: AccountResult) -> Look | None:
     """A backtest as a trial of the ledger; None where it has no session.
 
     Parameters
@@ -91,16 +109,16 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ba
     symbol
         Market, such as ``ES``.
     name
-        ``rules``, ``orders``, or the model family.
+        ``rules``, ``orders``, ``desk``, or the model family.
     choices
-        From :func:`rule_choices`, :func:`order_choices` or :func:`model_choices`.
+        From :func:`rule_choices`, :func:`order_choices`, :func:`model_choices` or :func:`desk_choices`.
     result
         What came of them.
     """
     returns = result.daily_returns
     if returns.empty:
         return None
-    sharpe = sharpe_ratio(returns, periods_per_year=result.instrument.periods_per_year)
+    sharpe = sharpe_ratio(returns, periods_per_year=result.periods_per_year)
     target = f"backtest/{name}"
     return Look(
         study=f"{symbol}/{target}",

@@ -34,7 +34,6 @@ __all__ = [
     "find_dataset",
     "find_trades",
     "load_sources",
-    "made_symbol",
     "remember_source",
 ]
 
@@ -158,22 +157,6 @@ def find_dataset(key: str, home: Home) -> Dataset:
             f"or add '{key}: {{path: FILE}}' to {home.sources}"
         )
     return Dataset(key, instrument, sources[key])
-
-
-def made_symbol(home: Home) -> str:
-    """Name the symbol that a command means which goes on from what 'vpoc run' made: ES, or else the only one made.
-
-    Raises
-    ------
-    ConfigurationError
-        If several were made and none is ES: lists them.
-    """
-    made = sorted(path.stem for path in (home.assets / "training_set").glob("[!.]*.parquet"))
-    if "ES" in made or not made:
-        return "ES"
-    if len(made) > 1:
-        raise ConfigurationError(f"'vpoc run' has made {', '.join(made)}: name one with --symbol")
-    return made[0]
 
 
 def find_trades(key: str, home: Home) -> tuple[Instrument, TradeSource]:

@@ -3,17 +3,19 @@
 import dagster as dg
 
 from assets import all_assets
-from jobs import ingest, judge, research, train, tune
+from jobs import desk, ingest, judge, prepare, research, train, tune
 from jobs.processes import one_process
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
-from resources import BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
+from resources import BacktestStore, BarSource, ComputeDevice, MLflowTracking, ParquetStore, ResearchSettings
 from schedules import (
     dead_runs,
+    desk_after_judgement,
     judgement_after_failed_training,
     judgement_after_training,
     nightly_schedules,
-    research_after_ingest,
+    preparation_after_ingest,
+    research_after_preparation,
     training_after_research,
 )
 
@@ -24,18 +26,21 @@ prepare_environment(vpoc_home())
 
 defs = dg.Definitions(
     assets=all_assets(),
-    jobs=[ingest, research, tune, train, judge],
+    jobs=[ingest, prepare, research, tune, train, judge, desk],
     schedules=nightly_schedules(),
     sensors=[
-        research_after_ingest,
+        preparation_after_ingest,
+        research_after_preparation,
         training_after_research,
         judgement_after_training,
         judgement_after_failed_training,
+        desk_after_judgement,
         dead_runs,
     ],
     executor=one_process,  # of runs from the page and of backfills too
     resources={
         "io_manager": ParquetStore(),
+        "backtests": BacktestStore(),
         "bar_source": BarSource(),
         "settings": ResearchSettings(),
         "compute_device": ComputeDevice(),

@@ -1,11 +1,19 @@
 """The errors a user can fix: each text is one sentence that names the place and says what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from pipeline.shown import shown
 
-__all__ = ["ChainError", "ConfigurationError", "DataError", "PipelineError", "UnknownSymbolError", "did_you_mean"]
+__all__ = [
+    "BooksError",
+    "ChainError",
+    "ConfigurationError",
+    "DataError",
+    "PipelineError",
+    "UnknownSymbolError",
+    "did_you_mean",
+]
 
 
 class PipelineError(ValueError):
@@ -28,6 +36,21 @@ class DataError(PipelineError):
 
 class ChainError(PipelineError):
     """A step of a chain of runs failed; the text is the step's own message."""
+
+
+class BooksError(ChainError):
+    """Books of a symbol that failed; all others are done.
+
+    Attributes
+    ----------
+    failed
+        What went wrong, by book.
+    """
+
+    def __init__(self, failed: Mapping[str, str], symbol: str) -> None:
+        said = (why if name == symbol else f"book {name}: {why}" for name, why in failed.items())
+        super().__init__("; ".join(said))
+        self.failed = dict(failed)
 
 
 class UnknownSymbolError(PipelineError):

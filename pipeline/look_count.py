@@ -18,7 +18,7 @@ from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.look import Look
 from pipeline.tuning.looks import Looks
 
-__all__ = ["LookCount", "after_looks", "count_backtests", "record_backtests"]
+__all__ = ["LookCount", "after_looks", "count_backtests", "market_looks", "record_backtests"]
 
 PATIENCE = 5.0  # seconds: a verdict is worth more than its number of looks
 
@@ -100,6 +100,16 @@ def count_backtests(
         expected_best=looks.expected_best * math.sqrt(instrument.periods_per_year),
         overfitting=100 * looks.overfitting(),
     )
+
+
+def market_looks(symbol: str, sessions: pd.DatetimeIndex) -> Looks | None:
+    """Return every trial on a market in these sessions; None where there is no session or the ledger is down."""
+    if sessions.empty:
+        return None
+    try:
+        return _ledger().looks(symbol, sessions[0], sessions[-1])
+    except ConfigurationError:
+        return None
 
 
 def after_looks(document: Mapping[str, Any]) -> str:

@@ -4,9 +4,7 @@ A replay works under today's settings. A frame of other ones differs from it, an
 """
 
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import Any, Protocol
 
 from pipeline.datasets import Dataset
 from pipeline.errors import DataError
@@ -16,12 +14,21 @@ from pipeline.strategy.rules import DEFAULT_STRATEGY
 
 __all__ = ["changed_settings", "made_under", "require_same_settings"]
 
+
+class _Stored(Protocol):
+    """A frame, or backtests: whatever is stored with attributes."""
+
+    @property
+    def attrs(self) -> Any: ...
+
+
 SETTINGS = "settings"
 _STRATEGY = "strategy.name"
 # Settings of the history that its profiles do not depend on.
 _WINDOWS = {"trend_window", "direction_window", "calm_short", "calm_long", "atr_window"}
 # What is made before there is a strategy, and what of it only its candidates decide.
-_OF_HISTORY = ("volume_profiles", "session_history", "features")
+_OF_PROFILES = ("volume_profiles", "profile_history")
+_OF_HISTORY = (*_OF_PROFILES, "session_history", "features")
 _OF_CANDIDATES = ("candidates", "labels", "sequences")
 # Labels are of one contract each, whatever the account's money.
 _OF_ACCOUNT = {"slippage_ticks", "trade_through_ticks", "hold_overnight", "entry_cutoff"}
@@ -38,6 +45,7 @@ _OF_MONEY = {"point_value", "commission_per_side", "commission_rate"}
 _TRADED = ("labels", "training_set")
 _LEARNED = ("features", "training_set")
 _SCORED = ("next_orders",)
+_BACKTESTED = ("rule_backtest", "model_backtest")
 
 
 def made_under(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any]:
@@ -53,8 +61,10 @@ def made_under(name: str, settings: Settings, dataset: Dataset) -> dict[str, Any
     return {"source": dataset.identity, SETTINGS: flat_settings(_settings_of(name, settings, dataset))}
 
 
-def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings, dataset: Dataset) -> None:
-    """See that stored frames were made under today's settings.
+def require_same_settings(
+    frames: Mapping[str, _Stored], settings: Settings, dataset: Dataset, *, run: str = ""
+) -> None:
+    """See that stored frames were made of today's source and under today's settings.
 
     Settings that a frame doesn't depend on may have changed, and one stored without them is taken as it is.
 
@@ -64,18 +74,23 @@ def require_same_settings(frames: Mapping[str, pd.DataFrame], settings: Settings
         By asset.
     settings, dataset
         Of today.
+    run
+        Command that makes them anew; that of the symbol by default.
 
     Raises
     ------
     DataError
         For the first that was not: names what has changed.
     """
+    again = f"run '{run or f'vpoc run --symbol {dataset.key}'}', which rebuilds everything"
     for name, frame in frames.items():
-        if changed := changed_settings(name, frame.attrs, settings, dataset):
+        made_from = frame.attrs.get("source", dataset.identity)
+        if made_from != dataset.identity:
             raise DataError(
-                f"settings have changed since {name} was made ({', '.join(changed)}): run 'vpoc run --symbol "
-                f"{dataset.key}', which rebuilds everything"
+                f"{name} was made from {made_from!r}, but {dataset.key}'s source is now {dataset.identity!r}: {again}"
             )
+        if changed := changed_settings(name, frame.attrs, settings, dataset):
+            raise DataError(f"settings have changed since {name} was made ({', '.join(changed)}): {again}")
 
 
 def changed_settings(name: str, attrs: Mapping[str, Any], settings: Settings, dataset: Dataset) -> list[str]:
@@ -94,20 +109,21 @@ def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, A
     rules, instrument = settings.rules, dataset.instrument
     rows = rules.history.row_rule(instrument)
     if name in _OF_HISTORY:
-        unused = _WINDOWS if name == "volume_profiles" else set()
+        unused = _WINDOWS if name in _OF_PROFILES else set()
         chosen = rules.history.model_dump(mode="json", exclude=unused)
     else:
         chosen = rules.candidate_settings if name in _OF_CANDIDATES else rules.flat
     chosen |= rows.options
     if not rows.by_time and name not in _LEARNED:  # some features are of time in any case
         del chosen["tpo_minutes"]
-    traded = name in _TRADED
+    traded = name in (*_TRADED, *_BACKTESTED)
     found: dict[str, Any] = {
         "strategy": chosen,
         "instrument": instrument.model_dump(mode="json", include=_OF_INSTRUMENT | (_OF_MONEY if traded else set())),
     }
     if traded:
-        found["account"] = settings.account_for(instrument).model_dump(mode="json", include=_OF_ACCOUNT)
+        only = None if name in _BACKTESTED else _OF_ACCOUNT  # labels need no money
+        found["account"] = settings.account_for(instrument).model_dump(mode="json", include=only)
     if name in _LEARNED:
         found["features"] = {"leave_out": sorted(settings.features.left_out())}
         if code := feature_code():

@@ -105,7 +105,7 @@ class Outcome:
     @property
     def daily_returns(self) -> pd.Series:
         """Same as in :class:`pipeline.backtest.BacktestResult`."""
-        return daily_returns(self.session_equity, self.account)
+        return daily_returns(self.session_equity, self.account.initial_capital)
 
     @property
     def trades(self) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from pipeline.strategy import HistorySettings, Strategy
 
 __all__ = [
     "RULES",
+    "RULES_IN_THEIR_TIME",
     "Research",
     "bars_from",
     "make_profiles",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 RULES = "Rule signals"
+RULES_IN_THEIR_TIME = "Rules, same time"
+"""The rules over the sessions that a model's signals are traded in."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The user's settings from ``settings.yaml`` in the home: strategy, account, cleaning, simulator, models, tuning."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from pipeline.backtest import Account
+from pipeline.book_settings import BookSettings, DeskSettings
 from pipeline.errors import ConfigurationError
 from pipeline.features.selection import FeatureSelection
 from pipeline.frozen_settings import FrozenSettings, SettingError
@@ -18,6 +20,7 @@ from pipeline.learning.fold_settings import check_walk_forward
 from pipeline.learning.models import Model, find_family, make_model
 from pipeline.market import Instrument
 from pipeline.strategy import HistorySettings, Strategy, TradingRules
+from pipeline.strategy.registry import UnusableStrategy, why_unusable
 from pipeline.tuning.settings import TuningSettings
 from pipeline.yaml_files import place_in_yaml, read_yaml_mapping
 
@@ -48,6 +51,7 @@ class SimulatorSettings(FrozenSettings):
 
 
 _HIGH_RISK = 0.1
+_BOOK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 Weights = Literal["equal", "uniqueness"]
 
@@ -122,6 +126,8 @@ class ModelSelection(FrozenSettings):
 
 
 def _written(strategy: Strategy) -> dict[str, Any]:
+    if isinstance(strategy, UnusableStrategy):
+        return {"name": strategy.name}
     return {"name": strategy.name, **strategy.parameters.model_dump(mode="json")}
 
 
@@ -158,6 +164,10 @@ class Settings(FrozenSettings):
         Where they are trained.
     tuning
         What is tuned, and how.
+    books
+        Books beside the one that each symbol has, which has its name and trades ``strategy``.
+    desk
+        Which books trade on one account, and what it limits.
     """
 
     history: HistorySettings = HistorySettings()
@@ -171,6 +181,8 @@ class Settings(FrozenSettings):
     models: ModelSelection = ModelSelection()
     compute: ComputeSettings = ComputeSettings()
     tuning: TuningSettings = TuningSettings()
+    books: dict[str, BookSettings] = Field(default_factory=dict)
+    desk: DeskSettings = DeskSettings()
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -195,6 +207,8 @@ class Settings(FrozenSettings):
             start = TradingRules(HistorySettings(**history))
         except SettingError as error:
             raise error.under("history") from error
+        if why := why_unusable(str(own.get("name", ""))):
+            return {**given, "strategy": UnusableStrategy(str(own["name"]), why)}
         try:
             rules = start.changed(own)
         except SettingError as error:
@@ -203,8 +217,54 @@ class Settings(FrozenSettings):
 
     @model_validator(mode="after")
     def _possible_spaces(self) -> Self:
-        self.tuning.require_spaces(self.rules)
+        if not isinstance(self.strategy, UnusableStrategy):
+            self.tuning.require_spaces(self.rules)
         return self
+
+    @model_validator(mode="after")
+    def _distinct_books(self) -> Self:
+        names = [*self.books]
+        for place, name in enumerate(names):
+            if not _BOOK_NAME.fullmatch(name):
+                raise ConfigurationError(
+                    f"a book can't be called {name!r}: give it 1 to 40 letters, digits, dashes and underscores, "
+                    "a letter or digit first"
+                )
+            if name.lower() in (twice := {each.lower(): each for each in names[:place]}):
+                raise ConfigurationError(
+                    f"the books {twice[name.lower()]} and {name} differ in capitals only, which some file systems "
+                    "don't tell apart; rename one"
+                )
+        return self
+
+    def for_book(self, name: str) -> "Settings":
+        """Return these settings with the strategy and the models of a book; those of a symbol's own are these.
+
+        Raises
+        ------
+        SettingError
+            For a strategy, parameter or model that there is not.
+        """
+        if name not in self.books:
+            return self
+        book = self.books[name]
+        try:
+            rules = book.rules(TradingRules(self.history) if book.names_strategy else self.rules)
+        except SettingError as error:
+            raise error.under("books", name, "strategy") from error
+        try:
+            models = self.models.model_copy(update={"families": _only(book.model)})
+        except ConfigurationError as error:
+            raise SettingError("", ("books", name, "model"), "", str(error)) from error
+        return self.model_copy(
+            update={
+                "strategy": rules.strategy,
+                "models": models,
+                "tuning": self.tuning.for_book(
+                    models.families, same_strategy=rules.strategy.name == self.strategy.name
+                ),
+            }
+        )
 
     @property
     def rules(self) -> TradingRules:
@@ -214,6 +274,12 @@ class Settings(FrozenSettings):
     def account_for(self, instrument: Instrument) -> Account:
         """The account for an instrument: its own margin rates, where the settings give no others."""
         return Account.for_instrument(instrument, **self.account)
+
+
+def _only(family: str | None) -> tuple[str, ...]:
+    if family is not None:
+        find_family(family)
+    return () if family is None else (family,)
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "", *, empty: bool = False) -> dict[str, Any]:

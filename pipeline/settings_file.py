@@ -48,8 +48,6 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
         if place == "strategy.name" and isinstance(given := document.get("strategy"), CommentedMap):
             for own in [each for each in given if setting_name(f"strategy.{each}").startswith("strategy.")]:
                 del given[own]  # parameters of the strategy before
-        if place.startswith("strategy.") and isinstance(document.get("strategy"), str):
-            document["strategy"] = CommentedMap(name=document["strategy"])
         _change(document, place.split("."), value, place)
     text = io.StringIO()
     if document:
@@ -57,7 +55,10 @@ def change_settings(home: Home, values: Mapping[str, Any]) -> Path | None:
     trial = path.with_name(f".{path.name}.trial")
     try:
         write_whole(trial, text.getvalue())
-        read_settings(trial)
+        settings = read_settings(trial)
+        for book in settings.books:  # which are seen to when they are run
+            if any(name.startswith(f"books.{book}.") for name in values):
+                settings.for_book(book)
     except ConfigurationError as error:
         raise ConfigurationError(str(error).replace(str(trial), str(path))) from error
     finally:
@@ -97,6 +98,8 @@ def _change(document: CommentedMap, names: list[str], value: Any, whole: str) ->
         if value is None:
             return
         inner = document[names[0]] = CommentedMap()
+    if names[0] == "strategy" and isinstance(inner, str):  # its name alone
+        inner = document["strategy"] = CommentedMap(name=inner)
     if not isinstance(inner, CommentedMap):
         raise ConfigurationError(f"{whole}: {names[0]} is {inner!r}, not a mapping; fix it there first")
     _change(inner, names[1:], value, whole)

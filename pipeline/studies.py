@@ -70,6 +70,8 @@ class StudyInputs:
         Of the target's family: the asset ``models``; None where it was not trained.
     volatility_index
         The asset of that name; None without one.
+    book
+        Name of the book; by default the symbol's own.
     """
 
     dataset: Dataset
@@ -77,6 +79,12 @@ class StudyInputs:
     learning: LearningInputs
     scores: pd.DataFrame | None = None
     volatility_index: pd.DataFrame | None = None
+    book: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the book."""
+        return self.book or self.dataset.key
 
 
 @dataclass(frozen=True)
@@ -244,7 +252,7 @@ class _Making:
         """Another objective, or another space, is another study."""
         what = "+".join(self.request.objectives)
         name = f"{self.target.name}-{what}-{version[:8]}-{self.space.fingerprint()[:8]}"
-        return self.home.root / "tuning" / self.inputs.dataset.key / name
+        return self.home.root / "tuning" / self.inputs.name / name
 
     def subject(self, version: str, first: pd.Timestamp, last: pd.Timestamp) -> Subject:
         capital = self.account.initial_capital
@@ -303,8 +311,8 @@ def _replayed(making: _Making, traded: Traded, scores: pd.DataFrame | None = Non
 
 
 def _scored(making: _Making, family: str) -> Study:
-    key, scores = making.inputs.dataset.key, making.inputs.scores
-    again = f"'vpoc models train {family} --symbol {key}'"
+    key, scores = making.inputs.name, making.inputs.scores
+    again = f"'vpoc models train {family} --{'book' if making.inputs.book else 'symbol'} {key}'"
     if scores is None:
         raise DataError(f"{family} has no scores on {key} yet: train it first with {again}")
     if scores.attrs.get("made_from") != making.inputs.learning.version:

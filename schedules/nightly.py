@@ -21,9 +21,10 @@ from pipeline.made_under import changed_settings
 from pipeline.market import Instrument, load_instruments, session_schedule
 from pipeline.settings import load_settings
 
-__all__ = ["RETRY_TAGS", "SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
+__all__ = ["BOOK_TAG", "RETRY_TAGS", "SYMBOL_TAG", "THEN_TAG", "nightly_schedules"]
 
 SYMBOL_TAG = "vpoc/symbol"
+BOOK_TAG = "vpoc/book"
 THEN_TAG = "vpoc/then"
 RETRY_TAGS = {
     "dagster/max_retries": "2",
@@ -73,7 +74,7 @@ def _schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Half an hour after {calendar}'s close ({close:%H:%M} {zone}), on its sessions only: "
         "ingests the running month (in its first week the one before too) of every symbol with a source, "
-        "then runs its research.",
+        "then runs the research of its books.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         local = context.scheduled_execution_time.astimezone(ZoneInfo(zone))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from pipeline.market import Instrument
 from pipeline.settings import Settings
 from pipeline.strategy import TradingRules, gate_columns, make_signals
 
-__all__ = ["audit", "auditing"]
+__all__ = ["audit", "audit_trading", "auditing"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -56,6 +56,7 @@ def audit(
     external: Mapping[str, pd.DataFrame] | None = None,
     account: Account | None = None,
     splitters: Sequence[Any] | None = None,
+    trading: bool = True,
     cutoffs: int = 8,
     seed: int = 0,
     progress: Progress | None = None,
@@ -78,6 +79,8 @@ def audit(
         Of the labels; the contract's by default.
     splitters
         To judge on the candidates' labels; both of the project by default.
+    trading
+        Whether to judge what the strategy makes too: candidates, gates, fills, labels, splits.
     cutoffs
         At how many sessions' closes to cut the data off beside the rare days (:func:`pipeline.audit.rare_days`), which
         always are among them.
@@ -97,15 +100,10 @@ def audit(
     DataError
         For bars that can't be used, or fewer than three sessions.
     """
-    if isinstance(cutoffs, bool) or not isinstance(cutoffs, int) or cutoffs < 1:
-        raise ConfigurationError(f"cutoffs is {cutoffs!r}; give a whole number, 1 or more")
     pool = registered() if features is None else features
     rules = rules or TradingRules()
     inputs = FeatureInputs.from_bars(bars, instrument, rules.history, vix, external=external)
-    if len(inputs.sessions) < 3:
-        raise DataError(
-            f"{instrument.symbol} has {len(inputs.sessions)} sessions with volume; an audit needs 3 to cut any off"
-        )
+    _require(inputs, cutoffs)
     chosen = available(inputs, pool)
     skipped = {
         name: f"needs {', '.join(need for need in pool[name].needs if not inputs.has(need))}, which is missing"
@@ -121,8 +119,10 @@ def audit(
     sound = {name: one for name, one in chosen.items() if name not in whole.failed and name not in whole.infinite}
 
     found = check_externals(inputs, chosen, whole, _dated(inputs, places), done)
-    learned, missing = _check_learning(inputs, rules, sound, whole, account or Account(), places, splitters, seed)
-    skipped |= missing
+    learned: list[Finding] = []
+    if trading:
+        learned, missing = _check_learning(inputs, rules, sound, whole, account or Account(), places, splitters, seed)
+        skipped |= missing
     done("signals, labels, fills and folds")
     causes = {one.feature: one.likely_cause for one in (*found, *learned) if one.check in ("external", "separation")}
     found += check_truncation(inputs, chosen, whole, places, causes, done)
@@ -154,12 +154,47 @@ def audit(
     )
 
 
+def audit_trading(
+    bars: pd.DataFrame,
+    instrument: Instrument,
+    rules: TradingRules,
+    *,
+    account: Account | None = None,
+    cutoffs: int = 8,
+    seed: int = 0,
+) -> AuditReport:
+    """Prove by replay that what a strategy makes doesn't see the future, whatever the features; see :func:`audit`."""
+    inputs = FeatureInputs.from_bars(bars, instrument, rules.history)
+    _require(inputs, cutoffs)
+    places = choose_cutoffs(inputs, cutoffs, seed)
+    none = raw_table(inputs, {})
+    findings, skipped = _check_learning(inputs, rules, {}, none, account or Account(), places, None, seed)
+    return AuditReport(
+        findings=tuple(sorted(findings, key=lambda finding: finding.severity == "warning")),
+        judged=(),
+        skipped=skipped,
+        cutoffs=tuple(inputs.sessions[places]),
+        sessions=len(inputs.sessions),
+    )
+
+
+def _require(inputs: FeatureInputs, cutoffs: int) -> None:
+    if isinstance(cutoffs, bool) or not isinstance(cutoffs, int) or cutoffs < 1:
+        raise ConfigurationError(f"cutoffs is {cutoffs!r}; give a whole number, 1 or more")
+    if len(inputs.sessions) < 3:
+        raise DataError(
+            f"{inputs.instrument.symbol} has {len(inputs.sessions)} sessions with volume; an audit needs 3 to cut any "
+            "off"
+        )
+
+
 @contextmanager
 def auditing(
     bars: pd.DataFrame,
     instrument: Instrument,
     settings: Settings,
     *,
+    of: Literal["features", "trading"],
     vix: pd.DataFrame | None = None,
     sessions: int,
     cutoffs: int,
@@ -172,6 +207,8 @@ def auditing(
         As of :func:`audit`.
     settings
         Strategy, chosen features, account and seed.
+    of
+        What to audit: a symbol's features, or what a book's strategy makes.
     sessions
         How many of the last sessions to audit.
 
@@ -181,7 +218,7 @@ def auditing(
         Waits for the report and returns it.
     """
     recent = last_sessions(bars, instrument, sessions)
-    given = (recent, instrument, settings, vix, cutoffs)
+    given = (recent, instrument, settings, of, vix, cutoffs)
     if len(recent) < WORTH_PROCESSES or processors() == 1:
         yield lambda: _audit_under(*given)
         return
@@ -193,17 +230,20 @@ def auditing(
 
 
 def _audit_under(
-    bars: pd.DataFrame, instrument: Instrument, settings: Settings, vix: pd.DataFrame | None, cutoffs: int
+    bars: pd.DataFrame, instrument: Instrument, settings: Settings, of: str, vix: pd.DataFrame | None, cutoffs: int
 ) -> AuditReport:
+    account, seed = settings.account_for(instrument), settings.seed
+    if of == "trading":
+        return audit_trading(bars, instrument, settings.rules, account=account, cutoffs=cutoffs, seed=seed)
     return audit(
         bars,
         instrument,
-        settings.rules,
+        TradingRules(settings.history),
         features=settings.features.chosen(),
         vix=vix,
-        account=settings.account_for(instrument),
+        trading=False,
         cutoffs=cutoffs,
-        seed=settings.seed,
+        seed=seed,
     )
 
 

@@ -1,14 +1,12 @@
-"""Result of a desk's backtest: trades, the end of every order, equity, each book's part in it, and margin."""
+"""Result of a desk's backtest: trades, the end of every order, equity, each book's P&L, and margin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from pipeline.backtest.account import Account
 from pipeline.backtest.desk_settings import Desk
-from pipeline.backtest.ledger import daily_returns
+from pipeline.backtest.ledger import BookLedger, daily_returns
 from pipeline.market import Instrument
 
 __all__ = ["DeskResult"]
@@ -53,47 +51,29 @@ class DeskResult:
     @property
     def daily_returns(self) -> pd.Series:
         """As of :class:`~pipeline.backtest.ledger.BacktestResult`."""
-        return daily_returns(self.session_equity, Account(initial_capital=self.desk.initial_capital))
+        return daily_returns(self.session_equity, self.initial_capital)
+
+    @property
+    def ledgers(self) -> tuple[BookLedger, ...]:
+        """Trades and orders of each book, in the books' order."""
+        return tuple(map(self.ledger, self.instruments))
+
+    def ledger(self, book: str) -> BookLedger:
+        """Return the trades and orders of one book."""
+        mine = (frame[frame["book"] == book] for frame in (self.trades, self.orders))
+        return BookLedger(self.instruments[book], *mine)
+
+    @property
+    def initial_capital(self) -> float:
+        """Money before the first bar."""
+        return self.desk.initial_capital
+
+    @property
+    def slippage_ticks(self) -> int:
+        """Ticks that fills pay which are not a limit's."""
+        return self.desk.slippage_ticks
 
     @property
     def periods_per_year(self) -> int:
         """Sessions in a year, for annualising: 365 if any book trades around the clock, else 252."""
         return max(instrument.periods_per_year for instrument in self.instruments.values())
-
-    @property
-    def contribution(self) -> pd.DataFrame:
-        """Trades, P&L, commission, and worst and best session of each book; the P&L sums to the desk's."""
-        grouped = self.trades.groupby("book")
-        days = self.daily_pnl
-        return pd.DataFrame(
-            {
-                "trades": grouped.size().reindex(days.columns, fill_value=0),
-                "pnl": days.sum(),
-                "commission": grouped["commission"].sum().reindex(days.columns, fill_value=0.0),
-                "worst_session": days.min(),
-                "best_session": days.max(),
-            }
-        )
-
-    @property
-    def correlation(self) -> pd.DataFrame:
-        """Pearson correlation of the books' daily P&L over all sessions, idle ones included; NaN for a constant one."""
-        return self.daily_pnl.corr()
-
-    @property
-    def margin_use(self) -> pd.Series:
-        """Share of equity that the positions' margin takes (``most``, ``mean_while_held``), and how often any is held.
-
-        ``held_share`` is a share of instants; ``calls`` counts positions closed by a margin call.
-        """
-        held = self.margin > 0
-        share = (self.margin / self.equity).where(self.equity > 0, np.inf)[held]
-        return pd.Series(
-            {
-                "most": share.max() if len(share) else 0.0,
-                "mean_while_held": share.mean() if len(share) else 0.0,
-                "held_share": held.mean() if len(held) else 0.0,
-                "calls": float((self.trades["exit_reason"] == "margin_call").sum()),
-            },
-            name="margin_use",
-        )

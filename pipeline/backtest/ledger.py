@@ -8,7 +8,24 @@ from pipeline.backtest.account import Account
 from pipeline.market import Instrument
 from pipeline.market.sessions import session_slices
 
-__all__ = ["BacktestResult", "daily_returns", "equity_by_session"]
+__all__ = ["BacktestResult", "BookLedger", "daily_returns", "equity_by_session"]
+
+
+@dataclass(frozen=True)
+class BookLedger:
+    """Trades and orders of one book.
+
+    Attributes
+    ----------
+    instrument
+        What it trades.
+    trades, orders
+        As of :class:`BacktestResult`; ``order`` of a trade is a row label in these orders.
+    """
+
+    instrument: Instrument
+    trades: pd.DataFrame
+    orders: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -53,12 +70,32 @@ class BacktestResult:
         The first is on the initial capital. Once equity is zero or less there is nothing to earn a return
         on: the sessions after it return 0.
         """
-        return daily_returns(self.session_equity, self.account)
+        return daily_returns(self.session_equity, self.account.initial_capital)
+
+    @property
+    def ledgers(self) -> tuple[BookLedger]:
+        """Trades and orders of the one book."""
+        return (BookLedger(self.instrument, self.trades, self.orders),)
+
+    @property
+    def initial_capital(self) -> float:
+        """Money before the first bar."""
+        return self.account.initial_capital
+
+    @property
+    def slippage_ticks(self) -> int:
+        """Ticks that fills pay which are not a limit's."""
+        return self.account.slippage_ticks
+
+    @property
+    def periods_per_year(self) -> int:
+        """Sessions in a year, for annualising."""
+        return self.instrument.periods_per_year
 
 
-def daily_returns(session_equity: pd.Series, account: Account) -> pd.Series:
+def daily_returns(session_equity: pd.Series, initial_capital: float) -> pd.Series:
     """:attr:`BacktestResult.daily_returns` from equity by session."""
-    base = session_equity.shift(1, fill_value=account.initial_capital)
+    base = session_equity.shift(1, fill_value=initial_capital)
     return (session_equity / base - 1).where(base > 0, 0.0).rename("daily_return")
 
 

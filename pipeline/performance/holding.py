@@ -77,4 +77,4 @@ def buy_and_hold(bars: pd.DataFrame, instrument: Instrument, account: Account) -
         rolls = len(first) - 1
     equity = pd.Series(values, index=index, name="equity")
     sessions = equity_by_session(equity, instrument)
-    return BuyAndHold(equity, sessions, daily_returns(sessions, account), made, rolls)
+    return BuyAndHold(equity, sessions, daily_returns(sessions, account.initial_capital), made, rolls)

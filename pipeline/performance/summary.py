@@ -1,16 +1,17 @@
 """One table of a backtest: every metric with its 95 % interval, unit and what to know about it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.backtest import BacktestResult
+from pipeline.backtest import BookLedger
 from pipeline.market.sessions import session_schedule
 from pipeline.performance import kernels, metrics
+from pipeline.performance.account_result import AccountResult
 from pipeline.performance.drawdowns import maximum_drawdown
 from pipeline.performance.metric_table import MetricTable, noted
 from pipeline.performance.sharpe import probabilistic_sharpe_ratio
@@ -20,6 +21,10 @@ __all__ = [
     "COST_LINES",
     "FEWEST_TRADES",
     "HEADLINE_METRICS",
+    "DailyStatistics",
+    "Kernel",
+    "add_daily",
+    "add_trade_results",
     "interval_reach",
     "summary",
     "summary_to_dict",
@@ -54,19 +59,20 @@ ORDER_STATUSES = ("closed", "not_reached", "gapped_past_stop", "skipped", "cance
 _EACH_ONCE = "mean per contract after costs; each trade counts once here, in money larger positions weigh more"
 
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+DailyStatistics = Mapping[str, tuple[Kernel, str, str]]
 
 
-def summary(result: BacktestResult, *, seed: int = 0, currency: str = "$") -> pd.DataFrame:
+def summary(result: AccountResult, *, seed: int = 0, currency: str = "$") -> pd.DataFrame:
     """Metrics of a backtest with their uncertainty.
 
     Parameters
     ----------
     result
-        What ``pipeline.backtest.simulate`` returns.
+        What ``pipeline.backtest.simulate`` or ``simulate_desk`` returns.
     seed
         Of the bootstrap; the same seed gives the same intervals.
     currency
-        Unit of money: the account's, which is the instrument's quote currency.
+        Unit of money: the account's, which is the instruments' quote currency.
 
     Returns
     -------
@@ -90,9 +96,9 @@ def summary(result: BacktestResult, *, seed: int = 0, currency: str = "$") -> pd
     return table.frame()
 
 
-def _add_returns(table: MetricTable, result: BacktestResult, seed: int) -> None:
+def _add_returns(table: MetricTable, result: AccountResult, seed: int) -> None:
     returns = metrics.finite_values(result.daily_returns, "daily returns")
-    year = result.instrument.periods_per_year
+    year = result.periods_per_year
     statistics: dict[str, tuple[Kernel, str, str]] = {
         "sharpe_ratio": (lambda r: kernels.sharpe(r, year), "", f"daily returns of all sessions × √{year}"),
         "sortino_ratio": (lambda r: kernels.sortino(r, year), "", "downside deviation about 0"),
@@ -100,20 +106,40 @@ def _add_returns(table: MetricTable, result: BacktestResult, seed: int) -> None:
         "annual_return": (lambda r: 100 * kernels.growth(r, year), "%", "compound annual growth rate"),
         "tail_ratio": (kernels.tail_ratio, "", "95th over 5th percentile of daily returns"),
     }
-    count = len(result.trades)
-    samples = {name: (returns, entry[0]) for name, entry in statistics.items()}
-    intervals = resampled_intervals(samples, returns, seed=seed) if count >= FEWEST_TRADES else {}
+    add_daily(table, returns, statistics, len(result.trades), seed)
+
+
+def add_daily(
+    table: MetricTable, values: NDArray[np.float64], statistics: DailyStatistics, trades: int, seed: int
+) -> None:
+    """Add statistics of daily values, the probabilistic Sharpe ratio after the Sharpe ratio, and the sessions.
+
+    Parameters
+    ----------
+    table
+        Added to.
+    values
+        Returns or P&L of all sessions, shape (n,).
+    statistics
+        Kernel, unit and note by name.
+    trades
+        How many made them; intervals take at least :data:`FEWEST_TRADES`.
+    seed
+        Of the bootstrap.
+    """
+    samples = {name: (values, entry[0]) for name, entry in statistics.items()}
+    intervals = resampled_intervals(samples, values, seed=seed) if trades >= FEWEST_TRADES else {}
     for name, (kernel, unit, note) in statistics.items():
-        value = float(kernel(returns))
-        why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "an interval")
+        value = float(kernel(values))
+        why = _why_nan(name, values) if math.isnan(value) else _too_few(trades, "an interval")
         table.add(name, value, unit, noted(note, why), intervals.get(name))
         if name == "sharpe_ratio":
-            known = count >= FEWEST_TRADES
-            probability = 100 * probabilistic_sharpe_ratio(returns, dependent=True) if known else math.nan
-            why = _why_nan(name, returns) if math.isnan(value) else _too_few(count, "a probability")
+            known = trades >= FEWEST_TRADES
+            probability = 100 * probabilistic_sharpe_ratio(values, dependent=True) if known else math.nan
+            why = _why_nan(name, values) if math.isnan(value) else _too_few(trades, "a probability")
             note = noted("probability that the true Sharpe ratio is above 0", why)
             table.add("probabilistic_sharpe_ratio", probability, "%", note)
-    table.add("sessions", len(returns), "sessions", "with bars, idle ones included")
+    table.add("sessions", len(values), "sessions", "with bars, idle ones included")
 
 
 def _counted(count: int, noun: str) -> str:
@@ -139,12 +165,12 @@ def _why_nan(name: str, returns: NDArray[np.float64]) -> str:
     }.get(name, "cannot be computed")
 
 
-def _add_drawdown(table: MetricTable, result: BacktestResult, currency: str) -> None:
-    worst = maximum_drawdown(result.equity, initial=result.account.initial_capital)
+def _add_drawdown(table: MetricTable, result: AccountResult, currency: str) -> None:
+    worst = maximum_drawdown(result.equity, initial=result.initial_capital)
     note = "no bars" if math.isnan(worst.fraction) else "from equity at every bar's close"
     table.add("maximum_drawdown", 100 * worst.fraction, "%", note)
     table.add("maximum_drawdown_amount", worst.amount, currency, note)
-    growth = metrics.annual_return(result.daily_returns, periods_per_year=result.instrument.periods_per_year)
+    growth = metrics.annual_return(result.daily_returns, periods_per_year=result.periods_per_year)
     calmar = growth / worst.fraction if worst.fraction > 0 else math.nan
     why = "" if worst.fraction > 0 else "no drawdown"
     table.add("calmar_ratio", calmar, "", noted("CAGR over maximum drawdown, of the whole period", why))
@@ -161,36 +187,24 @@ def _add_drawdown(table: MetricTable, result: BacktestResult, currency: str) -> 
     table.add("drawdown_days", days, "days", note)
 
 
-def _sessions_begun(result: BacktestResult, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
+def _sessions_begun(result: AccountResult, instants: pd.DatetimeIndex) -> NDArray[np.int64]:
     """Count the result's sessions that have opened at each instant, which may lie between two of them."""
     sessions = pd.DatetimeIndex(result.daily_returns.index).as_unit("ns")
-    schedule = session_schedule(result.instrument, sessions[0], sessions[-1])
-    opens = pd.DatetimeIndex(schedule["open"]).as_unit("ns").asi8
+    instruments = {ledger.instrument.symbol: ledger.instrument for ledger in result.ledgers}
+    schedules = [session_schedule(each, sessions[0], sessions[-1])["open"] for each in instruments.values()]
+    first = pd.concat(schedules).groupby(level=0).min()  # where calendars differ, a date begins with the earliest
+    opens = np.maximum.accumulate(pd.DatetimeIndex(first).as_unit("ns").asi8)
     begun = np.searchsorted(opens, instants.as_unit("ns").asi8, side="right")
-    dates = np.append(schedule.index.asi8[:1] - 1, schedule.index.asi8)[begun]  # before the first there is none
+    days = pd.DatetimeIndex(first.index).as_unit("ns").asi8
+    dates = np.append(days[:1] - 1, days)[begun]  # before the first there is none
     return np.searchsorted(sessions.asi8, dates, side="right")
 
 
-def _add_trades(table: MetricTable, result: BacktestResult, seed: int, currency: str) -> None:
+def _add_trades(table: MetricTable, result: AccountResult, seed: int, currency: str) -> None:
     trades = result.trades
+    values = [pd.Series(ledger.instrument.tick_value, index=ledger.trades.index) for ledger in result.ledgers]
+    add_trade_results(table, trades, pd.concat(values).reindex(trades.index).to_numpy(np.float64), seed, currency)
     pnl = trades["pnl"].to_numpy(dtype=np.float64)
-    multiples = trades["r_multiple"].to_numpy(dtype=np.float64)
-    quantity = trades["quantity"].to_numpy(dtype=np.float64)
-    ticks = pnl / (quantity * result.instrument.tick_value)
-    statistics: dict[str, tuple[NDArray[np.float64], Kernel, str, str]] = {
-        "win_rate": (pnl, lambda v: 100 * kernels.positive_share(v), "%", "trades with a profit after commission"),
-        "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
-        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss per trade"),
-        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple per trade"),
-        "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
-    }
-    samples = {name: entry[:2] for name, entry in statistics.items()}
-    intervals = resampled_intervals(samples, pnl, seed=seed) if len(pnl) >= FEWEST_TRADES else {}
-    table.add("trades", len(trades), "trades")
-    for name, (sample, kernel, unit, note) in statistics.items():
-        value = float(kernel(sample))
-        why = "no losing trade" if np.isinf(value) else _too_few(len(pnl), "an interval")
-        table.add(name, value, unit, noted(note, why), intervals.get(name))
     for name, part in (("average_win", pnl[pnl > 0]), ("average_loss", pnl[pnl < 0])):
         table.add(name, float(kernels.mean(part)), currency, _counted(len(part), "trade"))
     _add_streaks(table, trades)
@@ -205,8 +219,43 @@ def _add_trades(table: MetricTable, result: BacktestResult, seed: int, currency:
     )
     bars = pd.DatetimeIndex(result.equity.index)
     table.add("exposure", 100 * metrics.exposure(bars, entries, exits), "%", "share of bars with a position")
-    _add_turnover(table, result, quantity)
-    _add_costs(table, result, quantity, currency)
+    _add_turnover(table, result)
+    _add_costs(table, result, currency)
+
+
+def add_trade_results(
+    table: MetricTable, trades: pd.DataFrame, tick_values: NDArray[np.float64], seed: int, currency: str
+) -> None:
+    """Add how many trades there were, and what they made each.
+
+    Parameters
+    ----------
+    table
+        Added to.
+    trades
+        As of :class:`~pipeline.backtest.BacktestResult`, shape (n,).
+    tick_values
+        Money per tick and contract of each, shape (n,).
+    seed, currency
+        As of :func:`summary`.
+    """
+    pnl = trades["pnl"].to_numpy(dtype=np.float64)
+    multiples = trades["r_multiple"].to_numpy(dtype=np.float64)
+    ticks = pnl / (trades["quantity"].to_numpy(dtype=np.float64) * tick_values)
+    statistics: dict[str, tuple[NDArray[np.float64], Kernel, str, str]] = {
+        "win_rate": (pnl, lambda v: 100 * kernels.positive_share(v), "%", "trades with a profit after commission"),
+        "profit_factor": (pnl, kernels.profit_factor, "", "gains over losses"),
+        "expectancy": (pnl, kernels.mean, currency, "mean profit or loss per trade"),
+        "expectancy_r": (multiples, kernels.mean, "R", "mean R multiple per trade"),
+        "average_trade": (ticks, kernels.mean, "ticks", _EACH_ONCE),
+    }
+    samples = {name: entry[:2] for name, entry in statistics.items()}
+    intervals = resampled_intervals(samples, pnl, seed=seed) if len(pnl) >= FEWEST_TRADES else {}
+    table.add("trades", len(trades), "trades")
+    for name, (sample, kernel, unit, note) in statistics.items():
+        value = float(kernel(sample))
+        why = "no losing trade" if np.isinf(value) else _too_few(len(pnl), "an interval")
+        table.add(name, value, unit, noted(note, why), intervals.get(name))
 
 
 def _add_streaks(table: MetricTable, trades: pd.DataFrame) -> None:
@@ -218,24 +267,32 @@ def _add_streaks(table: MetricTable, trades: pd.DataFrame) -> None:
         table.add(name, metrics.longest_run(hits), "trades", note)
 
 
-def _add_turnover(table: MetricTable, result: BacktestResult, quantity: NDArray[np.float64]) -> None:
-    trades = result.trades
-    prices = trades["entry_price"].to_numpy(dtype=np.float64) + trades["exit_price"].to_numpy(dtype=np.float64)
-    notional = float((np.abs(prices) * quantity).sum()) * result.instrument.point_value
-    years = len(result.daily_returns) / result.instrument.periods_per_year
+def _add_turnover(table: MetricTable, result: AccountResult) -> None:
+    notional = 0.0
+    for ledger in result.ledgers:
+        entered, left, quantity = (
+            ledger.trades[name].to_numpy(dtype=np.float64) for name in ("entry_price", "exit_price", "quantity")
+        )
+        notional += float((np.abs(entered + left) * quantity).sum()) * ledger.instrument.point_value
+    years = len(result.daily_returns) / result.periods_per_year
     average = float(result.equity.mean()) if len(result.equity) else math.nan
     table.add("turnover", metrics.turnover(notional, average, years), "× per year", "notional, both sides, over equity")
 
 
-def _add_costs(table: MetricTable, result: BacktestResult, quantity: NDArray[np.float64], currency: str) -> None:
-    """Profit and loss before costs, each cost, and what was left, in money and in ticks per contract."""
-    trades, tick_value = result.trades, result.instrument.tick_value
-    ticks = result.account.slippage_ticks
-    slipped = quantity[trades["exit_reason"].ne("target").to_numpy(dtype=bool)].sum()  # a target is a limit order
-    if "type" in result.orders.columns:
-        entered = result.orders.loc[trades["order"], "type"]
+def _slipped(ledger: BookLedger) -> float:
+    """Contracts of all fills that pay slippage: those that are not a limit's."""
+    quantity = ledger.trades["quantity"].to_numpy(dtype=np.float64)
+    slipped = quantity[ledger.trades["exit_reason"].ne("target").to_numpy(dtype=bool)].sum()  # a target is a limit
+    if "type" in ledger.orders.columns:
+        entered = ledger.orders.loc[ledger.trades["order"], "type"]
         slipped += quantity[entered.isin(["stop", "market"]).to_numpy(dtype=bool)].sum()
-    slippage = float(slipped) * ticks * tick_value
+    return float(slipped)
+
+
+def _add_costs(table: MetricTable, result: AccountResult, currency: str) -> None:
+    """Profit and loss before costs, each cost, and what was left, in money and in ticks per contract."""
+    trades, ticks = result.trades, result.slippage_ticks
+    slippage = sum(_slipped(ledger) * ticks * ledger.instrument.tick_value for ledger in result.ledgers)
     commission, net = float(trades["commission"].sum()), float(trades["pnl"].sum())
     amounts = {
         "pnl_before_costs": (net + commission + slippage, "without slippage and commission"),
@@ -248,15 +305,15 @@ def _add_costs(table: MetricTable, result: BacktestResult, quantity: NDArray[np.
         "commission": (commission, "total, both sides"),
         "pnl": (net, "of closed trades, after all costs"),
     }
-    contracts = float(quantity.sum())
+    one_tick = sum(float(ledger.trades["quantity"].sum()) * ledger.instrument.tick_value for ledger in result.ledgers)
     for name in COST_LINES:
         table.add(name, amounts[name][0], currency, amounts[name][1])
     for name in COST_LINES:
-        each = amounts[name][0] / (contracts * tick_value) if contracts else math.nan
-        table.add(f"{name}_ticks", each, "ticks", "per contract" if contracts else "no trades")
+        each = amounts[name][0] / one_tick if one_tick else math.nan
+        table.add(f"{name}_ticks", each, "ticks", "per contract" if one_tick else "no trades")
 
 
-def _add_orders(table: MetricTable, result: BacktestResult) -> None:
+def _add_orders(table: MetricTable, result: AccountResult) -> None:
     orders = result.orders
     table.add("orders", len(orders), "orders")
     counts = orders["status"].value_counts()

@@ -32,8 +32,8 @@ _ENTRY = 20  # pixels of a line of a legend
 _LEAST_WIDTH = 300  # pixels of a chart in a grid
 
 
-def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure":
-    """Give a figure the page's fonts, grid and margins, and the word ``simulated`` where that is so."""
+def restyle(figure: "go.Figure", *, height: int, simulated: bool, mark: str = "simulated market") -> "go.Figure":
+    """Give a figure the page's fonts, grid and margins, and a ``mark`` where the market is simulated."""
     figure.update_layout(
         template="none",
         height=height,
@@ -60,7 +60,7 @@ def restyle(figure: "go.Figure", *, height: int, simulated: bool) -> "go.Figure"
         if titled:
             figure.update_layout(margin={"b": 78})
         figure.add_annotation(
-            text="simulated market",
+            text=mark,
             xref="paper",
             yref="paper",
             x=1,

@@ -1,20 +1,23 @@
-"""Parts of the report: a file each in a package, found there, in the order of their places."""
+"""Parts of a page: a file each in a package, found there, in the order of their places."""
 
 import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from pipeline.reports.inputs import PicturedModel, ReportInputs
+from pipeline.reports.inputs import PicturedModel
 
 __all__ = ["Picture", "Section", "parts_in"]
 
 
+Inputs = TypeVar("Inputs")
+
+
 @dataclass(frozen=True)
-class Section:
-    """A part of the report with a heading.
+class Section(Generic[Inputs]):
+    """A part of a page with a heading.
 
     Attributes
     ----------
@@ -31,7 +34,7 @@ class Section:
     place: int
     identifier: str
     title: str
-    html: Callable[[ReportInputs], str]
+    html: Callable[[Inputs], str]
 
 
 @dataclass(frozen=True)

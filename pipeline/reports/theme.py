@@ -70,6 +70,7 @@ tbody th.long {{ white-space: normal; }}
 td.number, th.number {{ text-align: right; white-space: nowrap; }}
 td.interval, th.interval {{ color: {MUTED}; white-space: nowrap; font-size: .86rem; padding-right: 16px; }}
 td.both, th.both {{ text-align: right; padding-right: 10px; overflow-wrap: break-word; }}
+th.book {{ font-size: .86rem; }}
 td.both .interval {{ display: block; color: {MUTED}; font-size: .8rem; line-height: 1.35; }}
 td.both .interval span {{ white-space: nowrap; }}
 table.even {{ table-layout: fixed; }}
@@ -83,10 +84,16 @@ tr.part th {{ padding-left: 18px; font-weight: 400; color: {MUTED}; }}
 tr.group th {{ padding-top: 16px; color: {MUTED}; font-size: .8rem; text-transform: uppercase; letter-spacing: .05em; }}
 .months th, .months td {{ padding: 5px 7px; }} .months td {{ font-size: .86rem; }}
 .months td.total {{ font-weight: 600; }} .months tbody th {{ min-width: 0; padding-right: 12px; }}
+.heat table {{ width: auto; }} .heat th, .heat td {{ padding: 6px 10px; }}
+.heat td {{ text-align: center; min-width: 92px; border: 2px solid #fff; }}
+.heat th.heads {{ text-align: center; max-width: 150px; }}
+.heat thead th:first-child, .heat tbody th {{ padding-left: 0; }}
+.heat td .interval {{ color: {MUTED}; font-size: .8rem; line-height: 1.3; }}
 .picker {{ display: flex; flex-wrap: wrap; gap: 6px 8px; align-items: center; margin: 8px 0; }}
 .picker select, .picker button {{ font: inherit; font-size: .9rem; padding: 3px 8px; }}
 .picker span {{ font-weight: 600; }}
 .facts {{ display: flex; flex-wrap: wrap; gap: 4px 28px; margin: 12px 0 0; }} .facts div {{ display: flex; gap: 8px; }}
+section .facts {{ margin-bottom: 10px; }}
 .facts dt {{ color: {MUTED}; }} .facts dd {{ margin: 0; font-weight: 600; }}
 tbody th .says {{ font-weight: 400; font-size: .86rem; color: {MUTED}; }}
 .key {{ display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }}

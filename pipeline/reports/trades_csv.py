@@ -1,10 +1,12 @@
 """The trades of every backtest as a CSV file beside the report."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from pipeline.reports.inputs import ReportInputs
 
-__all__ = ["trades_csv", "trades_file"]
+__all__ = ["as_csv", "trades_csv", "trades_file"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would compute
 
@@ -23,10 +25,16 @@ def trades_csv(inputs: ReportInputs) -> str:
     frames = [frame.assign(strategy=name) for name, frame in inputs.trades.items()]
     whole = pd.concat(frames, ignore_index=True)
     whole.insert(0, "strategy", whole.pop("strategy"))
+    return as_csv(whole, ("strategy", "contract"))
+
+
+def as_csv(trades: pd.DataFrame, text_columns: Sequence[str]) -> str:
+    """Write trades as CSV, in the way of :func:`trades_csv`; ``text_columns`` come from data, where there are any."""
+    whole = trades.copy()
     whole["session"] = pd.DatetimeIndex(whole["session"]).strftime("%Y-%m-%d")
     for time in ("entry_time", "exit_time"):
         whole[time] = [each.isoformat() for each in whole[time]]
-    for name in ("strategy", "contract"):
+    for name in text_columns:
         if name in whole:
             text = whole[name].astype(str)
             whole[name] = text.where(~text.str.startswith(_FORMULA), "'" + text)

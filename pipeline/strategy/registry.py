@@ -10,9 +10,20 @@ from pipeline.home import vpoc_home
 from pipeline.plugins import Fault, Plugins, find_plugins
 from pipeline.strategy.order_columns import CANDIDATE_COLUMNS
 from pipeline.strategy.protocol import Strategy, StrategyParameters
+from pipeline.strategy.seen import Seen
 from pipeline.strategy.settings import HistorySettings
+from pipeline.strategy.setups import Setups
 
-__all__ = ["find_strategy", "make_strategy", "strategies", "strategy_code", "strategy_faults", "strategy_place"]
+__all__ = [
+    "UnusableStrategy",
+    "find_strategy",
+    "make_strategy",
+    "strategies",
+    "strategy_code",
+    "strategy_faults",
+    "strategy_place",
+    "why_unusable",
+]
 
 _PACKAGE = "pipeline.strategies"
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
@@ -21,6 +32,26 @@ _TAKEN = CANDIDATE_COLUMNS | {
     *("model_signal", "score", "threshold", "fold", "origin", "status", "reason", "order"),
     *("label", "weight", "start", "end", "net", "r_multiple"),
 }
+
+
+class UnusableStrategy(Strategy):
+    """Place of a strategy whose file can't be used: settings that name it load, and whatever needs it says why.
+
+    So a faulty file stops the books that trade it, and neither bars nor profiles nor other books.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        self.__dict__ |= {"name": name, "why": why}
+
+    def __getattribute__(self, attribute: str) -> Any:
+        own = object.__getattribute__(self, "__dict__")
+        if attribute in own or attribute.startswith("__"):
+            return object.__getattribute__(self, attribute)
+        raise ConfigurationError(own["why"])
+
+    def setups(self, seen: Seen) -> Setups:
+        """Raise the ConfigurationError that says why there are none."""
+        raise ConfigurationError(self.why)
 
 
 def require_name(name: Any) -> None:
@@ -54,6 +85,12 @@ def strategy_code(name: str) -> str:
     return "" if place is None else hashlib.sha256(place.read_bytes()).hexdigest()[:12]
 
 
+def why_unusable(name: str) -> str:
+    """Say what is wrong with the user's file that should hold a strategy; empty where there is no such fault."""
+    found = (fault for fault in strategy_faults() if fault.path.stem == name)
+    return next((f"the strategy {name} can't be used: {fault.sentence}" for fault in found), "")
+
+
 def find_strategy(name: str) -> Strategy:
     """Return the strategy of a name, with its default parameters.
 
@@ -75,9 +112,8 @@ def make_strategy(name: str, parameters: Mapping[str, Any] | StrategyParameters 
     """
     known = strategies()
     if name not in known:
-        for fault in strategy_faults():
-            if fault.path.stem == name:
-                raise ConfigurationError(f"the strategy {name} can't be used: {fault.sentence}")
+        if why := why_unusable(name):
+            raise ConfigurationError(why)
         raise ConfigurationError(
             f"there is no strategy {name!r}; choose from {', '.join(known)}{did_you_mean(name, known)}"
         )

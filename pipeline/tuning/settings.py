@@ -1,5 +1,6 @@
 """Settings of studies: what is tuned automatically or inside the models' folds, how long, and over which values."""
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -158,6 +159,24 @@ class TuningSettings(FrozenSettings):
                     "trained; give it one objective"
                 )
         return self
+
+    def for_book(self, families: Collection[str], *, same_strategy: bool) -> Self:
+        """Return these settings for a book: studies of its models, narrowed spaces of its strategy.
+
+        Parameters
+        ----------
+        families
+            That the book trains.
+        same_strategy
+            Whether it trades the strategy that the spaces were narrowed for.
+        """
+        targets = tuple(
+            name for name in self.targets if (family := StudyTarget.of(name).family) is None or family in families
+        )
+        if same_strategy:
+            return self.model_copy(update={"targets": targets})
+        spaces = {name: space for name, space in self.spaces.items() if StudyTarget.of(name).kind == "model"}
+        return self.model_copy(update={"targets": targets, "spaces": spaces})
 
     def require_spaces(self, rules: TradingRules) -> None:
         """See that each space that is narrowed is one of a target under these rules.

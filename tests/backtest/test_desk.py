@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.backtest import BookOrders, Desk, DeskResult, simulate_desk
 from pipeline.market import Instrument, load_instruments
+from pipeline.performance.desk_use import margin_use
+from pipeline.performance.portfolio import contribution
 from tests.backtest.frames import BASE, book, days, order, session_bars
 
 B = BASE  # 4,000 points
@@ -48,10 +50,10 @@ def test_simulate_desk_two_symbols_share_one_equity_to_which_each_adds_its_own(e
     assert result.session_equity.tolist() == [100_890]
     assert result.daily_pnl.to_numpy().tolist() == [[490, 400]]
     assert result.daily_returns.tolist() == [pytest.approx(0.0089)]
-    assert result.contribution["pnl"].tolist() == [490, 400]
-    assert result.contribution["commission"].tolist() == [10, 100]
-    assert result.margin_use["most"] == pytest.approx(40_005 / marked)
-    assert result.margin_use["held_share"] == pytest.approx(1 / 3)
+    assert contribution(result)["pnl"].tolist() == [490, 400]
+    assert contribution(result)["commission"].tolist() == [10, 100]
+    assert margin_use(result)["most"] == pytest.approx(40_005 / marked)
+    assert margin_use(result)["held_share"] == pytest.approx(1 / 3)
 
 
 def test_simulate_desk_size_follows_the_equity_that_another_book_has_made(es: Instrument) -> None:
@@ -263,7 +265,7 @@ def test_simulate_desk_margin_call_closes_each_position_at_its_next_open(es: Ins
         ["es", "margin_call", (B - 17) / 4],
         ["nq", "margin_call", (B + 3) / 4],
     ]
-    assert result.margin_use["calls"] == 2
+    assert margin_use(result)["calls"] == 2
 
 
 # Time

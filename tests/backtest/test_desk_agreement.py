@@ -132,9 +132,6 @@ def test_simulate_desk_books_that_share_no_limit_trade_as_each_does_alone(
         np.testing.assert_allclose(result.daily_pnl[one.name], expected, rtol=0, atol=1e-6)
     gained = result.session_equity - 1e7
     np.testing.assert_allclose(result.daily_pnl.sum(axis=1).cumsum(), gained, rtol=0, atol=1e-6)
-    assert result.correlation.loc["managed", "brackets"] == pytest.approx(
-        np.corrcoef(result.daily_pnl["managed"], result.daily_pnl["brackets"])[0, 1]
-    )
 
 
 def test_simulate_desk_order_of_books_that_share_no_limit_changes_nothing(

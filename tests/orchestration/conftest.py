@@ -11,6 +11,7 @@ import pytest
 from jobs.chain import run_chain
 from jobs.dagster_internals import quiet_instance
 from jobs.progress import StepEvent
+from pipeline.backtest import Backtests, read_backtests
 from pipeline.definitions import defs
 from pipeline.environment import prepare_environment
 from pipeline.home import PROJECT, Home, vpoc_home
@@ -34,6 +35,12 @@ def made_home(folder: Path, patch: pytest.MonkeyPatch) -> Home:
     prepare_environment(vpoc_home())
     (folder / "settings.yaml").write_text(SMALL_MARKET)
     return vpoc_home()
+
+
+def backtests(home: Home, path: str) -> Backtests:
+    """Read what a home has stored of backtests: ``rule_backtest/ES-SIM``, say."""
+    with (home.assets / f"{path}.zip").open("rb") as file:
+        return read_backtests(file)
 
 
 @pytest.fixture

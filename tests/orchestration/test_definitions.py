@@ -13,6 +13,8 @@ ASSETS = {
     "bars": "1_market_data",
     "quarantine": "1_market_data",
     "volume_profiles": "2_volume_profiles",
+    "bar_history": "2_volume_profiles",
+    "profile_history": "2_volume_profiles",
     "session_history": "2_volume_profiles",
     "profile_structure": "2_volume_profiles",
     "naked_vpocs": "2_volume_profiles",
@@ -27,23 +29,17 @@ ASSETS = {
     "labels": "4_features",
     "sequences": "4_features",
     "training_set": "4_features",
-    "fade_backtest": "5_backtests",
-    "fade_orders": "5_backtests",
-    "fade_equity": "5_backtests",
     "rule_backtest": "5_backtests",
-    "rule_orders": "5_backtests",
-    "rule_equity": "5_backtests",
     "models": "6_models",
     "model_importance": "6_models",
     "model_signals": "6_models",
     "model_backtest": "6_models",
-    "model_orders": "6_models",
-    "model_equity": "6_models",
     "studies": "7_studies",
     "next_orders": "8_judgement",
     "model_comparison": "8_judgement",
     "backtest_summary": "8_judgement",
     "report": "8_judgement",
+    "desk_backtest": "8_judgement",
 }
 
 
@@ -73,13 +69,11 @@ def test_grid_assets_take_a_range_of_months_in_one_run(graph: AssetGraph) -> Non
         assert node.partitions_def.partition_dimension_names == ["month", "symbol"]
 
 
-def test_model_assets_are_made_a_family_and_symbol_each(graph: AssetGraph) -> None:
+def test_model_assets_are_made_a_family_and_book_each(graph: AssetGraph) -> None:
     for name in ("models", "model_signals", "model_backtest"):
-        partitions = graph.get(dg.AssetKey(name)).partitions_def
-        assert partitions.partition_dimension_names == ["family", "symbol"]
-        assert {"constant", "logistic", "lightgbm", "mlp", "lstm", "attention", "ensemble"} <= set(
-            partitions.get_partitions_def_for_dimension("family").get_partition_keys()
-        )
+        keys = graph.get(dg.AssetKey(name)).partitions_def.get_partition_keys()
+        families = {key.removesuffix("|ES-SIM") for key in keys if key.endswith("|ES-SIM")}
+        assert {"constant", "logistic", "lightgbm", "mlp", "lstm", "attention", "ensemble"} <= families
 
 
 def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> None:
@@ -96,9 +90,8 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
         "volume_profiles.profile_mass",
         "features.no_look_ahead",
         "training_set.clean_for_learning",
+        "training_set.no_look_ahead",
         "rule_signals.signal_replay",
-        "fade_backtest.books_balance",
-        "fade_backtest.fill_replay",
         "rule_backtest.books_balance",
         "rule_backtest.fill_replay",
         "models.out_of_fold",
@@ -113,10 +106,12 @@ def test_checks_that_later_assets_rely_on_are_blocking(graph: AssetGraph) -> Non
 def test_jobs_and_schedules_are_there() -> None:
     assert {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")} == {
         "ingest",
+        "prepare",
         "research",
         "train",
         "tune",
         "judge",
+        "desk",
     }
     assert {schedule.name for schedule in defs.schedules} == {"nightly_CMES", "nightly_XNYS", "nightly_24_7"}
 

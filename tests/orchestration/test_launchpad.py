@@ -15,6 +15,7 @@ from pipeline.home import Home
 from pipeline.market import load_instruments
 from pipeline.settings import Settings, load_settings
 from resources.mlflow_store import open_store
+from tests.orchestration.conftest import backtests
 
 
 def test_configuration_as_it_is_shown_changes_nothing() -> None:
@@ -81,8 +82,7 @@ def test_training_with_changes_uses_them_and_keeps_them_with_its_scores(
     assert result.success
     scores = pd.read_parquet(copied.assets / "models" / "ES-SIM" / "lightgbm.parquet")
     assert scores.attrs["changes"] == {"parameters": {"lightgbm": {"rounds": 7}}}
-    trades = pd.read_parquet(copied.assets / "model_backtest" / "ES-SIM" / "lightgbm.parquet")
-    assert trades.attrs["changes"] == scores.attrs["changes"]
+    assert backtests(copied, "model_backtest/ES-SIM/lightgbm").attrs["changes"] == scores.attrs["changes"]
     store = open_store(copied)
     (run,) = store.client.search_runs([store.experiment("ES-SIM")])
     assert run.data.params["model.rounds"] == "7"

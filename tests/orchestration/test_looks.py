@@ -14,7 +14,7 @@ from pipeline.strategies.value_area_fade import ValueAreaFade
 from pipeline.tuning.database import tuning_url
 from pipeline.tuning.ledger import Ledger
 from pipeline.tuning.looks import Looks
-from tests.orchestration.conftest import MARKET, MODELS, Made
+from tests.orchestration.conftest import MARKET, MODELS, Made, backtests
 from tests.orchestration.test_chain import stored
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def test_first_run_counts_its_rules_and_families_and_says_what_is_left_of_them(m
 
     assert sorted(looks.trials["study"]) == STUDIES
     assert looks.count == 3
-    equity = stored(made.home, "rule_equity", "ES-SIM").set_index("timestamp")["equity"]
+    equity = backtests(made.home, "rule_backtest/ES-SIM").results[RULES].equity
     rules = looks.trials.set_index("study").loc["ES-SIM/backtest/rules"]
     own = looks.trial_returns[looks.trials.index[looks.trials["study"] == "ES-SIM/backtest/rules"][0]]
     assert 100_000 * (1 + own.astype(float)).prod() == pytest.approx(equity.iloc[-1], rel=0.2)

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from assets.partitions import grid_key, model_key
+from assets.partitions import grid_key, of_book
 from jobs.chain import ChainError, train_family
 from pipeline.definitions import defs
 from pipeline.home import Home
@@ -47,7 +47,7 @@ def test_training_alone_after_an_edit_that_changes_no_frame_continues(
     copied.settings.write_text(MARKET + MODELS + "account: {risk_per_trade: 0.02}\nseed: 3\n")
 
     result = defs.resolve_job_def("train").execute_in_process(
-        instance=instance, partition_key=model_key("logistic", "ES-SIM")
+        instance=instance, partition_key=of_book("logistic", "ES-SIM")
     )
 
     assert result.success
@@ -74,7 +74,11 @@ def test_research_on_months_of_two_settings_is_refused(copied: Home, instance: d
         instance=instance, partition_key=grid_key("2021-03", "ES-SIM")
     )
 
+    prepared = defs.resolve_job_def("prepare").execute_in_process(
+        instance=instance, partition_key="ES-SIM", raise_on_error=False
+    )
     research = RESEARCH.execute_in_process(instance=instance, partition_key="ES-SIM", raise_on_error=False)
 
     assert backfill.success
-    assert "volume_profiles was made (strategy.value_area_basis_points: 7000 -> 6800)" in said_by(research)
+    assert "volume_profiles was made (strategy.value_area_basis_points: 7000 -> 6800)" in said_by(prepared)
+    assert "session_history was made (strategy.value_area_basis_points: 7000 -> 6800)" in said_by(research)

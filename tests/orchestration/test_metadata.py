@@ -61,6 +61,6 @@ def test_descriptions_are_for_a_reader_who_has_not_read_the_contract() -> None:
 def test_groups_sorted_by_name_are_in_the_order_of_the_story() -> None:
     graph = defs.resolve_asset_graph()
     groups = {node.key.to_user_string(): node.group_name for node in graph.asset_nodes}
-    story = ["bars", "volume_profiles", "candidates", "features", "fade_backtest", "models", "studies", "report"]
+    story = ["bars", "volume_profiles", "candidates", "features", "rule_backtest", "models", "studies", "report"]
 
     assert [groups[name] for name in story] == sorted(set(groups.values()))

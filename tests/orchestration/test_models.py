@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.partitions import model_key
+from assets.partitions import of_book
 from jobs.chain import run_chain, train_families, train_family
 from jobs.processes import close_dead_runs
 from jobs.progress import StepEvent
@@ -26,7 +26,7 @@ from pipeline.learning.record import pending_records, training_alone
 from pipeline.modelling import LearningInputs, train_model
 from pipeline.research import RULES, model_strategy
 from pipeline.settings import load_settings
-from tests.orchestration.conftest import MARKET, MODELS, Made
+from tests.orchestration.conftest import MARKET, MODELS, Made, backtests
 from tests.orchestration.test_chain import nothing, stored
 
 pytestmark = pytest.mark.slow
@@ -58,9 +58,10 @@ def test_chain_trains_the_families_of_the_settings_as_the_functions_do_and_shows
         signals = of_family(small, "model_signals", family)
         passed = (predictions["score"] >= 0.3).to_numpy()
         np.testing.assert_array_equal(signals["model_signal"].to_numpy(), passed)
-        orders = of_family(small, "model_orders", family)
+        traded = backtests(small, f"model_backtest/ES-SIM/{family}")
+        orders = traded.results[model_strategy(family)].orders
         assert len(orders) == int(passed.sum())
-        assert (orders["session"] >= pd.Timestamp(orders.attrs["first_session"])).all()
+        assert (orders["session"] >= pd.Timestamp(traded.attrs["first_session"])).all()
     summary = stored(small, "backtest_summary", "ES-SIM")
     strategies = list(summary.index.get_level_values(0).unique())
     assert strategies == ["All fades", RULES, "Rules, same time", "ML lightgbm", "ML mlp"]
@@ -79,7 +80,7 @@ def test_no_score_of_the_backtest_is_of_a_model_that_knew_the_outcome(made: Made
         scored = predictions["score"].notna()
         assert scored.sum() > 100
         assert (predictions.loc[scored, "trained_until"] < labels.loc[scored, "start"]).all()
-        traded = of_family(small, "model_backtest", family)
+        traded = backtests(small, f"model_backtest/ES-SIM/{family}").results[model_strategy(family)].trades
         first = predictions.loc[scored, "session"].min()
         assert (traded["session"] >= first).all()
         assert (of_family(small, "model_signals", family)["origin"].isin(["", "out_of_fold", "final"])).all()
@@ -143,7 +144,7 @@ def test_too_few_trades_make_a_report_without_models_and_say_so(home: Home) -> N
     runs = run_chain(defs, "ES-SIM", home, told.append)
 
     # What is searched without a model is searched all the same.
-    assert set(runs) == {"ingest", "research", "tune strategy", "judge"}
+    assert set(runs) == {"ingest", "prepare", "research", "tune strategy", "judge"}
     words = [event.text for event in told if event.kind == "told"]
     assert words[-1].startswith("no models: ")
     assert "too few" in words[-1]
@@ -184,7 +185,7 @@ def test_model_is_not_trained_on_data_made_from_other_bars_than_recorded(
     copied.settings.write_text(MARKET.replace("seed: 3", "seed: 4") + MODELS)
 
     with pytest.raises(
-        ChainError, match=r"^features were made from '.*seed 3.*', but .* is now '.*seed 4.*'.*vpoc run"
+        ChainError, match=r"^bar_history was made from '.*seed 3.*', but .* is now '.*seed 4.*'.*vpoc run"
     ):
         train_family(defs, "ES-SIM", "constant", instance, nothing)
 
@@ -208,7 +209,7 @@ def test_another_family_is_trained_by_its_partition_shown_and_compared_though_no
     (copied.assets / "model_importance" / "ES-SIM" / "mlp.parquet").unlink()
 
     trained = defs.resolve_job_def("train").execute_in_process(
-        instance=instance, partition_key=model_key("lightgbm_r", "ES-SIM")
+        instance=instance, partition_key=of_book("lightgbm_r", "ES-SIM")
     )
     shown = trained.asset_materializations_for_node("models")[0].metadata
     tables = {name for name, value in shown.items() if isinstance(value, dg.TableMetadataValue)}

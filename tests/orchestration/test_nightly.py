@@ -19,12 +19,14 @@ from schedules import (
     judgement_after_failed_training,
     judgement_after_training,
     nightly_schedules,
-    research_after_ingest,
+    preparation_after_ingest,
+    research_after_preparation,
     training_after_research,
 )
 from schedules.nightly import RETRY_TAGS
 
 CHICAGO = ZoneInfo("America/Chicago")
+BOOKS = "books: {es80: {symbol: ES, strategy: eighty_percent_rule}, nq: {symbol: NQ}}\n"
 
 
 def schedule(name: str) -> dg.ScheduleDefinition:
@@ -124,21 +126,25 @@ def test_nightly_of_crypto_ingests_the_session_that_has_just_ended(home: Home) -
 @pytest.mark.parametrize(
     ("tags", "wanted"), [({"vpoc/then": "research", "vpoc/symbol": "ES"}, ["ES"]), ({"vpoc/symbol": "ES"}, [])]
 )
-def test_research_follows_an_ingest_that_asks_for_it(
+def test_preparation_follows_an_ingest_that_asks_for_it(
     home: Home, instance: dg.DagsterInstance, tags: dict[str, str], wanted: list[str]
 ) -> None:
     run = instance.create_run_for_job(defs.resolve_job_def("ingest"), tags=tags)
-    context = dg.build_run_status_sensor_context(
-        sensor_name="research_after_ingest",
-        dagster_instance=instance,
-        dagster_run=run,
-        dagster_event=dg.DagsterEvent(event_type_value="PIPELINE_SUCCESS", job_name="ingest"),
-    )
 
-    result = research_after_ingest(context)
+    requests, _ = evaluated(preparation_after_ingest, instance, run)
 
-    requests = [result] if isinstance(result, dg.RunRequest) else []
     assert [request.partition_key for request in requests] == wanted
+
+
+def test_research_of_each_book_of_the_symbol_follows_its_preparation(home: Home, instance: dg.DagsterInstance) -> None:
+    home.settings.write_text(BOOKS)
+    run = ended(instance, "prepare", {"vpoc/symbol": "ES", "vpoc/then": "research"})
+
+    requests, _ = evaluated(research_after_preparation, instance, run)
+
+    assert [(one.partition_key, one.tags["vpoc/book"]) for one in requests] == [("ES", "ES"), ("es80", "es80")]
+    assert len({one.run_key for one in requests}) == 2
+    assert "no research follows" in skipped(research_after_preparation, instance, ended(instance, "prepare", {}))
 
 
 def evaluated(
@@ -187,7 +193,7 @@ def test_training_of_each_family_of_the_settings_follows_the_nightly_research(
     home: Home, instance: dg.DagsterInstance
 ) -> None:
     home.settings.write_text("models: {families: [lightgbm, lstm]}\n")
-    run = ended(instance, "research", {"vpoc/symbol": "ES", "vpoc/then": "train"})
+    run = ended(instance, "research", {"vpoc/book": "ES", "vpoc/then": "train"})
 
     requests, _ = evaluated(training_after_research, instance, run)
 
@@ -197,14 +203,23 @@ def test_training_of_each_family_of_the_settings_follows_the_nightly_research(
     ]
     assert len({one.run_key for one in requests}) == 2
     assert {tuple(sorted(one.tags.items())) for one in requests} == {
-        tuple(sorted({"vpoc/batch": run.run_id, "vpoc/symbol": "ES", "vpoc/then": "judge", **RETRY_TAGS}.items()))
+        tuple(sorted({"vpoc/batch": run.run_id, "vpoc/book": "ES", "vpoc/then": "judge", **RETRY_TAGS}.items()))
     }
+
+
+def test_training_of_a_book_is_of_its_own_model_alone(home: Home, instance: dg.DagsterInstance) -> None:
+    home.settings.write_text(BOOKS.replace("eighty_percent_rule", "eighty_percent_rule, model: logistic"))
+    run = ended(instance, "research", {"vpoc/book": "es80", "vpoc/then": "train"})
+
+    requests, _ = evaluated(training_after_research, instance, run)
+
+    assert [(one.job_name, one.partition_key) for one in requests] == [("train", "logistic|es80")]
 
 
 def test_judgement_follows_the_nightly_research_at_once_where_no_family_is_trained(
     home: Home, instance: dg.DagsterInstance
 ) -> None:
-    run = ended(instance, "research", {"vpoc/symbol": "ES", "vpoc/then": "train"})
+    run = ended(instance, "research", {"vpoc/book": "ES", "vpoc/then": "train"})
 
     requests, _ = evaluated(training_after_research, instance, run)
 
@@ -222,7 +237,7 @@ def test_research_from_the_page_trains_nothing_and_training_from_the_page_judges
 def test_judgement_follows_the_last_training_of_the_night_also_where_it_failed(
     home: Home, instance: dg.DagsterInstance
 ) -> None:
-    tags = {"vpoc/symbol": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
+    tags = {"vpoc/book": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
     first = ended(instance, "train", tags)
     going = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags)
     elsewhere = instance.create_run_for_job(defs.resolve_job_def("train"), tags=tags | {"vpoc/batch": "another"})
@@ -245,7 +260,7 @@ def test_studies_follow_the_last_training_of_the_night_and_the_judgement_follows
     home: Home, instance: dg.DagsterInstance
 ) -> None:
     home.settings.write_text("tuning: {targets: [lightgbm, strategy@lightgbm]}\n")
-    tags = {"vpoc/symbol": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
+    tags = {"vpoc/book": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
     trained = ended(instance, "train", tags)
 
     requests, _ = evaluated(judgement_after_training, instance, trained)
@@ -270,7 +285,7 @@ def test_studies_follow_the_nightly_research_at_once_where_no_family_is_trained(
     home: Home, instance: dg.DagsterInstance
 ) -> None:
     home.settings.write_text("models: {families: []}\ntuning: {targets: [strategy]}\n")
-    run = ended(instance, "research", {"vpoc/symbol": "ES", "vpoc/then": "train"})
+    run = ended(instance, "research", {"vpoc/book": "ES", "vpoc/then": "train"})
 
     (request,), _ = evaluated(training_after_research, instance, run)
 
@@ -279,7 +294,7 @@ def test_studies_follow_the_nightly_research_at_once_where_no_family_is_trained(
 
 
 def test_training_of_the_night_that_is_executed_again_is_judged_again(home: Home, instance: dg.DagsterInstance) -> None:
-    tags = {"vpoc/symbol": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
+    tags = {"vpoc/book": "ES", "vpoc/then": "judge", "vpoc/batch": "tonight"}
     failed = ended(instance, "train", tags, fails=True)
     (first,), _ = evaluated(judgement_after_failed_training, instance, failed)
     ended(instance, "judge", first.tags)

@@ -16,7 +16,7 @@ from pipeline.made_under import changed_settings, made_under
 from pipeline.settings import load_settings
 from pipeline.strategy.skeleton import skeleton
 from tests.learning.models.test_own_family import OWN as FAMILY
-from tests.orchestration.conftest import MARKET, MODELS
+from tests.orchestration.conftest import MARKET, MODELS, backtests
 from tests.orchestration.test_chain import nothing, stored
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def test_own_strategy_feature_and_family_go_through_run_audit_training_backtest_
     assert signals["wide"].sum() == signals["rule_signal"].sum() > 100
     assert labels["filled"].sum() > 100
     assert "own_move" in stored(home, "features", KEY)
-    assert len(stored(home, "rule_backtest", KEY)) > 20
+    assert len(backtests(home, f"rule_backtest/{KEY}").results["Rule signals"].trades) > 20
     scores = stored(home, f"models/{KEY}", "nudge")
     assert len(scores) == len(signals)
     assert scores["score"].notna().sum() > 100

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from assets.partitions import model_key
+from assets.partitions import of_book
 from jobs.chain import train_family
 from pipeline.definitions import defs
 from pipeline.errors import ChainError
@@ -34,7 +34,7 @@ def test_training_without_a_fault_passes_its_proof_and_says_what_was_replayed(
     copied: Home, instance: dg.DagsterInstance
 ) -> None:
     result = defs.resolve_job_def("train").execute_in_process(
-        instance=instance, partition_key=model_key("logistic", "ES-SIM")
+        instance=instance, partition_key=of_book("logistic", "ES-SIM")
     )
 
     checks = {
@@ -60,7 +60,7 @@ def test_training_with_in_sample_scores_fails_both_of_its_proofs(
     PLANTS["in_sample_scores"](monkeypatch.setattr)
 
     result = defs.resolve_job_def("train").execute_in_process(
-        instance=instance, partition_key=model_key("lightgbm", "ES-SIM"), raise_on_error=False
+        instance=instance, partition_key=of_book("lightgbm", "ES-SIM"), raise_on_error=False
     )
 
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
@@ -104,7 +104,7 @@ def test_backtest_whose_orders_know_their_loss_stops_the_run(
 ) -> None:
     PLANTS["orders_that_know_their_loss"](monkeypatch.setattr)
 
-    checks = _checks(instance, "fade_backtest", "fade_orders", "fade_equity")
+    checks = _checks(instance, "rule_backtest")
 
     assert not checks["fill_replay"][0]
     assert "trades, first at order" in checks["fill_replay"][1] or "equity, first at" in checks["fill_replay"][1]
@@ -117,7 +117,7 @@ def test_model_signals_by_rank_of_all_rows_stop_the_run(
 
     result = defs.resolve_job_def("train").execute_in_process(
         instance=instance,
-        partition_key=model_key("lightgbm", "ES-SIM"),
+        partition_key=of_book("lightgbm", "ES-SIM"),
         asset_selection=[dg.AssetKey("model_signals")],
         raise_on_error=False,
     )
@@ -133,7 +133,7 @@ def test_backtest_of_orders_chosen_by_the_whole_run_stops_the_run(
 ) -> None:
     PLANTS["orders_above_the_median"](monkeypatch.setattr)
 
-    checks = _checks(instance, "fade_backtest", "fade_orders", "fade_equity")
+    checks = _checks(instance, "rule_backtest")
 
     assert not checks["fill_replay"][0]
     assert "orders, first at 20" in checks["fill_replay"][1]
@@ -141,5 +141,5 @@ def test_backtest_of_orders_chosen_by_the_whole_run_stops_the_run(
 
 def test_backtest_and_signals_without_a_fault_pass(copied: Home, instance: dg.DagsterInstance) -> None:
     assert _checks(instance, "rule_signals") == {"signal_replay": (True, "")}
-    traded = _checks(instance, "rule_backtest", "rule_orders", "rule_equity")
+    traded = _checks(instance, "rule_backtest")
     assert {name: passed for name, (passed, _) in traded.items()} == {"books_balance": True, "fill_replay": True}

@@ -1,10 +1,11 @@
 """Small backtest results written out by hand."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from pipeline.backtest import BookLedger
 from pipeline.market.instruments import Instrument
 
 TRADE_COLUMNS = [
@@ -15,19 +16,19 @@ ORDER_COLUMNS = ["session", "side", "entry", "stop", "target", "status", "reason
 
 
 @dataclass(frozen=True)
-class Capital:
-    initial_capital: float = 100_000.0
-    slippage_ticks: int = 1
-
-
-@dataclass(frozen=True)
 class Result:
     trades: pd.DataFrame
     orders: pd.DataFrame
     equity: pd.Series
     daily_returns: pd.Series
     instrument: Instrument
-    account: Capital = field(default_factory=Capital)
+    initial_capital: float = 100_000.0
+    slippage_ticks: int = 1
+    periods_per_year: int = 252
+
+    @property
+    def ledgers(self) -> tuple[BookLedger]:
+        return (BookLedger(self.instrument, self.trades, self.orders),)
 
 
 def trade(entry: str, exit_: str, pnl: float, **values: object) -> dict[str, object]:

@@ -1,11 +1,15 @@
 """What became of every order, and why some were not tried."""
 
+from collections.abc import Sequence
+
+import pandas as pd
+
 from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, plain, row, table
 from pipeline.reports.section import Section
 from pipeline.reports.sections.results import strategy_heads
 
-__all__ = ["SECTION"]
+__all__ = ["SECTION", "outcomes_table"]
 
 _STATUSES = {
     "closed": "Filled and closed",
@@ -23,12 +27,30 @@ _REASONS = {
     "contract_rolled": "the session trades another contract",
     "gapped_past_target": "a bar opened beyond the target first",
     "group_filled": "another order of its group was filled",
+    "desk_positions": "the desk held as many positions as it may",
+    "group_positions": "its group held as many positions as it may",
+    "desk_contracts": "the desk's contracts left too few",
+    "desk_risk": "the desk's total risk left too little",
+    "group_risk": "its group's risk left too little",
 }
 
 
 def _html(inputs: ReportInputs) -> str:
     orders = [result.orders for result in inputs.results.values()]
     trades = [result.trades for result in inputs.results.values()]
+    return outcomes_table(strategy_heads(inputs), orders, trades)
+
+
+def outcomes_table(head: Sequence[str], orders: Sequence[pd.DataFrame], trades: Sequence[pd.DataFrame]) -> str:
+    """A table of what became of orders, a column for each set of them.
+
+    Parameters
+    ----------
+    head
+        Header cells, the first over the outcomes.
+    orders, trades
+        As of a backtest's result, one each for every further header cell.
+    """
     sent, closed = [len(frame) for frame in orders], [len(frame) for frame in trades]
     body = []
 
@@ -47,7 +69,7 @@ def _html(inputs: ReportInputs) -> str:
     ambiguous = [int(frame["ambiguous"].astype(bool).sum()) for frame in trades]
     line("Trades with stop and target in one bar (ambiguous, counted as stopped)", ambiguous, closed)
     caption = "Every order has exactly one outcome. The last row is a share of trades."
-    return table(strategy_heads(inputs), body, caption, even=True)
+    return table(head, body, caption, even=True)
 
 
 SECTION = Section(160, "orders", "Order outcomes", _html)

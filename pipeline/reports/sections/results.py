@@ -1,6 +1,6 @@
 """Every metric of every strategy with its interval."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from pipeline.reports.inputs import ReportInputs
 from pipeline.reports.markup import both, bullets, folded, group, heads, named, plain, row, table
 from pipeline.reports.section import Section
 
-__all__ = ["SECTION", "strategy_heads"]
+__all__ = ["SECTION", "metrics_table", "strategy_heads"]
 
 _GROUPS: dict[str, dict[str, str]] = {
     "Return and risk": {
@@ -61,16 +61,34 @@ def strategy_heads(inputs: ReportInputs) -> list[str]:
 
 
 def _html(inputs: ReportInputs) -> str:
+    sessions = max(len(result.daily_returns) for result in inputs.results.values())
+    return metrics_table(strategy_heads(inputs), inputs.summaries, sessions, plain(_begins(inputs)))
+
+
+def metrics_table(head: Sequence[str], summaries: Mapping[str, pd.DataFrame], sessions: int, more: str = "") -> str:
+    """A table of every metric with its interval, a column for each summary, and the definitions folded below it.
+
+    Parameters
+    ----------
+    head
+        Header cells, the first over the metrics.
+    summaries
+        By name, in the order of the further header cells.
+    sessions
+        How many the intervals rest on.
+    more
+        Ready HTML at the end of the caption.
+    """
     body, definitions = [], []
     for title, metrics in _GROUPS.items():
-        body.append(group(title, 1 + len(inputs.summaries)))
+        body.append(group(title, 1 + len(summaries)))
         for metric, name in metrics.items():
-            lines = [summary.loc[metric] for summary in inputs.summaries.values() if metric in summary.index]
-            if len(lines) != len(inputs.summaries):
+            lines = [summary.loc[metric] for summary in summaries.values() if metric in summary.index]
+            if len(lines) != len(summaries):
                 continue
             shared, own = _notes([str(line["note"]) for line in lines])
             cells = []
-            for summary, line, reasons in zip(inputs.summaries.values(), lines, own, strict=True):
+            for summary, line, reasons in zip(summaries.values(), lines, own, strict=True):
                 below, words = _below(metric, summary, line, reasons)
                 cells.append(both(format_value(line["value"], line["unit"]), below, words=words))
             body.append(row(name, cells))
@@ -79,10 +97,9 @@ def _html(inputs: ReportInputs) -> str:
     caption = (
         "Each value with its 95 % interval where one is meaningful (stationary bootstrap, 2,000 resamples: returns by "
         f"session, trade results by trade), which takes at least {FEWEST_TRADES} trades. All after commission and "
-        "slippage, except where stated. "
-        + interval_reach(max(len(result.daily_returns) for result in inputs.results.values()))
+        "slippage, except where stated. " + interval_reach(sessions)
     )
-    found = table(strategy_heads(inputs), body, f"{caption}{plain(_begins(inputs))}", even=True)
+    found = table(head, body, f"{caption}{more}", even=True)
     return f"{found}\n{folded('Definitions', bullets(definitions))}"
 
 

@@ -16,7 +16,7 @@ from pipeline.reports.markup import both, folded, heads, kept, named, note, numb
 from pipeline.reports.section import Section
 from pipeline.reports.theme import FADED, TWO_SIDED_95
 
-__all__ = ["SECTION", "distribution_figure", "rolling_figure"]
+__all__ = ["SECTION", "distribution_figure", "months_table", "rolling_figure"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WORST = 5
@@ -36,7 +36,7 @@ def _parts(inputs: ReportInputs) -> Iterator[str]:
     )
     for place, name in enumerate(inputs.by_interest):
         result = inputs.results[name]
-        content = f"{_months_table(result)}<h3>Worst drawdowns</h3>{_drawdowns_table(inputs, result)}"
+        content = f"{months_table(result.daily_returns)}<h3>Worst drawdowns</h3>{_drawdowns_table(inputs, result)}"
         yield folded(plain(name), content, shown=place == 0)
     window = _window(inputs)
     yield "<h3>Sharpe ratio of the last six months</h3>"
@@ -56,9 +56,10 @@ def _parts(inputs: ReportInputs) -> Iterator[str]:
         yield chart(days, "days-chart", long_legend=True)
 
 
-def _months_table(result: BacktestResult) -> str:
+def months_table(returns: pd.Series) -> str:
+    """A table of the daily returns compounded by month and year, in percent."""
     body = []
-    for year, months in monthly_returns(result.daily_returns).iterrows():
+    for year, months in monthly_returns(returns).iterrows():
         cells = []
         for name, value in months.items():
             text = "" if math.isnan(value) else _percent(value)

@@ -1,6 +1,7 @@
 """The verdict: what the intervals allow, in one sentence and a table."""
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -11,8 +12,9 @@ from pipeline.reports.markup import both, heads, kept, named, note, row, table
 from pipeline.reports.section import Section
 from pipeline.reports.theme import BAD, GOOD
 
-__all__ = ["SECTION"]
+__all__ = ["SECTION", "SHARPE_CAPTION", "verdict_table"]
 
+SHARPE_CAPTION = "Annualised Sharpe ratio after costs, over all sessions, with its 95 % interval."
 _COLUMNS = ("Sharpe ratio", "Probability that it is above 0", "Deflated", "Trades", "Sessions")
 
 
@@ -54,8 +56,31 @@ def _deflated(inputs: ReportInputs) -> dict[str, float]:
 
 
 def _table(inputs: ReportInputs, deflated: dict[str, float]) -> str:
+    caption = SHARPE_CAPTION
+    if deflated and inputs.looks is not None:
+        caption += (
+            f" Deflated: the probability once the best of the {inputs.looks.count:,} trials recorded on this market is "
+            "allowed for."
+        )
+    return verdict_table(inputs.summaries, inputs.colors, deflated, caption)
+
+
+def verdict_table(
+    summaries: Mapping[str, pd.DataFrame], colors: Mapping[str, str], deflated: Mapping[str, float], caption: str
+) -> str:
+    """A table of what each summary supports, with its Sharpe ratio and the probability that it is above 0.
+
+    Parameters
+    ----------
+    summaries, colors
+        By name.
+    deflated
+        Deflated Sharpe ratio in percent by name, where one is known.
+    caption
+        Plain text.
+    """
     body = []
-    for name, summary in inputs.summaries.items():
+    for name, summary in summaries.items():
         judged = verdict(summary).partition(": ")[0].rstrip(".")
         below = f'<div class="says"{_color(summary, deflated.get(name))}>{kept(judged)}</div>'
         chances = (float(summary.loc["probabilistic_sharpe_ratio", "value"]), deflated.get(name, math.nan))
@@ -64,13 +89,7 @@ def _table(inputs: ReportInputs, deflated: dict[str, float]) -> str:
             *(both(format_value(chance, "%")) for chance in chances),
             *(both(f"{int(summary.loc[count, 'value']):,}") for count in ("trades", "sessions")),
         ]
-        body.append(row(named(inputs.colors[name], name) + below, cells, head="long"))
-    caption = "Annualised Sharpe ratio after costs, over all sessions, with its 95 % interval."
-    if deflated and inputs.looks is not None:
-        caption += (
-            f" Deflated: the probability once the best of the {inputs.looks.count:,} trials recorded on this market is "
-            "allowed for."
-        )
+        body.append(row(named(colors[name], name) + below, cells, head="long"))
     return table(heads("", *_COLUMNS, kind="both"), body, kept(caption), even=True)
 
 
