@@ -61,3 +61,16 @@ def test_simulate_bars_with_their_times_as_index_give_the_same(es: Instrument) -
     ours, plain = (simulate(given, orders, es, Account()) for given in (bars.set_index("timestamp"), bars))
 
     pd.testing.assert_series_equal(ours.equity, plain.equity, check_exact=True)
+
+
+def test_prepared_bars_end_with_their_own_length_and_a_single_one_at_its_open(es: Instrument) -> None:
+    short, long = (
+        simulate_market(es, day, 2, 5, bar=bar) for day, bar in (("2019-01-02", "5min"), ("2019-01-08", "30min"))
+    )
+
+    ends = PreparedBars(pd.concat([short, long], ignore_index=True), es).bar_ends
+
+    lasts = pd.concat([short["timestamp"] + pd.Timedelta("5min"), long["timestamp"] + pd.Timedelta("30min")])
+    assert ends.tolist() == pd.DatetimeIndex(lasts).as_unit("ns").asi8.tolist()
+    one = PreparedBars(short.iloc[:1], es)
+    assert one.bar_ends.tolist() == one.timestamps.asi8.tolist()
