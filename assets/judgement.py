@@ -111,7 +111,7 @@ def backtest_summary(
             family: (_tuned(backtests), with_changes(chosen, backtests.attrs.get("changes", {})))
             for family, backtests in traded.items()
         }
-        failed = remember_looks(context, dataset, chosen, results, trained)
+        failed = remember_looks(context, book, results, trained)
         looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
         whole.attrs = {"looks": looked.document(), "findings": bar_history.attrs["findings"]}
         with mlflow_tracking.run(context, book.name, _tags(book)) as run:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from assets.tables import table
 from pipeline.backtest import BacktestResult
+from pipeline.books import Book
 from pipeline.choices import backtest_look, model_choices, rule_choices
 from pipeline.datasets import Dataset
 from pipeline.look_count import LookCount, count_backtests, record_backtests
@@ -48,8 +49,7 @@ def look_metadata(looked: LookCount) -> dict[str, Any]:
 
 def remember_looks(
     context: dg.AssetExecutionContext,
-    dataset: Dataset,
-    settings: Settings,
+    book: Book,
     results: Mapping[str, BacktestResult],
     trained: Mapping[str, tuple[str, Settings]],
 ) -> str:
@@ -59,7 +59,7 @@ def remember_looks(
     ----------
     context
         For the warning.
-    dataset, settings
+    book
         What was traded, and how.
     results
         Backtests by name.
@@ -67,12 +67,12 @@ def remember_looks(
         Family → how it was tuned inside each fold, empty where it was not, and the settings that it was trained with.
         Those not among the results are left out.
     """
-    symbol, instrument = dataset.key, dataset.instrument
-    looks = [backtest_look(symbol, "rules", rule_choices(settings, instrument), results[RULES])]
+    symbol, instrument = book.dataset.key, book.instrument
+    looks = [backtest_look(symbol, "rules", rule_choices(book.settings, instrument), results[RULES], book=book.name)]
     for family, (how, own) in trained.items():
         if (name := model_strategy(family)) in results:
             choices = model_choices(own, instrument, family, tuned=how)
-            looks.append(backtest_look(symbol, family, choices, results[name]))
+            looks.append(backtest_look(symbol, family, choices, results[name], book=book.name))
     if failed := record_backtests(looks):
         context.log.warning(f"{failed}; this run's looks are not counted")
     return failed

@@ -101,7 +101,9 @@ def _searched(settings: Settings, family: str) -> dict[str, Any]:
     return {**how, "space": settings.tuning.space(StudyTarget.of(family)).fingerprint()}
 
 
-def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: AccountResult) -> Look | None:
+def backtest_look(
+    symbol: str, name: str, choices: Mapping[str, Any], result: AccountResult, *, book: str = ""
+) -> Look | None:
     """A backtest as a trial of the ledger; None where it has no session.
 
     Parameters
@@ -114,6 +116,8 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ac
         From :func:`rule_choices`, :func:`order_choices`, :func:`model_choices` or :func:`desk_choices`.
     result
         What came of them.
+    book
+        Whose it is; by default the market's own.
     """
     returns = result.daily_returns
     if returns.empty:
@@ -121,7 +125,7 @@ def backtest_look(symbol: str, name: str, choices: Mapping[str, Any], result: Ac
     sharpe = sharpe_ratio(returns, periods_per_year=result.periods_per_year)
     target = f"backtest/{name}"
     return Look(
-        study=f"{symbol}/{target}",
+        study=f"{book or symbol}/{target}",
         number=0,  # these distinguish trials of other settings
         symbol=symbol,
         target=target,

@@ -256,7 +256,8 @@ class _Making:
 
     def subject(self, version: str, first: pd.Timestamp, last: pd.Timestamp) -> Subject:
         capital = self.account.initial_capital
-        return Subject(self.inputs.dataset.key, self.target.name, version, first, last, capital)
+        market = self.inputs.dataset.key
+        return Subject(market, self.target.name, version, first, last, capital, self.inputs.book)
 
     def strategy(self) -> dict[str, Any]:
         """The strategy's present parameters, as search spaces call them."""

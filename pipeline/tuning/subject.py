@@ -41,6 +41,8 @@ class Subject:
         Sessions that its trials look at.
     capital
         Money that returns are counted on.
+    book
+        Book that is tuned, in whose name the study runs; by default the market's own. Its trials count on the market.
     """
 
     symbol: str
@@ -49,11 +51,12 @@ class Subject:
     first: pd.Timestamp
     last: pd.Timestamp
     capital: float
+    book: str = ""
 
     @property
     def study(self) -> str:
         """Name of the study."""
-        return f"{self.symbol}/{self.target}/{self.version}"
+        return f"{self.book or self.symbol}/{self.target}/{self.version}"
 
     def look(self, trial: TrialRecord, study: str, returns: pd.Series | None = None) -> Look:
         """A settled trial as a look of the ledger."""

@@ -15,7 +15,7 @@ __all__ = ["previous_best"]
 def previous_best(
     ledger: Ledger, subject: Subject, space: SearchSpace, objectives: Sequence[str]
 ) -> dict[str, Any] | None:
-    """The best parameters of the latest earlier study of this symbol, target and first objective.
+    """The best parameters of the latest earlier study of this book, target and first objective.
 
     Earlier data overlaps with today's, so this is no untouched evidence: it is where to look first, and each study
     judges it again on its own data.
@@ -25,11 +25,14 @@ def previous_best(
     dict
         None where there was no such study, or its best lies outside the space.
     """
-    # symbol/target/version/objectives/space; neither a symbol nor a target holds a slash
+    # book/target/version/objectives/space, none of which holds a slash
+    book = subject.study.partition("/")[0]
     studies = [
         study
         for study in ledger.studies(subject.symbol, subject.target)
-        if not study.startswith(f"{subject.study}/") and study.split("/")[3].split("+")[0] == objectives[0]
+        if study.startswith(f"{book}/")
+        and not study.startswith(f"{subject.study}/")
+        and study.split("/")[3].split("+")[0] == objectives[0]
     ]
     for study in studies:
         trials = ledger.trials(study)

@@ -79,6 +79,17 @@ def test_backtest_look_holds_the_returns_of_all_sessions_and_their_sharpe_ratio(
     assert look.finished - dt.datetime.now(tz=dt.UTC) < dt.timedelta(minutes=1)
 
 
+def test_backtests_of_two_books_count_on_their_market_each_under_its_name(es, tmp_path):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'optuna.db'}")
+    made = result([100_020, 99_980, 100_000.0], es)
+    ledger.record([backtest_look("ES", "rules", {"k": k}, made, book=book) for k, book in ((1, "ES"), (2, "es80"))])
+
+    found = ledger.looks("ES", pd.Timestamp("2024-01-01"), pd.Timestamp("2024-12-31"))
+
+    assert found.count == 2
+    assert sorted(found.trials["study"]) == ["ES/backtest/rules", "es80/backtest/rules"]
+
+
 def test_backtest_look_without_a_trade_has_no_value_and_without_a_session_is_none(es):
     assert backtest_look("ES", "rules", {}, result([100_000.0] * 3, es)).values == ()  # noqa: PD011
     assert backtest_look("ES", "rules", {}, result([], es)) is None

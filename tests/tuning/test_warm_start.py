@@ -20,8 +20,8 @@ def storage(tmp_path: Path) -> TrialStore:
     return open_trials(f"sqlite:///{tmp_path / 'optuna.db'}")
 
 
-def subject(version: str, target: str = "mlp", symbol: str = "ES") -> Subject:
-    return Subject(symbol, target, version, pd.Timestamp("2020-01-02"), pd.Timestamp("2021-01-04"), 100_000.0)
+def subject(version: str, target: str = "mlp", symbol: str = "ES", book: str = "") -> Subject:
+    return Subject(symbol, target, version, pd.Timestamp("2020-01-02"), pd.Timestamp("2021-01-04"), 100_000.0, book)
 
 
 def searched(storage: TrialStore, of: Subject, aim: float, *, objective: str = "log_loss", trials: int = 6) -> dict:
@@ -37,10 +37,23 @@ def test_previous_best_is_of_the_latest_other_study_of_the_same_target_and_objec
     latest = searched(storage, subject("two"), 0.7)
     searched(storage, subject("two", target="mlp nested"), 0.0)
     searched(storage, subject("two", symbol="ES-SIM"), 0.0)
+    searched(storage, subject("two", book="es80"), 0.0)
     searched(storage, subject("two"), 0.0, objective="sharpe_low")
 
     assert previous_best(storage.ledger, subject("three"), SPACE, ("log_loss",)) == latest
     assert previous_best(storage.ledger, subject("two"), SPACE, ("log_loss",)) != latest  # not the study itself
+
+
+def test_studies_of_a_book_are_its_own_and_count_on_its_market(storage: TrialStore) -> None:
+    own = searched(storage, subject("one", book="es80"), 0.7, trials=4)
+    searched(storage, subject("one"), -0.9, trials=3)
+
+    looks = storage.ledger.looks("ES", pd.Timestamp("2020-01-02"), pd.Timestamp("2021-01-04"))
+
+    assert previous_best(storage.ledger, subject("two", book="es80"), SPACE, ("log_loss",)) == own
+    counts = looks.by_study()["complete"]
+    assert {name.partition("/")[0]: int(count) for name, count in counts.items()} == {"es80": 4, "ES": 3}
+    assert looks.count == 7
 
 
 def test_previous_best_of_an_objective_that_is_maximized_is_the_highest(storage: TrialStore) -> None:
