@@ -24,6 +24,7 @@ class _Stored(Protocol):
 
 SETTINGS = "settings"
 _STRATEGY = "strategy.name"
+_MOST_SHOWN = 5
 # Settings of the history that its profiles do not depend on.
 _WINDOWS = {"trend_window", "direction_window", "calm_short", "calm_long", "atr_window"}
 # What is made before there is a strategy, and what of it only its candidates decide.
@@ -136,5 +137,6 @@ def _settings_of(name: str, settings: Settings, dataset: Dataset) -> dict[str, A
 
 def _shown(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+        more = [f"{len(value) - _MOST_SHOWN} more"] if len(value) > _MOST_SHOWN else []
+        return ", ".join([*map(str, value[:_MOST_SHOWN]), *more]) or "none"
     return "none" if value is None else str(value)

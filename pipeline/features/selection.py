@@ -17,7 +17,8 @@ class FeatureSelection(FrozenSettings):
     Attributes
     ----------
     leave_out
-        Columns that are not made, with those that mirror them: nothing is computed, audited or learned from them.
+        Columns that are not made, with those that mirror them: nothing is computed, audited or learned from them. The
+        name of a family, ``technical`` say, stands for all of its columns.
     """
 
     leave_out: tuple[str, ...] = ()
@@ -25,17 +26,19 @@ class FeatureSelection(FrozenSettings):
     @field_validator("leave_out")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := sorted(set(names) - set(registered())):
+        families = sorted({one.family for one in registered().values()})
+        if unknown := sorted(set(names) - set(registered()) - set(families)):
             raise ConfigurationError(
-                f"leave_out names {', '.join(unknown)}, which the registry does not "
-                "have; docs/feature_dictionary.md lists all features"
+                f"leave_out names {', '.join(unknown)}, which is neither a feature nor one of the families "
+                f"{', '.join(families)}; docs/feature_dictionary.md lists all features"
             )
         return names
 
     def left_out(self) -> set[str]:
         """Columns that are not made: those named, and their mirrors."""
-        known = registered()
-        return {*self.leave_out, *(known[name].mirror for name in self.leave_out)}
+        known, asked = registered(), set(self.leave_out)
+        named = {name for name, one in known.items() if name in asked or one.family in asked}
+        return named | {known[name].mirror for name in named}
 
     def chosen(self) -> Mapping[str, Feature]:
         """The features to make, by name."""

@@ -60,5 +60,8 @@ def test_features_left_out_go_with_their_mirrors_and_unknown_names_are_refused()
     chosen = FeatureSelection(leave_out=("hvn_above", "rsi_15m")).chosen()
     assert set(registered()) - set(chosen) == {"hvn_above", "hvn_below", "rsi_15m"}
     assert list(FeatureSelection().chosen()) == list(registered())
+    without = FeatureSelection(leave_out=("technical", "weekday")).chosen()
+    assert {one.family for one in registered().values()} - {one.family for one in without.values()} == {"technical"}
+    assert "weekday" not in without
     with pytest.raises(ValueError, match="rsi_7m"):
         FeatureSelection(leave_out=("rsi_7m",))

@@ -13,6 +13,7 @@ from pipeline.definitions import defs
 from pipeline.features import FeatureInputs, build_features, candidate_features, registered
 from pipeline.home import Home
 from pipeline.learning import average_uniqueness, candidate_labels
+from pipeline.settings import load_settings
 from tests.orchestration.conftest import SMALL_MARKET, Made
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,8 @@ def test_training_set_is_made_of_features_labels_and_weights_of_the_functions(ma
     home = made.home
     dataset = find_dataset("ES-SIM", home)
     bars = dataset.read().frame.drop(columns=["source_file", "source_line"])
-    built = build_features(FeatureInputs.from_bars(bars, dataset.instrument))
+    chosen = load_settings(home).features.chosen()
+    built = build_features(FeatureInputs.from_bars(bars, dataset.instrument), features=chosen)
     candidates = stored(home, "candidates")
     labels = candidate_labels(bars, candidates, dataset.instrument)
     pd.testing.assert_frame_equal(stored(home, "features"), built)
@@ -51,7 +53,7 @@ def test_volatility_index_of_the_settings_gives_its_features_and_without_it_they
     days = pd.date_range("2019-06-03", "2022-06-30", freq="B")
     pd.DataFrame({"DATE": days.strftime("%m/%d/%Y"), "CLOSE": 20.0}).to_csv(tmp_path / "vix.csv", index=False)
     copied.settings.write_text(SMALL_MARKET + "volatility_index: vix.csv\n")
-    assert defs.resolve_job_def("research").execute_in_process(instance=instance, partition_key="ES-SIM").success
+    assert defs.resolve_job_def("prepare").execute_in_process(instance=instance, partition_key="ES-SIM").success
 
     shown = stored(copied, "features")
     assert needs_vix <= set(shown)

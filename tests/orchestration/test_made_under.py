@@ -7,7 +7,7 @@ from assets.partitions import grid_key, of_book
 from jobs.chain import ChainError, train_family
 from pipeline.definitions import defs
 from pipeline.home import Home
-from tests.orchestration.conftest import MARKET, MODELS
+from tests.orchestration.conftest import FEATURES, MARKET, MODELS
 from tests.orchestration.test_chain import nothing
 
 pytestmark = pytest.mark.slow
@@ -25,19 +25,21 @@ def said_by(result: dg.ExecuteInProcessResult) -> str:
     [
         ("strategy: {trend_window: 15}\n", "rule_signals", "strategy.trend_window: 20 -> 15"),
         ("account: {slippage_ticks: 2}\n", "labels", "account.slippage_ticks: 1 -> 2"),
-        ("features: {leave_out: [weekday]}\n", "features", "features.leave_out: none -> weekday"),
+        ("features: {leave_out: []}\n", "features", "features.leave_out: adx_15m, "),
     ],
 )
 def test_training_alone_after_an_edit_names_what_changed(
     edit: str, name: str, change: str, copied: Home, instance: dg.DagsterInstance
 ) -> None:
-    copied.settings.write_text(copied.settings.read_text() + edit)
+    copied.settings.write_text(
+        copied.settings.read_text().replace(FEATURES, "" if "features" in edit else FEATURES) + edit
+    )
 
     with pytest.raises(ChainError) as caught:
         train_family(defs, "ES-SIM", "lightgbm", instance, nothing)
 
     message = str(caught.value)
-    assert message.startswith(f"settings have changed since {name} was made ({change})")
+    assert message.startswith(f"settings have changed since {name} was made ({change}")
     assert "vpoc run --symbol ES-SIM" in message
 
 
