@@ -14,6 +14,9 @@ from pipeline.market.instruments import Instrument, load_instruments
 # The same examples each time; a first call may compile for seconds, so no deadline.
 hypothesis.settings.register_profile("project", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("project")
+# Where an engine is compared with a slow oracle, see at_least in examples.py, others on each seed:
+# pytest --hypothesis-profile thorough --hypothesis-seed 1 tests/backtest
+hypothesis.settings.register_profile("thorough", derandomize=False, database=None, deadline=None, max_examples=20_000)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -71,7 +71,7 @@ def simulate(
     return BacktestResult(
         trades=prepared.trades(book, run, orders.index),
         orders=orders.assign(status=words(STATUSES, run.status), reason=words(ORDER_REASONS, run.reason)),
-        equity=pd.Series(run.equity, index=prepared.timestamps.rename("timestamp"), name="equity"),
+        equity=pd.Series(run.equity, index=prepared.timestamps.rename("timestamp"), name="equity", copy=False),
         session_equity=prepared.session_equity(run.equity),
         account=account,
         instrument=instrument,

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.backtest.order_columns import OrderError, empty_cells, instants, numbers, refuse, whole_numbers
-from pipeline.backtest.replayed import EXIT_COLUMNS, TYPES, WHOLE_GAIN
+from pipeline.backtest.order_columns import instants, numbers, refuse, words
+from pipeline.backtest.replayed import EXIT_COLUMNS, LIMIT, WHOLE_GAIN
 from pipeline.market import Instrument, session_schedule
+from pipeline.strategy.order_columns import TIME_COLUMNS, Fault, number_faults, type_code, window_faults
+from pipeline.strategy.setups import NO_PRICE
 
-__all__ = ["KIND_COLUMNS", "OrderKinds", "read_kinds", "read_types"]
+__all__ = ["KIND_COLUMNS", "OrderKinds", "read_kinds", "read_quantity", "read_types"]
 
-KIND_COLUMNS = ("type", "live_from", "live_until", "group", *EXIT_COLUMNS)
-
-_ALWAYS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+KIND_COLUMNS = ("type", *TIME_COLUMNS, "group", *EXIT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class OrderKinds:
     type
         LIMIT, STOP_ORDER or MARKET.
     live_from, live_until
-        Nanoseconds (UTC); the ends of int64 where none is given.
+        Nanoseconds (UTC); ``NO_PRICE`` where none is given.
     group
         Number of the group; −1 for none.
     exits
@@ -41,15 +41,26 @@ class OrderKinds:
 
 
 def read_types(orders: pd.DataFrame) -> NDArray[np.int64]:
-    """Return each order's type, LIMIT where it names none."""
-    empty = empty_cells(orders, "type")
-    if empty.all():
-        return np.zeros(len(orders), np.int64)
-    codes, names = pd.factorize(orders["type"])
-    types = np.array([TYPES.index(name) if name in TYPES else -1 for name in names], np.int64)
-    found = np.where(empty, 0, types[codes])
-    refuse(orders, "type", found < 0, "give limit, stop or market, or leave it empty")
-    return found
+    """Return each order's type, LIMIT where it names none, −1 where it names what is none."""
+    codes, names = words(orders, "type")
+    return np.array([*(type_code(name) for name in names), LIMIT], np.int64)[codes]
+
+
+def read_quantity(orders: pd.DataFrame) -> NDArray[np.int64]:
+    """Return each order's fixed contracts; 0 where it names none."""
+    return _whole(_numbers(orders, "quantity").get("quantity"), len(orders))
+
+
+def _numbers(orders: pd.DataFrame, *names: str) -> dict[str, NDArray[np.float64]]:
+    """Read those of the columns that there are, each held to its rule; NaN where a cell is empty."""
+    read = {name: numbers(orders, name) for name in names if name in orders.columns}
+    for fault in number_faults(read):
+        refuse(orders, fault)
+    return read
+
+
+def _whole(values: NDArray[np.float64] | None, count: int) -> NDArray[np.int64]:
+    return np.zeros(count, np.int64) if values is None else np.where(np.isnan(values), 0, values).astype(np.int64)
 
 
 def read_kinds(
@@ -73,76 +84,45 @@ def read_kinds(
     """
     if not any(name in orders.columns for name in KIND_COLUMNS):
         return None
-    live_from, live_until = (
-        instants(orders, name, end) for name, end in zip(("live_from", "live_until"), _ALWAYS, strict=True)
-    )
-    _windows(orders, live_from, live_until, sessions, instrument)
+    live_from, live_until = (instants(orders, name) for name in TIME_COLUMNS)
+    _check_windows(orders, live_from, live_until, sessions, instrument)
     exits = _exits(orders)
     return OrderKinds(types, live_from, live_until, _groups(orders, sessions), exits if exits.any() else None)
 
 
-def _windows(
+def _check_windows(
     orders: pd.DataFrame,
     live_from: NDArray[np.int64],
     live_until: NDArray[np.int64],
     sessions: pd.DatetimeIndex,
     instrument: Instrument,
 ) -> None:
-    begins, ends = live_from != _ALWAYS[0], live_until != _ALWAYS[1]
-    rows = np.flatnonzero(begins | ends)
-    if not len(rows):
+    given = (live_from != NO_PRICE) | (live_until != NO_PRICE)
+    if not given.any():
         return
-    schedule = session_schedule(instrument, sessions[rows].min(), sessions[rows].max())
+    days = sessions.asi8[given]
+    schedule = session_schedule(instrument, pd.Timestamp(days.min()), pd.Timestamp(days.max()))
     place = schedule.index.get_indexer(sessions)
-    unknown = (begins | ends) & (place < 0)
-    refuse(orders, "session", unknown, f"{instrument.symbol} has no session of that date for the order to be live in")
-    opens, closes = (pd.DatetimeIndex(schedule[name]).as_unit("ns").asi8[place] for name in ("open", "close"))
-    advice = "give a time within its session, from its open to its close"
-    refuse(orders, "live_from", begins & ((live_from < opens) | (live_from >= closes)), advice, beside="session")
-    refuse(orders, "live_until", ends & ((live_until <= opens) | (live_until > closes)), advice, beside="session")
-    if begins.any() and ends.any():
-        wrong = begins & ends & (live_until <= live_from)
-        refuse(orders, "live_until", wrong, "it must come after that", beside="live_from")
+    advice = f"{instrument.symbol} has no session of that date for the order to be live in"
+    refuse(orders, Fault("session", given & (place < 0), advice))
+    opens, closes = (pd.DatetimeIndex(schedule[end]).as_unit("ns").asi8[place] for end in ("open", "close"))
+    for fault in window_faults(live_from, live_until, opens, closes):
+        refuse(orders, fault)
 
 
 def _groups(orders: pd.DataFrame, sessions: pd.DatetimeIndex) -> NDArray[np.int64]:
-    empty = empty_cells(orders, "group")
-    if empty.all():
-        return np.full(len(orders), -1)
-    codes = np.full(len(orders), -1)
-    codes[~empty], names = pd.factorize(orders["group"][~empty])
-    first = np.empty(len(names) + 1, np.int64)
-    first[codes[::-1]] = sessions.asi8[::-1]  # the last to be written is the first given
-    first = first[codes]
-    advice = "a group lives in one session; give the groups of each session names of their own"
-    refuse(orders, "group", ~empty & (first != sessions.asi8), advice, beside="session")
+    codes, names = words(orders, "group")
+    if len(names):
+        first = np.empty(len(names) + 1, np.int64)
+        first[codes[::-1]] = sessions.asi8[::-1]  # the last to be written is the first given
+        advice = "a group lives in one session; give the groups of each session names of their own"
+        wrong = (codes >= 0) & (first[codes] != sessions.asi8)
+        refuse(orders, Fault("group", wrong, advice, beside="session"))
     return codes
 
 
 def _exits(orders: pd.DataFrame) -> NDArray[np.int64]:
-    units = {name: "bars" if name == "max_bars" else "ticks" for name in EXIT_COLUMNS}
-    return np.stack(
-        [
-            _give_back(orders) if name == "give_back_percent" else whole_numbers(orders, name, unit)
-            for name, unit in units.items()
-        ],
-        axis=1,
-    )
-
-
-def _give_back(orders: pd.DataFrame) -> NDArray[np.int64]:
-    """Percentages in parts of WHOLE_GAIN, and that each has its ticks beside it."""
-    halves = "give_back_percent", "give_back_from_ticks"
-    empty, alone = (empty_cells(orders, name) for name in halves)
-    if (half := empty != alone).any():
-        row = int(np.argmax(half))
-        given, missing = halves if alone[row] else halves[::-1]
-        reason = f"{given} is {orders[given].iloc[row]} without {missing}; give both or neither"
-        raise OrderError(row, orders.index[row], reason)
-    if empty.all():
-        return np.zeros(len(orders), np.int64)
-    percent = numbers(orders, halves[0])
-    parts = np.rint(np.where(percent > 0, percent, 0) * (WHOLE_GAIN / 100))
-    wrong = ~empty & ~((parts >= 1) & (parts <= WHOLE_GAIN) & (percent <= 100))
-    refuse(orders, halves[0], wrong, "give a percentage above 0, at most 100, or leave it empty")
-    return np.where(empty, 0, parts).astype(np.int64)
+    read = _numbers(orders, *EXIT_COLUMNS)
+    if "give_back_percent" in read:
+        read["give_back_percent"] = np.rint(read["give_back_percent"] * (WHOLE_GAIN / 100))
+    return np.stack([_whole(read.get(name), len(orders)) for name in EXIT_COLUMNS], axis=1)

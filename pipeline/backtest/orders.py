@@ -7,25 +7,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.backtest.account import Account
-from pipeline.backtest.order_columns import (
-    OrderError,
-    empty_cells,
-    numbers,
-    refuse,
-    session_dates,
-    whole_numbers,
-)
-from pipeline.backtest.order_kinds import KIND_COLUMNS, OrderKinds, read_kinds, read_types
+from pipeline.backtest.order_columns import OrderError, numbers, refuse, session_dates, words
+from pipeline.backtest.order_kinds import KIND_COLUMNS, OrderKinds, read_kinds, read_quantity, read_types
 from pipeline.backtest.replayed import MARKET, NO_TARGET
 from pipeline.errors import ConfigurationError, DataError
 from pipeline.market import Instrument
+from pipeline.strategy.order_columns import MOST_TICKS, Fault, price_faults, type_faults
+from pipeline.strategy.setups import NO_PRICE
 
 __all__ = ["ORDER_COLUMNS", "OrderBatch", "OrderError", "read_orders", "refuse_repeated"]
 
 _REQUIRED = ("session", "side", "entry", "stop")
 ORDER_COLUMNS = (*_REQUIRED, "target", "quantity", "contract", "volatility", *KIND_COLUMNS)
-
-_FARTHEST = 2.0**40  # ticks: products with prices stay within 64 bits
 
 
 @dataclass(frozen=True)
@@ -81,30 +74,21 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
         If ``volatility_target`` is set and the orders carry no volatility.
     """
     orders = _with_columns(orders)
-    types = read_types(orders)
-    market = types == MARKET
+    types, prices = read_types(orders), {name: numbers(orders, name) for name in ("entry", "stop", "target")}
+    for fault in type_faults(types, ~np.isnan(prices["entry"])):
+        refuse(orders, fault)
     side = numbers(orders, "side")
-    refuse(orders, "side", ~np.isin(side, (1, -1)), "give 1 for a long or -1 for a short")
-    long = side > 0
-    no_entry, no_target = empty_cells(orders, "entry"), empty_cells(orders, "target")
-    refuse(orders, "entry", market & ~no_entry, "leave it empty, or give another type", beside="type")
-    entry = _ticks(orders, "entry", market, instrument)
-    stop = _ticks(orders, "stop", np.zeros(len(orders), np.bool_), instrument)
-    target = _ticks(orders, "target", no_target, instrument)
-    wrong = ~market & np.where(long, stop >= entry, stop <= entry)
-    refuse(orders, "stop", wrong, "it must be below the entry of a long, above that of a short", beside="entry")
-    wrong = ~market & ~no_target & np.where(long, target <= entry, target >= entry)
-    refuse(orders, "target", wrong, "it must be above the entry of a long, below that of a short", beside="entry")
-    wrong = market & ~no_target & np.where(long, target <= stop, target >= stop)
-    refuse(orders, "target", wrong, "it must be above the stop of a long, below that of a short", beside="stop")
+    entry, stop, target = (_ticks(orders, name, values, instrument) for name, values in prices.items())
+    for fault in price_faults(side, entry, stop, target):
+        refuse(orders, fault)
     sessions, sides = session_dates(orders), side.astype(np.int64)
     return OrderBatch(
         session=sessions,
         side=sides,
-        entry=entry,
+        entry=np.where(entry == NO_PRICE, 0, entry),
         stop=stop,
-        target=np.where(no_target, sides * NO_TARGET, target),
-        quantity=whole_numbers(orders, "quantity", "contracts"),
+        target=np.where(target == NO_PRICE, sides * NO_TARGET, target),
+        quantity=read_quantity(orders),
         risk=_risk(orders, account),
         contract=_contracts(orders),
         kinds=read_kinds(orders, types, sessions, instrument),
@@ -113,9 +97,9 @@ def read_orders(orders: pd.DataFrame, instrument: Instrument, account: Account) 
 
 def _with_columns(orders: pd.DataFrame) -> pd.DataFrame:
     """Orders with every column that all orders have; what only some need may be missing."""
-    twice = orders.columns[orders.columns.duplicated() & orders.columns.isin(ORDER_COLUMNS)]
-    if len(twice):
-        raise DataError(f"orders have two columns {twice[0]}; leave one of them out")
+    if not orders.columns.is_unique:
+        for name in orders.columns[orders.columns.duplicated() & orders.columns.isin(ORDER_COLUMNS)]:
+            raise DataError(f"orders have two columns {name}; leave one of them out")
     if not len(orders):
         return orders.reindex(columns=[*orders.columns.union([*_REQUIRED, "target"], sort=False)])
     missing = [name for name in _REQUIRED if name not in orders.columns]
@@ -130,18 +114,16 @@ def _with_columns(orders: pd.DataFrame) -> pd.DataFrame:
     return orders.assign(**absent) if absent else orders
 
 
-def _ticks(
-    orders: pd.DataFrame, name: str, may_be_empty: NDArray[np.bool_], instrument: Instrument
-) -> NDArray[np.int64]:
-    """Prices in ticks, 0 where a cell is empty and may be."""
-    prices = numbers(orders, name)
-    if may_be_empty.any():
-        prices = np.where(may_be_empty, 0.0, prices)
-    beyond = np.isfinite(prices) & (np.abs(prices) > _FARTHEST * instrument.tick_size)
-    refuse(orders, name, ~np.isfinite(prices) | beyond, "give a price")
-    off = instrument.off_tick(prices)
-    refuse(orders, name, off, f"round it to {instrument.symbol}'s tick of {instrument.tick_size:g}")
-    return instrument.to_ticks(prices)
+def _ticks(orders: pd.DataFrame, name: str, prices: NDArray[np.float64], instrument: Instrument) -> NDArray[np.int64]:
+    """Prices in ticks, ``NO_PRICE`` where a cell is empty."""
+    empty = np.isnan(prices)
+    known = np.where(empty, 0.0, prices)
+    refuse(orders, Fault(name, np.abs(known) > MOST_TICKS * instrument.tick_size, "give a price"))
+    ticks = instrument.to_ticks(known)
+    if not np.array_equal(instrument.to_prices(ticks), known):
+        advice = f"round it to {instrument.symbol}'s tick of {instrument.tick_size:g}"
+        refuse(orders, Fault(name, instrument.off_tick(known), advice))
+    return np.where(empty, NO_PRICE, ticks)
 
 
 def _risk(orders: pd.DataFrame, account: Account) -> NDArray[np.float64]:
@@ -156,19 +138,20 @@ def _risk(orders: pd.DataFrame, account: Account) -> NDArray[np.float64]:
         return np.empty(0)
     volatility = numbers(orders, "volatility")
     wrong = ~(np.isfinite(volatility) & (volatility > 0))
-    refuse(orders, "volatility", wrong, "give an annualised volatility above 0")
+    refuse(orders, Fault("volatility", wrong, "give an annualised volatility above 0"))
     return account.risk_per_trade * np.minimum(1.0, account.volatility_target / volatility)
 
 
 def _contracts(orders: pd.DataFrame) -> NDArray[np.object_] | None:
     if "contract" not in orders.columns:
         return None
-    column = orders["contract"]
+    codes, names = words(orders, "contract")
     # Names as those of the bars, see require_bars; whole numbers beside an empty cell arrive as floats.
-    return column.convert_dtypes().astype("str").astype(object).where(column.notna(), None).to_numpy()
+    return np.array([*pd.Series(names, dtype=object).convert_dtypes().astype("str"), None], object)[codes]
 
 
 def refuse_repeated(orders: pd.DataFrame) -> None:
     """Raise OrderError for an order that stands there twice: pasted or made twice, for a larger one has a quantity."""
     repeated = orders[[name for name in orders.columns if name in ORDER_COLUMNS]].duplicated().to_numpy()
-    refuse(orders, "session", repeated, "the same order stands in an earlier row; leave it out, or give a quantity")
+    advice = "the same order stands in an earlier row; leave it out, or give a quantity"
+    refuse(orders, Fault("session", repeated, advice))

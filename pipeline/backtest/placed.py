@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.backtest.orders import OrderBatch
 from pipeline.backtest.outcomes import CANCELLED, CLOSED, NO_BARS, NOT_REACHED
 from pipeline.backtest.replayed import EXIT_COLUMNS, Bars, Margins, Orders, Rules
+from pipeline.strategy.setups import NO_PRICE
 
 __all__ = ["Placed", "Run", "placed_orders"]
 
@@ -106,8 +107,8 @@ def placed_orders(
     first, last, no_bars = begin, end, None
     kinds = book.kinds
     if kinds is not None:
-        first = np.clip(_first_bars(instants, kinds.live_from[live]), begin, end)
-        last = np.clip(_first_bars(instants, kinds.live_until[live]), begin, end)
+        first = _first_bars(instants, kinds.live_from[live], begin, bounds)
+        last = _first_bars(instants, kinds.live_until[live], end, bounds)
         no_bars = first >= last
     if cutoff_bar is not None:
         last = np.minimum(last, cutoff_bar)
@@ -143,10 +144,15 @@ def placed_orders(
     return live, orders, None if no_bars is None else no_bars[rank]
 
 
-def _first_bars(instants: Ints, moments: Ints) -> Ints:
-    """Per moment the first bar that opens at or after it; each is looked for once."""
-    different, where = np.unique(moments, return_inverse=True)
-    return np.searchsorted(instants, different)[where]
+def _first_bars(instants: Ints, moments: Ints, otherwise: Ints, bounds: tuple[Ints, Ints]) -> Ints:
+    """Per moment the first bar within its bounds that opens at or after it; ``otherwise`` where there is no moment."""
+    given = np.flatnonzero(moments != NO_PRICE)
+    if len(given) == 0:
+        return otherwise
+    begin, end = bounds
+    first = otherwise.copy()
+    first[given] = np.clip(np.searchsorted(instants, moments[given]), begin[given], end[given])
+    return first
 
 
 def _siblings(group: Ints) -> Ints:

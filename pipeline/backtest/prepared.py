@@ -18,8 +18,10 @@ from pipeline.backtest.placed import Placed, Run, placed_orders
 from pipeline.backtest.replay import replay
 from pipeline.backtest.replayed import CLOSE_BAR, MARKET, SESSION_END, TRADABLE, Bars, Margins, Rules
 from pipeline.market import Hours, Instrument, session_schedule
+from pipeline.market.bar_times import bar_ends
 from pipeline.market.bars import bar_columns, require_bars
 from pipeline.market.contracts import ContractRuns, contract_runs
+from pipeline.market.frames import times_of
 from pipeline.market.sessions import at_clock, session_slices
 from pipeline.market.whole_numbers import all_rise, nearest_ticks, ordinary_columns, whole_prices, whole_range
 
@@ -74,7 +76,7 @@ class PreparedBars:
             self.off_tick = nearest_ticks([columns[name] for name in _PRICES], instrument, self.ticks)
             if np.abs(self.ticks).max(initial=0) < _FITS_INT32:
                 self.ticks = self.ticks.astype(np.int32)  # one kind for the compiler, but for prices beyond it
-        self.timestamps = pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)  # results keep it
+        self.timestamps = _index(bars, instants)
         self.contract = None if contract is None else pd.Series(contract)
         if self.off_tick:
             _log.warning(
@@ -160,7 +162,7 @@ class PreparedBars:
             columns["contract"] = self.contract.iloc[entry_bar].array
         columns["r_multiple"] = pnl / (risk_ticks * self.instrument.tick_value * quantity)
         columns["bars_held"] = exit_bar - entry_bar + 1
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, copy=False)
 
     def within(self, intrabar_bars: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Finer bars in ticks, shape (4, k), and each bar's range of them, shape (2, n)."""
@@ -201,12 +203,7 @@ class PreparedBars:
     def bar_ends(self) -> NDArray[np.int64]:
         """Instant at which each bar is over; a single bar, which doesn't say how long it lasts, at its open."""
         instants = self.timestamps.asi8
-        if len(instants) < 2:
-            return instants.copy()
-        steps, counts = np.unique(np.diff(instants), return_counts=True)
-        ends = instants + steps[np.argmax(counts)]  # the usual length: a gap in the bars is not part of one
-        ends[:-1] = np.minimum(ends[:-1], instants[1:])
-        return ends
+        return bar_ends(instants) if len(instants) > 1 else instants.copy()
 
     @cached_property
     def session_ends(self) -> tuple[NDArray[np.int64], pd.DatetimeIndex]:
@@ -222,6 +219,13 @@ class PreparedBars:
         """Equity at the last bar of every session."""
         ends, sessions = self.session_ends
         return pd.Series(equity[ends], index=sessions, name="equity")
+
+
+def _index(bars: pd.DataFrame, instants: NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Return the bars' times as an index that stays as it is, whatever is written into the frame later."""
+    if "timestamp" in bars.columns:
+        return times_of(bars, "bars")  # pandas copies a column that it shares before writing into it
+    return pd.DatetimeIndex(instants.view("M8[ns]"), tz="UTC", copy=True)
 
 
 def _grid(
@@ -278,7 +282,7 @@ def _place(book: OrderBatch, grid: _Grid) -> tuple[NDArray[np.int64], NDArray[np
     found[found] = grid.sessions.asi8[row[found]] == book.session.asi8[found]
     status[~found], reason[~found] = CANCELLED, NO_BARS
     # Without a contract of its own, an order is meant for the one the session opens with.
-    segment[found] = np.searchsorted(grid.segment_session, row[found], side="left")
+    segment[found] = np.searchsorted(grid.segment_session, np.arange(len(grid.sessions)))[row[found]]
     held = grid.segment_contract
     if held is None or book.contract is None:
         return segment, status, reason

@@ -14,7 +14,6 @@ __all__ = [
     "SESSION_END",
     "STOP_ORDER",
     "TRADABLE",
-    "TYPES",
     "WHOLE_GAIN",
     "Bars",
     "Margins",
@@ -30,8 +29,7 @@ TRADABLE = 1  # in the hours traded
 SESSION_END = 2  # the last bar given of its session's hours
 CLOSE_BAR = 4  # whatever is held is closed at its close
 
-# How an order enters.
-TYPES = ("limit", "stop", "market")
+# How an order enters: positions in TYPES of pipeline.strategy.order_columns.
 LIMIT, STOP_ORDER, MARKET = range(3)
 NO_TARGET = 1 << 62  # ticks above a long's entry (below a short's) that no price reaches
 

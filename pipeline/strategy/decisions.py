@@ -1,6 +1,6 @@
 """What a strategy decides, taken from it and checked: every setup can be an order, or one error says why not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Protocol
@@ -12,7 +12,21 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigurationError, DataError, did_you_mean
 from pipeline.market import session_schedule
 from pipeline.plugins import fault_of
-from pipeline.strategy.order_columns import CANDIDATE_COLUMNS, ORDER_COLUMNS, TIME_COLUMNS, column_faults, empty_column
+from pipeline.strategy.order_columns import (
+    CANDIDATE_COLUMNS,
+    MOST_TICKS,
+    NUMBERS,
+    ORDER_COLUMNS,
+    TIME_COLUMNS,
+    Fault,
+    empty_cells,
+    empty_column,
+    number_faults,
+    price_faults,
+    type_code,
+    type_faults,
+    window_faults,
+)
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
 
@@ -20,8 +34,6 @@ __all__ = ["Decider", "checked_setups"]
 
 Bools = NDArray[np.bool_]
 
-# Whole numbers up to here are exact as floats, and differences of them as int64.
-_MOST_TICKS = 1 << 53
 _ARRAYS = ("row", "side", "entry", "stop", "target")
 
 
@@ -138,18 +150,13 @@ def _checked(strategy: Decider, seen: Seen, found: Any) -> Setups:
         _refuse(strategy, seen, found, wrong, why)
 
     refuse(np.diff(found.row, prepend=0) < 0, "comes after later sessions; give them in order")
-    refuse(~np.isin(found.side, (1, -1)), "has a side that is neither 1 nor -1")
-    refuse(found.stop == NO_PRICE, "has no stop; every order needs one")
-    least = -_MOST_TICKS if seen.instrument.allow_negative_prices else 1
+    least = -MOST_TICKS if seen.instrument.allow_negative_prices else 1
     for name in ("entry", "stop", "target"):
         ticks = getattr(found, name)
-        wrong = (ticks != NO_PRICE) & ((ticks < least) | (ticks > _MOST_TICKS))
+        wrong = (ticks != NO_PRICE) & ((ticks < least) | (ticks > MOST_TICKS))
         refuse(wrong, f"has {name} at a price there can't be" + (", 0 or below" if (ticks[wrong] < 1).any() else ""))
-    entered, aimed = found.entry != NO_PRICE, found.target != NO_PRICE
-    wrong = entered & (found.side * (found.entry - found.stop) <= 0)
-    refuse(wrong, "has its stop at or beyond the entry, on the winning side")
-    wrong = aimed & entered & (found.side * (found.target - found.entry) <= 0)
-    refuse(wrong, "has its target at or beyond the entry, on the losing side")
+    for fault in price_faults(found.side, found.entry, found.stop, found.target):
+        _refuse_fault(strategy, seen, found, fault)
     _check_columns(strategy, seen, found)
     return found
 
@@ -187,22 +194,38 @@ def _check_columns(strategy: Decider, seen: Seen, found: Setups) -> None:
             f"strategy {strategy.name} gives the column {strange[0]!r}, which no order has; choose from "
             f"{', '.join(ORDER_COLUMNS)}{did_you_mean(str(strange[0]), ORDER_COLUMNS)}"
         )
-    for wrong, why in column_faults(found.columns, found.entry != NO_PRICE):
-        _refuse(strategy, seen, found, wrong, why)
-    if any(name in found.columns for name in TIME_COLUMNS) and len(found.row):
-        upcoming = seen.upcoming[found.row]
-        schedule = session_schedule(seen.instrument, upcoming.min(), upcoming.max()).loc[upcoming]
-        opens, closes = (pd.DatetimeIndex(schedule[end]).as_unit("ns").asi8 for end in ("open", "close"))
-        for name in TIME_COLUMNS:
-            if name in found.columns:
-                at, begins = found.columns[name], name == "live_from"
-                outside = (at < opens) | (at >= closes) if begins else (at <= opens) | (at > closes)
-                wrong = (at != NO_PRICE) & outside
-                _refuse(strategy, seen, found, wrong, f"has {name} outside the session")
+    for name, values in found.columns.items():
+        if name in NUMBERS and values.dtype.kind not in "if":
+            raise DataError(f"strategy {strategy.name} gives {name} as {values.dtype}; {NUMBERS[name].advice}")
+        if name in TIME_COLUMNS and values.dtype.kind != "i":
+            advice = "give UTC nanoseconds as whole numbers"
+            raise DataError(f"strategy {strategy.name} gives {name} as {values.dtype}; {advice}")
+    if len(found.row):
+        for fault in _column_faults(seen, found):
+            _refuse_fault(strategy, seen, found, fault)
     arrays = {name: getattr(found, name) for name in _ARRAYS}
     if pd.DataFrame(arrays).duplicated().any():
         again = pd.DataFrame({**arrays, **found.columns}).duplicated().to_numpy()
         _refuse(strategy, seen, found, again, "is the same as one before it; give it once")
+
+
+def _column_faults(seen: Seen, found: Setups) -> Iterator[Fault]:
+    columns, count = found.columns, len(found.row)
+    types = np.zeros(count, np.int64)
+    if "type" in columns:
+        given = columns["type"]
+        types = np.where(empty_cells(given), 0, [type_code(value) for value in given.tolist()])
+    yield from type_faults(types, found.entry != NO_PRICE)
+    yield from number_faults(columns)
+    if "group" in columns:
+        named = np.array([isinstance(value, str | int) for value in columns["group"].tolist()], np.bool_)
+        yield Fault("group", ~(empty_cells(columns["group"]) | named), "give a text")
+    if any(name in columns for name in TIME_COLUMNS):
+        upcoming = seen.upcoming[found.row]
+        schedule = session_schedule(seen.instrument, upcoming.min(), upcoming.max()).loc[upcoming]
+        opens, closes = (pd.DatetimeIndex(schedule[end]).as_unit("ns").asi8 for end in ("open", "close"))
+        live_from, live_until = (columns.get(name, empty_column(name, count)) for name in TIME_COLUMNS)
+        yield from window_faults(live_from, live_until, opens, closes)
 
 
 def _refuse_beside(strategy: Decider, seen: Seen, found: Setups, last: NDArray[np.int64]) -> None:
@@ -220,3 +243,25 @@ def _refuse(strategy: Decider, seen: Seen, setups: Setups, wrong: Bools, why: st
     number = int(np.argmax(wrong))
     session = seen.upcoming[setups.row[number]]
     raise DataError(f"strategy {strategy.name}: setup {number}, for session {session:%F}, {why}")
+
+
+def _refuse_fault(strategy: Decider, seen: Seen, setups: Setups, fault: Fault) -> None:
+    if not fault.wrong.any():
+        return
+    number = int(np.argmax(fault.wrong))
+    value = _shown(seen, setups, fault.column, number)
+    what = f"no {fault.column}" if value == "empty" else f"{fault.column} {value}"
+    if fault.beside and fault.beside != "session":  # which is named anyhow
+        what += f" with {fault.beside} {_shown(seen, setups, fault.beside, number)}"
+    _refuse(strategy, seen, setups, fault.wrong, f"has {what}; {fault.advice}")
+
+
+def _shown(seen: Seen, setups: Setups, name: str, number: int) -> str:
+    prices = {"entry": setups.entry, "stop": setups.stop, "target": setups.target}
+    column = prices.get(name, setups.side if name == "side" else setups.columns.get(name))
+    if column is None or empty_cells(column[[number]])[0]:
+        return "empty"
+    value = column[number]
+    if name in prices:
+        return str(float(seen.instrument.to_prices(value)))
+    return str(pd.Timestamp(value, tz="UTC")) if name in TIME_COLUMNS else str(value)

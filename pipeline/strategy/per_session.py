@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from pipeline.market import Instrument
 from pipeline.plugins import fault_of
-from pipeline.strategy.order_columns import TIME_COLUMNS, TYPES
+from pipeline.strategy.order_columns import MOST_TICKS, NUMBERS, TIME_COLUMNS, TYPES
 from pipeline.strategy.protocol import Strategy
 from pipeline.strategy.seen import Seen
 from pipeline.strategy.setups import NO_PRICE, Setups
@@ -29,8 +29,8 @@ _NO_BARS = pd.DataFrame(
 )
 # Whole numbers up to here are exact as floats.
 _MOST = 1 << 53
+_NUMBERS = tuple(name for name in NUMBERS if name != "quantity")
 _YEARS = range(1900, 2201)
-_COUNTS = ("trail_ticks", "breakeven_ticks", "give_back_from_ticks", "max_bars")
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,8 @@ class _Orders:
         columns: dict[str, NDArray[Any]] = {}
         if any(name != "limit" for name in types):
             columns["type"] = np.array(types, object)
-        for name in _COUNTS:
-            columns |= self._optional(name, self._count)
-        columns |= self._optional("give_back_percent", self._number)
+        for name in _NUMBERS:
+            columns |= self._optional(name, self._within)
         for name in TIME_COLUMNS:
             columns |= self._optional(name, self._instant, NO_PRICE)
         if any(order.group is not None for order in self.orders):
@@ -202,7 +201,7 @@ class _Orders:
         value = self._number(k, name)
         if not self.seen.instrument.allow_negative_prices and value <= 0:
             raise self._refuse(k, f"{name} is {value:g}; give a price above 0")
-        if abs(value) > self.seen.instrument.tick_size * _MOST:
+        if abs(value) > self.seen.instrument.tick_size * MOST_TICKS:
             raise self._refuse(k, f"{name} is {value:g}; there is no such price")
         return value
 
@@ -213,10 +212,10 @@ class _Orders:
             raise self._refuse(k, f"{name} is {value!r}; give a number")
         return float(value)
 
-    def _count(self, k: int, name: str) -> float:
+    def _within(self, k: int, name: str) -> float:
         value = self._number(k, name)
-        if value != int(value) or value < 1:
-            raise self._refuse(k, f"{name} is {value:g}; give a whole number, 1 or more, or None")
+        if not NUMBERS[name].holds(value):
+            raise self._refuse(k, f"{name} is {value:g}; {NUMBERS[name].advice}")
         return value
 
     def _instant(self, k: int, name: str) -> int:
@@ -247,7 +246,7 @@ class _Orders:
         if not any(known):
             return {}
         values = np.array([read(k, name) if known[k] else empty for k in range(len(known))])
-        whole = name in _COUNTS and all(known)
+        whole = name in NUMBERS and NUMBERS[name].whole and all(known)
         return {name: values.astype(np.int64) if whole else values}
 
     def _gates(self) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.backtest import BookOrders, Desk, simulate_desk
@@ -20,6 +20,7 @@ from tests.backtest.test_order_properties import (
     random_market,
     random_orders,
 )
+from tests.examples import at_least
 
 INSTRUMENTS = load_instruments()
 TICK_VALUES = {"ES": Fraction(25, 2), "NQ": Fraction(5), "MES": Fraction(5, 4)}
@@ -103,7 +104,7 @@ def random_book(rng: np.random.Generator, name: str, desk: Desk) -> tuple[BookOr
     return book, oracle.Book(rows, opens, ends, asked, rules, TICK_VALUES[symbol], contracts)
 
 
-@settings(max_examples=200, deadline=None)
+@at_least(200)
 @given(seed=st.integers(0, 2**32), drawn=desks())
 def test_simulate_desk_random_books_agree_with_the_oracle(seed: int, drawn: tuple[Desk, int]) -> None:
     desk, many = drawn

@@ -376,9 +376,11 @@ def test_simulate_managed_and_plain_position_side_by_side_leave_as_each_would_al
     ("change", "message"),
     [
         ({"type": "lmt"}, "type is lmt; give limit, stop or market"),
+        ({"type": ["stop"]}, "type is ['stop']; give one word"),
+        ({"group": ["a", "b"]}, "group is ['a', 'b']; give one word"),
         ({"type": "market"}, "entry is 4000.0 with type market; leave it empty"),
         ({"type": "market", "entry": None, "target": 3994.0}, "target is 3994.0 with stop 3995.0; it must be above"),
-        ({"type": "stop", "entry": None}, "entry is nan; give a price"),
+        ({"type": "stop", "entry": None}, "entry is empty; give a price"),
         ({"type": "stop", "stop": 4005.0}, "stop is 4005.0 with entry 4000.0; it must be below the entry of a long"),
         ({"type": "stop", "target": 3999.0}, "target is 3999.0 with entry 4000.0; it must be above the entry"),
         ({"type": "stop", "entry": 4000.1}, "entry is 4000.1; round it to ES's tick"),
@@ -389,11 +391,11 @@ def test_simulate_managed_and_plain_position_side_by_side_leave_as_each_would_al
         ({"breakeven_ticks": "two"}, "breakeven_ticks is two; give a whole number of ticks"),
         ({"max_bars": 0.5}, "max_bars is 0.5; give a whole number of bars"),
         ({"max_bars": np.inf}, "max_bars is inf; give a whole number of bars"),
-        ({"give_back_percent": 50}, "give_back_percent is 50.0 without give_back_from_ticks; give both"),
-        ({"give_back_from_ticks": 5}, "give_back_from_ticks is 5.0 without give_back_percent; give both"),
+        ({"give_back_percent": 50}, "give_back_percent is 50.0 with give_back_from_ticks empty; give both"),
+        ({"give_back_from_ticks": 5}, "give_back_from_ticks is 5.0 with give_back_percent empty; give both"),
         *(
-            ({"give_back_percent": percent, "give_back_from_ticks": 5}, "; give a percentage above 0, at most 100")
-            for percent in (0, -10, 100.5, np.inf, "half")
+            ({"give_back_percent": percent, "give_back_from_ticks": 5}, "; give a percentage from 0.0001 to 100")
+            for percent in (0, -10, 0.00009, 100.5, np.inf, "half")
         ),
         ({"give_back_percent": 50, "give_back_from_ticks": -5}, "give_back_from_ticks is -5.0; give a whole number"),
         ({"live_from": "2021-03-16 09:00"}, "live_from is 2021-03-16 09:00; give a time with its zone"),
@@ -401,6 +403,9 @@ def test_simulate_managed_and_plain_position_side_by_side_leave_as_each_would_al
             {"live_from": pd.Timestamp("2021-03-16 09:00")},
             "live_from is 2021-03-16 09:00:00; give a time with its zone",
         ),
+        ({"live_until": "9999-12-31 00:00Z"}, "live_until is 9999-12-31 00:00Z; give a time with its zone"),
+        ({"live_from": ["2021-03-16 09:00Z"]}, "live_from is ['2021-03-16 09:00Z']; give"),
+        ({"session": "9999-12-31"}, "session is 9999-12-31; give the trade date"),
         ({"live_until": "soon"}, "live_until is soon; give a time with its zone"),
         ({"live_until": 1615900000}, "live_until is 1615900000"),
         ({"live_from": "2021-03-17 09:00-05:00"}, "; give a time within its session"),

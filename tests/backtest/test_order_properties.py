@@ -4,13 +4,14 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.backtest import Account, BacktestResult, simulate
 from pipeline.market import Instrument, label_sessions
 from tests.backtest import order_oracle as oracle
 from tests.backtest.frames import BASE, TICK
+from tests.examples import at_least
 
 DATES = ("2021-03-15", "2021-03-16", "2021-03-17")
 _PRICES = ("open", "high", "low", "close")
@@ -164,7 +165,7 @@ def accounts(draw: st.DrawFn) -> Account:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@at_least(150)
 @given(
     seed=st.integers(0, 2**32),
     account=accounts(),

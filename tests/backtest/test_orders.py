@@ -19,7 +19,7 @@ GOOD = order(1, BASE, BASE - 20, BASE + 40)
         ({"side": 0}, "side is 0; give 1 for a long or -1 for a short"),
         ({"side": "buy"}, "side is buy; give 1"),
         ({"entry": 4000.1}, "entry is 4000.1; round it to ES's tick of 0.25"),
-        ({"entry": np.nan}, "entry is nan; give a price"),
+        ({"entry": np.nan}, "entry is empty; give a price"),
         ({"target": "high"}, "target is high; give a price"),
         ({"stop": np.inf}, "stop is inf; give a price"),
         ({"stop": 4000.0}, "stop is 4000.0 with entry 4000.0; it must be below the entry of a long"),
@@ -29,7 +29,7 @@ GOOD = order(1, BASE, BASE - 20, BASE + 40)
         ({"quantity": 1.5}, "quantity is 1.5; give a whole number"),
         ({"quantity": -2}, "quantity is -2.0; give a whole number"),
         ({"session": "Tuesday week"}, "session is Tuesday week; give the trade date"),
-        ({"session": pd.NaT}, "session is NaT; give the trade date"),
+        ({"session": pd.NaT}, "session is empty; give the trade date"),
     ],
 )
 def test_read_orders_bad_value_is_named_with_its_row(change: dict, message: str, es: Instrument) -> None:
@@ -60,6 +60,25 @@ def test_read_orders_empty_quantity_means_the_sizing_rule(es: Instrument) -> Non
     orders = book({**GOOD, "quantity": 2}, {**GOOD, "quantity": None}, {**GOOD, "quantity": np.nan})
 
     assert read_orders(orders, es, Account()).quantity.tolist() == [2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("contracts", "names"),
+    [
+        ([202403.0, np.nan], ["202403", None]),  # whole numbers beside an empty cell of a CSV
+        ([202403, 202406], ["202403", "202406"]),
+        (["ESH24", ""], ["ESH24", None]),
+        (["ESH24", 202406], ["ESH24", "202406"]),
+        ([None, None], [None, None]),
+    ],
+)
+def test_read_orders_contracts_are_names(contracts: list, names: list, es: Instrument) -> None:
+    orders = book(*({**GOOD, "contract": contract} for contract in contracts))
+
+    read = read_orders(orders, es, Account()).contract
+
+    assert read is not None
+    assert read.tolist() == names
 
 
 @pytest.mark.parametrize("kind", ["int64", object])

@@ -39,3 +39,38 @@ def test_simulate_on_bars_prepared_for_another_instrument_is_refused(es: Instrum
 
     with pytest.raises(ConfigurationError, match="prepared for ES, not for MES"):
         simulate(PreparedBars(bars, es), orders, load_instruments()["MES"], Account())
+
+
+def test_simulate_bars_written_into_later_leave_the_result_as_it_was(es: Instrument) -> None:
+    bars = simulate_market(es, "2019-01-02", 2, 5)
+    orders = pd.DataFrame(columns=["session", "side", "entry", "stop", "target"])
+    times = pd.DatetimeIndex(bars["timestamp"].to_list(), name="timestamp").as_unit("ns")
+    prepared = PreparedBars(bars, es)
+    before = simulate(prepared, orders, es, Account())
+
+    bars.loc[0, "timestamp"] -= pd.Timedelta(minutes=1)
+
+    assert before.equity.index.equals(times)
+    assert simulate(prepared, orders, es, Account()).equity.index.equals(times)
+
+
+def test_simulate_bars_with_their_times_as_index_give_the_same(es: Instrument) -> None:
+    bars = simulate_market(es, "2019-01-02", 2, 5)
+    orders = pd.DataFrame(columns=["session", "side", "entry", "stop", "target"])
+
+    ours, plain = (simulate(given, orders, es, Account()) for given in (bars.set_index("timestamp"), bars))
+
+    pd.testing.assert_series_equal(ours.equity, plain.equity, check_exact=True)
+
+
+def test_prepared_bars_end_with_their_own_length_and_a_single_one_at_its_open(es: Instrument) -> None:
+    short, long = (
+        simulate_market(es, day, 2, 5, bar=bar) for day, bar in (("2019-01-02", "5min"), ("2019-01-08", "30min"))
+    )
+
+    ends = PreparedBars(pd.concat([short, long], ignore_index=True), es).bar_ends
+
+    lasts = pd.concat([short["timestamp"] + pd.Timedelta("5min"), long["timestamp"] + pd.Timedelta("30min")])
+    assert ends.tolist() == pd.DatetimeIndex(lasts).as_unit("ns").asi8.tolist()
+    one = PreparedBars(short.iloc[:1], es)
+    assert one.bar_ends.tolist() == one.timestamps.asi8.tolist()

@@ -10,6 +10,7 @@ from pipeline.backtest import Account, BacktestResult, simulate
 from pipeline.market import Instrument
 from tests.backtest.agreement import assert_agrees
 from tests.backtest.frames import BASE, TICK, book, order
+from tests.examples import at_least
 
 DATES = ("2021-03-11", "2021-03-12", "2021-03-15", "2021-03-16", "2021-03-17", "2021-03-18")
 
@@ -70,7 +71,7 @@ def accounts(draw: st.DrawFn) -> Account:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@at_least(300)
 @given(
     seed=st.integers(0, 2**32),
     account=accounts(),

@@ -584,6 +584,19 @@ def test_simulate_ambiguous_bar_is_decided_on_intrabar_bars(
     assert simulate(bars, orders, es, Account()).trades["ambiguous"].tolist() == [True]
 
 
+def test_simulate_bar_of_a_session_of_longer_bars_is_decided_on_all_its_intrabar_bars(es: Instrument) -> None:
+    short = days(*(session_bars([flat(B + 2)] * 78, day=day) for day in ("2021-03-11", "2021-03-12")))
+    long = session_bars([DIP, (B, B + 41, B - 25, B), *[flat(B)] * 11])
+    long["timestamp"] = long["timestamp"].iloc[0] + 6 * (long["timestamp"] - long["timestamp"].iloc[0])
+    finer = session_bars([(B, B + 5, B - 5, B), (B, B + 41, B, B + 38)])
+    finer["timestamp"] = long["timestamp"].iloc[1] + pd.to_timedelta([10, 20], unit="min")
+    orders = book(order(1, B, B - 20, B + 40, quantity=1))
+
+    trade = simulate(days(short, long), orders, es, Account(), intrabar_bars=finer).trades.iloc[0]
+
+    assert (trade["exit_reason"], trade["ambiguous"]) == ("target", False)
+
+
 def test_simulate_intrabar_bars_of_a_short_and_of_another_contract(es: Instrument) -> None:
     bars = session_bars([(B, B + 25, B - 41, B), flat(B), flat(B)], contract="ESH21")
     finer = session_bars([(B, B + 5, B - 41, B - 40), (B, B + 25, B, B)], contract="ESH21")

@@ -96,13 +96,25 @@ REFUSED = {
     "a row too many": (changed(row=whole(0, 1, 3)), "row 3, but the history has rows 0 to 2"),
     "a row from the end": (changed(row=whole(-1, 0, 2)), "row -1"),
     "rows out of order": (changed(row=whole(2, 0, 2)), "setup 1, for session 2024-01-03, comes after later sessions"),
-    "a side of two": (changed(side=whole(1, 2, 1)), "setup 1, for session 2024-01-03, has a side"),
-    "a side of none": (changed(side=whole(0, -1, 1)), "setup 0, for session 2024-01-03, has a side"),
+    "a side of two": (changed(side=whole(1, 2, 1)), "setup 1, for session 2024-01-03, has side 2; give 1"),
+    "a side of none": (changed(side=whole(0, -1, 1)), "setup 0, for session 2024-01-03, has side 0; give 1"),
     "no stop": (changed(stop=whole(16_000, 16_000, NO_PRICE)), "setup 2, for session 2024-01-05, has no stop"),
-    "stop at the entry": (changed(stop=whole(16_010, 16_000, 15_980)), "setup 0, .* stop at or beyond the entry"),
-    "stop beyond": (changed(stop=whole(16_000, 15_980, 15_980)), "setup 1, .* stop at or beyond the entry"),
-    "target at the entry": (changed(target=whole(16_010, NO_PRICE, 16_020)), "setup 0, .* target at or beyond"),
-    "target behind": (changed(target=whole(16_030, 16_005, 16_020)), "setup 1, .* target at or beyond the entry"),
+    "stop at the entry": (
+        changed(stop=whole(16_010, 16_000, 15_980)),
+        "setup 0, .* stop 4002.5 with entry 4002.5; it must be below",
+    ),
+    "stop beyond": (
+        changed(stop=whole(16_000, 15_980, 15_980)),
+        "setup 1, .* stop 3995.0 with entry 3997.5; it must be",
+    ),
+    "target at the entry": (
+        changed(target=whole(16_010, NO_PRICE, 16_020)),
+        "setup 0, .* target 4002.5 with entry 4002.5",
+    ),
+    "target behind": (
+        changed(target=whole(16_030, 16_005, 16_020)),
+        "setup 1, .* target 4001.25 with entry 3997.5; it must be above",
+    ),
     "stop at the last price": (changed(stop=whole(16_000, 16_000, 16_000)), "setup 2, .* stop at or beyond the last"),
     "target at the last price": (changed(target=whole(16_030, NO_PRICE, 16_000)), "setup 2, .* target at or beyond"),
     "price of 0": (changed(stop=whole(0, 16_000, 15_980)), "setup 0, .* stop at a price there can't be, 0 or below"),
@@ -128,22 +140,31 @@ REFUSED = {
     "an unknown column": (with_column("trail_tick", whole(1, 1, 1)), "'trail_tick', .* did you mean trail_ticks"),
     "an unknown type": (
         with_column("type", np.array(["stop", "stp", "market"], object)),
-        "setup 1, .* none of limit, stop",
+        "setup 1, .* type stp; give limit, stop or market",
     ),
     "a market order with an entry": (
         with_column("type", np.array(["market", "stop", "market"], object)),
-        "setup 0, .* market order with",
+        "setup 0, .* entry 4002.5 with type market; leave it empty",
     ),
     "no entry and no type": (changed(columns={}), "setup 2, .* has no entry"),
     "a limit without entry": (
         with_column("type", np.array(["stop", "stop", None], object)),
         "setup 2, .* has no entry",
     ),
-    "a trail of 0": (with_column("trail_ticks", whole(1, 0, 1)), "setup 1, .* impossible trail_ticks"),
-    "half a bar": (with_column("max_bars", np.array([np.nan, 1.5, 2.0])), "setup 1, .* impossible max_bars"),
-    "endless bars": (with_column("max_bars", np.array([np.inf, 1.0, 2.0])), "setup 0, .* impossible max_bars"),
+    "a trail of 0": (
+        with_column("trail_ticks", whole(1, 0, 1)),
+        "setup 1, .* trail_ticks 0; give a whole number of ticks",
+    ),
+    "half a bar": (
+        with_column("max_bars", np.array([np.nan, 1.5, 2.0])),
+        "setup 1, .* max_bars 1.5; give a whole number of bars",
+    ),
+    "endless bars": (
+        with_column("max_bars", np.array([np.inf, 1.0, 2.0])),
+        "setup 0, .* max_bars inf; give a whole number of bars",
+    ),
     "ticks as text": (with_column("breakeven_ticks", np.array(["4"] * 3, object)), "breakeven_ticks as object"),
-    "no size": (with_column("quantity", whole(1, 1, -1)), "setup 2, .* impossible quantity"),
+    "no size": (with_column("quantity", whole(1, 1, -1)), "setup 2, .* quantity -1; give a whole number of contracts"),
     "half a peak exit": (
         with_column("give_back_percent", np.array([50.0, np.nan, np.nan])),
         "setup 0, .* both or neither",
@@ -152,27 +173,27 @@ REFUSED = {
         changed(
             columns={**GOOD.columns, "give_back_percent": whole(101, 100, 1), "give_back_from_ticks": whole(1, 1, 1)}
         ),
-        "setup 0, .* impossible give_back_percent",
+        "setup 0, .* give_back_percent 101; give a percentage",
     ),
     "a group of no text": (
         with_column("group", np.array(["a", 1.5, "a"], object)),
-        "setup 1, .* group that is no text",
+        "setup 1, .* group 1.5; give a text",
     ),
     "times as floats": (with_column("live_from", np.full(3, 1.7e18)), "live_from as float64"),
     "times as timestamps": (with_column("live_until", np.array([1, 2, 3], "M8[ns]")), "live_until as datetime64"),
     "a time outside the session": (
         with_column("live_until", whole(0, OPENS[1], OPENS[3])),
-        "setup 0, .* live_until outside",
+        "setup 0, .* live_until 1970-01-01 .*; give a time within its session",
     ),
     "a time of the session before": (
         with_column("live_from", whole(OPENS[0], OPENS[1], OPENS[3])),
-        "setup 0, .* live_from outside",
+        "setup 0, .* live_from 2024-01-02 .*; give a time within its session",
     ),
     "a window of nothing": (
         changed(
             columns={**GOOD.columns, "live_from": OPENS[[1, 1, 3]], "live_until": OPENS[[1, 1, 3]] + whole(1, 0, 1)}
         ),
-        "setup 1, .* live_until no later than live_from",
+        "setup 1, .* live_until 2024-01-03 .* with live_from .*; it must come after",
     ),
 }
 

@@ -263,6 +263,10 @@ def test_whole_numbers_that_every_order_has_stay_whole() -> None:
         (Order(1, 3990.0, type="stp"), "type is 'stp'; give limit, stop, market or None"),
         (Order(1, 3990.0, trail_ticks=0), "trail_ticks is 0; give a whole number"),
         (Order(1, 3990.0, max_bars=2.5), r"max_bars is 2\.5"),  # type: ignore[arg-type]
+        (
+            Order(1, 3990.0, give_back_percent=101, give_back_from_ticks=4),
+            "give_back_percent is 101; give a percentage",
+        ),
         (Order(1, 3990.0, max_bars=NAN), "max_bars is nan"),  # type: ignore[arg-type]
         (Order(1, 3990.0, live_from=dt.datetime(2024, 1, 3, 15)), "live_from is .*; give a time with a zone"),
         (Order(1, 3990.0, live_until="15:00"), "live_until is '15:00'"),  # type: ignore[arg-type]
@@ -294,7 +298,7 @@ def test_taken_of_some_orders_only_or_of_another_kind_is_refused() -> None:
 def test_order_that_cannot_stand_beside_the_last_price_is_refused_as_any_strategys() -> None:
     with pytest.raises(DataError, match="strategy given: setup 0, for session 2024-01-03, has its stop at or beyond"):
         checked_setups(Given([Order(1, 4000.0)]), SEEN)
-    with pytest.raises(DataError, match="market order with an entry"):
+    with pytest.raises(DataError, match="with type market; leave it empty"):
         checked_setups(Given([Order(1, 3990.0, 3995.0, type="market")]), SEEN)
     with pytest.raises(DataError, match="has no entry"):
         checked_setups(Given([Order(1, 3990.0, type="limit")]), SEEN)

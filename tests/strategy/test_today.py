@@ -139,6 +139,14 @@ def test_today_of_bars_of_another_contract_than_the_history_is_not_known() -> No
     assert seen_of(history, *bars).at(60).today.known.tolist() == [False, True]
 
 
+def test_today_of_a_session_with_longer_bars_than_usual_counts_each_once_it_is_over() -> None:
+    bars = [made_bars(number, flat(16_000, 78), minutes=5) for number in (1, 2)]
+    seen = seen_of(made_history({}, {}, {}), *bars, made_bars(3, [(16_000, 16_100, 16_000, 16_000), *flat(16_000, 12)]))
+
+    assert seen.at(20).today.known.tolist() == [True, True, False]
+    assert seen.at(30).today.high.tolist() == [16_000, 16_000, 16_100]
+
+
 def test_today_of_a_session_that_rolls_is_known_up_to_the_roll() -> None:
     history = made_history({"contract": "H"})
     bars = [made_bars(1, flat(16_000, 2), contract="H"), made_bars(1, flat(16_200, 4), first=2, contract="M")]
