@@ -96,8 +96,10 @@ def require_same_settings(
 
 def changed_settings(name: str, attrs: Mapping[str, Any], settings: Settings, dataset: Dataset) -> list[str]:
     """List what has changed of the settings that a stored frame depends on, each as ``name: then -> now``."""
-    then, now = attrs.get(SETTINGS, {}), made_under(name, settings, dataset)[SETTINGS]
-    if then and name not in _OF_HISTORY:  # the default strategy's name is not kept
+    if not (then := attrs.get(SETTINGS, {})):
+        return []
+    now = made_under(name, settings, dataset)[SETTINGS]
+    if name not in _OF_HISTORY:  # the default strategy's name is not kept
         then, now = ({_STRATEGY: DEFAULT_STRATEGY, **each} for each in (then, now))
     return [
         f"{each}: {_shown(then[each])} -> {_shown(now[each])}"

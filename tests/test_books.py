@@ -1,14 +1,16 @@
 """Books of the settings: which there are, what each trades, and what a faulty one stops."""
 
+import pickle
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pipeline.books import book_faults, book_symbols, books_of, find_book, made_book
+from pipeline.datasets import find_dataset
 from pipeline.errors import ConfigurationError, DataError, PipelineError, UnknownSymbolError
 from pipeline.home import Home, vpoc_home
-from pipeline.made_under import made_under
+from pipeline.made_under import made_under, require_same_settings
 from pipeline.settings import Settings, load_settings, read_settings
 from pipeline.settings_file import change_settings
 from pipeline.strategy import Strategy
@@ -340,6 +342,22 @@ def test_unusable_strategy_has_a_name_and_says_why_whatever_is_asked_of_it() -> 
             getattr(strategy, asked)
     with pytest.raises(ConfigurationError, match=r"mine\.py:3 is wrong"):
         strategy.setups(None)  # type: ignore[arg-type]
+
+
+def test_history_of_a_symbol_can_be_made_while_its_own_strategy_is_faulty(home: Home) -> None:
+    given(home, BOOKS)
+    dataset = find_dataset("ES-SIM", home)
+    bars, profiles = pd.DataFrame(), pd.DataFrame()
+    bars.attrs = {"source": dataset.identity}
+    profiles.attrs = made_under("profile_history", load_settings(home), dataset)
+    broken(home, home.strategies, "mine")
+    settings = given(home, "strategy: mine\n" + BOOKS)
+
+    require_same_settings({"bar_history": bars, "profile_history": profiles}, settings, dataset)
+    for asset in ("volume_profiles", "profile_history", "session_history", "features"):
+        assert made_under(asset, settings, dataset)["settings"]
+    # As the audit's process is given them.
+    assert pickle.loads(pickle.dumps(settings)).strategy.why == settings.strategy.why  # noqa: S301
 
 
 def test_unusable_strategy_is_written_as_its_name_alone(home: Home) -> None:
