@@ -189,7 +189,7 @@ def sequences(
             "no_look_ahead",
             asset="training_set",
             blocking=True,
-            description="candidates, gates, fills, labels, sequences and splits of the last two years recomputed on "
+            description="labels, sequences and splits of the last two years recomputed on "
             "data cut off on rare days and others are the same, to the bit (vpoc audit)",
         ),
         dg.AssetCheckSpec(
@@ -212,7 +212,7 @@ def training_set(
         book = settings.book(context.partition_key)
         book.require_same(bar_history=bar_history, features=features, labels=labels, rule_signals=rule_signals)
         with auditing(
-            bar_history, book.instrument, book.settings, of="trading", sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
+            bar_history, book.instrument, book.settings, of="labels", sessions=AUDITED_SESSIONS, cutoffs=CUTOFFS
         ) as audited:
             frame = make_training_set(rule_signals, features, labels)
             report = audited() if len(features) >= FEWEST_AUDITED else None

@@ -160,15 +160,24 @@ def audit_trading(
     rules: TradingRules,
     *,
     account: Account | None = None,
+    decisions: bool = True,
     cutoffs: int = 8,
     seed: int = 0,
 ) -> AuditReport:
-    """Prove by replay that what a strategy makes doesn't see the future, whatever the features; see :func:`audit`."""
+    """Prove by replay that what a strategy makes doesn't see the future, whatever the features; see :func:`audit`.
+
+    Parameters
+    ----------
+    decisions
+        Whether to judge candidates, gates and fills too, which the checks of signals and backtests do on all bars.
+    """
     inputs = FeatureInputs.from_bars(bars, instrument, rules.history)
     _require(inputs, cutoffs)
     places = choose_cutoffs(inputs, cutoffs, seed)
     none = raw_table(inputs, {})
-    findings, skipped = _check_learning(inputs, rules, {}, none, account or Account(), places, None, seed)
+    findings, skipped = _check_learning(
+        inputs, rules, {}, none, account or Account(), places, None, seed, decisions=decisions
+    )
     return AuditReport(
         findings=tuple(sorted(findings, key=lambda finding: finding.severity == "warning")),
         judged=(),
@@ -194,7 +203,7 @@ def auditing(
     instrument: Instrument,
     settings: Settings,
     *,
-    of: Literal["features", "trading"],
+    of: Literal["features", "labels"],
     vix: pd.DataFrame | None = None,
     sessions: int,
     cutoffs: int,
@@ -208,7 +217,7 @@ def auditing(
     settings
         Strategy, chosen features, account and seed.
     of
-        What to audit: a symbol's features, or what a book's strategy makes.
+        What to audit: a symbol's features, or the labels, sequences and splits of a book's candidates.
     sessions
         How many of the last sessions to audit.
 
@@ -233,8 +242,10 @@ def _audit_under(
     bars: pd.DataFrame, instrument: Instrument, settings: Settings, of: str, vix: pd.DataFrame | None, cutoffs: int
 ) -> AuditReport:
     account, seed = settings.account_for(instrument), settings.seed
-    if of == "trading":
-        return audit_trading(bars, instrument, settings.rules, account=account, cutoffs=cutoffs, seed=seed)
+    if of == "labels":
+        return audit_trading(
+            bars, instrument, settings.rules, account=account, decisions=False, cutoffs=cutoffs, seed=seed
+        )
     return audit(
         bars,
         instrument,
@@ -273,16 +284,20 @@ def _check_learning(
     places: NDArray[np.int64],
     splitters: Sequence[Any] | None,
     seed: int,
+    *,
+    decisions: bool = True,
 ) -> tuple[list[Finding], dict[str, str]]:
     bars, instrument, hours = inputs.bars, inputs.instrument, rules.history.hours
     signals = make_signals(inputs.history, instrument, rules, bars)
     candidates = signals.drop(columns=gate_columns(signals))
     if not len(candidates):
         return [], {"labels": "no session makes a candidate; signals, labels, fills and folds were not judged"}
-    sessions = signal_cutoffs(signals, inputs.history, instrument, seed)
-    findings = check_signal_replay(bars, instrument, rules, signals, sessions)
-    result = simulate(bars, candidates, instrument, account, hours=hours)
-    findings += check_fill_replay(bars, candidates, result, hours, fill_cutoffs(bars, result, seed))
+    findings: list[Finding] = []
+    if decisions:
+        sessions = signal_cutoffs(signals, inputs.history, instrument, seed)
+        findings += check_signal_replay(bars, instrument, rules, signals, sessions)
+        result = simulate(bars, candidates, instrument, account, hours=hours)
+        findings += check_fill_replay(bars, candidates, result, hours, fill_cutoffs(bars, result, seed))
     labels = candidate_labels(bars, candidates, instrument, account, hours=hours)
     findings += check_label_replay(inputs, rules, candidates, labels, account, places)
     findings += check_sequence_replay(

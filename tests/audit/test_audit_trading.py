@@ -63,7 +63,7 @@ def test_strategy_that_looks_ahead_leaves_the_audit_of_features_alone(half: tupl
     assert report.passed
 
 
-@pytest.mark.parametrize("of", ["features", "trading"])
+@pytest.mark.parametrize("of", ["features", "labels"])
 def test_audit_under_settings_is_of_what_is_asked(
     half: tuple[pd.DataFrame, Instrument], of: Any, tmp_path: Path
 ) -> None:
