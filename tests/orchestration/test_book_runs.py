@@ -6,10 +6,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
 import pytest
 
 from pipeline.home import Home
 from pipeline.strategy.skeleton import skeleton
+from pipeline.tuning.database import tuning_url
+from pipeline.tuning.ledger import Ledger
 from tests.orchestration.conftest import MARKET, backtests, made_home
 from tests.orchestration.test_chain import stored
 
@@ -21,6 +24,7 @@ books:
   breakout: {symbol: ES-SIM, strategy: initial_balance_breakout, model: lightgbm}  # kept
   broken: {symbol: ES-SIM, strategy: faulty}
   peek: {symbol: ES-SIM, strategy: peeking}
+desk: {books: [breakout, ES-SIM], max_positions: 1}
 """
 FEATURES = """\
 import pandas as pd
@@ -119,6 +123,31 @@ def test_own_features_that_leak_or_fail_are_left_out_and_told_with_their_place(r
     assert "KeyError" in ran.err
     for asset, name in (("features", "ES-SIM"), ("training_set", "ES-SIM"), ("training_set", "breakout")):
         assert {column for column in stored(ran.home, asset, name) if column.startswith("own_")} == {"own_move"}
+
+
+def test_desk_trades_its_books_together_and_counts_as_one_trial(ran: Ran) -> None:
+    done = vpoc("desk", "--json")
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert list(told["books"]) == ["breakout", "ES-SIM"]
+    parts = [book["contribution"] for book in told["books"].values()]
+    assert sum(part["pnl"] for part in parts) == pytest.approx(told["summary"]["pnl"]["value"], abs=0.01)
+    assert all(part["trades"] > 0 for part in parts)
+    assert {path.name for path in ran.home.reports.glob("desk*")} == {"desk.html", "desk-trades.csv"}
+    looks = Ledger(tuning_url(ran.home)).looks("ES-SIM", pd.Timestamp("2021-01-01"), pd.Timestamp("2022-12-31"))
+    assert (looks.trials["study"] == "ES-SIM/backtest/desk").sum() == 1
+
+
+def test_desk_with_a_book_that_can_not_be_traded_says_why(ran: Ran) -> None:
+    before = ran.home.settings.read_text()
+    try:
+        ran.home.settings.write_text(before.replace("[breakout, ES-SIM]", "[breakout, broken]"))
+        refused = vpoc("desk")
+    finally:
+        ran.home.settings.write_text(before)
+    assert refused.returncode == 2
+    assert "faulty.py:2: ModuleNotFoundError" in refused.stderr.replace("\n", "")
 
 
 def test_orders_of_a_book_are_shown_until_its_settings_change(ran: Ran) -> None:
