@@ -75,7 +75,7 @@ def test_main_job_on_postgres_keeps_runs_and_figures_on_the_server(postgres_home
         assert instance.event_log_storage.claim_concurrency_slot("gpu", runs["train lightgbm"], "models").is_claimed
         close_dead_runs(instance)
         assert instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
-    assert list(runs) == ["ingest", "research", "train lightgbm", "tune strategy", "judge"]
+    assert list(runs) == ["ingest", "prepare", "research", "train lightgbm", "tune strategy", "judge"]
     assert rows(server, "select count(*) from runs where status = 'SUCCESS'") == len(runs)
     # Training, judgement, the study and its trials.
     assert rows(server, "select count(*) from mlflow.runs where status = 'FINISHED'") == 2 + 1 + 3

@@ -19,7 +19,7 @@ HOME = (
     "models: {families: [lightgbm, logistic], splits: 2, threshold: 0.3, "
     "parameters: {lightgbm: {rounds: 10, patience: 5}}}\n"
 )
-JOBS = ("ingest", "research", "train", "judge")
+JOBS = ("ingest", "prepare", "research", "train", "judge")
 PATIENCE = 60_000
 DEFAULTS = """
 query($selector: PipelineSelector!) {
