@@ -152,14 +152,15 @@ def test_symbol_assets_refuse_months_of_another_source(
     run_chain(defs, "ES", home, nothing)
     remember_source(home, "ES", FileSource(path=str(second)))
 
-    result = defs.resolve_job_def("research").execute_in_process(
-        instance=instance, partition_key="ES", raise_on_error=False
-    )
+    for job, told in (("prepare", "bars of 2021-02|ES was made from"), ("research", "bar_history was made from")):
+        result = defs.resolve_job_def(job).execute_in_process(
+            instance=instance, partition_key="ES", raise_on_error=False
+        )
 
-    failure = next(event for event in result.all_events if event.is_step_failure)
-    message = failure.step_failure_data.user_failure_data.description
-    assert "bars of 2021-02|ES was made from" in message
-    assert "vpoc run --symbol ES" in message
+        failure = next(event for event in result.all_events if event.is_step_failure)
+        message = failure.step_failure_data.user_failure_data.description
+        assert told in message
+        assert "vpoc run --symbol ES" in message
 
 
 def test_one_month_materialized_alone_equals_its_part_of_the_range(copied: Home, instance: dg.DagsterInstance) -> None:
@@ -231,7 +232,7 @@ def test_months_before_the_grid_are_an_error_that_says_what_to_set(home: Home, t
 def test_settings_that_are_impossible_stop_the_chain_with_file_and_setting(home: Home) -> None:
     home.settings.write_text(SMALL_MARKET + "account: {risk_per_trade: 2}\n")
 
-    with pytest.raises(ConfigurationError, match=r"settings.yaml, line 3: .*risk_per_trade is 2"):
+    with pytest.raises(ConfigurationError, match=r"settings.yaml, line 4: .*risk_per_trade is 2"):
         run_chain(defs, "ES-SIM", home, nothing)
 
 
