@@ -29,9 +29,9 @@ _DESK = "desk"
 
 
 def desk(as_json: JsonOption = False) -> None:
-    """Trade several books on one account: shared equity, margin and limits; report and trades beside the others.
+    """Trade several books on one account: shared equity, margin and limits.
 
-    The books are those of 'desk' in settings.yaml, or all of 'books'; docs/desk.md explains both. Run each book first
+    Its report and trades lie beside those of the books. The books are those of 'desk' in settings.yaml, or all of 'books'; docs/desk.md explains both. Run each book first
     with 'vpoc run'.
     """
     home = vpoc_home()

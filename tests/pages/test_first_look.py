@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pipeline.home import PROJECT
+from tests.orchestration.conftest import FEATURES
 from tests.pages.conftest import Pages, command, free_port, started
 
 pytestmark = pytest.mark.slow
@@ -18,7 +19,7 @@ HOME = (
     "simulator: {start: 2021-01-04, sessions: 320, seed: 3, bar: 15min}\n"
     "models: {families: [lightgbm, logistic], splits: 2, threshold: 0.3, "
     "parameters: {lightgbm: {rounds: 10, patience: 5}}}\n"
-)
+) + FEATURES
 JOBS = ("ingest", "prepare", "research", "train", "judge")
 PATIENCE = 60_000
 DEFAULTS = """
