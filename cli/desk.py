@@ -31,8 +31,8 @@ _DESK = "desk"
 def desk(as_json: JsonOption = False) -> None:
     """Trade several books on one account: shared equity, margin and limits.
 
-    Its report and trades lie beside those of the books. The books are those of 'desk' in settings.yaml, or all of 'books'; docs/desk.md explains both. Run each book first
-    with 'vpoc run'.
+    The books are those of 'desk' in settings.yaml, or all of 'books', which docs/desk.md explains. Run each with
+    'vpoc run' first. The desk's report and trades lie beside theirs.
     """
     home = vpoc_home()
     settings = require_settings(home)

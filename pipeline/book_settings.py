@@ -66,7 +66,7 @@ class BookSettings(FrozenSettings):
 
     def rules(self, rules: TradingRules) -> TradingRules:
         """Return these rules with the book's strategy; a SettingError for one, or a parameter, that there is not."""
-        return rules.changed(self.strategy)
+        return rules.changed(self.strategy, history=False)
 
 
 class DeskSettings(FrozenSettings):

@@ -49,10 +49,17 @@ class TradingRules:
         """Take settings of the history and parameters of the strategy, each by its own name."""
         return cls(strategy=find_strategy(name)).changed(values)
 
-    def changed(self, values: Mapping[str, Any]) -> Self:
+    def changed(self, values: Mapping[str, Any], *, history: bool = True) -> Self:
         """Return the rules with some settings of the history or parameters of the strategy changed.
 
         ``name`` is the strategy; where it is another one, all its parameters are its defaults or given here.
+
+        Parameters
+        ----------
+        values
+            By name.
+        history
+            Whether settings of the history may be among them.
 
         Raises
         ------
@@ -67,16 +74,16 @@ class TradingRules:
         except ConfigurationError as error:
             raise SettingError("", (_NAME,), "", str(error)) from error
         kept = self.strategy.parameters.model_dump() if name == self.strategy.name else {}
+        names = [*known, *(HistorySettings.model_fields if history else ())]
         for given in values:
-            if given not in known and given not in HistorySettings.model_fields and given != _NAME:
-                names = [*known, *HistorySettings.model_fields]
+            if given not in names and given != _NAME:
                 choices = f"choose from {', '.join(names)}{did_you_mean(given, names)}"
                 raise SettingError("strategy setting", (given,), "is unknown; ", choices)
-        history = {each: value for each, value in values.items() if each in HistorySettings.model_fields}
+        shared = {each: value for each, value in values.items() if each in HistorySettings.model_fields}
         own = {each: value for each, value in values.items() if each in known}
         return replace(
             self,
-            history=HistorySettings(**{**self.history.model_dump(), **history}) if history else self.history,
+            history=HistorySettings(**{**self.history.model_dump(), **shared}) if shared else self.history,
             strategy=make_strategy(name, {**kept, **own}) if own or name != self.strategy.name else self.strategy,
         )
 
