@@ -7,33 +7,34 @@ import pandas as pd
 
 from assets.declared import OWNERS
 from assets.groups import JUDGEMENT
+from assets.looks import trained_choices
 from assets.partitions import BOOKS, of_book, user_errors
 from assets.shown_settings import shown_settings
 from assets.tables import table
-from assets.training_overrides import with_changes
 from pipeline.backtest import DeskResult, simulate_alone, simulate_desk
-from pipeline.choices import backtest_look, desk_choices, model_choices, rule_choices
+from pipeline.book_settings import DESK
+from pipeline.choices import backtest_look, desk_choices, rule_choices
 from pipeline.desks import DeskBook, desk_books, desk_of, desk_orders
 from pipeline.errors import DataError
 from pipeline.home import vpoc_home, write_whole
 from pipeline.look_count import market_looks, record_backtests
 from pipeline.performance import HEADLINE_METRICS, contribution, format_estimate, portfolio_to_dict
 from pipeline.reports import PortfolioInputs, build_portfolio_report, portfolio_trades_csv
+from pipeline.reports.portfolio.inputs import WHOLE
 from pipeline.settings import Settings
 from resources import PartitionedBacktests, PartitionedFrames, ResearchSettings
 
 __all__ = ["desk_backtest"]
 
-WHOLE_DESK = "Whole desk"
-REPORT = "desk.html"
-TRADES = "desk-trades.csv"
+REPORT = f"{DESK}.html"
+TRADES = f"{DESK}-trades.csv"
 
 
 def _named() -> tuple[list[str], list[str], list[str]]:
     """Partitions that the desk takes, as the definitions found the settings: its books, models and symbols."""
     settings = shown_settings()
     known = set(BOOKS.get_partition_keys())
-    names = [name for name in settings.desk.books or settings.books if name in known]
+    names = [name for name in settings.desk_books if name in known]
     own = {name: settings.books[name] for name in names if name in settings.books}
     models = [of_book(book.model, name) for name, book in own.items() if book.model is not None]
     symbols = {own[name].symbol if name in own else name: None for name in names}
@@ -104,7 +105,7 @@ def desk_backtest(
         page = home.reports / REPORT
         write_whole(page.with_name(TRADES), portfolio_trades_csv(inputs))
         write_whole(page, build_portfolio_report(inputs))
-    whole = pd.concat({WHOLE_DESK: inputs.summary, **inputs.summaries}, names=["book", "metric"])
+    whole = pd.concat({WHOLE: inputs.summary, **inputs.summaries}, names=["book", "metric"])
     whole.attrs = {"document": portfolio_to_dict(result, alone, seed=chosen.seed), "report": str(page)}
     headline = inputs.summary.loc[list(HEADLINE_METRICS)]
     return dg.Output(
@@ -141,14 +142,9 @@ def _remember(settings: Settings, books: list[DeskBook], result: DeskResult) -> 
     """Count the desk as a trial on each of its markets; why not, where that failed."""
     choices = {}
     for each in books:
-        instrument, own = each.book.instrument, each.book.settings
         if each.book.model is None or each.model is None:
-            choices[each.book.name] = rule_choices(own, instrument)
+            choices[each.book.name] = rule_choices(each.book.settings, each.book.instrument)
         else:
-            trained = with_changes(own, each.model.attrs.get("changes", {}))
-            tuned = str(each.model.attrs.get("tuned", ""))
-            choices[each.book.name] = model_choices(trained, instrument, each.book.model, tuned=tuned)
+            choices[each.book.name] = trained_choices(each.book, each.book.model, each.model)
     markets = dict.fromkeys(each.book.dataset.key for each in books)
-    return record_backtests(
-        backtest_look(market, "desk", desk_choices(settings, choices), result) for market in markets
-    )
+    return record_backtests(backtest_look(market, DESK, desk_choices(settings, choices), result) for market in markets)

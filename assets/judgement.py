@@ -12,7 +12,6 @@ from assets.groups import JUDGEMENT
 from assets.looks import count_looks, look_metadata, look_metrics, remember_looks
 from assets.partitions import BOOKS, BOOKS_OF_SYMBOL, part_and_book, user_errors
 from assets.tables import table
-from assets.training_overrides import with_changes
 from pipeline.backtest import BacktestResult, Backtests
 from pipeline.books import Book
 from pipeline.coming import coming_at
@@ -107,18 +106,14 @@ def backtest_summary(
             for name, result in results.items()
         }
         whole = pd.concat(summaries, names=["strategy", "metric"])
-        trained = {
-            family: (_tuned(backtests), with_changes(chosen, backtests.attrs.get("changes", {})))
-            for family, backtests in traded.items()
-        }
-        failed = remember_looks(context, book, results, trained)
+        failed = remember_looks(context, book, results, traded)
         looked = LookCount(why_unknown=failed) if failed else count_looks(context, dataset, results, summaries)
         whole.attrs = {"looks": looked.document(), "findings": bar_history.attrs["findings"]}
         with mlflow_tracking.run(context, book.name, _tags(book)) as run:
             run.log_parameters(_parameters(book))
             run.log_metrics(_metrics(summaries) | look_metrics(looked, _metric_prefix))
             run.log_headline(_headlines(summaries))
-        for family in trained:
+        for family in traded:
             if (judged := summaries.get(model_strategy(family))) is not None:
                 headline = {name: format_estimate(judged.loc[name]) for name in TRAINING_HEADLINE}
                 figures = {

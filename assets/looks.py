@@ -7,16 +7,16 @@ import dagster as dg
 import pandas as pd
 
 from assets.tables import table
-from pipeline.backtest import BacktestResult
+from assets.training_overrides import with_changes
+from pipeline.backtest import BacktestResult, Backtests
 from pipeline.books import Book
 from pipeline.choices import backtest_look, model_choices, rule_choices
 from pipeline.datasets import Dataset
 from pipeline.look_count import LookCount, count_backtests, record_backtests
 from pipeline.performance import format_value
 from pipeline.research import RULES, model_strategy
-from pipeline.settings import Settings
 
-__all__ = ["count_looks", "look_metadata", "look_metrics", "remember_looks"]
+__all__ = ["count_looks", "look_metadata", "look_metrics", "remember_looks", "trained_choices"]
 
 
 def look_metrics(looked: LookCount, prefix: Callable[[str], str]) -> dict[str, float]:
@@ -51,7 +51,7 @@ def remember_looks(
     context: dg.AssetExecutionContext,
     book: Book,
     results: Mapping[str, BacktestResult],
-    trained: Mapping[str, tuple[str, Settings]],
+    trained: Mapping[str, Backtests],
 ) -> str:
     """Put the backtests of the rules and of the model families into the ledger; why not, where that failed.
 
@@ -64,18 +64,23 @@ def remember_looks(
     results
         Backtests by name.
     trained
-        Family → how it was tuned inside each fold, empty where it was not, and the settings that it was trained with.
-        Those not among the results are left out.
+        Family → its stored backtests. Those not among the results are left out.
     """
     symbol, instrument = book.dataset.key, book.instrument
     looks = [backtest_look(symbol, "rules", rule_choices(book.settings, instrument), results[RULES], book=book.name)]
-    for family, (how, own) in trained.items():
+    for family, backtests in trained.items():
         if (name := model_strategy(family)) in results:
-            choices = model_choices(own, instrument, family, tuned=how)
+            choices = trained_choices(book, family, backtests)
             looks.append(backtest_look(symbol, family, choices, results[name], book=book.name))
     if failed := record_backtests(looks):
         context.log.warning(f"{failed}; this run's looks are not counted")
     return failed
+
+
+def trained_choices(book: Book, family: str, backtests: Backtests) -> dict[str, Any]:
+    """Settings that the backtest of a family's signals depends on, as they were when it was trained."""
+    settings = with_changes(book.settings, backtests.attrs.get("changes", {}))
+    return model_choices(settings, book.instrument, family, tuned=str(backtests.attrs.get("tuned", "")))
 
 
 def count_looks(

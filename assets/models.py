@@ -117,7 +117,7 @@ def models(
         changes = config.changes(family)
         book = settings.book(name)
         book = replace(book, settings=with_changes(book.settings, changes))
-        dataset, chosen = book.dataset, book.settings
+        dataset = book.dataset
         if changes:
             context.log.info(f"otherwise than in settings.yaml, for this run: {changes}")
         book.require_same(

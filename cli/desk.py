@@ -13,6 +13,7 @@ from cli.progress import shown_while
 from cli.quiet import quieten
 from cli.screen import Console
 from cli.tables import results_table
+from pipeline.book_settings import DESK
 from pipeline.desks import desk_books, desk_of
 from pipeline.environment import prepare_environment
 from pipeline.home import vpoc_home
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from jobs.progress import Observer
 
 __all__ = ["desk"]
-
-_DESK = "desk"
 
 
 def desk(as_json: JsonOption = False) -> None:
@@ -47,7 +46,7 @@ def desk(as_json: JsonOption = False) -> None:
         run_desk(defs, observe)
 
     console = Console(stderr=True) if as_json else Console()
-    with symbol_alone(home, _DESK, console):
+    with symbol_alone(home, DESK, console):
         shown_while(console, run)
         summary = _made()
     if as_json:

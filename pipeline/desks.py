@@ -46,7 +46,7 @@ class DeskBook:
 
     @property
     def orders(self) -> pd.DataFrame:
-        """Orders of the book; a DataError that says what to run where there are none yet."""
+        """Orders of the book; a DataError that says what to run where there are none of the present bars."""
         name = self.book.name
         if self.book.model is None:
             made, run = self.rules, f"vpoc run {self.book.option}"
@@ -56,7 +56,12 @@ class DeskBook:
             raise DataError(f"book {name} has no backtest of {self.trades_by} yet: '{run}' makes it")
         asset = "rule_backtest" if self.book.model is None else "model_backtest"
         self.book.require_same(**{asset: made})
-        return made.results[self.trades_by].orders.drop(columns=["status", "reason"])
+        result = made.results[self.trades_by]
+        if (until := result.equity.index[-1]) < (last := self.bars["timestamp"].iloc[-1]):
+            raise DataError(
+                f"the backtest of book {name} ends on {until:%F}, and its bars on {last:%F}: '{run}' makes it anew"
+            )
+        return result.orders.drop(columns=["status", "reason"])
 
     @property
     def sessions(self) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -76,12 +81,11 @@ def desk_books(home: Home, settings: Settings) -> list[Book]:
     ConfigurationError
         Where there are none, and for one that there is not.
     """
-    names = settings.desk.books or tuple(settings.books)
-    if not names:
+    if not settings.desk_books:
         raise ConfigurationError(
             f"the desk has no books: name some under 'books' in {home.settings}, as docs/desk.md shows"
         )
-    return [_found(name, home, settings) for name in names]
+    return [_found(name, home, settings) for name in settings.desk_books]
 
 
 def _found(name: str, home: Home, settings: Settings) -> Book:

@@ -299,6 +299,11 @@ class Settings(FrozenSettings):
             raise SettingError("", ("models", "families"), "", why)
 
     @property
+    def desk_books(self) -> tuple[str, ...]:
+        """Names of the desk's books, in their order; none where there are no books."""
+        return self.desk.books or tuple(self.books)
+
+    @property
     def rules(self) -> TradingRules:
         """The strategy and the history it is run on."""
         return TradingRules(self.history, self.strategy)

@@ -206,7 +206,7 @@ def _called(context: InputContext, path: UPath) -> tuple[str, str, str]:
     name = context.asset_key.to_user_string()
     if not context.has_asset_partitions:
         return name, "", ""
-    # A book may have a dot in its name, as a symbol may.
+    # Without path.stem: a symbol may have a dot in its name.
     part = path.name.removesuffix(path.suffix)
     whose, of = (part, "") if path.parent.name == name else (path.parent.name, f" {part}")
     option = "--symbol" if whose in dataset_keys() else "--book"

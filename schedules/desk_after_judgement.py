@@ -26,6 +26,6 @@ def desk_after_judgement(context: dg.RunStatusSensorContext) -> dg.RunRequest | 
     if BATCH_TAG not in run.tags:
         return dg.SkipReason(f"Judgement {run.run_id[:8]} was not a nightly one, so no desk follows it.")
     settings, book = load_settings(vpoc_home()), run.tags[PARTITION_TAG]
-    if book not in (settings.desk.books or settings.books):
+    if book not in settings.desk_books:
         return dg.SkipReason(f"{book} is no book of the desk.")
     return dg.RunRequest(run_key=run.run_id, tags=RETRY_TAGS)

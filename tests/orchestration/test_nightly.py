@@ -18,6 +18,7 @@ from pipeline.made_under import made_under
 from pipeline.settings import load_settings
 from schedules import (
     dead_runs,
+    desk_after_judgement,
     judgement_after_failed_training,
     judgement_after_training,
     nightly_schedules,
@@ -332,6 +333,20 @@ def test_training_of_the_night_that_is_executed_again_is_judged_again(home: Home
 
     (second,), _ = evaluated(judgement_after_training, instance, again)
     assert second.run_key != first.run_key
+
+
+def test_desk_follows_the_nightly_judgement_of_one_of_its_books(home: Home, instance: dg.DagsterInstance) -> None:
+    home.settings.write_text(BOOKS)
+    night = {"vpoc/batch": "tonight", "dagster/partition": "es80"}
+    judged = ended(instance, "judge", night)
+
+    (request,), _ = evaluated(desk_after_judgement, instance, judged)
+
+    assert (request.partition_key, request.tags) == (None, RETRY_TAGS)
+    assert "no book of the desk" in skipped(
+        desk_after_judgement, instance, ended(instance, "judge", night | {"dagster/partition": "ES"})
+    )
+    assert "not a nightly one" in skipped(desk_after_judgement, instance, ended(instance, "judge", {}))
 
 
 def test_dead_runs_are_closed_while_the_schedules_run(home: Home, instance: dg.DagsterInstance) -> None:
