@@ -76,10 +76,13 @@ def _show(console: Console, summary: "pd.DataFrame") -> None:
     console.sentence(f"{whole}: {verdict(summary.loc[whole])}")
     if spread["ratio"] is not None:
         console.sentence(
-            f"Together the books' daily P&L deviates {100 * spread['ratio']:.0f} % as far as the sum of each alone; "
-            f"uncorrelated ones would by {100 * spread['uncorrelated_ratio']:.0f} %."
+            f"The desk's daily P&L varies {100 * spread['ratio']:.0f} % as much as its books' added up; uncorrelated "
+            f"books would make it {100 * spread['uncorrelated_ratio']:.0f} %."
         )
-    console.sentence(f"Margin takes at most {100 * use['most']:.1f} % of equity; {use['calls']:.0f} positions called.")
+    console.sentence(
+        f"Margin takes at most {100 * use['most']:.1f} % of equity; "
+        f"positions closed by a margin call: {use['calls']:.0f}."
+    )
     console.sentence(f"Report     {summary.attrs['report']}")
 
 
